@@ -1,0 +1,1 @@
+"""The command line: one small module a subcommand, none of which imports torch before there is work to do."""

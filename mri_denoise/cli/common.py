@@ -1,0 +1,96 @@
+"""What the subcommands share: messages, exit codes, and where a result goes."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NoReturn
+
+import typer
+from rich.console import Console
+
+from mri_denoise.io.case import Case, InputError, Skip
+
+DONE, SOME_FAILED, WRONG_USAGE = 0, 1, 2
+messages = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
+
+
+def stop(message: str, code: int) -> NoReturn:
+    """Say one line on standard error and end with ``code``."""
+    messages.print(f"mri-denoise: {message}")
+    raise typer.Exit(code)
+
+
+@contextmanager
+def one_line_errors(code: int = SOME_FAILED) -> Iterator[None]:
+    """Bad input ends the command with one line instead of a traceback."""
+    try:
+        yield
+    except InputError as error:
+        stop(str(error), code)
+
+
+def print_json(value: Any) -> None:
+    """JSON on standard output; NaN and infinity, which JSON does not know, become null."""
+    print(json.dumps(_finite(value), indent=2, default=str))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return value
+
+
+def find_cases(source: Path, output: Path | None = None) -> tuple[list[Case], list[Skip]]:
+    """Discover, or end with one line: code 2 for a path that does not exist, 1 for one that holds no usable image.
+
+    Results of an earlier run below ``output`` are not taken for input.
+    """
+    from mri_denoise.io import discover
+
+    if not source.exists():
+        stop(f"{source}: no such file or folder.", WRONG_USAGE)
+    with one_line_errors():
+        cases, skips = discover(source)
+    if output is not None and source.is_dir():
+        inside = output.resolve()
+        cases = [c for c in cases if not any(p.resolve().is_relative_to(inside) for p in c.sources)]
+    return cases, skips
+
+
+def place(cases: list[Case], source: Path, output: Path) -> tuple[list[Case], Path]:
+    """Where results go: one file to the file named, or into the folder named; everything else into the folder.
+
+    Returns:
+        the cases, and the folder that their ``output`` is relative to.
+    """
+    if source.is_dir() and output.resolve() == source.resolve():
+        stop(f"{output}: is the input folder; choose another output, inputs are never written over.", WRONG_USAGE)
+    single_file = len(cases) == 1 and source.is_file() and cases[0].kind != "dicom"
+    if single_file and not output.is_dir() and output.suffix:
+        return [dataclasses.replace(cases[0], output=Path(output.name))], output.parent
+    if output.exists() and not output.is_dir():
+        stop(f"{output}: is a file, but these results need a folder.", WRONG_USAGE)
+    return cases, output
+
+
+def already_there(case: Case, folder: Path) -> bool:
+    """Whether a result of this case exists: the file, or for DICOM any of the files it would write."""
+    target = folder / case.output
+    if case.kind != "dicom":
+        return target.exists()
+    return any((target / name).exists() for name in case.details.names)
+
+
+def interactive() -> bool:
+    """Whether somebody watches standard error, so that bars make sense."""
+    return sys.stderr.isatty()

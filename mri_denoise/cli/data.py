@@ -1,0 +1,49 @@
+"""``mri-denoise data``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mri_denoise.cli import common
+
+app = typer.Typer(help="Data for training: check and lay out local copies of public data sets.", no_args_is_help=True)
+
+
+@app.callback()
+def main() -> None:
+    """Check and lay out local copies of public data sets."""
+
+
+@app.command()
+def prepare(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where your copies of the data sets are.")],
+    output: Annotated[Path, typer.Argument(metavar="OUTPUT", help="The data set folder for training.")],
+    copy: Annotated[bool, typer.Option("--copy", help="Copy files instead of linking them.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Find the files of the manifests by their SHA-256 and lay them out with a datalist for training."""
+    from mri_denoise.data import prepare as run
+
+    if not folder.is_dir():
+        common.stop(f"{folder}: no such folder.", common.WRONG_USAGE)
+    with common.one_line_errors():
+        report = run(folder, output, copy=copy)
+    for mismatch in report.mismatched:
+        common.messages.print(f"differs {mismatch.found}: not the file that {mismatch.local} should be (SHA-256).")
+    if as_json:
+        common.print_json(
+            {
+                "placed": [str(p) for p in report.placed],
+                "missing": [str(p) for p in report.missing],
+                "mismatched": [{"wanted": str(m.local), "found": str(m.found)} for m in report.mismatched],
+                "datalist": str(report.datalist),
+            }
+        )
+    else:
+        print(f"{len(report.placed)} files placed, {len(report.missing)} missing, {len(report.mismatched)} differ.")
+        for path in report.missing:
+            common.messages.print(f"missing {path}")
+    raise typer.Exit(common.DONE if report.placed and not report.mismatched else common.SOME_FAILED)

@@ -1,0 +1,102 @@
+"""``mri-denoise denoise``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from mri_denoise.cli import common
+from mri_denoise.io.case import Case, InputError
+
+
+def denoise(
+    source: Annotated[Path, typer.Argument(metavar="INPUT", help="A file, a DICOM folder, or a folder of files.")],
+    output: Annotated[Path, typer.Argument(metavar="OUTPUT", help="A file for one file, otherwise a folder.")],
+    model: Annotated[str, typer.Option(help="rician, salt-pepper, or the folder of a MONAI bundle.")] = "rician",
+    sigma: Annotated[
+        str, typer.Option(help="Noise level: auto, a number in the file's units, or a map in its grid (NIfTI).")
+    ] = "auto",
+    strength: Annotated[float, typer.Option(min=0.0, max=1.0, help="0 gives the input back, 1 is full.")] = 1.0,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    residual: Annotated[bool, typer.Option("--residual", help="Also write what was removed.")] = False,
+    noise_map: Annotated[bool, typer.Option("--noise-map", help="Also write the noise level at each voxel.")] = False,
+    figure: Annotated[bool, typer.Option("--figure", help="Also draw input, output and residual.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace results that exist.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the run records as JSON.")] = False,
+) -> None:
+    """Denoise MR images; results keep their headers, type and place in the folder tree."""
+    cases, skips = common.find_cases(source, output)
+    cases, folder = common.place(cases, source, output)
+    extras = [n for n, wanted in (("residual", residual), ("noise-map", noise_map), ("figure", figure)) if wanted]
+    _check_sigma(sigma)
+    ready = [c for c in cases if overwrite or not common.already_there(c, folder)]
+    failed = [(c.label, f"{folder / c.output}: exists; use --overwrite to replace it.") for c in cases if c not in ready]
+    done: list[dict[str, Any]] = []
+    if ready:
+        from mri_denoise.registry import find_bundle
+
+        with common.one_line_errors(common.WRONG_USAGE):
+            bundle = find_bundle(model)
+        if noise_map and not bundle.noise_level:
+            common.stop(f"--noise-map: model {model} does not use a noise level.", common.WRONG_USAGE)
+        done, new_failures = _run(bundle, ready, folder, (sigma, strength, device, extras), as_json)
+        failed += new_failures
+    for skip in skips:
+        common.messages.print(f"skipped {skip.source}: {skip.reason}")
+    for _, error in failed:
+        common.messages.print(f"failed {error}")
+    if as_json:
+        common.print_json(
+            {
+                "done": done,
+                "skipped": [{"path": str(s.source), "reason": s.reason} for s in skips],
+                "failed": [{"case": label, "error": error} for label, error in failed],
+            }
+        )
+    else:
+        print(f"{len(done)} denoised, {len(skips)} skipped, {len(failed)} failed.")
+    raise typer.Exit(common.DONE if done and not failed else common.SOME_FAILED)
+
+
+def _check_sigma(sigma: str) -> None:
+    """A number or ``auto`` or a file that exists; otherwise wrong usage."""
+    if sigma == "auto":
+        return
+    try:
+        wrong = not 0 <= float(sigma) < float("inf")
+    except ValueError:
+        wrong = not Path(sigma).is_file()
+    if wrong:
+        common.stop(f"--sigma {sigma}: must be auto, a number from 0 on, or the file of a noise map.", common.WRONG_USAGE)
+
+
+def _run(
+    bundle: Any, cases: list[Case], folder: Path, choices: tuple[str, float, str, list[str]], as_json: bool
+) -> tuple[list[dict[str, Any]], list[tuple[str, str]]]:
+    """Denoise with a bar, and a line for each case."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from mri_denoise.workflow import Settings
+    from mri_denoise.workflow import denoise as run
+
+    sigma, strength, device, extras = choices
+    watched = common.interactive()
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=common.messages, disable=not watched or len(cases) == 1, transient=True) as bar:
+        task = bar.add_task("denoising", total=len(cases))
+
+        def on_case(case: Case, record: dict[str, Any] | None, error: str | None) -> None:
+            bar.advance(task)
+            if record is not None and not as_json:
+                level = ", ".join(f"{s:.4g}" for s in (record["sigma"] or [])[:3])
+                noise = f"  sigma {level}{' ...' if len(record['sigma'] or []) > 3 else ''}" if level else ""
+                bar.console.print(f"{case.label} -> {folder / case.output}{noise}  {record['seconds']:.1f} s")
+
+        settings = Settings(sigma, strength, device, extras, progress=watched and len(cases) == 1)
+        try:
+            done, failures = run(bundle, cases, folder, settings, on_case)
+        except InputError as error:
+            common.stop(str(error), common.WRONG_USAGE)
+    return done, [(case.label, message) for case, message in failures]

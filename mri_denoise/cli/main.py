@@ -1,0 +1,47 @@
+"""The command ``mri-denoise``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from mri_denoise import __version__
+from mri_denoise.cli import data
+from mri_denoise.cli.demo import demo
+from mri_denoise.cli.denoise import denoise
+from mri_denoise.cli.evaluate import evaluate
+from mri_denoise.cli.models import models
+from mri_denoise.cli.noise import noise
+from mri_denoise.cli.simulate import simulate
+from mri_denoise.cli.train import train
+
+app = typer.Typer(
+    name="mri-denoise",
+    help="Denoise MR images with HMAD-Net, headers preserved. For research, not for diagnosis.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+for command in (denoise, noise, simulate, evaluate, train, models, demo):
+    app.command()(command)
+app.add_typer(data.app, name="data")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Denoise MR images with HMAD-Net, headers preserved. For research, not for diagnosis."""
+
+
+if __name__ == "__main__":
+    app()

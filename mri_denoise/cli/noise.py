@@ -1,0 +1,50 @@
+"""``mri-denoise noise``."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from mri_denoise.cli import common
+from mri_denoise.io.case import Case, InputError
+
+
+def noise(
+    source: Annotated[Path, typer.Argument(metavar="INPUT", help="A file, a DICOM folder, or a folder of files.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Estimate the noise level (Rician sigma) in the file's own intensity units."""
+    cases, skips = common.find_cases(source)
+    results: list[dict[str, Any]] = []
+    failed = 0
+    for case in cases:
+        try:
+            results += _measure(case)
+        except InputError as error:
+            failed += 1
+            common.messages.print(f"failed {error}")
+    for skip in skips:
+        common.messages.print(f"skipped {skip.source}: {skip.reason}")
+    if as_json:
+        common.print_json(results[0] if len(results) == 1 else results)
+    else:
+        for found in results:
+            volume = "" if found["volume"] is None else f" volume {found['volume']}"
+            print(f"{found['case']}{volume}: sigma {found['sigma']:.6g}, SNR {found['snr']:.4g} ({found['method']})")
+    raise typer.Exit(common.DONE if results and not failed else common.SOME_FAILED)
+
+
+def _measure(case: Case) -> list[dict[str, Any]]:
+    """One result a volume of the case."""
+    from mri_denoise.io import read
+    from mri_denoise.noise_level import estimate
+
+    volume = read(case)
+    several = volume.array.shape[0] > 1
+    return [
+        {**asdict(estimate(array, slice_axis=volume.slice_axis)), "case": case.label, "volume": t if several else None}
+        for t, array in enumerate(volume.array)
+    ]

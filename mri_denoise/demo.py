@@ -1,0 +1,127 @@
+"""The demonstration: real images from installed libraries, and a head phantom whose truth is known."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mri_denoise.evaluation.compare import compare_cases
+from mri_denoise.io import discover
+from mri_denoise.phantom import head_phantom, phantom_affine, write_phantom_dicom, write_phantom_nifti
+from mri_denoise.registry import find_bundle
+from mri_denoise.simulation import simulate_case
+from mri_denoise.transforms.slices import voxel_sizes
+from mri_denoise.workflow import Settings, denoise
+
+LEVEL = 8.0
+SERIES_SHAPE = (160, 192, 24)
+
+
+@dataclass(frozen=True)
+class Item:
+    """One image of the demonstration.
+
+    Args:
+        name: what it is.
+        source: the input, a file or a folder.
+        truth: the image without noise, where it is known.
+        model: short name of the model.
+    """
+
+    name: str
+    source: Path
+    truth: Path | None = None
+    model: str = "rician"
+
+
+def run_demo(output: Path) -> list[dict[str, Any]]:
+    """Make the inputs, denoise them and score those whose truth is known.
+
+    Args:
+        output: folder; ``input``, ``truth`` and ``denoised`` are made inside.
+
+    Returns:
+        one row an image: ``name``, ``seconds``, ``outputs``, ``figure``, and ``before`` and ``after``, the scores of input
+        and result (PSNR in dB, SSIM), or None where there is no truth.
+
+    Raises:
+        InputError: if something cannot be written or denoised.
+    """
+    output.mkdir(parents=True, exist_ok=True)
+    return [_run(item, output) for item in [*_real(output), *_phantoms(output)]]
+
+
+def _real(output: Path) -> list[Item]:
+    """Images that pydicom and nibabel carry in their wheels."""
+    found = []
+    for package, path, name in (
+        ("pydicom", ("data", "test_files", "MR_small.dcm"), "MR_small.dcm (pydicom), a DICOM slice"),
+        ("nibabel", ("tests", "data", "example4d.nii.gz"), "example4d.nii.gz (nibabel), two volumes"),
+    ):
+        resource = files(package).joinpath(*path)
+        target = output / "input" / path[-1]
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with as_file(resource) as source:
+            shutil.copyfile(source, target)
+        found.append(Item(name, target))
+    return found
+
+
+def _phantoms(output: Path) -> list[Item]:
+    """A head phantom as NIfTI and as a DICOM series with Rician noise, and a slice of it with salt and pepper."""
+    truth, noisy = output / "truth", output / "input"
+    truth.mkdir(exist_ok=True)
+    volume = head_phantom(contrast="T1w")
+    nifti = truth / "phantom_T1w.nii.gz"
+    write_phantom_nifti(nifti, volume, voxel_sizes(phantom_affine(volume.shape)))
+    thick = head_phantom(shape=SERIES_SHAPE, contrast="T2w")
+    series = truth / "phantom_T2w"
+    shutil.rmtree(series, ignore_errors=True)
+    write_phantom_dicom(series, thick, voxel_sizes(phantom_affine(thick.shape)))
+    picture = truth / "phantom_slice.png"
+    _write_png(thick[:, :, SERIES_SHAPE[2] // 2], picture)
+    items = []
+    for path, name, noise, model, level in (
+        (nifti, f"phantom T1w, NIfTI, Rician {LEVEL:g} %", "rician", "rician", LEVEL),
+        (series, f"phantom T2w, DICOM series, Rician {LEVEL:g} %", "rician", "rician", LEVEL),
+        (picture, "phantom slice, PNG, salt and pepper 20 %", "salt-pepper", "salt-pepper", 20.0),
+    ):
+        cases, _ = discover(path)
+        record = simulate_case(cases[0], noisy, noise, level, seed=0)
+        first = Path(record["outputs"][0])
+        items.append(Item(name, first.parent if path.is_dir() else first, path, model))
+    return items
+
+
+def _run(item: Item, output: Path) -> dict[str, Any]:
+    """Denoise one image with its picture, and score it."""
+    cases, _ = discover(item.source)
+    folder = output / "denoised"
+    records, failed = denoise(find_bundle(item.model), cases, folder, Settings(extras=("residual", "figure")))
+    for _, error in failed:
+        from mri_denoise.io import InputError
+
+        raise InputError(error)
+    record = records[0]
+    row: dict[str, Any] = {"name": item.name, "seconds": record["seconds"], "outputs": record["outputs"]}
+    row["figure"] = next(p for p in record["companions"] if p.endswith(".png"))
+    row["before"] = row["after"] = None
+    if item.truth is not None:
+        truth = discover(item.truth)[0][0]
+        first = Path(record["outputs"][0])
+        result = discover(first.parent if item.truth.is_dir() else first)[0][0]
+        row["before"] = compare_cases(truth, cases[0])
+        row["after"] = compare_cases(truth, result)
+    return row
+
+
+def _write_png(image: np.ndarray, path: Path) -> None:
+    """An 8-bit picture of a slice on the scale [0, 1], the patient's front up."""
+    from PIL import Image
+
+    Image.fromarray(np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8).T[::-1]).save(path)

@@ -1,0 +1,1 @@
+"""How close a denoised image is to the truth."""

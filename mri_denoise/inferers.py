@@ -1,0 +1,139 @@
+"""Inferers that MONAI does not have: mixed precision on any device, and volumes slice by slice with neighbours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from monai.data import MetaTensor
+from monai.inferers import Inferer
+from tqdm import tqdm
+
+from mri_denoise.transforms.slices import find_slice_axis, volume_to_slices
+
+PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+class MixedPrecisionInferer(Inferer):
+    """Run the network under autocast, with 2D images in ``channels_last`` order.
+
+    MONAI's engines switch mixed precision on for CUDA alone; this does it on whatever device the input is on.
+
+    Args:
+        precision: ``"float32"``, ``"bfloat16"`` or ``"float16"``.
+
+    Raises:
+        ValueError: if the precision is unknown.
+    """
+
+    def __init__(self, precision: str = "bfloat16") -> None:
+        super().__init__()
+        if precision not in PRECISIONS:
+            raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, got {precision!r}.")
+        self.dtype = PRECISIONS[precision]
+
+    def __call__(
+        self, inputs: torch.Tensor, network: Callable[..., torch.Tensor], *args: Any, **kwargs: Any
+    ) -> torch.Tensor:
+        """Shape (N, C, H, W[, D]) in, the network's output in float32 out."""
+        plain = inputs.as_tensor() if isinstance(inputs, MetaTensor) else inputs
+        if plain.ndim == 4:
+            plain = plain.contiguous(memory_format=torch.channels_last)
+        with torch.autocast(plain.device.type, dtype=self.dtype, enabled=self.dtype != torch.float32):
+            return network(plain, *args, **kwargs).float()
+
+
+class SliceDenoiseInferer(MixedPrecisionInferer):
+    """Denoise volumes slice by slice, each slice with its neighbours and its noise level as further channels.
+
+    Args:
+        num_slices: odd number of neighbouring slices that the network takes.
+        noise_map: whether the network takes the noise level as its last channel.
+        batch_size: slices at a time.
+        precision: see :class:`MixedPrecisionInferer`.
+        progress: whether a bar is shown.
+    """
+
+    def __init__(
+        self,
+        num_slices: int = 1,
+        noise_map: bool = False,
+        batch_size: int = 8,
+        precision: str = "bfloat16",
+        progress: bool = False,
+    ) -> None:
+        super().__init__(precision)
+        self.num_slices, self.noise_map, self.batch_size = num_slices, noise_map, batch_size
+        self.progress = progress
+
+    def __call__(
+        self,
+        inputs: torch.Tensor,
+        network: Callable[..., torch.Tensor],
+        *args: Any,
+        sigma: torch.Tensor | None = None,
+        slice_axis: int | None = None,
+        contiguous: bool = True,
+        **kwargs: Any,
+    ) -> torch.Tensor:
+        """Denoise.
+
+        Args:
+            inputs: shape (1, T, X, Y, Z) on the scale [0, 1]: T volumes, each denoised by itself.
+            network: takes (N, ``num_slices`` + ``noise_map``, H, W) and gives (N, 1, H, W).
+            args: more positional arguments of the network.
+            sigma: noise level of each volume on the same scale: shape (1, T) or, different at each position,
+                (1, T, X, Y, Z). Needed if ``noise_map``.
+            slice_axis: 0, 1 or 2; None for the plane of acquisition by the MetaTensor's affine.
+            contiguous: False denoises each slice without its neighbours.
+            kwargs: more keyword arguments of the network.
+
+        Returns:
+            shape (1, T, X, Y, Z), with the metadata of ``inputs``.
+
+        Raises:
+            ValueError: if the batch is not one item, or the noise level is needed and missing.
+        """
+        if inputs.shape[0] != 1:
+            raise ValueError(f"volumes are denoised one item at a time, got a batch of {inputs.shape[0]}.")
+        if self.noise_map and sigma is None:
+            raise ValueError("this network takes the noise level as an input; give sigma.")
+        if slice_axis is None:
+            # a collated MetaTensor has a batch of affines
+            slice_axis = find_slice_axis(inputs.affine.reshape(-1, 4, 4)[0]) if isinstance(inputs, MetaTensor) else 2
+        axis, context = int(slice_axis), bool(contiguous)  # one-element tensors after collation
+        plain = inputs.as_tensor() if isinstance(inputs, MetaTensor) else inputs
+        out = torch.empty_like(plain, dtype=torch.float32)
+        bar = tqdm(
+            total=plain.shape[1] * plain.shape[2 + axis], unit="slice", leave=False, disable=not self.progress
+        )
+        for t, volume in enumerate(plain[0]):
+            level = None if sigma is None else sigma[0, t].to(volume)
+            result = out[0, t].movedim(axis, 0)
+            stack = volume.movedim(axis, 0)
+            for start in range(0, stack.shape[0], self.batch_size):
+                batch = self._batch(stack, level, axis, start, context)
+                result[start : start + batch.shape[0]] = super().__call__(batch, network, *args, **kwargs)[:, 0]
+                bar.update(batch.shape[0])
+        bar.close()
+        return MetaTensor(out, meta=inputs.meta) if isinstance(inputs, MetaTensor) else out
+
+    def _batch(
+        self, stack: torch.Tensor, level: torch.Tensor | None, axis: int, start: int, contiguous: bool
+    ) -> torch.Tensor:
+        """Slices ``start`` and on with all their channels: shape (n, channels, H, W)."""
+        stop = min(start + self.batch_size, stack.shape[0])
+        if contiguous:
+            reach = self.num_slices // 2
+            low, high = max(start - reach, 0), min(stop + reach, stack.shape[0])
+            batch = volume_to_slices(stack[low:high], 0, self.num_slices)[start - low : stop - low]
+        else:
+            batch = stack[start:stop, None].expand(-1, self.num_slices, -1, -1)
+        if not self.noise_map or level is None:
+            return batch
+        if level.ndim == 0:
+            maps = level.expand(stop - start, *stack.shape[1:])
+        else:
+            maps = level.movedim(axis, 0)[start:stop]
+        return torch.cat((batch, maps[:, None]), dim=1)

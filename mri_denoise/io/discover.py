@@ -1,0 +1,213 @@
+"""File, folder or DICOM tree to cases, with the reason for whatever is left out.
+
+What a file is follows from its content; its name only tells an image that is broken from a file that is none.
+No pixel is read.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+from mri_denoise.io.case import Case, InputError, Skip
+from mri_denoise.io.files import open_bytes, reading
+from mri_denoise.io.pairs import pair_of
+
+_VOLUME_ENDINGS = (".nii", ".nii.gz", ".hdr", ".img", ".hdr.gz", ".img.gz", ".mgh", ".mgz")
+_PICTURE_ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
+_DICOM_ENDINGS = (".dcm", ".ima", ".dicom")
+# files that ordinarily lie beside images and are no images: not worth a line each
+_SIDECAR_ENDINGS = (
+    *(".json", ".tsv", ".csv", ".txt", ".bval", ".bvec", ".md", ".rst", ".pdf", ".html", ".log"),
+    *(".yaml", ".yml", ".xml", ".toml", ".cfg", ".ini", ".py", ".sh", ".m", ".db"),
+)
+_SIDECAR_NAMES = ("readme", "changes", "license", "citation.cff", "dicomdir", "makefile", "dockerfile")
+_BIDS_MARK = "dataset_description.json"
+_BIDS_NOT_RAW = ("derivatives", "sourcedata")
+_PICTURE_MAGIC = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+# group 0002 or 0008 in either byte order, with which a DICOM file without preamble begins
+_BARE_DICOM = (b"\x02\0", b"\0\x02", b"\x08\0", b"\0\x08")
+_HEAD_BYTES = 352
+
+Content = Literal["volume", "pair", "image", "dicom", "other"]
+
+
+def discover(path: Path, *, output_name: str | None = None) -> tuple[list[Case], list[Skip]]:
+    """Find the cases of a file, a folder with its subfolders, or a DICOM tree.
+
+    Hidden files and folders are passed over, and `derivatives` and `sourcedata` of a BIDS data set. Links to folders
+    are followed, each folder once. DICOM files of the whole tree are grouped together by `dicom_read.discover`.
+
+    Args:
+        path: a file or a folder.
+        output_name: name of the output when `path` is one file, instead of its own (pictures: `denoised_` before it).
+
+    Returns:
+        Cases, sorted by output, whose `output` keeps the place under `path`; and what looks like an image but cannot
+        be used, with the reason.
+
+    Raises:
+        InputError: when `path` is missing, cannot be read, is one file that is no image, or a folder without images.
+    """
+    path = Path(path)
+    with reading(path):
+        mode = path.stat().st_mode
+    if stat.S_ISDIR(mode):
+        cases, skips = _collect(_walk(path), path)
+        if not cases and not skips:
+            raise InputError(f"{path}: no image found in this folder; give one with NIfTI, DICOM or pictures")
+        return cases, skips
+    if not stat.S_ISREG(mode):
+        raise InputError(f"{path}: neither a file nor a folder; give one of these")
+    path = (pair_of(path) or (path,))[0]
+    cases, skips = _collect(iter([path]), path.parent)
+    if not cases:
+        reason = skips[0].reason if skips else "not an image format that is read (NIfTI, Analyze, MGH, DICOM, pictures)"
+        raise InputError(f"{path}: {reason}")
+    if output_name is not None and len(cases) == 1:
+        cases = [dataclasses.replace(cases[0], output=Path(output_name))]
+    return cases, skips
+
+
+def _walk(root: Path) -> Iterator[Path | Skip]:
+    """Files under a folder in sorted order, and a Skip for each folder that cannot be opened."""
+    failures: list[Skip] = []
+    seen: set[str] = set()
+
+    def failed(error: OSError) -> None:
+        failures.append(Skip(Path(error.filename), f"folder cannot be opened ({error.strerror})"))
+
+    for folder, subfolders, files in os.walk(root, onerror=failed, followlinks=True):
+        real = os.path.realpath(folder)
+        left_out = _BIDS_NOT_RAW if _BIDS_MARK in files else ()
+        subfolders[:] = sorted(name for name in subfolders if not name.startswith(".") and name not in left_out)
+        if real in seen:
+            subfolders.clear()
+            continue
+        seen.add(real)
+        yield from (Path(folder, name) for name in sorted(files) if not name.startswith("."))
+    yield from failures
+
+
+def _collect(found: Iterator[Path | Skip], root: Path) -> tuple[list[Case], list[Skip]]:
+    """Turn files into cases; DICOM files wait until all are known."""
+    cases: list[Case] = []
+    skips: list[Skip] = []
+    dicom: list[Path] = []
+    for item in found:
+        result = item if isinstance(item, Skip) else _case_of(item, root)
+        if isinstance(result, Path):
+            dicom.append(result)
+        elif isinstance(result, Skip):
+            skips.append(result)
+        elif result is not None:
+            cases.append(result)
+    if dicom:
+        from mri_denoise.io import dicom_read
+
+        dicom_cases, dicom_skips = dicom_read.discover(dicom, root)
+        cases += dicom_cases
+        skips += dicom_skips
+    return _without_collisions(cases, skips)
+
+
+def _case_of(path: Path, root: Path) -> Case | Skip | Path | None:
+    """Classify one file: a case, a Skip, the path itself for DICOM, or None for what needs no word."""
+    name = path.name.lower()
+    if path.is_symlink() and not path.exists():
+        return None if _is_sidecar(path) else Skip(path, "broken link; fetch the file that it points to")
+    try:
+        with reading(path):
+            if not stat.S_ISREG(path.stat().st_mode):
+                return None
+            content = _content(path)
+    except InputError as error:
+        return None if _is_sidecar(path) else Skip(path, str(error).removeprefix(f"{path}: "))
+    if content == "dicom":
+        return None if name == "dicomdir" else path
+    relative = path.relative_to(root)
+    if content == "volume":
+        return Case("nifti", (path,), relative, relative.as_posix())
+    if content == "image":
+        return Case("image", (path,), relative.with_name(f"denoised_{path.name}"), relative.as_posix())
+    if content == "pair" or name.endswith((".img", ".img.gz")):
+        return _pair_case(path, root)
+    if _is_sidecar(path):
+        return None
+    if path.stat().st_size == 0:
+        return Skip(path, "empty file")
+    if name.endswith(_VOLUME_ENDINGS + _PICTURE_ENDINGS + _DICOM_ENDINGS):
+        return Skip(path, "named like an image, but its content is none")
+    return Skip(path, "not an image format that is read (NIfTI, Analyze, MGH, DICOM, PNG, JPEG, BMP, TIFF)")
+
+
+def _content(path: Path) -> Content:
+    """Tell what a file holds from its first bytes."""
+    name = path.name.lower()
+    with open_bytes(path) as stream:
+        head = stream.read(_HEAD_BYTES)
+    if head[128:132] == b"DICM":
+        return "dicom"
+    if head.startswith(_PICTURE_MAGIC) or (head[:2] == b"BM" and head[6:10] == bytes(4) and len(head) > 26):
+        return "image"
+    pair: Content = "pair" if name.endswith((".hdr", ".hdr.gz")) else "other"
+    sizes = (int.from_bytes(head[:4], "little"), int.from_bytes(head[:4], "big"))
+    if 348 in sizes and len(head) >= 348:
+        return "volume" if head[344:348] == b"n+1\0" else pair
+    if 540 in sizes and head[4:7] in (b"n+2", b"ni2"):
+        return "volume" if head[4:7] == b"n+2" else pair
+    if sizes[1] == 1 and name.endswith((".mgh", ".mgz", ".mgh.gz")):
+        return "volume"
+    if head[:2] in _BARE_DICOM and (path.suffix == "" or path.suffix[1:].isdigit() or name.endswith(_DICOM_ENDINGS)):
+        return "dicom" if _is_bare_dicom(path) else "other"
+    return "other"
+
+
+def _is_bare_dicom(path: Path) -> bool:
+    """Whether a file without preamble parses as a DICOM object."""
+    import pydicom
+
+    try:
+        header = pydicom.dcmread(path, force=True, stop_before_pixels=True, specific_tags=["SOPClassUID"])
+    except Exception:  # pydicom raises what its parser happens to meet in foreign bytes
+        return False
+    return "SOPClassUID" in header
+
+
+def _pair_case(path: Path, root: Path) -> Case | Skip | None:
+    """The case of a header; None for its image, which the header already stands for."""
+    pair = pair_of(path)
+    if pair is None:
+        return Skip(path, "its .hdr or .img partner is missing")
+    header, image = pair
+    if path != header:
+        return None
+    relative = header.relative_to(root)
+    return Case("nifti", (header, image), relative, relative.as_posix())
+
+
+def _is_sidecar(path: Path) -> bool:
+    name = path.name.lower().removesuffix(".gz")
+    if name.endswith(".mat"):  # SPM keeps the affine of an Analyze pair there
+        return path.with_suffix(".hdr").is_file()
+    return name.endswith(_SIDECAR_ENDINGS) or name in _SIDECAR_NAMES
+
+
+def _without_collisions(cases: list[Case], skips: list[Skip]) -> tuple[list[Case], list[Skip]]:
+    """Sort by output; of files with one output (also where case is ignored) the first stands.
+
+    DICOM outputs are folders, which the volumes of one series may share.
+    """
+    taken: dict[str, Case] = {}
+    kept: list[Case] = []
+    for case in sorted(cases, key=lambda case: (case.output.as_posix(), case.label)):
+        other = taken.setdefault(case.output.as_posix().lower(), case)
+        if other is case or case.kind == other.kind == "dicom":
+            kept.append(case)
+        else:
+            skips.append(Skip(case.sources[0], f"its output {case.output} would overwrite that of {other.sources[0]}"))
+    return kept, sorted(skips, key=lambda skip: str(skip.source))

@@ -1,0 +1,123 @@
+"""Files opened with one-line errors, and written beside their destination, then renamed into place."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import secrets
+import zlib
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, cast
+
+from mri_denoise.io.case import InputError
+
+GZIP_MAGIC = b"\x1f\x8b"
+
+
+class OutputError(InputError):
+    """A result that cannot be written, in one line: which file, why, what to do."""
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Turn what goes wrong while a file is read into one line for the user.
+
+    Args:
+        path: the file that the message names.
+
+    Raises:
+        InputError: for a missing file, a folder, no permission, cut-off or damaged gzip data, too little memory and
+            whatever else the operating system reports.
+    """
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such file; check the path") from error
+    except PermissionError as error:
+        raise InputError(f"{path}: no permission to read it; change its access rights") from error
+    except IsADirectoryError as error:
+        raise InputError(f"{path}: is a folder where a file is needed") from error
+    except EOFError as error:
+        raise InputError(f"{path}: truncated; copy or download it again") from error
+    except (zlib.error, gzip.BadGzipFile) as error:
+        raise InputError(f"{path}: damaged gzip data; copy or download it again") from error
+    except MemoryError as error:
+        raise InputError(f"{path}: too large for this computer's memory; cut it into parts") from error
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
+
+
+@contextmanager
+def open_bytes(path: Path) -> Iterator[IO[bytes]]:
+    """Open a file for reading, unpacked when its content is gzip, whatever its name.
+
+    Args:
+        path: the file.
+
+    Yields:
+        The stream of unpacked bytes. Errors on it are those of the operating system and `gzip`: see `reading`.
+    """
+    with open(path, "rb") as plain:
+        packed = plain.read(2) == GZIP_MAGIC
+        plain.seek(0)
+        if not packed:
+            yield plain
+            return
+        with gzip.GzipFile(fileobj=plain, mode="rb") as unpacked:
+            yield cast("IO[bytes]", unpacked)
+
+
+@contextmanager
+def write_beside(path: Path, sources: Iterable[Path] = ()) -> Iterator[Path]:
+    """Write a file whole or not at all: a temporary file in the same folder is renamed into place at the end.
+
+    Args:
+        path: the destination; its folders are made. An existing file is replaced.
+        sources: files that must never be replaced.
+
+    Yields:
+        The temporary file (empty, hidden, with the suffix of `path`), to be written and closed inside the block.
+
+    Raises:
+        OutputError: when the destination is one of `sources`, or the operating system refuses (no permission, full
+            disk ...). Whatever error leaves the block, the temporary file is removed and the destination is as it was.
+    """
+    for source in sources:
+        if _same_file(path, source):
+            raise OutputError(f"{path}: is an input and is not overwritten; choose another output")
+    suffix = "".join(path.suffixes[-2:]) if path.suffix in (".gz", ".GZ") else path.suffix
+    temporary = path.parent / f".{secrets.token_hex(8)}{suffix}"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.touch(exist_ok=False)
+        yield temporary
+        with open(temporary, "rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise OutputError(f"{path}: cannot be written ({reason}); free space or choose another output") from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def _same_file(first: Path, second: Path) -> bool:
+    """Whether two paths lead to one existing file, through links too."""
+    try:
+        return os.path.samefile(first, second)
+    except OSError:
+        return False
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the rename itself last through a power cut, on systems that let a folder be opened."""
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,216 @@
+"""NIfTI-1/2, Analyze and MGH volumes: read to real-world values, written back with every header byte as it was.
+
+Writing copies the source's bytes around the voxels (header, extensions, MGH footer) and replaces only the voxels, so
+nothing that a header library does not know can be lost.
+"""
+
+from __future__ import annotations
+
+import gzip
+import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import IO, cast
+
+import numpy as np
+
+from mri_denoise.io.case import Case, InputError, Volume
+from mri_denoise.io.files import OutputError, open_bytes, reading, write_beside
+from mri_denoise.io.layout import Layout, layout_of
+from mri_denoise.io.pairs import matrix_of, pair_of
+from mri_denoise.io.stored import to_stored, to_values
+
+_CHUNK = 2**20
+_GZIP_LEVEL = 5
+
+
+def read(case: Case) -> Volume:
+    """Read a volume or a series of volumes.
+
+    Args:
+        case: sources are the file, or header and image of a pair.
+
+    Returns:
+        array float32 (T, X, Y, Z), slope and intercept applied in float64; one T per 3D volume, axes past the fourth
+        folded into T with the fourth running fastest; missing axes are 1. slice_axis follows dim_info where set.
+
+    Raises:
+        InputError: for a file that is no such image, is truncated or damaged, is RGB or complex, cannot be opened, or
+            holds finite values beyond float32.
+    """
+    layout = layout_of(_files(case.sources))
+    count = layout.shape[3]
+    with reading(layout.data_path):
+        array = np.empty((count, *layout.shape[:3]), dtype=np.float32)
+    with _voxels(layout) as source:
+        source.before()
+        for index in range(count):
+            array[index] = _values(source.volume(), layout)
+        for _ in source.after():  # to the end, where gzip keeps its checksum
+            pass
+    return Volume(array, layout.affine, layout.slice_axis)
+
+
+def write(case: Case, array: np.ndarray, destination: Path) -> list[Path]:
+    """Write `array` in the container, type and scaling of the case's source.
+
+    Every byte but the voxels' is the source's; voxels that are bitwise what `read` gave keep their stored number.
+    The name decides on compression (.gz, .mgz); a pair is written as a pair.
+
+    Args:
+        case: the case that was read.
+        array: float32 (T, X, Y, Z), as `read` gave it.
+        destination: the file; of a pair, header or image.
+
+    Returns:
+        The files written.
+
+    Raises:
+        InputError: when the source cannot be read any more.
+        OutputError: when the destination is an input, asks for another format, or cannot be written, or the array is
+            not finite where the source is.
+    """
+    sources = _files(case.sources)
+    layout = layout_of(sources)
+    expected = (layout.shape[3], *layout.shape[:3])
+    if array.shape != expected:
+        raise ValueError(f"array of shape {array.shape} for {layout.header_path}, which has {expected}")
+    targets = _targets(destination, layout)
+    with ExitStack() as stack:
+        temporary = [stack.enter_context(write_beside(target, sources)) for target in targets]
+        for extra, path in zip(_copied(layout), temporary, strict=False):
+            _copy(extra, path)
+        _write_voxels(layout, array, temporary[-1])
+    return targets
+
+
+def read_array(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Read a file as a plain array: a mask, a map of the noise level, or a reference.
+
+    Args:
+        path: NIfTI, Analyze or MGH file.
+
+    Returns:
+        float32 array (X, Y, Z), or (X, Y, Z, T) for several volumes, in real-world units, and the 4 x 4 affine to
+        RAS+ mm.
+
+    Raises:
+        InputError: as in `read`.
+    """
+    volume = read(Case("nifti", (path,), Path(path.name), path.name))
+    array = np.moveaxis(volume.array, 0, -1)
+    return (array[..., 0] if array.shape[-1] == 1 else array), volume.affine
+
+
+class _Source:
+    """The three parts of an unpacked data file, in order: before, between and after the voxels."""
+
+    def __init__(self, stream: IO[bytes], layout: Layout) -> None:
+        self._stream = stream
+        self._layout = layout
+
+    def _take(self, count: int) -> bytes:
+        with reading(self._layout.data_path):
+            taken = self._stream.read(count)
+            if len(taken) < count:
+                raise EOFError
+        return taken
+
+    def before(self) -> bytes:
+        return self._take(self._layout.offset)
+
+    def volume(self) -> np.ndarray:
+        """Stored numbers of the next 3D volume, (X, Y, Z)."""
+        data = self._take(self._layout.volume_bytes)
+        return np.frombuffer(data, self._layout.dtype).reshape(self._layout.shape[:3], order="F")
+
+    def after(self) -> Iterator[bytes]:
+        while True:
+            with reading(self._layout.data_path):
+                chunk = self._stream.read(_CHUNK)
+            if not chunk:
+                return
+            yield chunk
+
+
+@contextmanager
+def _voxels(layout: Layout) -> Iterator[_Source]:
+    with ExitStack() as stack:
+        with reading(layout.data_path):
+            stream = stack.enter_context(open_bytes(layout.data_path))
+        yield _Source(stream, layout)
+
+
+def _files(sources: tuple[Path, ...]) -> tuple[Path, ...]:
+    """Complete a pair of which only one file was named."""
+    if len(sources) == 1:
+        return pair_of(sources[0]) or sources
+    return sources
+
+
+def _values(stored: np.ndarray, layout: Layout) -> np.ndarray:
+    try:
+        return to_values(stored, layout.slope, layout.inter)
+    except OverflowError as error:
+        raise InputError(f"{layout.data_path}: {error}; rescale the image") from error
+
+
+def _copied(layout: Layout) -> list[Path]:
+    """Files of the case that are copied as they are: a pair's header, and SPM's matrix where there is one."""
+    if layout.header_path == layout.data_path:
+        return []
+    matrix = matrix_of(layout.header_path)
+    return [layout.header_path, matrix] if matrix else [layout.header_path]
+
+
+def _targets(destination: Path, layout: Layout) -> list[Path]:
+    """Names of the copied files, then of the data file."""
+    name = destination.name.lower()
+    source = layout.header_path.name.lower()
+    for endings in ((".nii", ".nii.gz"), (".mgh", ".mgz"), (".hdr", ".img", ".hdr.gz", ".img.gz")):
+        if source.endswith(endings) and not name.endswith(endings):
+            raise OutputError(f"{destination}: the image keeps its format; name the output {' or '.join(endings)}")
+    if layout.header_path == layout.data_path:
+        return [destination]
+    packed = destination.suffix.lower() == ".gz"
+    bare = destination.with_suffix("") if packed else destination
+    ending = ".gz" if packed else ""
+    copied = [bare.with_suffix(".hdr" + ending)]
+    if len(_copied(layout)) > 1:
+        copied.append(bare.with_suffix(".mat"))
+    return [*copied, bare.with_suffix(".img" + ending)]
+
+
+@contextmanager
+def _packed(path: Path) -> Iterator[IO[bytes]]:
+    """Open for writing, compressed when the name says so; no time stamp, so that equal content gives equal files."""
+    with open(path, "wb") as plain:
+        if path.suffix.lower() not in (".gz", ".mgz"):
+            yield plain
+            return
+        with gzip.GzipFile(filename="", mode="wb", fileobj=plain, compresslevel=_GZIP_LEVEL, mtime=0) as stream:
+            yield cast("IO[bytes]", stream)
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy the unpacked bytes of a file."""
+    with ExitStack() as stack:
+        with reading(source):
+            stream = stack.enter_context(open_bytes(source))
+        shutil.copyfileobj(stream, stack.enter_context(_packed(target)))
+
+
+def _write_voxels(layout: Layout, array: np.ndarray, target: Path) -> None:
+    """Write the data file: the source's bytes with the voxels replaced, one 3D volume at a time."""
+    with _voxels(layout) as source, _packed(target) as out:
+        out.write(source.before())
+        for volume in array:
+            stored = source.volume()
+            try:
+                changed = to_stored(volume, stored, layout.slope, layout.inter)
+            except ValueError as error:
+                raise OutputError(f"{layout.data_path}: {error}; nothing was written") from error
+            out.write(changed.tobytes(order="F"))
+        for chunk in source.after():
+            out.write(chunk)

@@ -1,0 +1,6 @@
+"""Networks, one file each. They know nothing of files, transforms or bundles."""
+
+from mri_denoise.networks.dncnn import DnCNN
+from mri_denoise.networks.hmad import HMADNet
+
+__all__ = ["DnCNN", "HMADNet"]

@@ -1,0 +1,51 @@
+"""DnCNN, the paper's rival."""
+
+from __future__ import annotations
+
+import torch
+from monai.networks.layers.factories import Conv, Norm
+from torch import nn
+
+
+class DnCNN(nn.Module):
+    """Denoising CNN of 17 layers that estimates the noise and subtracts it.
+
+    Zhang et al., "Beyond a Gaussian Denoiser: Residual Learning of Deep CNN for Image Denoising", IEEE TIP 2017,
+    https://doi.org/10.1109/TIP.2017.2662206. Convolution + ReLU, then ``depth - 2`` times convolution + batch
+    normalisation + ReLU, then a convolution.
+
+    Input and output as for :class:`~mri_denoise.networks.HMADNet`: (N, ``num_slices`` + ``noise_map``, H, W[, D]) in,
+    (N, 1, H, W[, D]) out, on the scale [0, 1].
+
+    Args:
+        spatial_dims: 2 or 3.
+        depth: number of convolutions, at least 3.
+        width: feature maps of each layer.
+        num_slices: odd number of neighbouring slices that are the input channels.
+        noise_map: whether a noise-level map follows as one more input channel.
+
+    Raises:
+        ValueError: if ``depth`` is less than 3 or ``num_slices`` is even.
+    """
+
+    def __init__(
+        self, spatial_dims: int = 2, depth: int = 17, width: int = 64, num_slices: int = 1, noise_map: bool = False
+    ) -> None:
+        super().__init__()
+        if depth < 3:
+            raise ValueError(f"depth must be at least 3, got {depth}.")
+        if num_slices < 1 or num_slices % 2 == 0:
+            raise ValueError(f"num_slices must be odd and positive, got {num_slices}.")
+        conv, norm = Conv[Conv.CONV, spatial_dims], Norm[Norm.BATCH, spatial_dims]
+        self.in_channels = num_slices + int(noise_map)
+        self.num_slices = num_slices
+        layers: list[nn.Module] = [conv(self.in_channels, width, kernel_size=3, padding=1), nn.ReLU(inplace=True)]
+        for _ in range(depth - 2):
+            layers += [conv(width, width, kernel_size=3, padding=1, bias=False), norm(width), nn.ReLU(inplace=True)]
+        layers.append(conv(width, 1, kernel_size=3, padding=1))
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Shape (N, ``in_channels``, H, W[, D]) in, (N, 1, H, W[, D]) out."""
+        centre = self.num_slices // 2
+        return x[:, centre : centre + 1] - self.layers(x)

@@ -1,0 +1,133 @@
+"""HMAD-Net: a U-Net of residual blocks with channel and spatial attention."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from monai.networks.layers.factories import Conv
+from torch import nn
+
+from mri_denoise.networks.blocks import AttentionStage, Bottleneck, MultiScaleBranch, max_pool
+
+
+class HMADNet(nn.Module):
+    """Hybrid Multi-Scale Attention Denoising Network.
+
+    Umair and Hamid, "Preserving Critical Signals in Magnetic Image Denoising: A Deep Learning Approach with Selective
+    Feature Preservation", 2025, section 3.1. The defaults are the paper's network: one slice in, one slice out, sigmoid.
+    The paper gives no widths; the default is four stages from 32 to 256.
+
+    Input and output: the input has shape (N, ``in_channels``, H, W[, D]) with values on the scale [0, 1]; its channels
+    are ``num_slices`` neighbouring slices in order and then, if ``noise_map``, the standard deviation of the noise at
+    each position on the same scale. The output has shape (N, 1, H, W[, D]) and belongs to the centre slice. Any size
+    works: the input is padded inside by edge replication to a multiple of the pooling factor and the result cropped.
+
+    Args:
+        spatial_dims: 2 (the paper) or 3.
+        channels: feature maps of each encoder stage; the last number is the bottleneck's.
+        num_slices: odd number of neighbouring slices that are the input channels; 1 in three dimensions.
+        noise_map: whether a noise-level map follows as one more input channel.
+        attention: channel and spatial attention on or off (Table 4).
+        residual: skips around the convolution blocks on or off (Table 4).
+        multi_scale: adds the second branch of Figure 1, parallel convolutions of several kernel sizes, fused at full
+            resolution with the first encoder stage.
+        head: ``"sigmoid"`` bounds the output to (0, 1) as in the paper; ``"residual"`` estimates the noise and subtracts
+            it from the centre slice.
+        num_bottleneck_blocks: residual blocks stacked in the bottleneck.
+
+    Raises:
+        ValueError: if ``num_slices`` is even or less than 1, ``num_slices`` is not 1 in three dimensions, fewer than two
+            ``channels`` are given, or ``head`` is unknown.
+    """
+
+    def __init__(
+        self,
+        spatial_dims: int = 2,
+        channels: Sequence[int] = (32, 64, 128, 256),
+        num_slices: int = 1,
+        noise_map: bool = False,
+        attention: bool = True,
+        residual: bool = True,
+        multi_scale: bool = False,
+        head: Literal["sigmoid", "residual"] = "sigmoid",
+        num_bottleneck_blocks: int = 2,
+    ) -> None:
+        super().__init__()
+        if num_slices < 1 or num_slices % 2 == 0:
+            raise ValueError(f"num_slices must be odd and positive, got {num_slices}.")
+        if spatial_dims == 3 and num_slices != 1:
+            raise ValueError("num_slices must be 1 in three dimensions: the neighbours are in the volume already.")
+        if len(channels) < 2:
+            raise ValueError(f"channels needs at least two stages, got {tuple(channels)}.")
+        if head not in ("sigmoid", "residual"):
+            raise ValueError(f"head must be 'sigmoid' or 'residual', got {head!r}.")
+        self.in_channels = num_slices + int(noise_map)
+        self.num_slices = num_slices
+        self.head = head
+        self.factor = 2 ** (len(channels) - 1)
+
+        encoder_widths = list(channels[:-1])
+        inputs = [self.in_channels, *encoder_widths[:-1]]
+        self.encoders = nn.ModuleList(
+            AttentionStage(spatial_dims, i, o, attention, residual) for i, o in zip(inputs, encoder_widths, strict=True)
+        )
+        self.pool = max_pool(spatial_dims)
+        self.multi_scale: nn.Module | None = None
+        if multi_scale:
+            self.multi_scale = MultiScaleBranch(spatial_dims, self.in_channels, channels[0])
+        self.bottleneck = Bottleneck(
+            spatial_dims, channels[-2], channels[-1], num_bottleneck_blocks, attention, residual
+        )
+        up = Conv[Conv.CONVTRANS, spatial_dims]
+        downward = list(channels[::-1])
+        self.ups = nn.ModuleList(
+            up(i, o, kernel_size=2, stride=2) for i, o in zip(downward[:-1], downward[1:], strict=True)
+        )
+        self.decoders = nn.ModuleList(
+            AttentionStage(spatial_dims, 2 * o, o, attention, residual) for o in downward[1:]
+        )
+        self.last = Conv[Conv.CONV, spatial_dims](channels[0], 1, kernel_size=1)
+        if head == "residual":
+            # an untrained network is then the identity, and training starts from "no noise found"
+            nn.init.zeros_(self.last.weight)
+            nn.init.zeros_(self.last.bias)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Denoise.
+
+        Args:
+            x: shape (N, ``in_channels``, H, W[, D]), scaled to [0, 1].
+
+        Returns:
+            shape (N, 1, H, W[, D]), the denoised centre slice on the same scale.
+        """
+        size = x.shape[2:]
+        pad: list[int] = []
+        for n in size[::-1]:
+            pad += [0, (self.factor - n % self.factor) % self.factor]
+        # always padded, if only by nothing: a branch on the size would be frozen by tracing
+        y = self._features(F.pad(x, pad, mode="replicate"))
+        y = y[:, :, : size[0], : size[1]]
+        if len(size) == 3:
+            y = y[..., : size[2]]
+        if self.head == "sigmoid":
+            return torch.sigmoid(y)
+        centre = self.num_slices // 2
+        return x[:, centre : centre + 1] - y
+
+    def _features(self, x: torch.Tensor) -> torch.Tensor:
+        skips: list[torch.Tensor] = []
+        y = x
+        for index, encoder in enumerate(self.encoders):
+            y = encoder(y)
+            if index == 0 and self.multi_scale is not None:
+                y = y + self.multi_scale(x)
+            skips.append(y)
+            y = self.pool(y)
+        y = self.bottleneck(y)
+        for up, decoder in zip(self.ups, self.decoders):  # noqa: B905 (TorchScript knows no strict=)
+            y = decoder(torch.cat((up(y), skips.pop()), dim=1))
+        return self.last(y)

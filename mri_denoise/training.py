@@ -1,0 +1,82 @@
+"""Run a bundle's training and make a bundle of the result."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+from monai.bundle import ConfigWorkflow
+from safetensors.torch import save_file
+
+from mri_denoise.io.case import InputError
+from mri_denoise.registry import Bundle
+from mri_denoise.weights import record_sha256
+
+
+def train_bundle(
+    bundle: Bundle, dataset: Path, output: Path, resume: bool = False, overrides: dict[str, Any] | None = None
+) -> Path:
+    """Train, and leave in ``output`` a bundle of the same configs with the best weights.
+
+    Args:
+        bundle: whose ``train.yaml`` is run.
+        dataset: folder with ``datalist.json``.
+        output: folder of the new bundle; states of training and logs go to its ``train`` folder.
+        resume: go on from the last state.
+        overrides: values of ``train.yaml`` to change.
+
+    Returns:
+        the new weights.
+
+    Raises:
+        InputError: if ``output`` is the bundle itself, or the training left no weights.
+    """
+    if output.resolve() == bundle.folder:
+        raise InputError(f"{output}: is the bundle itself; choose another output.")
+    for part in ("configs", "docs", "LICENSE"):
+        source = bundle.folder / part
+        if source.is_dir():
+            shutil.copytree(source, output / part, dirs_exist_ok=True)
+        elif source.is_file():
+            output.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source, output / part)
+    workflow = ConfigWorkflow(
+        config_file=str(output / "configs" / "train.yaml"),
+        meta_file=str(output / "configs" / "metadata.json"),
+        workflow_type="train",
+        bundle_root=str(output),
+        dataset_dir=str(dataset),
+        resume=resume,
+        **(overrides or {}),
+    )
+    workflow.initialize()
+    missing = workflow.check_properties()
+    if missing:
+        raise InputError(f"{bundle.folder}: not a training bundle, it lacks {', '.join(missing)}.")
+    workflow.run()
+    workflow.finalize()
+    best = output / "train" / "models" / "model.pt"
+    if not best.is_file():
+        raise InputError(f"{best}: the training left no weights; give it at least one epoch with validation.")
+    return export_weights(best, output / "models")
+
+
+def export_weights(checkpoint: Path, models: Path) -> Path:
+    """The weights of a training checkpoint as ``model.pt`` and ``model.safetensors``, with their SHA-256.
+
+    Args:
+        checkpoint: a state dict, or a dictionary with one under ``model``.
+        models: the folder ``models`` of a bundle.
+
+    Returns:
+        the path of ``model.safetensors``.
+    """
+    state = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    state = {name: tensor.contiguous() for name, tensor in state.get("model", state).items()}
+    models.mkdir(parents=True, exist_ok=True)
+    torch.save(state, models / "model.pt")
+    save_file(state, models / "model.safetensors")
+    record_sha256(models)
+    return models / "model.safetensors"

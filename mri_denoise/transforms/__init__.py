@@ -1,0 +1,40 @@
+"""Transforms that MONAI lacks."""
+
+from mri_denoise.transforms.intensity import ScaleIntensityRobust, ScaleIntensityRobustd
+from mri_denoise.transforms.noise import (
+    RandRicianNoise,
+    RandRicianNoised,
+    RandSaltPepperNoise,
+    RandSaltPepperNoised,
+    RicianNoise,
+    RicianNoised,
+    SaltPepperNoise,
+    SaltPepperNoised,
+)
+from mri_denoise.transforms.output import SaveVolumed
+from mri_denoise.transforms.sampling import RandNoiseMapd, RandReferenceSlabd
+from mri_denoise.transforms.slices import MiddleSlabd, VolumeToSlices, VolumeToSlicesd
+from mri_denoise.transforms.volumes import BlendStrengthd, EstimateNoised, KeepEmptyd, LoadVolumed
+
+__all__ = [
+    "BlendStrengthd",
+    "EstimateNoised",
+    "KeepEmptyd",
+    "LoadVolumed",
+    "SaveVolumed",
+    "MiddleSlabd",
+    "RandNoiseMapd",
+    "RandReferenceSlabd",
+    "RandRicianNoise",
+    "RandRicianNoised",
+    "RandSaltPepperNoise",
+    "RandSaltPepperNoised",
+    "RicianNoise",
+    "RicianNoised",
+    "SaltPepperNoise",
+    "SaltPepperNoised",
+    "ScaleIntensityRobust",
+    "ScaleIntensityRobustd",
+    "VolumeToSlices",
+    "VolumeToSlicesd",
+]

@@ -1,0 +1,141 @@
+"""Random training references: slabs of neighbouring slices, cut, smoothed and downsampled at random."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from monai.config import KeysCollection
+from monai.data import MetaTensor
+from monai.transforms import MapTransform, Randomizable
+from scipy.ndimage import gaussian_filter1d
+
+from mri_denoise.transforms.slices import find_slice_axis, is_isotropic, voxel_sizes
+
+TRUNCATE = 3.0
+
+
+@dataclass
+class Slab:
+    """What was chosen for one slab: see :class:`RandReferenceSlabd`."""
+
+    axis: int
+    centre: tuple[int, int, int]
+    blur: float
+    zoom: float
+
+
+class RandReferenceSlabd(MapTransform, Randomizable):
+    """Cut ``num_samples`` slabs of ``num_slices`` neighbouring slices, a square in plane, as references for training.
+
+    Real references are noisy themselves and would teach a network to keep that noise. Smoothing by a Gaussian, equal in
+    millimetres in all directions, and averaging of voxels (area downsampling), both at random, give references with less
+    noise and other sharpness and resolution.
+
+    Args:
+        keys: volumes of shape (1, X, Y, Z), MetaTensor for voxel sizes.
+        size: pixels on each side.
+        num_slices: odd number of neighbouring slices.
+        num_samples: how many slabs are cut from each volume at a call.
+        blur: range of the Gaussian's standard deviation, in units of the smallest voxel edge.
+        blur_prob: probability of smoothing.
+        zoom: range of the factor of resampling, above 1 averaging voxels, below 1 interpolating.
+        zoom_prob: probability of resampling. Through plane too where the volume is isotropic.
+        any_axis: cut isotropic volumes across all three axes at random, not only across the slice axis.
+        threshold: slabs whose centre is below are drawn again, up to eight times, except for one slab in ten.
+    """
+
+    def __init__(
+        self, keys: KeysCollection, size: int = 128, num_slices: int = 3, num_samples: int = 1,
+        blur: Sequence[float] = (0.3, 1.1), blur_prob: float = 0.0, zoom: Sequence[float] = (1.0, 2.0), zoom_prob: float = 0.0,
+        any_axis: bool = True, threshold: float = 0.05,
+    ) -> None:  # fmt: skip
+        MapTransform.__init__(self, keys)
+        self.size, self.num_slices, self.num_samples = size, num_slices, num_samples
+        self.blur, self.blur_prob, self.zoom, self.zoom_prob = blur, blur_prob, zoom, zoom_prob
+        self.any_axis, self.threshold = any_axis, threshold
+
+    def randomize(self, data: MetaTensor) -> Slab:
+        """Choose axis, centre, smoothing and downsampling of one slab."""
+        isotropic = is_isotropic(data.affine)
+        axis = int(self.R.randint(3)) if isotropic and self.any_axis else find_slice_axis(data.affine)
+        blur = self.R.uniform(*self.blur) if self.R.uniform() < self.blur_prob else 0.0
+        zoom = self.R.uniform(*self.zoom) if self.R.uniform() < self.zoom_prob else 1.0
+        anywhere = self.R.uniform() < 0.1
+        for _ in range(8):
+            centre = tuple(int(self.R.randint(n)) for n in data.shape[1:])
+            if anywhere or float(data[(0, *centre)]) >= self.threshold:
+                break
+        return Slab(axis, centre, blur, zoom)
+
+    def cut(self, data: MetaTensor, slab: Slab) -> torch.Tensor:
+        """The slab of shape (``num_slices``, ``size``, ``size``)."""
+        sizes = voxel_sizes(data.affine)
+        isotropic = is_isotropic(data.affine)
+        zooms = [slab.zoom if isotropic or a != slab.axis else 1.0 for a in range(3)]
+        sigmas = [slab.blur * sizes.min() / s for s in sizes]
+        wanted = [self.num_slices if a == slab.axis else self.size for a in range(3)]
+        inner = [max(round(w * z), 1) for w, z in zip(wanted, zooms, strict=True)]
+        margins = [int(np.ceil(TRUNCATE * s)) if s > 0.2 else 0 for s in sigmas]
+        block = _crop(data[0].as_tensor().numpy(), slab.centre, [i + 2 * m for i, m in zip(inner, margins, strict=True)])
+        for a in range(3):
+            if margins[a]:
+                block = gaussian_filter1d(block, sigmas[a], axis=a, truncate=TRUNCATE, mode="nearest")
+        block = block[tuple(slice(m, m + i) for m, i in zip(margins, inner, strict=True))]
+        out = torch.from_numpy(np.ascontiguousarray(block))
+        if inner != wanted:
+            mode = "area" if slab.zoom > 1 else "trilinear"
+            out = F.interpolate(out[None, None], size=tuple(wanted), mode=mode)[0, 0]
+        return out.movedim(slab.axis, 0)
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> list[dict[Hashable, Any]]:
+        """A list of ``num_samples`` items, each with slabs of shape (``num_slices``, ``size``, ``size``)."""
+        first = next(iter(self.key_iterator(dict(data))))
+        items = []
+        for _ in range(self.num_samples):
+            slab = self.randomize(data[first])
+            item = dict(data)
+            for key in self.key_iterator(item):
+                item[key] = self.cut(item[key], slab)
+            items.append(item)
+        return items
+
+
+def _crop(volume: np.ndarray, centre: Sequence[int], shape: Sequence[int]) -> np.ndarray:
+    """A block around ``centre``, moved inside where it would stick out, and edge-padded where the volume is too small."""
+    index, pads = [], []
+    for n, c, s in zip(volume.shape, centre, shape, strict=True):
+        start = min(max(c - s // 2, 0), max(n - s, 0))
+        index.append(slice(start, min(start + s, n)))
+        missing = max(s - n, 0)
+        pads.append((missing // 2, missing - missing // 2))
+    block = volume[tuple(index)]
+    return np.pad(block, pads, mode="edge") if any(p != (0, 0) for p in pads) else block
+
+
+class RandNoiseMapd(MapTransform, Randomizable):
+    """Append the map of sigma to the image's channels, given with a random error so that estimates need not be exact.
+
+    Args:
+        keys: images of shape (C, ...).
+        sigma_key: sigma at each position, shape (1, ...).
+        error: the map is multiplied by one factor of the distribution exp(N(0, ``error``)).
+    """
+
+    def __init__(self, keys: KeysCollection, sigma_key: str = "sigma", error: float = 0.0) -> None:
+        MapTransform.__init__(self, keys)
+        self.sigma_key, self.error = sigma_key, error
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Shape (C, ...) to (C + 1, ...)."""
+        d = dict(data)
+        factor = float(np.exp(self.R.normal(0, self.error))) if self.error else 1.0
+        for key in self.key_iterator(d):
+            image = torch.as_tensor(d[key])
+            sigma = torch.as_tensor(d[self.sigma_key], dtype=image.dtype) * factor
+            d[key] = torch.cat((image, sigma.expand(1, *image.shape[1:])), dim=0)
+        return d

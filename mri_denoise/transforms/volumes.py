@@ -1,0 +1,174 @@
+"""The two ends of a denoising chain: a case becomes a MetaTensor, and a MetaTensor a file with the case's headers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Hashable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from monai.config import KeysCollection
+from monai.data import MetaTensor
+from monai.transforms import MapTransform
+
+from mri_denoise.io import Case, InputError, read
+from mri_denoise.transforms.slices import find_slice_axis
+
+
+class LoadVolumed(MapTransform):
+    """Read the case that an item names by its number.
+
+    The item ``{"case": i}`` gets, under each key, a MetaTensor of shape (T, X, Y, Z) in the file's units with its affine,
+    NaN and infinity replaced by 0 (the writer puts them back); under ``raw_key`` the same tensor, which no later
+    transform changes; and ``slice_axis``, ``contiguous`` and, where the file defines one, ``white_level``.
+
+    Args:
+        keys: where the image goes.
+        cases: what :func:`mri_denoise.io.discover` found.
+        case_key: name of the item's case number.
+        raw_key: name of the unchanged image.
+    """
+
+    def __init__(
+        self, keys: KeysCollection, cases: Sequence[Case], case_key: str = "case", raw_key: str = "raw"
+    ) -> None:
+        super().__init__(keys)
+        self.cases, self.case_key, self.raw_key = cases, case_key, raw_key
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Read."""
+        d = dict(data)
+        d["started"] = time.monotonic()
+        case = self.cases[int(d[self.case_key])]
+        volume = read(case)
+        array = np.nan_to_num(volume.array, nan=0.0, posinf=0.0, neginf=0.0)
+        image = MetaTensor(torch.from_numpy(array), affine=torch.from_numpy(np.array(volume.affine)))
+        for key in self.keys:
+            d[key] = image
+        d[self.raw_key] = image
+        axis = volume.slice_axis
+        d["slice_axis"] = find_slice_axis(volume.affine) if axis is None else axis
+        d["contiguous"] = volume.contiguous
+        if volume.white_level is not None:
+            d["white_level"] = volume.white_level
+        return d
+
+
+class EstimateNoised(MapTransform):
+    """Put the noise level of each volume beside the image.
+
+    Args:
+        keys: images of shape (T, X, Y, Z) in the file's units; the first one is measured.
+        sigma: ``"auto"`` estimates it (:func:`mri_denoise.noise_level.estimate`); a number is taken as it is, in the
+            file's units; anything else is the path of a map in the image's grid, which may vary from place to place.
+        sigma_key: where it goes: shape (T,), or (T, X, Y, Z) for a map.
+
+    Raises:
+        InputError: for a negative number, or a map that cannot be read or has another shape.
+    """
+
+    def __init__(self, keys: KeysCollection, sigma: str | float = "auto", sigma_key: str = "sigma") -> None:
+        super().__init__(keys)
+        self.sigma, self.sigma_key = sigma, sigma_key
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Measure, or take what was given."""
+        d = dict(data)
+        image = d[self.keys[0]]
+        d[self.sigma_key] = self._level(image, int(d.get("slice_axis", 2)))
+        return d
+
+    def _level(self, image: torch.Tensor, slice_axis: int) -> torch.Tensor:
+        if self.sigma == "auto":
+            from mri_denoise.noise_level import estimate
+
+            levels = [estimate(np.asarray(volume), slice_axis=slice_axis).sigma for volume in image]
+            return torch.tensor(levels, dtype=torch.float32)
+        try:
+            number = float(self.sigma)
+        except ValueError:
+            return self._map(Path(str(self.sigma)), tuple(image.shape))
+        if not 0 <= number < np.inf:
+            raise InputError(f"sigma {self.sigma}: must be a number from 0 on, in the image's own units.")
+        return torch.full((image.shape[0],), number, dtype=torch.float32)
+
+    @staticmethod
+    def _map(path: Path, shape: tuple[int, ...]) -> torch.Tensor:
+        from mri_denoise.io.nifti import read_array
+
+        array, _ = read_array(path)
+        array = array[..., None] if array.ndim == 3 else array
+        if array.shape[:3] != shape[1:] or array.shape[3] not in (1, shape[0]):
+            raise InputError(f"{path}: the noise map has the shape {array.shape[:3]}, the image {shape[1:]}.")
+        if not np.isfinite(array).all() or (array < 0).any():
+            raise InputError(f"{path}: a noise map must be finite and not negative; correct it.")
+        return torch.from_numpy(np.moveaxis(array, -1, 0)).expand(shape).float()
+
+
+class BlendStrengthd(MapTransform):
+    """Between input and full result: ``raw + strength * (image - raw)``; strength 0 is the input bit for bit.
+
+    Args:
+        keys: denoised images.
+        strength: 0 to 1.
+        raw_key: the image as it was read.
+
+    Raises:
+        ValueError: if the strength is outside of [0, 1].
+    """
+
+    def __init__(self, keys: KeysCollection, strength: float = 1.0, raw_key: str = "raw") -> None:
+        super().__init__(keys)
+        if not 0 <= strength <= 1:
+            raise ValueError(f"strength must lie in [0, 1], got {strength}.")
+        self.strength, self.raw_key = strength, raw_key
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Blend."""
+        d = dict(data)
+        if self.strength == 1:
+            return d
+        for key in self.key_iterator(d):
+            raw = d[self.raw_key]
+            d[key] = raw if self.strength == 0 else raw + self.strength * (d[key] - raw)
+        return d
+
+
+def empty_voxels(volume: torch.Tensor) -> torch.Tensor:
+    """Voxels that are exactly 0 together with all their neighbours (3 x 3 x 3): air that somebody masked.
+
+    Args:
+        volume: shape (T, X, Y, Z).
+
+    Returns:
+        boolean, same shape.
+    """
+    occupied = (volume != 0).to(torch.float32)[:, None]
+    size = [3 if n > 1 else 1 for n in volume.shape[1:]]
+    return F.max_pool3d(occupied, size, stride=1, padding=[k // 2 for k in size])[:, 0] == 0
+
+
+class KeepEmptyd(MapTransform):
+    """Leave masked air alone: where the input is 0 all around, the result is 0.
+
+    A network that expects noise everywhere would otherwise put a faint haze there.
+
+    Args:
+        keys: denoised images of shape (T, X, Y, Z).
+        raw_key: the image as it was read.
+    """
+
+    def __init__(self, keys: KeysCollection, raw_key: str = "raw") -> None:
+        super().__init__(keys)
+        self.raw_key = raw_key
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Put zeros back."""
+        d = dict(data)
+        for key in self.key_iterator(d):
+            for image, raw in zip(d[key], d[self.raw_key], strict=True):
+                image[empty_voxels(torch.as_tensor(raw)[None])[0]] = 0
+        return d

@@ -1,0 +1,187 @@
+"""The only bridge to bundles: find one, override its config, run it through MONAI's ConfigWorkflow."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mri_denoise.io.case import Case, InputError
+from mri_denoise.registry import Bundle
+
+
+@dataclass
+class Settings:
+    """What a user chooses for a run.
+
+    Args:
+        sigma: ``"auto"``, a number in the files' units, or the path of a map.
+        strength: 0 to 1.
+        device: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
+        extras: companions to write: ``"residual"``, ``"noise-map"``, ``"figure"``.
+        progress: whether slices are counted on a bar.
+    """
+
+    sigma: str = "auto"
+    strength: float = 1.0
+    device: str = "auto"
+    extras: Sequence[str] = field(default_factory=tuple)
+    progress: bool = False
+
+
+def choose_device(device: str) -> str:
+    """The device to run on: what was asked for, or with ``"auto"`` CUDA, then Apple's MPS, then the CPU.
+
+    Raises:
+        InputError: if that device is not here.
+    """
+    import torch
+
+    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if device == "auto":
+        return next(name for name, here in available.items() if here)
+    if not available.get(device.split(":")[0], False):
+        raise InputError(f"device {device}: not available on this computer; use --device auto or cpu.")
+    return device
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep engines' and libraries' logs and warnings out of the way of a command's own messages."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)
+
+
+def find_error(error: BaseException) -> InputError | None:
+    """The InputError behind the layers that transforms, engines and configs wrap around it, if there is one."""
+    from mri_denoise.weights import WeightsError
+
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, InputError):
+            return seen
+        if isinstance(seen, WeightsError):
+            return InputError(str(seen))
+        seen = seen.__cause__ or seen.__context__
+    return None
+
+
+class DenoiseWorkflow:
+    """A bundle's inference workflow, made once and run case by case, so that one bad case does not stop the others.
+
+    Args:
+        bundle: what to run.
+        cases: what to denoise.
+        output_dir: where the results go.
+        settings: the user's choices.
+
+    Raises:
+        InputError: if the bundle lacks what MONAI requires of an inference workflow, or its weights cannot be used.
+    """
+
+    def __init__(self, bundle: Bundle, cases: Sequence[Case], output_dir: Path, settings: Settings) -> None:
+        override: dict[str, Any] = {
+            "bundle_root": str(bundle.folder),
+            "output_dir": str(output_dir),
+            "device": f"$torch.device('{choose_device(settings.device)}')",
+            "strength": settings.strength,
+            "extras": list(settings.extras),
+            "handlers": [],
+            "inferer#progress": settings.progress,
+        }
+        if bundle.noise_level:
+            override["sigma"] = settings.sigma
+        with quiet():
+            from monai.bundle import ConfigWorkflow
+
+            self._workflow = ConfigWorkflow(
+                config_file=str(bundle.config("inference.yaml")),
+                meta_file=str(bundle.config("metadata.json")),
+                logging_file=False,
+                workflow_type="inference",
+                **override,
+            )
+            # cases are objects, which a config cannot hold: the one case at hand replaces what discovery would find
+            self._cases = [cases[0]]
+            self._workflow.parser["cases"] = self._cases
+            try:
+                self._workflow.initialize()
+                missing = self._workflow.check_properties()
+                if missing:
+                    raise InputError(f"{bundle.folder}: not an inference bundle, it lacks {', '.join(missing)}.")
+                self._evaluator = self._workflow.evaluator
+            except Exception as error:
+                raise find_error(error) or error from error
+        self._live: list[Case] = self._workflow.parser.get_parsed_content("cases")
+
+    def run(self, case: Case) -> dict[str, Any]:
+        """Denoise one case and write it.
+
+        Returns:
+            its run record.
+
+        Raises:
+            InputError: if the case cannot be read, denoised or written.
+        """
+        self._live[0] = case
+        with quiet():
+            try:
+                self._workflow.run()
+            except MemoryError as error:
+                raise InputError(f"{case.label}: too large for this computer's memory; cut it into parts.") from error
+            except Exception as error:
+                raise find_error(error) or error from error
+        return self._evaluator.state.output[0]["record"]
+
+    def close(self) -> None:
+        """Run the bundle's ``finalize``."""
+        with quiet():
+            self._workflow.finalize()
+
+
+def denoise(
+    bundle: Bundle,
+    cases: Sequence[Case],
+    output_dir: Path,
+    settings: Settings,
+    on_case: Callable[[Case, dict[str, Any] | None, str | None], None] = lambda case, record, error: None,
+) -> tuple[list[dict[str, Any]], list[tuple[Case, str]]]:
+    """Denoise cases one after another; those that fail are listed and the rest goes on.
+
+    Args:
+        bundle: what to run.
+        cases: at least one.
+        output_dir: where the results go.
+        settings: the user's choices.
+        on_case: called after each case with its record or its error.
+
+    Returns:
+        the run records of those that were done, and those that failed with one line each.
+
+    Raises:
+        InputError: if the bundle itself cannot be run.
+    """
+    workflow = DenoiseWorkflow(bundle, cases, output_dir, settings)
+    done: list[dict[str, Any]] = []
+    failed: list[tuple[Case, str]] = []
+    for case in cases:
+        try:
+            record = workflow.run(case)
+        except InputError as error:
+            failed.append((case, str(error)))
+            on_case(case, None, str(error))
+        else:
+            done.append(record)
+            on_case(case, record, None)
+    workflow.close()
+    return done, failed
