@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 from dataclasses import dataclass
 from importlib.resources import as_file, files
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from mri_denoise.evaluation.compare import compare_cases
-from mri_denoise.io import discover
+from mri_denoise.io import InputError, discover
 from mri_denoise.phantom import head_phantom, phantom_affine, write_phantom_dicom, write_phantom_nifti
 from mri_denoise.registry import find_bundle
 from mri_denoise.simulation import simulate_case
@@ -46,8 +47,8 @@ def run_demo(output: Path) -> list[dict[str, Any]]:
         output: folder; ``input``, ``truth`` and ``denoised`` are made inside.
 
     Returns:
-        one row an image: ``name``, ``seconds``, ``outputs``, ``figure``, and ``before`` and ``after``, the scores of input
-        and result (PSNR in dB, SSIM), or None where there is no truth.
+        one row an image: ``name``, ``seconds``, ``outputs``, ``figure``, and ``before`` and ``after``, the scores of
+        input and result (PSNR in dB, SSIM), or None where there is no truth.
 
     Raises:
         InputError: if something cannot be written or denoised.
@@ -78,11 +79,11 @@ def _phantoms(output: Path) -> list[Item]:
     truth.mkdir(exist_ok=True)
     volume = head_phantom(contrast="T1w")
     nifti = truth / "phantom_T1w.nii.gz"
-    write_phantom_nifti(nifti, volume, voxel_sizes(phantom_affine(volume.shape)))
+    write_phantom_nifti(nifti, volume, _voxel(volume))
     thick = head_phantom(shape=SERIES_SHAPE, contrast="T2w")
     series = truth / "phantom_T2w"
     shutil.rmtree(series, ignore_errors=True)
-    write_phantom_dicom(series, thick, voxel_sizes(phantom_affine(thick.shape)))
+    write_phantom_dicom(series, thick, _voxel(thick))
     picture = truth / "phantom_slice.png"
     _write_png(thick[:, :, SERIES_SHAPE[2] // 2], picture)
     items = []
@@ -91,8 +92,10 @@ def _phantoms(output: Path) -> list[Item]:
         (series, f"phantom T2w, DICOM series, Rician {LEVEL:g} %", "rician", "rician", LEVEL),
         (picture, "phantom slice, PNG, salt and pepper 20 %", "salt-pepper", "salt-pepper", 20.0),
     ):
-        cases, _ = discover(path)
-        record = simulate_case(cases[0], noisy, noise, level, seed=0)
+        case = discover(path)[0][0]
+        if case.kind == "image":
+            case = dataclasses.replace(case, output=Path(path.name))
+        record = simulate_case(case, noisy, noise, level, seed=0)
         first = Path(record["outputs"][0])
         items.append(Item(name, first.parent if path.is_dir() else first, path, model))
     return items
@@ -103,10 +106,8 @@ def _run(item: Item, output: Path) -> dict[str, Any]:
     cases, _ = discover(item.source)
     folder = output / "denoised"
     records, failed = denoise(find_bundle(item.model), cases, folder, Settings(extras=("residual", "figure")))
-    for _, error in failed:
-        from mri_denoise.io import InputError
-
-        raise InputError(error)
+    if failed:
+        raise InputError(failed[0][1])
     record = records[0]
     row: dict[str, Any] = {"name": item.name, "seconds": record["seconds"], "outputs": record["outputs"]}
     row["figure"] = next(p for p in record["companions"] if p.endswith(".png"))
@@ -118,6 +119,12 @@ def _run(item: Item, output: Path) -> dict[str, Any]:
         row["before"] = compare_cases(truth, cases[0])
         row["after"] = compare_cases(truth, result)
     return row
+
+
+def _voxel(phantom: np.ndarray) -> tuple[float, float, float]:
+    """Edges of the phantom's voxels in mm."""
+    x, y, z = voxel_sizes(phantom_affine(phantom.shape))
+    return float(x), float(y), float(z)
 
 
 def _write_png(image: np.ndarray, path: Path) -> None:

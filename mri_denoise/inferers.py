@@ -105,9 +105,7 @@ class SliceDenoiseInferer(MixedPrecisionInferer):
         axis, context = int(slice_axis), bool(contiguous)  # one-element tensors after collation
         plain = inputs.as_tensor() if isinstance(inputs, MetaTensor) else inputs
         out = torch.empty_like(plain, dtype=torch.float32)
-        bar = tqdm(
-            total=plain.shape[1] * plain.shape[2 + axis], unit="slice", leave=False, disable=not self.progress
-        )
+        bar = tqdm(total=plain.shape[1] * plain.shape[2 + axis], unit="slice", leave=False, disable=not self.progress)
         for t, volume in enumerate(plain[0]):
             level = None if sigma is None else sigma[0, t].to(volume)
             result = out[0, t].movedim(axis, 0)

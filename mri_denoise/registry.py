@@ -65,7 +65,9 @@ def find_bundle(model: str) -> Bundle:
         meta = json.loads(metadata.read_text(encoding="utf-8"))
         channels = meta["network_data_format"]["inputs"]["image"].get("channel_def", {})
         noise_level = "standard deviation of the noise" in channels.values()
-        return Bundle(folder.resolve(), meta.get("name", folder.name), meta["version"], meta.get("task", ""), noise_level)
+        return Bundle(
+            folder.resolve(), meta.get("name", folder.name), meta["version"], meta.get("task", ""), noise_level
+        )
     except (ValueError, KeyError, OSError) as error:
         raise InputError(f"{metadata}: not the metadata of a MONAI bundle ({error}).") from error
 

@@ -13,9 +13,7 @@ from mri_denoise.io.maps import companion, write_map
 from mri_denoise.transforms.noise import add_rician, add_salt_pepper
 
 
-def simulate_case(
-    case: Case, folder: Path, noise: str, level: float, seed: int = 0, coils: int = 1
-) -> dict[str, Any]:
+def simulate_case(case: Case, folder: Path, noise: str, level: float, seed: int = 0, coils: int = 1) -> dict[str, Any]:
     """Write a noisy copy of a case.
 
     Args:
@@ -52,7 +50,7 @@ def simulate_case(
         files = [destination]
     else:
         settings = f"noise={noise} level={level} seed={seed} coils={coils}"
-        derivation = Derivation("simulated noise", __version__, "", settings, 1.0, __version__, settings)
+        derivation = Derivation("simulation", __version__, "", settings, 1.0, __version__, settings, added_noise=True)
         files = write(case, noisy, destination, derivation)
     record |= {"outputs": [str(p) for p in files], "case": case.label, "versions": provenance.versions()}
     provenance.write_record(record, companion(case, destination, "", ".mri-denoise.json"))

@@ -23,6 +23,7 @@ class Settings:
         strength: 0 to 1.
         device: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
         extras: companions to write: ``"residual"``, ``"noise-map"``, ``"figure"``.
+        picture_size: pictures are resized to so many pixels on each side (the paper: 256); None keeps their size.
         progress: whether slices are counted on a bar.
     """
 
@@ -30,6 +31,7 @@ class Settings:
     strength: float = 1.0
     device: str = "auto"
     extras: Sequence[str] = field(default_factory=tuple)
+    picture_size: int | None = None
     progress: bool = False
 
 
@@ -96,6 +98,7 @@ class DenoiseWorkflow:
             "device": f"$torch.device('{choose_device(settings.device)}')",
             "strength": settings.strength,
             "extras": list(settings.extras),
+            "picture_size": settings.picture_size,
             "handlers": [],
             "inferer#progress": settings.progress,
         }

@@ -51,9 +51,10 @@ def _finite(value: Any) -> Any:
 
 
 def find_cases(source: Path, output: Path | None = None) -> tuple[list[Case], list[Skip]]:
-    """Discover, or end with one line: code 2 for a path that does not exist, 1 for one that holds no usable image.
+    """Discover and list what is left alone.
 
-    Results of an earlier run below ``output`` are not taken for input.
+    Ends with one line: code 2 for a path that does not exist, 1 for one that holds no usable image. Results of an
+    earlier run below ``output`` are not taken for input.
     """
     from mri_denoise.io import discover
 
@@ -64,7 +65,15 @@ def find_cases(source: Path, output: Path | None = None) -> tuple[list[Case], li
     if output is not None and source.is_dir():
         inside = output.resolve()
         cases = [c for c in cases if not any(p.resolve().is_relative_to(inside) for p in c.sources)]
+        skips = [s for s in skips if not s.source.resolve().is_relative_to(inside)]
+    for skip in skips:
+        messages.print(f"{'failed' if skip.damaged else 'skipped'} {skip.source}: {skip.reason}")
     return cases, skips
+
+
+def exit_code(done: int, failed: int, skips: list[Skip]) -> int:
+    """0 if something was done and nothing failed, otherwise 1; damaged files count as failed."""
+    return DONE if done and not failed and not any(s.damaged for s in skips) else SOME_FAILED
 
 
 def place(cases: list[Case], source: Path, output: Path) -> tuple[list[Case], Path]:

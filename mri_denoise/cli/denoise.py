@@ -23,6 +23,9 @@ def denoise(
     residual: Annotated[bool, typer.Option("--residual", help="Also write what was removed.")] = False,
     noise_map: Annotated[bool, typer.Option("--noise-map", help="Also write the noise level at each voxel.")] = False,
     figure: Annotated[bool, typer.Option("--figure", help="Also draw input, output and residual.")] = False,
+    picture_size: Annotated[
+        int | None, typer.Option(min=8, help="Resize pictures to N x N (the paper: 256); kept by default.")
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace results that exist.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the run records as JSON.")] = False,
 ) -> None:
@@ -32,7 +35,9 @@ def denoise(
     extras = [n for n, wanted in (("residual", residual), ("noise-map", noise_map), ("figure", figure)) if wanted]
     _check_sigma(sigma)
     ready = [c for c in cases if overwrite or not common.already_there(c, folder)]
-    failed = [(c.label, f"{folder / c.output}: exists; use --overwrite to replace it.") for c in cases if c not in ready]
+    failed = [
+        (c.label, f"{folder / c.output}: exists; use --overwrite to replace it.") for c in cases if c not in ready
+    ]
     done: list[dict[str, Any]] = []
     if ready:
         from mri_denoise.registry import find_bundle
@@ -41,23 +46,26 @@ def denoise(
             bundle = find_bundle(model)
         if noise_map and not bundle.noise_level:
             common.stop(f"--noise-map: model {model} does not use a noise level.", common.WRONG_USAGE)
-        done, new_failures = _run(bundle, ready, folder, (sigma, strength, device, extras), as_json)
+        from mri_denoise.workflow import Settings
+
+        bar = common.interactive() and len(ready) == 1
+        settings = Settings(sigma, strength, device, extras, picture_size, progress=bar)
+        done, new_failures = _run(bundle, ready, folder, settings, as_json)
         failed += new_failures
-    for skip in skips:
-        common.messages.print(f"skipped {skip.source}: {skip.reason}")
     for _, error in failed:
         common.messages.print(f"failed {error}")
     if as_json:
         common.print_json(
             {
                 "done": done,
-                "skipped": [{"path": str(s.source), "reason": s.reason} for s in skips],
+                "skipped": [{"path": str(s.source), "reason": s.reason, "damaged": s.damaged} for s in skips],
                 "failed": [{"case": label, "error": error} for label, error in failed],
             }
         )
     else:
-        print(f"{len(done)} denoised, {len(skips)} skipped, {len(failed)} failed.")
-    raise typer.Exit(common.DONE if done and not failed else common.SOME_FAILED)
+        damaged = sum(s.damaged for s in skips)
+        print(f"{len(done)} denoised, {len(skips) - damaged} skipped, {len(failed) + damaged} failed.")
+    raise typer.Exit(common.exit_code(len(done), len(failed), skips))
 
 
 def _check_sigma(sigma: str) -> None:
@@ -69,19 +77,19 @@ def _check_sigma(sigma: str) -> None:
     except ValueError:
         wrong = not Path(sigma).is_file()
     if wrong:
-        common.stop(f"--sigma {sigma}: must be auto, a number from 0 on, or the file of a noise map.", common.WRONG_USAGE)
+        common.stop(
+            f"--sigma {sigma}: must be auto, a number from 0 on, or the file of a noise map.", common.WRONG_USAGE
+        )
 
 
 def _run(
-    bundle: Any, cases: list[Case], folder: Path, choices: tuple[str, float, str, list[str]], as_json: bool
+    bundle: Any, cases: list[Case], folder: Path, settings: Any, as_json: bool
 ) -> tuple[list[dict[str, Any]], list[tuple[str, str]]]:
     """Denoise with a bar, and a line for each case."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from mri_denoise.workflow import Settings
     from mri_denoise.workflow import denoise as run
 
-    sigma, strength, device, extras = choices
     watched = common.interactive()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=common.messages, disable=not watched or len(cases) == 1, transient=True) as bar:
@@ -94,7 +102,6 @@ def _run(
                 noise = f"  sigma {level}{' ...' if len(record['sigma'] or []) > 3 else ''}" if level else ""
                 bar.console.print(f"{case.label} -> {folder / case.output}{noise}  {record['seconds']:.1f} s")
 
-        settings = Settings(sigma, strength, device, extras, progress=watched and len(cases) == 1)
         try:
             done, failures = run(bundle, cases, folder, settings, on_case)
         except InputError as error:

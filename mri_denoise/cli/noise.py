@@ -26,15 +26,13 @@ def noise(
         except InputError as error:
             failed += 1
             common.messages.print(f"failed {error}")
-    for skip in skips:
-        common.messages.print(f"skipped {skip.source}: {skip.reason}")
     if as_json:
         common.print_json(results[0] if len(results) == 1 else results)
     else:
         for found in results:
             volume = "" if found["volume"] is None else f" volume {found['volume']}"
             print(f"{found['case']}{volume}: sigma {found['sigma']:.6g}, SNR {found['snr']:.4g} ({found['method']})")
-    raise typer.Exit(common.DONE if results and not failed else common.SOME_FAILED)
+    raise typer.Exit(common.exit_code(len(results), failed, skips))
 
 
 def _measure(case: Case) -> list[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from enum import Enum
 from pathlib import Path
 from typing import Annotated
@@ -37,16 +38,16 @@ def simulate(
     """
     from mri_denoise.simulation import simulate_case
 
-    cases, skips = common.find_cases(source)
+    cases, _ = common.find_cases(source)
     if len(cases) != 1:
         common.stop(f"{source}: simulate takes one volume, this holds {len(cases)}.", common.WRONG_USAGE)
+    if cases[0].kind == "image":  # discovery names the denoised picture
+        cases = [dataclasses.replace(cases[0], output=cases[0].output.with_name(cases[0].sources[0].name))]
     cases, folder = common.place(cases, source, output)
     if not overwrite and common.already_there(cases[0], folder):
         common.stop(f"{folder / cases[0].output}: exists; use --overwrite to replace it.", common.SOME_FAILED)
     with common.one_line_errors():
         record = simulate_case(cases[0], folder, noise.value, level, seed, coils if noise is Noise.nc_chi else 1)
-    for skip in skips:
-        common.messages.print(f"skipped {skip.source}: {skip.reason}")
     if as_json:
         common.print_json(record)
     else:

@@ -18,8 +18,8 @@ def compare_cases(reference: Case, image: Case, mask: str = "auto", peak: float 
     Args:
         reference: the image without noise.
         image: the image to score, of the same shape.
-        mask: ``"auto"`` is the head (above 10/255 of the maximum) and all of a picture; ``"none"`` everything; otherwise
-            the path of a mask in the image's grid.
+        mask: ``"auto"`` is the head (above 10/255 of the maximum) and all of a picture; ``"none"`` everything;
+            otherwise the path of a mask in the image's grid.
         peak: peak of PSNR and range of SSIM, by default the maximum of the reference, and of a picture its white level.
 
     Returns:

@@ -37,10 +37,18 @@ class Case:
 
 @dataclass(frozen=True)
 class Skip:
-    """A file or a series that is left alone, with the reason in one line."""
+    """A file that is left alone, with the reason in one line.
+
+    Args:
+        source: the file.
+        reason: why.
+        damaged: whether it should have been an image but is not whole; such a file counts as failed, the others are
+            left alone on purpose.
+    """
 
     source: Path
     reason: str
+    damaged: bool = False
 
 
 @dataclass
@@ -75,6 +83,7 @@ class Derivation:
         strength: 0 (input unchanged) to 1 (full result).
         software_version: version of this package.
         settings: every other setting, as one line of text.
+        added_noise: the result is a noisy copy for tests, not a denoised image.
     """
 
     model: str
@@ -84,3 +93,4 @@ class Derivation:
     strength: float
     software_version: str
     settings: str
+    added_noise: bool = False

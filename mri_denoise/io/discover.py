@@ -79,7 +79,7 @@ def _walk(root: Path) -> Iterator[Path | Skip]:
     seen: set[str] = set()
 
     def failed(error: OSError) -> None:
-        failures.append(Skip(Path(error.filename), f"folder cannot be opened ({error.strerror})"))
+        failures.append(Skip(Path(error.filename), f"folder cannot be opened ({error.strerror})", damaged=True))
 
     for folder, subfolders, files in os.walk(root, onerror=failed, followlinks=True):
         real = os.path.realpath(folder)
@@ -119,14 +119,14 @@ def _case_of(path: Path, root: Path) -> Case | Skip | Path | None:
     """Classify one file: a case, a Skip, the path itself for DICOM, or None for what needs no word."""
     name = path.name.lower()
     if path.is_symlink() and not path.exists():
-        return None if _is_sidecar(path) else Skip(path, "broken link; fetch the file that it points to")
+        return None if _is_sidecar(path) else Skip(path, "broken link; fetch the file that it points to", damaged=True)
     try:
         with reading(path):
             if not stat.S_ISREG(path.stat().st_mode):
                 return None
             content = _content(path)
     except InputError as error:
-        return None if _is_sidecar(path) else Skip(path, str(error).removeprefix(f"{path}: "))
+        return None if _is_sidecar(path) else Skip(path, str(error).removeprefix(f"{path}: "), damaged=True)
     if content == "dicom":
         return None if name == "dicomdir" else path
     relative = path.relative_to(root)
@@ -139,9 +139,9 @@ def _case_of(path: Path, root: Path) -> Case | Skip | Path | None:
     if _is_sidecar(path):
         return None
     if path.stat().st_size == 0:
-        return Skip(path, "empty file")
+        return Skip(path, "empty file", damaged=True)
     if name.endswith(_VOLUME_ENDINGS + _PICTURE_ENDINGS + _DICOM_ENDINGS):
-        return Skip(path, "named like an image, but its content is none")
+        return Skip(path, "named like an image, but its content is none", damaged=True)
     return Skip(path, "not an image format that is read (NIfTI, Analyze, MGH, DICOM, PNG, JPEG, BMP, TIFF)")
 
 
@@ -182,7 +182,7 @@ def _pair_case(path: Path, root: Path) -> Case | Skip | None:
     """The case of a header; None for its image, which the header already stands for."""
     pair = pair_of(path)
     if pair is None:
-        return Skip(path, "its .hdr or .img partner is missing")
+        return Skip(path, "its .hdr or .img partner is missing", damaged=True)
     header, image = pair
     if path != header:
         return None

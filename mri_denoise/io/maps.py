@@ -31,8 +31,9 @@ def companion(case: Case, destination: Path, suffix: str, extension: str | None 
         extension = ".tif" if case.kind == "image" else ".nii.gz"
     name = destination.name
     if case.kind == "dicom":
-        volume = re.sub(r"[^A-Za-z0-9.+-]+", "-", case.label).strip("-")
-        return destination.with_name(f"{name}_{volume}{suffix}{extension}" if volume != name else name + suffix + extension)
+        volume = re.sub(r"[^A-Za-z0-9.+-]+", "_", case.label).strip("_")
+        stem = volume if volume.startswith(name) else f"{name}_{volume}"
+        return destination.with_name(stem + suffix + extension)
     stem = re.sub(r"(\.gz)$", "", name, flags=re.IGNORECASE)
     stem = stem[: -len(Path(stem).suffix)] if Path(stem).suffix else stem
     return destination.with_name(f"{stem}{suffix}{extension}")

@@ -136,7 +136,10 @@ class Bottleneck(nn.Module):
         super().__init__()
         widths = [in_channels] + [out_channels] * num_blocks
         self.blocks = nn.Sequential(
-            *(ResidualBlock(spatial_dims, i, o, residual, scale=0.2) for i, o in zip(widths[:-1], widths[1:], strict=True))
+            *(
+                ResidualBlock(spatial_dims, i, o, residual, scale=0.2)
+                for i, o in zip(widths[:-1], widths[1:], strict=True)
+            )
         )
         self.channel_attention = ChannelAttention(spatial_dims, out_channels) if attention else nn.Identity()
         self.spatial_attention = SpatialAttention(spatial_dims) if attention else nn.Identity()

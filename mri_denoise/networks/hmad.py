@@ -17,8 +17,8 @@ class HMADNet(nn.Module):
     """Hybrid Multi-Scale Attention Denoising Network.
 
     Umair and Hamid, "Preserving Critical Signals in Magnetic Image Denoising: A Deep Learning Approach with Selective
-    Feature Preservation", 2025, section 3.1. The defaults are the paper's network: one slice in, one slice out, sigmoid.
-    The paper gives no widths; the default is four stages from 32 to 256.
+    Feature Preservation", 2025, section 3.1. The defaults are the paper's network: one slice in, one slice out,
+    sigmoid. The paper gives no widths; the default is four stages from 32 to 256.
 
     Input and output: the input has shape (N, ``in_channels``, H, W[, D]) with values on the scale [0, 1]; its channels
     are ``num_slices`` neighbouring slices in order and then, if ``noise_map``, the standard deviation of the noise at
@@ -34,13 +34,13 @@ class HMADNet(nn.Module):
         residual: skips around the convolution blocks on or off (Table 4).
         multi_scale: adds the second branch of Figure 1, parallel convolutions of several kernel sizes, fused at full
             resolution with the first encoder stage.
-        head: ``"sigmoid"`` bounds the output to (0, 1) as in the paper; ``"residual"`` estimates the noise and subtracts
-            it from the centre slice.
+        head: ``"sigmoid"`` bounds the output to (0, 1) as in the paper; ``"residual"`` estimates the noise and
+            subtracts it from the centre slice.
         num_bottleneck_blocks: residual blocks stacked in the bottleneck.
 
     Raises:
-        ValueError: if ``num_slices`` is even or less than 1, ``num_slices`` is not 1 in three dimensions, fewer than two
-            ``channels`` are given, or ``head`` is unknown.
+        ValueError: if ``num_slices`` is even or less than 1, ``num_slices`` is not 1 in three dimensions, fewer than
+            two ``channels`` are given, or ``head`` is unknown.
     """
 
     def __init__(
@@ -86,9 +86,7 @@ class HMADNet(nn.Module):
         self.ups = nn.ModuleList(
             up(i, o, kernel_size=2, stride=2) for i, o in zip(downward[:-1], downward[1:], strict=True)
         )
-        self.decoders = nn.ModuleList(
-            AttentionStage(spatial_dims, 2 * o, o, attention, residual) for o in downward[1:]
-        )
+        self.decoders = nn.ModuleList(AttentionStage(spatial_dims, 2 * o, o, attention, residual) for o in downward[1:])
         self.last = Conv[Conv.CONV, spatial_dims](channels[0], 1, kernel_size=1)
         if head == "residual":
             # an untrained network is then the identity, and training starts from "no noise found"

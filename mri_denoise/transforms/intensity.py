@@ -45,8 +45,8 @@ def robust_range(image: np.ndarray, upper: float = 99.9) -> tuple[float, float]:
 class ScaleIntensityRobust(InvertibleTransform):
     """Scale each channel to about [0, 1] by :func:`robust_range`; the inverse gives float32's rounding and no more.
 
-    Both directions are worked out in float64 and stored in float32: no voxel is clipped, and the inverse differs from the
-    original by at most one unit in the last place of the larger of the voxel and the lower bound.
+    Both directions are worked out in float64 and stored in float32: no voxel is clipped, and the inverse differs from
+    the original by at most one unit in the last place of the larger of the voxel and the lower bound.
 
     Args:
         upper: percentile that becomes 1.
@@ -108,9 +108,13 @@ class ScaleIntensityRobustd(MapTransform, InvertibleTransform):
     """
 
     def __init__(
-        self, keys: KeysCollection, upper: float = 99.9, sigma_key: str = "sigma", white_key: str = "white_level",
+        self,
+        keys: KeysCollection,
+        upper: float = 99.9,
+        sigma_key: str = "sigma",
+        white_key: str = "white_level",
         allow_missing_keys: bool = False,
-    ) -> None:  # fmt: skip
+    ) -> None:
         MapTransform.__init__(self, keys, allow_missing_keys)
         self.scaler = ScaleIntensityRobust(upper)
         self.sigma_key, self.white_key = sigma_key, white_key

@@ -52,9 +52,7 @@ def add_salt_pepper(
     return out
 
 
-def add_rician(
-    image: np.ndarray, sigma: float | np.ndarray, rng: np.random.Generator, coils: int = 1
-) -> np.ndarray:
+def add_rician(image: np.ndarray, sigma: float | np.ndarray, rng: np.random.Generator, coils: int = 1) -> np.ndarray:
     """Magnitude of a complex image with Gaussian noise of standard deviation ``sigma`` in real and imaginary part.
 
     ``sqrt((image + sigma g1)^2 + (sigma g2)^2)`` (Gudbjartsson and Patz, 1995, https://doi.org/10.1002/mrm.1910340618).
@@ -157,9 +155,13 @@ class RandSaltPepperNoise(RandomizableTransform):
     """
 
     def __init__(
-        self, density: Level = (0.1, 0.2, 0.3), salt_share: float = 0.5, prob: float = 1.0, low: float = 0.0,
+        self,
+        density: Level = (0.1, 0.2, 0.3),
+        salt_share: float = 0.5,
+        prob: float = 1.0,
+        low: float = 0.0,
         high: float = 1.0,
-    ) -> None:  # fmt: skip
+    ) -> None:
         RandomizableTransform.__init__(self, prob)
         self.density, self.salt_share, self.low, self.high = density, salt_share, low, high
         self.noise = SaltPepperNoise(0.0, salt_share, 0, low, high)
@@ -186,7 +188,8 @@ class RandRicianNoise(RandomizableTransform):
         sigma: one sigma in the image's units, or a range (low, high).
         prob: probability of adding noise at all; sigma is 0 otherwise.
         power: above 1 favours the low end of the range: low + (high - low) u^power with u uniform.
-        g_factor: a range (low, high) of random smooth fields that multiply sigma, or None for the same sigma everywhere.
+        g_factor: a range (low, high) of random smooth fields that multiply sigma, or None for the same sigma
+            everywhere.
         g_factor_prob: how often such a field is used.
         coils: number of receiver channels, or several of which one is chosen; 1 is Rician.
     """
@@ -241,9 +244,14 @@ class SaltPepperNoised(MapTransform):
     """
 
     def __init__(
-        self, keys: KeysCollection, density: float = 0.2, density_key: str = "density", salt_share: float = 0.5,
-        seed: int = 0, allow_missing_keys: bool = False,
-    ) -> None:  # fmt: skip
+        self,
+        keys: KeysCollection,
+        density: float = 0.2,
+        density_key: str = "density",
+        salt_share: float = 0.5,
+        seed: int = 0,
+        allow_missing_keys: bool = False,
+    ) -> None:
         super().__init__(keys, allow_missing_keys)
         self.density, self.density_key, self.salt_share, self.seed = density, density_key, salt_share, seed
 
@@ -260,9 +268,13 @@ class RandSaltPepperNoised(MapTransform, Randomizable):
     """Dictionary version of :class:`RandSaltPepperNoise`, with the same noise on each key."""
 
     def __init__(
-        self, keys: KeysCollection, density: Level = (0.1, 0.2, 0.3), salt_share: float = 0.5, prob: float = 1.0,
+        self,
+        keys: KeysCollection,
+        density: Level = (0.1, 0.2, 0.3),
+        salt_share: float = 0.5,
+        prob: float = 1.0,
         allow_missing_keys: bool = False,
-    ) -> None:  # fmt: skip
+    ) -> None:
         MapTransform.__init__(self, keys, allow_missing_keys)
         self.noise = RandSaltPepperNoise(density, salt_share, prob)
 
@@ -296,11 +308,23 @@ class RicianNoised(MapTransform):
     """
 
     def __init__(
-        self, keys: KeysCollection, sigma: float = 0.05, sigma_key: str = "sigma", g_factor_key: str = "g_factor",
-        seed: int = 0, coils: int = 1, allow_missing_keys: bool = False,
-    ) -> None:  # fmt: skip
+        self,
+        keys: KeysCollection,
+        sigma: float = 0.05,
+        sigma_key: str = "sigma",
+        g_factor_key: str = "g_factor",
+        seed: int = 0,
+        coils: int = 1,
+        allow_missing_keys: bool = False,
+    ) -> None:
         super().__init__(keys, allow_missing_keys)
-        self.sigma, self.sigma_key, self.g_factor_key, self.seed, self.coils = sigma, sigma_key, g_factor_key, seed, coils
+        self.sigma, self.sigma_key, self.g_factor_key, self.seed, self.coils = (
+            sigma,
+            sigma_key,
+            g_factor_key,
+            seed,
+            coils,
+        )
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Noise on each key."""
@@ -328,10 +352,16 @@ class RandRicianNoised(MapTransform, Randomizable):
     """
 
     def __init__(
-        self, keys: KeysCollection, sigma_key: str = "sigma", sigma: Level = (0.0, 0.2), prob: float = 1.0,
-        power: float = 1.0, g_factor: Sequence[float] | None = None, g_factor_prob: float = 0.0,
+        self,
+        keys: KeysCollection,
+        sigma_key: str = "sigma",
+        sigma: Level = (0.0, 0.2),
+        prob: float = 1.0,
+        power: float = 1.0,
+        g_factor: Sequence[float] | None = None,
+        g_factor_prob: float = 0.0,
         coils: int | Sequence[int] = 1,
-    ) -> None:  # fmt: skip
+    ) -> None:
         MapTransform.__init__(self, keys)
         self.sigma_key = sigma_key
         self.noise = RandRicianNoise(sigma, prob, power, g_factor, g_factor_prob, coils)

@@ -36,10 +36,17 @@ class SaveVolumed(MapTransform):
     """
 
     def __init__(
-        self, keys: KeysCollection, cases: Sequence[Case], output_dir: str | Path, model: Mapping[str, str],
-        settings: Mapping[str, Any] | None = None, extras: Sequence[str] = (), case_key: str = "case",
-        raw_key: str = "raw", sigma_key: str = "sigma",
-    ) -> None:  # fmt: skip
+        self,
+        keys: KeysCollection,
+        cases: Sequence[Case],
+        output_dir: str | Path,
+        model: Mapping[str, str],
+        settings: Mapping[str, Any] | None = None,
+        extras: Sequence[str] = (),
+        case_key: str = "case",
+        raw_key: str = "raw",
+        sigma_key: str = "sigma",
+    ) -> None:
         super().__init__(keys)
         self.cases, self.output_dir, self.model = cases, Path(output_dir), dict(model)
         self.settings, self.extras = dict(settings or {}), tuple(extras)
@@ -90,9 +97,14 @@ class SaveVolumed(MapTransform):
         )
 
     def _write_extras(
-        self, case: Case, destination: Path, raw: np.ndarray, result: np.ndarray, sigma: torch.Tensor | None,
+        self,
+        case: Case,
+        destination: Path,
+        raw: np.ndarray,
+        result: np.ndarray,
+        sigma: torch.Tensor | None,
         affine: np.ndarray,
-    ) -> list[Path]:  # fmt: skip
+    ) -> list[Path]:
         written = []
         if "residual" in self.extras:
             written.append(write_map(raw - result, affine, case, companion(case, destination, "_residual")))
@@ -119,4 +131,3 @@ def _describe(sigma: torch.Tensor | None) -> list[float] | None:
         return None
     sigma = torch.as_tensor(sigma, dtype=torch.float32)
     return [float(np.float32(value)) for value in sigma.reshape(sigma.shape[0], -1).median(dim=1).values]
-

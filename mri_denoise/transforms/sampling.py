@@ -33,8 +33,8 @@ class RandReferenceSlabd(MapTransform, Randomizable):
     """Cut ``num_samples`` slabs of ``num_slices`` neighbouring slices, a square in plane, as references for training.
 
     Real references are noisy themselves and would teach a network to keep that noise. Smoothing by a Gaussian, equal in
-    millimetres in all directions, and averaging of voxels (area downsampling), both at random, give references with less
-    noise and other sharpness and resolution.
+    millimetres in all directions, and averaging of voxels (area downsampling), both at random, give references with
+    less noise and other sharpness and resolution.
 
     Args:
         keys: volumes of shape (1, X, Y, Z), MetaTensor for voxel sizes.
@@ -50,27 +50,36 @@ class RandReferenceSlabd(MapTransform, Randomizable):
     """
 
     def __init__(
-        self, keys: KeysCollection, size: int = 128, num_slices: int = 3, num_samples: int = 1,
-        blur: Sequence[float] = (0.3, 1.1), blur_prob: float = 0.0, zoom: Sequence[float] = (1.0, 2.0), zoom_prob: float = 0.0,
-        any_axis: bool = True, threshold: float = 0.05,
-    ) -> None:  # fmt: skip
+        self,
+        keys: KeysCollection,
+        size: int = 128,
+        num_slices: int = 3,
+        num_samples: int = 1,
+        blur: tuple[float, float] = (0.3, 1.1),
+        blur_prob: float = 0.0,
+        zoom: tuple[float, float] = (1.0, 2.0),
+        zoom_prob: float = 0.0,
+        any_axis: bool = True,
+        threshold: float = 0.05,
+    ) -> None:
         MapTransform.__init__(self, keys)
         self.size, self.num_slices, self.num_samples = size, num_slices, num_samples
-        self.blur, self.blur_prob, self.zoom, self.zoom_prob = blur, blur_prob, zoom, zoom_prob
+        self.blur, self.zoom = (float(blur[0]), float(blur[1])), (float(zoom[0]), float(zoom[1]))
+        self.blur_prob, self.zoom_prob = blur_prob, zoom_prob
         self.any_axis, self.threshold = any_axis, threshold
 
-    def randomize(self, data: MetaTensor) -> Slab:
-        """Choose axis, centre, smoothing and downsampling of one slab."""
+    def choose(self, data: MetaTensor) -> Slab:
+        """Axis, centre, smoothing and resampling of one slab."""
         isotropic = is_isotropic(data.affine)
         axis = int(self.R.randint(3)) if isotropic and self.any_axis else find_slice_axis(data.affine)
         blur = self.R.uniform(*self.blur) if self.R.uniform() < self.blur_prob else 0.0
         zoom = self.R.uniform(*self.zoom) if self.R.uniform() < self.zoom_prob else 1.0
         anywhere = self.R.uniform() < 0.1
         for _ in range(8):
-            centre = tuple(int(self.R.randint(n)) for n in data.shape[1:])
-            if anywhere or float(data[(0, *centre)]) >= self.threshold:
+            x, y, z = (int(self.R.randint(n)) for n in data.shape[1:])
+            if anywhere or float(data[0, x, y, z]) >= self.threshold:
                 break
-        return Slab(axis, centre, blur, zoom)
+        return Slab(axis, (x, y, z), blur, zoom)
 
     def cut(self, data: MetaTensor, slab: Slab) -> torch.Tensor:
         """The slab of shape (``num_slices``, ``size``, ``size``)."""
@@ -81,7 +90,7 @@ class RandReferenceSlabd(MapTransform, Randomizable):
         wanted = [self.num_slices if a == slab.axis else self.size for a in range(3)]
         inner = [max(round(w * z), 1) for w, z in zip(wanted, zooms, strict=True)]
         margins = [int(np.ceil(TRUNCATE * s)) if s > 0.2 else 0 for s in sigmas]
-        block = _crop(data[0].as_tensor().numpy(), slab.centre, [i + 2 * m for i, m in zip(inner, margins, strict=True)])
+        block = _crop(np.asarray(data)[0], slab.centre, [i + 2 * m for i, m in zip(inner, margins, strict=True)])
         for a in range(3):
             if margins[a]:
                 block = gaussian_filter1d(block, sigmas[a], axis=a, truncate=TRUNCATE, mode="nearest")
@@ -97,7 +106,7 @@ class RandReferenceSlabd(MapTransform, Randomizable):
         first = next(iter(self.key_iterator(dict(data))))
         items = []
         for _ in range(self.num_samples):
-            slab = self.randomize(data[first])
+            slab = self.choose(data[first])
             item = dict(data)
             for key in self.key_iterator(item):
                 item[key] = self.cut(item[key], slab)
@@ -106,7 +115,7 @@ class RandReferenceSlabd(MapTransform, Randomizable):
 
 
 def _crop(volume: np.ndarray, centre: Sequence[int], shape: Sequence[int]) -> np.ndarray:
-    """A block around ``centre``, moved inside where it would stick out, and edge-padded where the volume is too small."""
+    """A block around ``centre``, moved inside where it would stick out, edge-padded where the volume is too small."""
     index, pads = [], []
     for n, c, s in zip(volume.shape, centre, shape, strict=True):
         start = min(max(c - s // 2, 0), max(n - s, 0))

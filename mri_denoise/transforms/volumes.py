@@ -21,22 +21,30 @@ from mri_denoise.transforms.slices import find_slice_axis
 class LoadVolumed(MapTransform):
     """Read the case that an item names by its number.
 
-    The item ``{"case": i}`` gets, under each key, a MetaTensor of shape (T, X, Y, Z) in the file's units with its affine,
-    NaN and infinity replaced by 0 (the writer puts them back); under ``raw_key`` the same tensor, which no later
-    transform changes; and ``slice_axis``, ``contiguous`` and, where the file defines one, ``white_level``.
+    The item ``{"case": i}`` gets, under each key, a MetaTensor of shape (T, X, Y, Z) in the file's units with its
+    affine, NaN and infinity replaced by 0 (the writer puts them back); under ``raw_key`` the same tensor, which no
+    later transform changes; and ``slice_axis``, ``contiguous`` and, where the file defines one, ``white_level``.
 
     Args:
         keys: where the image goes.
         cases: what :func:`mri_denoise.io.discover` found.
         case_key: name of the item's case number.
         raw_key: name of the unchanged image.
+        picture_size: pictures (PNG, JPEG ...) are resized to so many pixels on each side, as the paper does with 256;
+            None keeps their own size.
     """
 
     def __init__(
-        self, keys: KeysCollection, cases: Sequence[Case], case_key: str = "case", raw_key: str = "raw"
+        self,
+        keys: KeysCollection,
+        cases: Sequence[Case],
+        case_key: str = "case",
+        raw_key: str = "raw",
+        picture_size: int | None = None,
     ) -> None:
         super().__init__(keys)
         self.cases, self.case_key, self.raw_key = cases, case_key, raw_key
+        self.picture_size = picture_size
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Read."""
@@ -44,8 +52,11 @@ class LoadVolumed(MapTransform):
         d["started"] = time.monotonic()
         case = self.cases[int(d[self.case_key])]
         volume = read(case)
-        array = np.nan_to_num(volume.array, nan=0.0, posinf=0.0, neginf=0.0)
-        image = MetaTensor(torch.from_numpy(array), affine=torch.from_numpy(np.array(volume.affine)))
+        array = torch.from_numpy(np.nan_to_num(volume.array, nan=0.0, posinf=0.0, neginf=0.0))
+        if self.picture_size is not None and case.kind == "image":
+            size = (self.picture_size, self.picture_size)
+            array = F.interpolate(array.movedim(-1, 0), size=size, mode="bilinear", antialias=True).movedim(0, -1)
+        image = MetaTensor(array, affine=torch.from_numpy(np.array(volume.affine)))
         for key in self.keys:
             d[key] = image
         d[self.raw_key] = image

@@ -1,0 +1,124 @@
+"""Inferers: which channels a network is given for each slice, whatever the batches, axes and precision."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from monai.data import MetaTensor
+from torch import nn
+
+from mri_denoise.inferers import MixedPrecisionInferer, SliceDenoiseInferer
+
+SHAPE = (5, 6, 7)
+
+
+class Spy(nn.Module):
+    """Keeps what it is given; its answer is a known function of the channels."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[torch.Tensor] = []
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.seen.append(x.clone())
+        weights = torch.arange(1, x.shape[1] + 1, dtype=x.dtype)
+        return (x * weights[:, None, None]).sum(1, keepdim=True)
+
+
+def volumes(count: int = 2) -> torch.Tensor:
+    return torch.from_numpy(np.random.default_rng(0).random((1, count, *SHAPE), dtype=np.float32))
+
+
+def expected(volume: np.ndarray, axis: int, num_slices: int, level: np.ndarray | None, contiguous: bool) -> np.ndarray:
+    """What ``Spy`` answers, slice by slice in plain numpy."""
+    n = volume.shape[axis]
+    out = np.zeros_like(volume)
+    for i in range(n):
+        channels = []
+        for offset in range(-(num_slices // 2), num_slices // 2 + 1):
+            j = min(max(i + offset, 0), n - 1) if contiguous else i
+            channels.append(volume.take(j, axis))
+        if level is not None:
+            channels.append(np.broadcast_to(level, volume.shape).take(i, axis))
+        place = tuple(i if a == axis else slice(None) for a in range(3))
+        out[place] = sum((c + 1) * image for c, image in enumerate(channels))
+    return out
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+@pytest.mark.parametrize("batch_size", [1, 2, 3, 100])
+@pytest.mark.parametrize("num_slices", [1, 3, 5])
+@pytest.mark.parametrize("contiguous", [True, False])
+def test_each_slice_gets_its_neighbours_and_noise(axis: int, batch_size: int, num_slices: int, contiguous: bool) -> None:
+    x = volumes()
+    sigma = torch.tensor([[0.25, 0.5]])
+    inferer = SliceDenoiseInferer(num_slices, noise_map=True, batch_size=batch_size, precision="float32")
+    y = inferer(x, Spy(), sigma=sigma, slice_axis=axis, contiguous=contiguous)
+    assert y.shape == x.shape and y.dtype == torch.float32
+    for t in range(2):
+        wanted = expected(x[0, t].numpy(), axis, num_slices, sigma[0, t].numpy(), contiguous)
+        np.testing.assert_allclose(y[0, t].numpy(), wanted, rtol=1e-5)
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_a_noise_map_follows_its_slices(axis: int) -> None:
+    x, sigma = volumes(), torch.rand(1, 2, *SHAPE)
+    inferer = SliceDenoiseInferer(3, noise_map=True, batch_size=2, precision="float32")
+    y = inferer(x, Spy(), sigma=sigma, slice_axis=torch.tensor([axis]), contiguous=torch.tensor([True]))
+    for t in range(2):
+        wanted = expected(x[0, t].numpy(), axis, 3, sigma[0, t].numpy(), True)
+        np.testing.assert_allclose(y[0, t].numpy(), wanted, rtol=1e-5)
+
+
+def test_without_a_noise_map_no_channel_is_added() -> None:
+    spy = Spy()
+    SliceDenoiseInferer(3, batch_size=4)(volumes(1), spy, sigma=torch.tensor([[0.1]]), slice_axis=2)
+    assert [x.shape for x in spy.seen] == [(4, 3, 5, 6), (3, 3, 5, 6)]
+
+
+def test_volumes_are_never_mixed() -> None:
+    x = volumes(3)
+    changed = x.clone()
+    changed[0, 1] = 9
+    inferer = SliceDenoiseInferer(3, batch_size=2, precision="float32")
+    first, second = (inferer(v, Spy(), slice_axis=2) for v in (x, changed))
+    torch.testing.assert_close(first[0, [0, 2]], second[0, [0, 2]], rtol=0, atol=0)
+    assert not torch.equal(first[0, 1], second[0, 1])
+
+
+def test_the_axis_comes_from_the_affine_and_the_metadata_stays() -> None:
+    x = MetaTensor(volumes(1)[0], affine=torch.diag(torch.tensor([4.0, 1, 1, 1])), meta={"note": "kept"})
+    spy = Spy()
+    y = SliceDenoiseInferer(1, batch_size=99)(x[None], spy)
+    assert spy.seen[0].shape == (5, 1, 6, 7)
+    assert isinstance(y, MetaTensor) and y.meta["note"] == "kept"
+
+
+def test_bfloat16_is_close_to_float32() -> None:
+    torch.manual_seed(0)
+    network = nn.Conv2d(3, 1, 3, padding=1)
+    x = volumes(1)
+    with torch.no_grad():
+        exact, rounded = (SliceDenoiseInferer(3, precision=p)(x, network, slice_axis=2) for p in ("float32", "bfloat16"))
+    assert exact.dtype == rounded.dtype == torch.float32
+    difference = (exact - rounded).abs().max().item()
+    assert 0 < difference < 2**-6  # bfloat16 has 8 significant bits
+
+
+def test_mixed_precision_runs_the_network_in_that_precision() -> None:
+    kinds = []
+    conv = nn.Conv2d(1, 1, 1)
+    conv.register_forward_hook(lambda module, inputs, output: kinds.append(output.dtype))
+    for precision in ("float32", "bfloat16"):
+        assert MixedPrecisionInferer(precision)(torch.rand(1, 1, 4, 4), conv).dtype == torch.float32
+    assert kinds == [torch.float32, torch.bfloat16]
+
+
+def test_wrong_arguments_are_refused() -> None:
+    with pytest.raises(ValueError, match="'int8'"):
+        MixedPrecisionInferer("int8")
+    with pytest.raises(ValueError, match="one item"):
+        SliceDenoiseInferer()(torch.rand(2, 1, 3, 3, 3), Spy())
+    with pytest.raises(ValueError, match="sigma"):
+        SliceDenoiseInferer(noise_map=True)(torch.rand(1, 1, 3, 3, 3), Spy())
