@@ -7,7 +7,7 @@ import json
 import math
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -40,6 +40,11 @@ def print_json(value: Any) -> None:
     print(json.dumps(_finite(value), indent=2, default=str))
 
 
+def busy(what: str) -> AbstractContextManager[object]:
+    """A spinner on standard error while something takes its time, if somebody watches."""
+    return messages.status(what) if interactive() else nullcontext()
+
+
 def _finite(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
@@ -60,7 +65,7 @@ def find_cases(source: Path, output: Path | None = None) -> tuple[list[Case], li
 
     if not source.exists():
         stop(f"{source}: no such file or folder.", WRONG_USAGE)
-    with one_line_errors():
+    with one_line_errors(), busy("looking for images"):
         cases, skips = discover(source)
     if output is not None and source.is_dir():
         inside = output.resolve()

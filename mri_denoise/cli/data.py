@@ -29,7 +29,7 @@ def prepare(
 
     if not folder.is_dir():
         common.stop(f"{folder}: no such folder.", common.WRONG_USAGE)
-    with common.one_line_errors():
+    with common.one_line_errors(), common.busy("checking hashes"):
         report = run(folder, output, copy=copy)
     for mismatch in report.mismatched:
         common.messages.print(f"differs {mismatch.found}: not the file that {mismatch.local} should be (SHA-256).")

@@ -19,7 +19,7 @@ def demo(
     """Denoise real images that installed libraries carry, and a phantom with known truth."""
     from mri_denoise.demo import run_demo
 
-    with common.one_line_errors():
+    with common.one_line_errors(), common.busy("denoising"):
         rows = run_demo(output)
     if as_json:
         common.print_json(rows)

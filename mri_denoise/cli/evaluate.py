@@ -29,7 +29,7 @@ def evaluate(
         cases += found
     from mri_denoise.evaluation.compare import compare_cases
 
-    with common.one_line_errors():
+    with common.one_line_errors(), common.busy("comparing"):
         scores = compare_cases(cases[0], cases[1], mask, peak)
     if as_json:
         common.print_json(scores)

@@ -22,7 +22,8 @@ def noise(
     failed = 0
     for case in cases:
         try:
-            results += _measure(case)
+            with common.busy(f"measuring {case.label}"):
+                results += _measure(case)
         except InputError as error:
             failed += 1
             common.messages.print(f"failed {error}")

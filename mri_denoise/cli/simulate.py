@@ -46,7 +46,7 @@ def simulate(
     cases, folder = common.place(cases, source, output)
     if not overwrite and common.already_there(cases[0], folder):
         common.stop(f"{folder / cases[0].output}: exists; use --overwrite to replace it.", common.SOME_FAILED)
-    with common.one_line_errors():
+    with common.one_line_errors(), common.busy("adding noise"):
         record = simulate_case(cases[0], folder, noise.value, level, seed, coils if noise is Noise.nc_chi else 1)
     if as_json:
         common.print_json(record)

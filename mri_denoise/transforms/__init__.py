@@ -1,17 +1,14 @@
 """Transforms that MONAI lacks."""
 
 from mri_denoise.transforms.intensity import ScaleIntensityRobust, ScaleIntensityRobustd
-from mri_denoise.transforms.noise import (
-    RandRicianNoise,
-    RandRicianNoised,
+from mri_denoise.transforms.output import SaveVolumed
+from mri_denoise.transforms.rician import RandRicianNoise, RandRicianNoised, RicianNoise, RicianNoised
+from mri_denoise.transforms.salt_pepper import (
     RandSaltPepperNoise,
     RandSaltPepperNoised,
-    RicianNoise,
-    RicianNoised,
     SaltPepperNoise,
     SaltPepperNoised,
 )
-from mri_denoise.transforms.output import SaveVolumed
 from mri_denoise.transforms.sampling import RandNoiseMapd, RandReferenceSlabd
 from mri_denoise.transforms.slices import MiddleSlabd, VolumeToSlices, VolumeToSlicesd
 from mri_denoise.transforms.volumes import BlendStrengthd, EstimateNoised, KeepEmptyd, LoadVolumed

@@ -1,0 +1,241 @@
+"""What the documents show exists: commands and their options, paths, links, Python names; marked snippets run."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import json
+import re
+import shlex
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+import typer
+import yaml
+
+from mri_denoise import __version__
+from mri_denoise.cli.main import app
+
+ROOT = Path(__file__).parents[2]
+BUNDLES = sorted(path.parent.parent for path in ROOT.glob("bundles/*/configs/metadata.json"))
+DOCUMENTS = [
+    *(ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "data/README.md")),
+    *sorted(ROOT.glob("docs/*.md")),
+    *(bundle / "docs" / "README.md" for bundle in BUNDLES),
+]
+PLACES = ("mri_denoise", "bundles", "data", "docs", "tests")
+FENCE = re.compile(r"(?P<mark><!-- run -->\n)?^```(?P<language>\w*)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
+RUNS_FILES = ("--meta_file", "--ckpt_file")
+
+each_document = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
+
+
+def blocks(document: Path, *languages: str) -> list[tuple[str, bool]]:
+    """Bodies of the fenced blocks in these languages, and whether they are marked to be run."""
+    found = FENCE.finditer(document.read_text(encoding="utf-8"))
+    return [(match["body"], bool(match["mark"])) for match in found if match["language"] in languages]
+
+
+def commands(document: Path) -> Iterator[list[str]]:
+    """Words of each command in the shell blocks; comments are left out, continued lines joined."""
+    for body, _ in blocks(document, "bash", "sh", "shell", "console"):
+        for line in body.replace("\\\n", " ").splitlines():
+            words = shlex.split(line.removeprefix("$ "), comments=True)
+            if words:
+                yield words
+
+
+def prose(document: Path) -> str:
+    return FENCE.sub("", document.read_text(encoding="utf-8"))
+
+
+def code_spans(document: Path) -> list[str]:
+    return re.findall(r"`([^`\n]+)`", prose(document))
+
+
+def leaf(words: list[str]) -> tuple[typer.core.TyperCommand | typer.core.TyperGroup, list[str]]:
+    """The (sub)command that `mri-denoise` and these words name, and the words that are left."""
+    command = typer.main.get_command(app)
+    rest = list(words)
+    while rest and isinstance(command, typer.core.TyperGroup) and not rest[0].startswith("-"):
+        assert rest[0] in command.commands, f"mri-denoise has no subcommand {rest[0]}"
+        command = command.commands[rest.pop(0)]  # type: ignore[assignment]
+    return command, rest  # type: ignore[return-value]
+
+
+def options(command: typer.core.TyperCommand | typer.core.TyperGroup) -> set[str]:
+    return {"--help"}.union(*(p.opts for p in command.params if p.param_type_name == "option"))
+
+
+@cache
+def all_options() -> set[str]:
+    """Options of every subcommand, and of the bundles' verbs: keys of their configs."""
+    group = typer.main.get_command(app)
+    found = options(group)
+    for command in group.commands.values():
+        for one in (command, *getattr(command, "commands", {}).values()):
+            found |= options(one)
+    for bundle in BUNDLES:
+        for config in sorted(bundle.glob("configs/*.yaml")):
+            found |= {f"--{key}" for key in yaml.safe_load(config.read_text(encoding="utf-8"))}
+    return found
+
+
+@each_document
+def test_commands_of_mri_denoise_parse(document: Path) -> None:
+    for program, *words in commands(document):
+        if program == "mri-denoise":
+            command, rest = leaf(words)
+            if isinstance(command, typer.core.TyperGroup):
+                assert set(rest) <= options(command), words
+            else:
+                command.make_context("mri-denoise", rest)  # raises for a missing or unknown argument or option
+
+
+@each_document
+def test_commands_and_options_in_the_text_exist(document: Path) -> None:
+    for span in code_spans(document):
+        if span.startswith("mri-denoise "):
+            command, rest = leaf(shlex.split(span)[1:])
+            unknown = {word.split("=")[0] for word in rest if word.startswith("--")} - options(command)
+            assert not unknown, f"{span}: no such option"
+        elif span.startswith("--"):
+            assert re.split("[ =]", span)[0] in all_options(), f"{span}: no such option"
+
+
+@each_document
+def test_commands_of_monai_bundle_name_verbs_options_and_files_that_exist(document: Path) -> None:
+    verbs = importlib.import_module("monai.bundle.scripts")
+    folders = [document.parent.parent] if document.parent.parent in BUNDLES else BUNDLES
+    for words in commands(document):
+        if "monai.bundle" not in words:
+            continue
+        verb, *rest = words[words.index("monai.bundle") + 1 :]
+        given = dict(zip(rest, rest[1:], strict=False))
+        configs = ast.literal_eval(given["--config_file"]) if "[" in given.get("--config_file", "") else None
+        configs = configs or [value for key, value in given.items() if key == "--config_file"]
+        files = [*configs, *(value for key, value in given.items() if key in RUNS_FILES)]
+        files += [given["--filepath"]] if verb == "verify_metadata" else []
+        for folder in folders:
+            for name in files:
+                assert (folder / name).is_file(), f"{folder / name}: named by a command, but not there"
+            known = set(inspect.signature(getattr(verbs, verb)).parameters)
+            known.update(*(yaml.safe_load((folder / name).read_text(encoding="utf-8")) for name in configs))
+            unknown = {word[2:] for word in rest if word.startswith("--")} - known
+            assert not unknown, f"monai.bundle {verb}: no such option or key"
+
+
+@each_document
+def test_paths_into_the_repository_exist(document: Path) -> None:
+    words = [word for command in commands(document) for word in command]
+    starts = [ROOT, ROOT / "mri_denoise", document.parent, *BUNDLES]
+    top = {path.name for start in (ROOT, ROOT / "mri_denoise", *BUNDLES) for path in start.iterdir() if path.is_dir()}
+    everything = [*ROOT.iterdir(), *(path for place in PLACES for path in (ROOT / place).rglob("*"))]
+    names = {path.name for path in everything}
+    for word in [*code_spans(document), *words]:
+        if re.fullmatch(r"[\w.*/-]+", word) and word.partition("/")[0] in top and "/" in word:
+            assert any(next(start.glob(word.rstrip("/")), None) for start in starts), f"{word}: no such path"
+        elif re.fullmatch(r"[\w-]+\.(py|yaml|cff|toml)", word):
+            assert word in names, f"{word}: no such file"
+
+
+def anchors(document: Path) -> set[str]:
+    """The anchors that GitHub makes of headings."""
+    headings = re.findall(r"^#+ (.+)$", prose(document), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@each_document
+def test_links_resolve(document: Path) -> None:
+    for target in re.findall(r"\]\(([^)\s]+)\)", prose(document)):
+        if re.match(r"\w+:", target):
+            continue
+        name, _, anchor = target.partition("#")
+        file = (document.parent / name).resolve() if name else document
+        assert file.is_relative_to(ROOT) and file.exists(), f"{target}: leads nowhere"
+        if anchor:
+            assert anchor in anchors(file), f"{target}: no such heading"
+
+
+@each_document
+def test_python_snippets_compile_and_import_what_exists(document: Path) -> None:
+    for body, _ in blocks(document, "python"):
+        for node in ast.walk(ast.parse(body)):
+            if isinstance(node, ast.Import):
+                for alias in node.names:
+                    importlib.import_module(alias.name)
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                module = importlib.import_module(node.module)
+                for alias in node.names:
+                    assert hasattr(module, alias.name), f"from {node.module} import {alias.name}"
+
+
+@each_document
+def test_json_and_yaml_blocks_are_valid(document: Path) -> None:
+    for body, _ in blocks(document, "json"):
+        json.loads(body)
+    for body, _ in blocks(document, "yaml"):
+        yaml.safe_load(body)
+
+
+def marked_snippets() -> list[tuple[str, str]]:
+    found = []
+    for document in filter(Path.is_file, DOCUMENTS):
+        for index, (body, marked) in enumerate(blocks(document, "python")):
+            if marked:
+                found.append((f"{document.name}:{index}", body))
+    return found
+
+
+@pytest.mark.parametrize(("name", "body"), marked_snippets(), ids=lambda value: value if ":" in value[:40] else "")
+def test_marked_python_snippets_run(
+    name: str, body: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from mri_denoise.io import discover
+    from mri_denoise.phantom import head_phantom, write_phantom_nifti
+    from mri_denoise.simulation import simulate_case
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "truth").mkdir()
+    clean = write_phantom_nifti(tmp_path / "truth" / "noisy.nii.gz", head_phantom((40, 48, 12)), (4.0, 4.0, 12.0))
+    simulate_case(discover(clean)[0][0], tmp_path, "rician", 5.0)
+    exec(compile(body, name, "exec"), {"__name__": "__main__"})
+    assert capsys.readouterr().out.strip()
+
+
+def test_no_document_names_a_machine() -> None:
+    texts = [*DOCUMENTS, ROOT / "CITATION.cff", *(bundle / "docs" / "data_license.txt" for bundle in BUNDLES)]
+    for document in texts:
+        assert not re.search(r"(?<![\w.])/(work|root|home|tmp|mnt)/", document.read_text(encoding="utf-8")), document
+
+
+def test_citation_names_this_version_and_the_paper() -> None:
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert str(citation["version"]) == __version__ and citation["license"] == "Apache-2.0"
+    assert [author["family-names"] for author in citation["references"][0]["authors"]] == ["Umair", "Hamid"]
+
+
+def subject_of(path: str) -> str:
+    """The folder of a subject in a data set; ranges are written as `sub-01 to sub-06`."""
+    subject = next(part for part in path.split("/") if re.match(r"sub-|patient", part))
+    return "sub-01 to sub-06" if re.fullmatch("sub-0[1-6]", subject) else subject
+
+
+@pytest.mark.parametrize("bundle", BUNDLES, ids=lambda path: path.name)
+def test_data_license_covers_every_file_that_the_weights_saw(bundle: Path) -> None:
+    text = (bundle / "docs" / "data_license.txt").read_text(encoding="utf-8")
+    lists = json.loads((ROOT / "data" / "datalist.json").read_text(encoding="utf-8"))
+    seen = {entry["image"] for split in ("training", "validation") for entry in lists[split]}
+    listed = set()
+    for manifest in sorted((ROOT / "data").glob("*.yaml")):
+        content = yaml.safe_load(manifest.read_text(encoding="utf-8"))
+        for file in content["files"]:
+            if file["local"] in seen:
+                listed.add(file["local"])
+                assert file.get("source", content["homepage"]) in text, file["local"]
+                assert re.sub("-1.0$", "", file["licence"]) in text, file["local"]
+                assert (file["local"] if "source" in file else subject_of(file["path"])) in text, file["local"]
+    assert listed == seen
