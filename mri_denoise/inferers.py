@@ -15,6 +15,21 @@ from mri_denoise.transforms.slices import find_slice_axis, volume_to_slices
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
+def choose_precision(device: torch.device | str) -> str:
+    """The fast precision where the hardware has it: ``"bfloat16"``, otherwise ``"float32"``.
+
+    Args:
+        device: CUDA needs compute capability 8.0, the CPU AVX-512 BF16 or AMX; emulated bfloat16 is slower than float32.
+    """
+    kind = torch.device(device).type
+    if kind == "cuda":
+        return "bfloat16" if torch.cuda.get_device_capability(device) >= (8, 0) else "float32"
+    if kind == "cpu" and hasattr(torch.cpu, "get_capabilities"):
+        capabilities = torch.cpu.get_capabilities()
+        return "bfloat16" if capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") else "float32"
+    return "float32"
+
+
 class MixedPrecisionInferer(Inferer):
     """Run the network under autocast, with 2D images in ``channels_last`` order.
 

@@ -24,6 +24,7 @@ class Settings:
         device: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
         extras: companions to write: ``"residual"``, ``"noise-map"``, ``"figure"``.
         picture_size: pictures are resized to so many pixels on each side (the paper: 256); None keeps their size.
+        keep_vendor_headers: of DICOM, keep private blocks that describe the old pixels (Siemens CSA).
         progress: whether slices are counted on a bar.
     """
 
@@ -32,6 +33,7 @@ class Settings:
     device: str = "auto"
     extras: Sequence[str] = field(default_factory=tuple)
     picture_size: int | None = None
+    keep_vendor_headers: bool = False
     progress: bool = False
 
 
@@ -99,6 +101,7 @@ class DenoiseWorkflow:
             "strength": settings.strength,
             "extras": list(settings.extras),
             "picture_size": settings.picture_size,
+            "keep_vendor_headers": settings.keep_vendor_headers,
             "handlers": [],
             "inferer#progress": settings.progress,
         }

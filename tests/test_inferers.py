@@ -50,7 +50,9 @@ def expected(volume: np.ndarray, axis: int, num_slices: int, level: np.ndarray |
 @pytest.mark.parametrize("batch_size", [1, 2, 3, 100])
 @pytest.mark.parametrize("num_slices", [1, 3, 5])
 @pytest.mark.parametrize("contiguous", [True, False])
-def test_each_slice_gets_its_neighbours_and_noise(axis: int, batch_size: int, num_slices: int, contiguous: bool) -> None:
+def test_each_slice_gets_its_neighbours_and_noise(
+    axis: int, batch_size: int, num_slices: int, contiguous: bool
+) -> None:
     x = volumes()
     sigma = torch.tensor([[0.25, 0.5]])
     inferer = SliceDenoiseInferer(num_slices, noise_map=True, batch_size=batch_size, precision="float32")
@@ -100,7 +102,9 @@ def test_bfloat16_is_close_to_float32() -> None:
     network = nn.Conv2d(3, 1, 3, padding=1)
     x = volumes(1)
     with torch.no_grad():
-        exact, rounded = (SliceDenoiseInferer(3, precision=p)(x, network, slice_axis=2) for p in ("float32", "bfloat16"))
+        exact, rounded = (
+            SliceDenoiseInferer(3, precision=p)(x, network, slice_axis=2) for p in ("float32", "bfloat16")
+        )
     assert exact.dtype == rounded.dtype == torch.float32
     difference = (exact - rounded).abs().max().item()
     assert 0 < difference < 2**-6  # bfloat16 has 8 significant bits

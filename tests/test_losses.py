@@ -50,7 +50,8 @@ def test_a_constant_offset_has_a_closed_form() -> None:
     c1 = 0.01**2
     ssim = (2 * 0.5 * 0.75 + c1) / (0.5**2 + 0.75**2 + c1)
     wanted = 0.8 * 0.25**2 + 0.2 * (1 - ssim)
-    assert PixelSSIMLoss()(prediction, target).item() == pytest.approx(wanted, abs=1e-5)
+    # float32 leaves a variance of 1e-7 where there is none, beside a constant of 9e-4
+    assert PixelSSIMLoss()(prediction, target).item() == pytest.approx(wanted, abs=2e-4)
 
 
 def test_three_dimensions_and_another_range() -> None:

@@ -108,7 +108,9 @@ def test_code_in_a_pickle_is_not_run(tmp_path: Path) -> None:
 
 def test_only_the_weights_of_a_checkpoint_are_exported(tmp_path: Path) -> None:
     weights = network()
-    strided = {name: tensor.T.contiguous().T if tensor.ndim == 2 else tensor for name, tensor in weights.state_dict().items()}
+    strided = {
+        name: tensor.T.contiguous().T if tensor.ndim == 2 else tensor for name, tensor in weights.state_dict().items()
+    }
     torch.save({"model": strided, "epoch": 3}, tmp_path / "state.pt")
     path = export_weights(tmp_path / "state.pt", tmp_path / "models")
     loaded = load_weights(network(), path)

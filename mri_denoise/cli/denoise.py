@@ -26,6 +26,9 @@ def denoise(
     picture_size: Annotated[
         int | None, typer.Option(min=8, help="Resize pictures to N x N (the paper: 256); kept by default.")
     ] = None,
+    keep_vendor_headers: Annotated[
+        bool, typer.Option("--keep-vendor-headers", help="DICOM: keep private blocks that describe the old pixels.")
+    ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace results that exist.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the run records as JSON.")] = False,
 ) -> None:
@@ -49,7 +52,7 @@ def denoise(
         from mri_denoise.workflow import Settings
 
         bar = common.interactive() and len(ready) == 1
-        settings = Settings(sigma, strength, device, extras, picture_size, progress=bar)
+        settings = Settings(sigma, strength, device, extras, picture_size, keep_vendor_headers, progress=bar)
         done, new_failures = _run(bundle, ready, folder, settings, as_json)
         failed += new_failures
     for _, error in failed:

@@ -26,7 +26,7 @@ def compare_cases(reference: Case, image: Case, mask: str = "auto", peak: float 
         ``psnr`` in dB, ``ssim``, ``hfen``, ``mae``, ``peak``, ``voxels`` scored.
 
     Raises:
-        InputError: if a file cannot be read or the shapes differ.
+        InputError: if a file cannot be read, the shapes differ, or there is nothing to score.
     """
     truth, result = read(reference), read(image)
     if truth.array.shape != result.array.shape:
@@ -40,10 +40,13 @@ def compare_cases(reference: Case, image: Case, mask: str = "auto", peak: float 
         where = _mask(mask, a, reference)
         a, b = (np.squeeze(v, 2) if v.shape[2] == 1 else v for v in (a, b))
         inside = None if where is None else where.reshape(a.shape)
-        scores["psnr"].append(metrics.psnr(a, b, inside, peak))
-        scores["ssim"].append(metrics.ssim(a, b, inside, peak))
-        scores["hfen"].append(metrics.hfen(a, b, inside))
-        scores["mae"].append(metrics.mae(a, b, inside))
+        try:
+            scores["psnr"].append(metrics.psnr(a, b, inside, peak))
+            scores["ssim"].append(metrics.ssim(a, b, inside, peak))
+            scores["hfen"].append(metrics.hfen(a, b, inside))
+            scores["mae"].append(metrics.mae(a, b, inside))
+        except ValueError as error:
+            raise InputError(f"{image.label}: cannot be scored against {reference.label}: {error}.") from error
         voxels += a.size if inside is None else int(inside.sum())
     return {name: float(np.mean(values)) for name, values in scores.items()} | {"peak": peak, "voxels": voxels}
 

@@ -40,7 +40,9 @@ def read(case: Case) -> Volume:
     return nifti.read(case)
 
 
-def write(case: Case, array: np.ndarray, destination: Path, derivation: Derivation) -> list[Path]:
+def write(
+    case: Case, array: np.ndarray, destination: Path, derivation: Derivation, *, keep_vendor_headers: bool = False
+) -> list[Path]:
     """Write a result with the writer of the case's kind, headers and stored type as in the source.
 
     Args:
@@ -48,6 +50,7 @@ def write(case: Case, array: np.ndarray, destination: Path, derivation: Derivati
         array: float32 (T, X, Y, Z), as `read` gave it.
         destination: the file; for DICOM the folder of the derived series.
         derivation: how the result came about; recorded by DICOM.
+        keep_vendor_headers: of DICOM, keep private blocks that describe the old pixels (Siemens CSA).
 
     Returns:
         The files written.
@@ -58,7 +61,7 @@ def write(case: Case, array: np.ndarray, destination: Path, derivation: Derivati
     if case.kind == "dicom":
         from mri_denoise.io import dicom_write
 
-        return dicom_write.write(case, array, destination, derivation)
+        return dicom_write.write(case, array, destination, derivation, keep_vendor_headers=keep_vendor_headers)
     if case.kind == "image":
         from mri_denoise.io import images
 

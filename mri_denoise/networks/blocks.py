@@ -31,8 +31,9 @@ class ChannelAttention(nn.Module):
         """Shape (N, C, ...) in and out."""
         spatial = [2, 3] if self.spatial_dims == 2 else [2, 3, 4]
         pooled = torch.cat((x.mean(dim=spatial, keepdim=True), x.amax(dim=spatial, keepdim=True)), dim=0)
-        average, maximum = self.excite(self.act(self.squeeze(pooled))).chunk(2, dim=0)
-        return x * torch.sigmoid(average + maximum)
+        both = self.excite(self.act(self.squeeze(pooled)))
+        # cut by index: ONNX's optimiser fails on chunk() of a batch of any size
+        return x * torch.sigmoid(both[: x.shape[0]] + both[x.shape[0] :])
 
 
 class SpatialAttention(nn.Module):

