@@ -19,7 +19,7 @@ def choose_precision(device: torch.device | str) -> str:
     """The fast precision where the hardware has it: ``"bfloat16"``, otherwise ``"float32"``.
 
     Args:
-        device: CUDA needs compute capability 8.0, the CPU AVX-512 BF16 or AMX; emulated bfloat16 is slower than float32.
+        device: CUDA needs compute capability 8.0, the CPU AVX-512 BF16 or AMX; emulation is slower than float32.
     """
     kind = torch.device(device).type
     if kind == "cuda":

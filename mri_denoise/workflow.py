@@ -94,6 +94,7 @@ class DenoiseWorkflow:
     """
 
     def __init__(self, bundle: Bundle, cases: Sequence[Case], output_dir: Path, settings: Settings) -> None:
+        self._broken = False
         override: dict[str, Any] = {
             "bundle_root": str(bundle.folder),
             "output_dir": str(output_dir),
@@ -118,16 +119,19 @@ class DenoiseWorkflow:
                 **override,
             )
             # cases are objects, which a config cannot hold: the one case at hand replaces what discovery would find
-            self._cases = [cases[0]]
-            self._workflow.parser["cases"] = self._cases
+            self._workflow.parser["cases"] = [cases[0]]
             try:
-                self._workflow.initialize()
+                self._start()
                 missing = self._workflow.check_properties()
-                if missing:
-                    raise InputError(f"{bundle.folder}: not an inference bundle, it lacks {', '.join(missing)}.")
-                self._evaluator = self._workflow.evaluator
             except Exception as error:
                 raise find_error(error) or error from error
+            if missing:
+                raise InputError(f"{bundle.folder}: not an inference bundle, it lacks {', '.join(missing)}.")
+
+    def _start(self) -> None:
+        """Make the evaluator and all that belongs to it anew."""
+        self._workflow.initialize()
+        self._evaluator = self._workflow.parser.get_parsed_content("evaluator")
         self._live: list[Case] = self._workflow.parser.get_parsed_content("cases")
 
     def run(self, case: Case) -> dict[str, Any]:
@@ -139,14 +143,19 @@ class DenoiseWorkflow:
         Raises:
             InputError: if the case cannot be read, denoised or written.
         """
-        self._live[0] = case
         with quiet():
+            if self._broken:
+                self._start()
+            self._live[0] = case
+            # an engine of Ignite that an error has left does nothing when it is run again
+            self._broken = True
             try:
                 self._workflow.run()
             except MemoryError as error:
                 raise InputError(f"{case.label}: too large for this computer's memory; cut it into parts.") from error
             except Exception as error:
                 raise find_error(error) or error from error
+            self._broken = False
         return self._evaluator.state.output[0]["record"]
 
     def close(self) -> None:

@@ -46,7 +46,8 @@ class ScaleIntensityRobust(InvertibleTransform):
     """Scale each channel to about [0, 1] by :func:`robust_range`; the inverse gives float32's rounding and no more.
 
     Both directions are worked out in float64 and stored in float32: no voxel is clipped, and the inverse differs from
-    the original by at most one unit in the last place of the larger of the voxel and the lower bound.
+    the original by at most one unit in the last place where the lower bound is 0, otherwise by at most two units in the
+    last place of the larger of the voxel and the lower bound.
 
     Args:
         upper: percentile that becomes 1.
