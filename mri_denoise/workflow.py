@@ -80,6 +80,15 @@ def find_error(error: BaseException) -> InputError | None:
     return None
 
 
+def _unexpected(case: Case, error: BaseException) -> InputError:
+    """One line for an error that nothing foresaw, so that the other cases go on."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    words = str(error).strip().splitlines()
+    reason = f"{type(error).__name__}: {words[0]}" if words else type(error).__name__
+    return InputError(f"{case.label}: cannot be denoised ({reason}); this is a bug, please report it.")
+
+
 class DenoiseWorkflow:
     """A bundle's inference workflow, made once and run case by case, so that one bad case does not stop the others.
 
@@ -154,7 +163,7 @@ class DenoiseWorkflow:
             except MemoryError as error:
                 raise InputError(f"{case.label}: too large for this computer's memory; cut it into parts.") from error
             except Exception as error:
-                raise find_error(error) or error from error
+                raise find_error(error) or _unexpected(case, error) from error
             self._broken = False
         return self._evaluator.state.output[0]["record"]
 
