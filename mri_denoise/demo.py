@@ -19,7 +19,7 @@ from mri_denoise.simulation import simulate_case
 from mri_denoise.transforms.slices import voxel_sizes
 from mri_denoise.workflow import Settings, denoise
 
-LEVEL = 8.0
+LEVEL = 5.0
 SERIES_SHAPE = (160, 192, 24)
 
 
