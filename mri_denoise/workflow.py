@@ -23,6 +23,8 @@ class Settings:
         strength: 0 to 1.
         device: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
         extras: companions to write: ``"residual"``, ``"noise-map"``, ``"figure"``.
+        planes: ``"auto"``, 1 or 3: slices along one plane, or along three and averaged; where the model takes a noise
+            level.
         picture_size: pictures are resized to so many pixels on each side (the paper: 256); None keeps their size.
         keep_vendor_headers: of DICOM, keep private blocks that describe the old pixels (Siemens CSA).
         progress: whether slices are counted on a bar.
@@ -32,6 +34,7 @@ class Settings:
     strength: float = 1.0
     device: str = "auto"
     extras: Sequence[str] = field(default_factory=tuple)
+    planes: int | str = "auto"
     picture_size: int | None = None
     keep_vendor_headers: bool = False
     progress: bool = False
@@ -117,6 +120,7 @@ class DenoiseWorkflow:
         }
         if bundle.noise_level:
             override["sigma"] = settings.sigma
+            override["planes"] = settings.planes
         with quiet():
             from monai.bundle import ConfigWorkflow
 

@@ -126,3 +126,34 @@ def test_wrong_arguments_are_refused() -> None:
         SliceDenoiseInferer()(torch.rand(2, 1, 3, 3, 3), Spy())
     with pytest.raises(ValueError, match="sigma"):
         SliceDenoiseInferer(noise_map=True)(torch.rand(1, 1, 3, 3, 3), Spy())
+
+
+def test_three_planes_are_averaged() -> None:
+    x, sigma = volumes(), torch.tensor([[0.25, 0.5]])
+    out = SliceDenoiseInferer(3, True, batch_size=2, precision="float32", planes=3)(x, Spy(), sigma=sigma)
+    for t in range(2):
+        level = np.float32(sigma[0, t])
+        each = [expected(x[0, t].numpy(), axis, 3, level, True) for axis in range(3)]
+        np.testing.assert_allclose(out[0, t], np.mean(each, axis=0), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("shape", "voxel", "contiguous", "axes"),
+    [
+        ((33, 34, 35), (1.0, 1.0, 1.4), True, 3),
+        ((33, 34, 35), (1.0, 1.0, 1.6), True, 1),
+        ((33, 34, 35), (1.0, 1.0, 1.0), False, 1),
+        ((33, 34, 9), (1.0, 1.0, 1.0), True, 1),
+        ((33, 34, 1), (1.0, 1.0, 1.0), True, 1),
+    ],
+)
+def test_planes_are_chosen_by_the_voxels(shape: tuple, voxel: tuple, contiguous: bool, axes: int) -> None:
+    x = MetaTensor(torch.zeros(1, 1, *shape), affine=torch.diag(torch.tensor([*voxel, 1.0])))
+    spy = Spy()
+    SliceDenoiseInferer(batch_size=1000, precision="float32", planes="auto")(x, spy, contiguous=contiguous)
+    assert len(spy.seen) == axes
+
+
+def test_unknown_planes_are_refused() -> None:
+    with pytest.raises(ValueError, match="planes"):
+        SliceDenoiseInferer(planes=2)

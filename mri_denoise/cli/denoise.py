@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,6 +10,19 @@ import typer
 
 from mri_denoise.cli import common
 from mri_denoise.io.case import Case, InputError
+
+
+class Planes(str, Enum):
+    """Planes along which volumes are cut into slices."""
+
+    auto = "auto"
+    one = "1"
+    three = "3"
+
+    @property
+    def number(self) -> int | str:
+        """What the workflow takes."""
+        return self.value if self is Planes.auto else int(self.value)
 
 
 def denoise(
@@ -23,6 +37,9 @@ def denoise(
     residual: Annotated[bool, typer.Option("--residual", help="Also write what was removed.")] = False,
     noise_map: Annotated[bool, typer.Option("--noise-map", help="Also write the noise level at each voxel.")] = False,
     figure: Annotated[bool, typer.Option("--figure", help="Also draw input, output and residual.")] = False,
+    planes: Annotated[
+        Planes, typer.Option(help="Slice along 1 plane (fast) or 3 and average (better); auto: 3 if nearly isotropic.")
+    ] = Planes.auto,
     picture_size: Annotated[
         int | None, typer.Option(min=8, help="Resize pictures to N x N (the paper: 256); kept by default.")
     ] = None,
@@ -52,7 +69,9 @@ def denoise(
         from mri_denoise.workflow import Settings
 
         bar = common.interactive() and len(ready) == 1
-        settings = Settings(sigma, strength, device, extras, picture_size, keep_vendor_headers, progress=bar)
+        settings = Settings(
+            sigma, strength, device, extras, planes.number, picture_size, keep_vendor_headers, progress=bar
+        )
         done, new_failures = _run(bundle, ready, folder, settings, as_json)
         failed += new_failures
     for _, error in failed:
