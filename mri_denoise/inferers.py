@@ -10,7 +10,8 @@ from monai.data import MetaTensor
 from monai.inferers import Inferer
 from tqdm import tqdm
 
-from mri_denoise.transforms.slices import find_slice_axis, volume_to_slices, voxel_sizes
+from mri_denoise.geometry import find_slice_axis, nearly_isotropic
+from mri_denoise.transforms.slices import volume_to_slices
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -28,20 +29,6 @@ def choose_precision(device: torch.device | str) -> str:
         capabilities = torch.cpu.get_capabilities()
         return "bfloat16" if capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") else "float32"
     return "float32"
-
-
-def nearly_isotropic(shape: tuple[int, ...], affine: torch.Tensor | None) -> bool:
-    """Whether slices across any axis look alike: voxel edges within a factor of 1.5, and 32 voxels or more on each
-    axis.
-
-    Args:
-        shape: (X, Y, Z).
-        affine: 4 x 4, voxel index to RAS+ millimetres; None, an unknown one, is not isotropic.
-    """
-    if affine is None or min(shape) < 32:
-        return False
-    sizes = voxel_sizes(affine)
-    return bool(sizes.max() <= 1.5 * sizes.min())
 
 
 class MixedPrecisionInferer(Inferer):
@@ -163,10 +150,11 @@ class SliceDenoiseInferer(MixedPrecisionInferer):
         self, slice_axis: int, shape: tuple[int, ...], affine: torch.Tensor | None, contiguous: bool
     ) -> tuple[int, ...]:
         """The axes across which slices are cut: one, or all three for an average."""
-        alone = self.planes == 1 or not contiguous or min(shape) == 1
-        if alone or (self.planes == "auto" and not nearly_isotropic(shape, affine)):
-            return (slice_axis,)
-        return (0, 1, 2)
+        if self.planes == "auto":
+            three = affine is not None and nearly_isotropic(shape, affine)
+        else:
+            three = self.planes == 3 and min(shape) > 1
+        return (0, 1, 2) if three and contiguous else (slice_axis,)
 
     def _batch(
         self, stack: torch.Tensor, level: torch.Tensor | None, axis: int, start: int, contiguous: bool

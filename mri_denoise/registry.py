@@ -6,6 +6,8 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+import yaml
+
 from mri_denoise.io.case import InputError
 
 SHORT_NAMES = {"rician": "hmad_rician", "salt-pepper": "hmad_salt_pepper"}
@@ -20,14 +22,14 @@ class Bundle:
         name: from its metadata.
         version: from its metadata.
         task: what it is for, one line.
-        noise_level: whether the network takes the noise level as an input.
+        options: what its ``inference.yaml`` lets a user choose (its top-level names).
     """
 
     folder: Path
     name: str
     version: str
     task: str
-    noise_level: bool
+    options: frozenset[str]
 
     @property
     def weights(self) -> Path:
@@ -63,13 +65,12 @@ def find_bundle(model: str) -> Bundle:
         raise InputError(f"model {model}: neither a shipped model ({known}) nor the folder of a bundle with configs/.")
     try:
         meta = json.loads(metadata.read_text(encoding="utf-8"))
-        channels = meta["network_data_format"]["inputs"]["image"].get("channel_def", {})
-        noise_level = "standard deviation of the noise" in channels.values()
-        return Bundle(
-            folder.resolve(), meta.get("name", folder.name), meta["version"], meta.get("task", ""), noise_level
-        )
-    except (ValueError, KeyError, OSError) as error:
-        raise InputError(f"{metadata}: not the metadata of a MONAI bundle ({error}).") from error
+        config = yaml.safe_load((folder / "configs" / "inference.yaml").read_text(encoding="utf-8"))
+        name, task = meta.get("name", folder.name), meta.get("task", "")
+        return Bundle(folder.resolve(), name, meta["version"], task, frozenset(config))
+    except (ValueError, KeyError, TypeError, OSError, yaml.YAMLError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"{folder}: not a MONAI bundle, its configs cannot be used ({reason}).") from error
 
 
 def shipped() -> dict[str, Bundle]:

@@ -16,15 +16,14 @@ from mri_denoise.registry import Bundle
 
 @dataclass
 class Settings:
-    """What a user chooses for a run.
+    """What a user chooses for a run; a bundle takes those of the choices that its ``inference.yaml`` names.
 
     Args:
         sigma: ``"auto"``, a number in the files' units, or the path of a map.
         strength: 0 to 1.
         device: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
         extras: companions to write: ``"residual"``, ``"noise-map"``, ``"figure"``.
-        planes: ``"auto"``, 1 or 3: slices along one plane, or along three and averaged; where the model takes a noise
-            level.
+        planes: ``"auto"``, 1 or 3: slices along one plane, or along three and averaged.
         picture_size: pictures are resized to so many pixels on each side (the paper: 256); None keeps their size.
         keep_vendor_headers: of DICOM, keep private blocks that describe the old pixels (Siemens CSA).
         progress: whether slices are counted on a bar.
@@ -107,20 +106,22 @@ class DenoiseWorkflow:
 
     def __init__(self, bundle: Bundle, cases: Sequence[Case], output_dir: Path, settings: Settings) -> None:
         self._broken = False
-        override: dict[str, Any] = {
-            "bundle_root": str(bundle.folder),
-            "output_dir": str(output_dir),
-            "device": f"$torch.device('{choose_device(settings.device)}')",
+        choices = {
+            "sigma": settings.sigma,
+            "planes": settings.planes,
             "strength": settings.strength,
             "extras": list(settings.extras),
             "picture_size": settings.picture_size,
             "keep_vendor_headers": settings.keep_vendor_headers,
+        }
+        override: dict[str, Any] = {
+            "bundle_root": str(bundle.folder),
+            "output_dir": str(output_dir),
+            "device": f"$torch.device('{choose_device(settings.device)}')",
             "handlers": [],
             "inferer#progress": settings.progress,
+            **{name: value for name, value in choices.items() if name in bundle.options},
         }
-        if bundle.noise_level:
-            override["sigma"] = settings.sigma
-            override["planes"] = settings.planes
         with quiet():
             from monai.bundle import ConfigWorkflow
 

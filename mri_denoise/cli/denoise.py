@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from mri_denoise.cli import common
-from mri_denoise.io.case import Case, InputError
+from mri_denoise.io.case import Case, InputError, Skip
 
 
 class Planes(str, Enum):
@@ -64,8 +64,10 @@ def denoise(
 
         with common.one_line_errors(common.WRONG_USAGE):
             bundle = find_bundle(model)
-        if noise_map and not bundle.noise_level:
-            common.stop(f"--noise-map: model {model} does not use a noise level.", common.WRONG_USAGE)
+        if "sigma" not in bundle.options and (noise_map or sigma != "auto"):
+            common.stop(f"model {model} does not use a noise level: no --sigma, no --noise-map.", common.WRONG_USAGE)
+        if "planes" not in bundle.options and planes is not Planes.auto:
+            common.stop(f"model {model} does not average over planes: no --planes.", common.WRONG_USAGE)
         from mri_denoise.workflow import Settings
 
         bar = common.interactive() and len(ready) == 1
@@ -74,6 +76,12 @@ def denoise(
         )
         done, new_failures = _run(bundle, ready, folder, settings, as_json)
         failed += new_failures
+    _report(done, skips, failed, as_json)
+    raise typer.Exit(common.exit_code(len(done), len(failed), skips))
+
+
+def _report(done: list[dict[str, Any]], skips: list[Skip], failed: list[tuple[str, str]], as_json: bool) -> None:
+    """Say what was done, left alone and failed."""
     for _, error in failed:
         common.messages.print(f"failed {error}")
     if as_json:
@@ -84,10 +92,9 @@ def denoise(
                 "failed": [{"case": label, "error": error} for label, error in failed],
             }
         )
-    else:
-        damaged = sum(s.damaged for s in skips)
-        print(f"{len(done)} denoised, {len(skips) - damaged} skipped, {len(failed) + damaged} failed.")
-    raise typer.Exit(common.exit_code(len(done), len(failed), skips))
+        return
+    damaged = sum(s.damaged for s in skips)
+    print(f"{len(done)} denoised, {len(skips) - damaged} skipped, {len(failed) + damaged} failed.")
 
 
 def _check_sigma(sigma: str) -> None:

@@ -38,12 +38,14 @@ def noise(
 
 def _measure(case: Case) -> list[dict[str, Any]]:
     """One result a volume of the case."""
+    from mri_denoise.geometry import slice_axis_of
     from mri_denoise.io import read
     from mri_denoise.noise_level import estimate
 
     volume = read(case)
+    axis = slice_axis_of(volume)
     several = volume.array.shape[0] > 1
     return [
-        {**asdict(estimate(array, slice_axis=volume.slice_axis)), "case": case.label, "volume": t if several else None}
+        {**asdict(estimate(array, slice_axis=axis)), "case": case.label, "volume": t if several else None}
         for t, array in enumerate(volume.array)
     ]

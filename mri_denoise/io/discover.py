@@ -6,7 +6,6 @@ No pixel is read.
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import stat
 from collections.abc import Iterator
@@ -36,7 +35,7 @@ _HEAD_BYTES = 352
 Content = Literal["volume", "pair", "image", "dicom", "other"]
 
 
-def discover(path: Path, *, output_name: str | None = None) -> tuple[list[Case], list[Skip]]:
+def discover(path: Path) -> tuple[list[Case], list[Skip]]:
     """Find the cases of a file, a folder with its subfolders, or a DICOM tree.
 
     Hidden files and folders are passed over, and `derivatives` and `sourcedata` of a BIDS data set. Links to folders
@@ -44,7 +43,6 @@ def discover(path: Path, *, output_name: str | None = None) -> tuple[list[Case],
 
     Args:
         path: a file or a folder.
-        output_name: name of the output when `path` is one file, instead of its own (pictures: `denoised_` before it).
 
     Returns:
         Cases, sorted by output, whose `output` keeps the place under `path`; and what looks like an image but cannot
@@ -68,8 +66,6 @@ def discover(path: Path, *, output_name: str | None = None) -> tuple[list[Case],
     if not cases:
         reason = skips[0].reason if skips else "not an image format that is read (NIfTI, Analyze, MGH, DICOM, pictures)"
         raise InputError(f"{path}: {reason}")
-    if output_name is not None and len(cases) == 1:
-        cases = [dataclasses.replace(cases[0], output=Path(output_name))]
     return cases, skips
 
 

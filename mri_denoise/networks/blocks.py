@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from monai.networks.layers.factories import Conv, Pool
+from monai.networks.layers.factories import Conv
 from torch import nn
 
 
@@ -173,8 +173,3 @@ class MultiScaleBranch(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Shape (N, in_channels, ...) in, (N, out_channels, ...) out."""
         return self.fuse(self.act(torch.cat([conv(x) for conv in self.convs], dim=1)))
-
-
-def max_pool(spatial_dims: int) -> nn.Module:
-    """A max-pool of two in each direction."""
-    return Pool[Pool.MAX, spatial_dims](kernel_size=2)

@@ -7,10 +7,10 @@ from typing import Literal
 
 import torch
 import torch.nn.functional as F
-from monai.networks.layers.factories import Conv
+from monai.networks.layers.factories import Conv, Pool
 from torch import nn
 
-from mri_denoise.networks.blocks import AttentionStage, Bottleneck, MultiScaleBranch, max_pool
+from mri_denoise.networks.blocks import AttentionStage, Bottleneck, MultiScaleBranch
 
 
 class HMADNet(nn.Module):
@@ -74,7 +74,7 @@ class HMADNet(nn.Module):
         self.encoders = nn.ModuleList(
             AttentionStage(spatial_dims, i, o, attention, residual) for i, o in zip(inputs, encoder_widths, strict=True)
         )
-        self.pool = max_pool(spatial_dims)
+        self.pool = Pool[Pool.MAX, spatial_dims](kernel_size=2)
         self.multi_scale: nn.Module | None = None
         if multi_scale:
             self.multi_scale = MultiScaleBranch(spatial_dims, self.in_channels, channels[0])

@@ -109,13 +109,8 @@ class RicianNoised(MapTransform):
         allow_missing_keys: bool = False,
     ) -> None:
         super().__init__(keys, allow_missing_keys)
-        self.sigma, self.sigma_key, self.g_factor_key, self.seed, self.coils = (
-            sigma,
-            sigma_key,
-            g_factor_key,
-            seed,
-            coils,
-        )
+        self.sigma, self.sigma_key, self.g_factor_key = sigma, sigma_key, g_factor_key
+        self.seed, self.coils = seed, coils
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Noise on each key."""
@@ -134,28 +129,13 @@ class RandRicianNoised(MapTransform, Randomizable):
     Args:
         keys: images of shape (C, ...), all with the same noise.
         sigma_key: where the map of sigma goes.
-        sigma: see :class:`RandRicianNoise`, as the arguments after it.
-        prob: probability of adding noise.
-        power: above 1 favours low levels.
-        g_factor: range of random smooth fields.
-        g_factor_prob: how often they are used.
-        coils: number of receiver channels.
+        noise: arguments of :class:`RandRicianNoise`.
     """
 
-    def __init__(
-        self,
-        keys: KeysCollection,
-        sigma_key: str = "sigma",
-        sigma: Level = (0.0, 0.2),
-        prob: float = 1.0,
-        power: float = 1.0,
-        g_factor: Sequence[float] | None = None,
-        g_factor_prob: float = 0.0,
-        coils: int | Sequence[int] = 1,
-    ) -> None:
+    def __init__(self, keys: KeysCollection, sigma_key: str = "sigma", **noise: Any) -> None:
         MapTransform.__init__(self, keys)
         self.sigma_key = sigma_key
-        self.noise = RandRicianNoise(sigma, prob, power, g_factor, g_factor_prob, coils)
+        self.noise = RandRicianNoise(**noise)
 
     def set_random_state(self, seed: int | None = None, state: np.random.RandomState | None = None) -> RandRicianNoised:
         """Seed the choices."""

@@ -107,18 +107,16 @@ class SaltPepperNoised(MapTransform):
 
 
 class RandSaltPepperNoised(MapTransform, Randomizable):
-    """Dictionary version of :class:`RandSaltPepperNoise`, with the same noise on each key."""
+    """Dictionary version of :class:`RandSaltPepperNoise`, with the same noise on each key.
 
-    def __init__(
-        self,
-        keys: KeysCollection,
-        density: Level = (0.1, 0.2, 0.3),
-        salt_share: float = 0.5,
-        prob: float = 1.0,
-        allow_missing_keys: bool = False,
-    ) -> None:
-        MapTransform.__init__(self, keys, allow_missing_keys)
-        self.noise = RandSaltPepperNoise(density, salt_share, prob)
+    Args:
+        keys: images of shape (C, ...).
+        noise: arguments of :class:`RandSaltPepperNoise`.
+    """
+
+    def __init__(self, keys: KeysCollection, **noise: Any) -> None:
+        MapTransform.__init__(self, keys)
+        self.noise = RandSaltPepperNoise(**noise)
 
     def set_random_state(
         self, seed: int | None = None, state: np.random.RandomState | None = None

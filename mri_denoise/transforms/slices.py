@@ -5,41 +5,12 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
-import nibabel as nib
-import numpy as np
 import torch
 from monai.config import KeysCollection
 from monai.data import MetaTensor
 from monai.transforms import InvertibleTransform, MapTransform, Transform
 
-ANISOTROPY = 1.25
-
-
-def voxel_sizes(affine: np.ndarray | torch.Tensor) -> np.ndarray:
-    """Lengths in mm of the voxel's three edges, from a 4 x 4 affine."""
-    return np.sqrt((np.asarray(affine, dtype=np.float64)[:3, :3] ** 2).sum(axis=0))
-
-
-def is_isotropic(affine: np.ndarray | torch.Tensor) -> bool:
-    """Whether no axis stands out: its voxel edge is less than 1.25 times the next longest one."""
-    sizes = np.sort(voxel_sizes(affine))
-    return bool(sizes[2] < ANISOTROPY * sizes[1])
-
-
-def find_slice_axis(affine: np.ndarray | torch.Tensor) -> int:
-    """The axis across the slices as acquired: that of the largest spacing; axial (inferior to superior) if isotropic.
-
-    Args:
-        affine: 4 x 4, voxel index to RAS+ millimetres.
-
-    Returns:
-        0, 1 or 2.
-    """
-    if not is_isotropic(affine):
-        return int(np.argmax(voxel_sizes(affine)))
-    axes = nib.orientations.io_orientation(np.asarray(affine, dtype=np.float64))[:, 0]
-    found = np.flatnonzero(axes == 2)
-    return int(found[0]) if found.size else 2
+from mri_denoise.geometry import find_slice_axis
 
 
 def volume_to_slices(volume: torch.Tensor, axis: int, num_slices: int = 1) -> torch.Tensor:

@@ -14,8 +14,8 @@ from monai.config import KeysCollection
 from monai.data import MetaTensor
 from monai.transforms import MapTransform
 
+from mri_denoise.geometry import slice_axis_of
 from mri_denoise.io import Case, InputError, read
-from mri_denoise.transforms.slices import find_slice_axis
 
 
 class LoadVolumed(MapTransform):
@@ -52,7 +52,7 @@ class LoadVolumed(MapTransform):
         d["started"] = time.monotonic()
         case = self.cases[int(d[self.case_key])]
         volume = read(case)
-        array = torch.from_numpy(np.nan_to_num(volume.array, nan=0.0, posinf=0.0, neginf=0.0))
+        array = torch.from_numpy(np.nan_to_num(volume.array, copy=False, nan=0.0, posinf=0.0, neginf=0.0))
         if self.picture_size is not None and case.kind == "image":
             size = (self.picture_size, self.picture_size)
             array = F.interpolate(array.movedim(-1, 0), size=size, mode="bilinear", antialias=True).movedim(0, -1)
@@ -60,8 +60,7 @@ class LoadVolumed(MapTransform):
         for key in self.keys:
             d[key] = image
         d[self.raw_key] = image
-        axis = volume.slice_axis
-        d["slice_axis"] = find_slice_axis(volume.affine) if axis is None else axis
+        d["slice_axis"] = slice_axis_of(volume)
         d["contiguous"] = volume.contiguous
         if volume.white_level is not None:
             d["white_level"] = volume.white_level

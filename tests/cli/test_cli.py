@@ -391,3 +391,35 @@ def test_nothing_but_the_result_is_said_when_piped(tmp_path: Path, volume: Path,
     assert done.stdout == "1 denoised, 0 skipped, 0 failed.\n"
     [line] = done.stderr.splitlines()
     assert "head.nii.gz ->" in line and "sigma 30" in line and "\r" not in done.stderr and "\x1b" not in done.stderr
+
+
+def test_choices_that_a_model_does_not_have_are_refused(tmp_path: Path, volume: Path) -> None:
+    for choice in (["--sigma", 5], ["--planes", 3], ["--noise-map"]):
+        message = cli("denoise", volume, tmp_path / "o.nii.gz", "--model", "salt-pepper", *choice, code=2).stderr
+        assert "salt-pepper" in message and choice[0] in message
+    assert not (tmp_path / "o.nii.gz").exists()
+
+
+def test_noise_and_denoise_find_the_same_level(tmp_path: Path, tiny_bundle: Path) -> None:
+    rng = np.random.default_rng(0)
+    array = 100 + 5 * rng.standard_normal((20, 40, 40), dtype=np.float32)
+    nib.save(nib.Nifti1Image(array, np.diag([1.0, 1.0, 1.0, 1.0])), tmp_path / "a.nii")
+    found = json.loads(cli("noise", tmp_path / "a.nii", "--json").stdout)["sigma"]
+    report = cli("denoise", tmp_path / "a.nii", tmp_path / "b.nii", "--model", tiny_bundle, "--json").stdout
+    assert json.loads(report)["done"][0]["sigma"] == [pytest.approx(found, rel=1e-6)]
+
+
+def test_noisy_copies_and_maps_keep_the_space_of_the_source(tmp_path: Path, tiny_bundle: Path) -> None:
+    image = nib.Nifti1Image(np.full((12, 13, 14), 50, np.int16), None)
+    image.set_sform(np.diag([2.0, 2.0, 3.0, 1.0]), code=3)
+    image.set_qform(np.diag([2.0, 2.0, 3.0, 1.0]), code=1)
+    image.header.set_xyzt_units("mm", "sec")
+    nib.save(image, tmp_path / "a.nii")
+    cli("simulate", tmp_path / "a.nii", tmp_path / "noisy.nii.gz")
+    cli("denoise", tmp_path / "a.nii", tmp_path / "b.nii", "--model", tiny_bundle, "--residual")
+    for name in ("noisy.nii.gz", "b_residual.nii.gz"):
+        header = nib.load(tmp_path / name).header
+        assert (int(header["sform_code"]), int(header["qform_code"])) == (3, 1)
+        assert header.get_xyzt_units() == ("mm", "sec") and header.get_data_dtype() == np.float32
+        np.testing.assert_array_equal(header.get_sform(), image.get_sform())
+    assert "name the output" in cli("simulate", tmp_path / "a.nii", tmp_path / "noisy.mgz", code=1).stderr

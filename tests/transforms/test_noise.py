@@ -140,7 +140,7 @@ RANDOM = [
 ]
 RANDOM_DICTIONARY = [
     lambda: T.RandRicianNoised("image", sigma=(0.0, 0.2), g_factor=(1, 2), g_factor_prob=0.5, coils=(1, 4)),
-    lambda: T.RandSaltPepperNoised("image", (0.1, 0.2, 0.3)),
+    lambda: T.RandSaltPepperNoised("image", density=(0.1, 0.2, 0.3)),
 ]
 
 

@@ -13,14 +13,12 @@ from monai.data import MetaTensor
 from monai.transforms import Compose
 from scipy.spatial.transform import Rotation
 
+from mri_denoise.geometry import find_slice_axis, is_isotropic, voxel_sizes
 from mri_denoise.transforms import MiddleSlabd, VolumeToSlices, VolumeToSlicesd
 from mri_denoise.transforms.slices import (
-    find_slice_axis,
-    is_isotropic,
     middle_slab,
     slices_to_volume,
     volume_to_slices,
-    voxel_sizes,
 )
 
 

@@ -1,0 +1,54 @@
+"""What an affine says about voxels and slices. Without torch, so that every command may ask."""
+
+from __future__ import annotations
+
+import nibabel as nib
+import numpy as np
+from numpy.typing import ArrayLike
+
+from mri_denoise.io.case import Volume
+
+ANISOTROPY = 1.25
+
+
+def voxel_sizes(affine: ArrayLike) -> np.ndarray:
+    """Lengths in mm of the voxel's three edges, from a 4 x 4 affine (array or tensor)."""
+    return nib.affines.voxel_sizes(np.asarray(affine, dtype=np.float64))
+
+
+def is_isotropic(affine: ArrayLike) -> bool:
+    """Whether no axis stands out: its voxel edge is less than 1.25 times the next longest one."""
+    sizes = np.sort(voxel_sizes(affine))
+    return bool(sizes[2] < ANISOTROPY * sizes[1])
+
+
+def find_slice_axis(affine: ArrayLike) -> int:
+    """The axis across the slices as acquired: that of the largest spacing; axial (inferior to superior) if isotropic.
+
+    Args:
+        affine: 4 x 4, voxel index to RAS+ millimetres.
+
+    Returns:
+        0, 1 or 2.
+    """
+    if not is_isotropic(affine):
+        return int(np.argmax(voxel_sizes(affine)))
+    axes = nib.orientations.io_orientation(np.asarray(affine, dtype=np.float64))[:, 0]
+    found = np.flatnonzero(axes == 2)
+    return int(found[0]) if found.size else 2
+
+
+def slice_axis_of(volume: Volume) -> int:
+    """The axis across the slices: what the file says, or else :func:`find_slice_axis`."""
+    return find_slice_axis(volume.affine) if volume.slice_axis is None else volume.slice_axis
+
+
+def nearly_isotropic(shape: tuple[int, ...], affine: ArrayLike) -> bool:
+    """Whether slices across any axis look alike: edges within a factor of 1.5, 32 voxels or more on each axis.
+
+    Args:
+        shape: (X, Y, Z).
+        affine: 4 x 4, voxel index to RAS+ millimetres.
+    """
+    sizes = voxel_sizes(affine)
+    return min(shape) >= 32 and bool(sizes.max() <= 1.5 * sizes.min())
