@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from monai.losses import SSIMLoss
 from monai.metrics import SSIMMetric
 from skimage.metrics import structural_similarity
 from torch import nn
 
-from mri_denoise.losses import PixelSSIMLoss, SSIML1PerceptualLoss
+from mri_denoise.losses import LogRMSELoss, PixelSSIMLoss, SSIM2DLoss, SSIML1PerceptualLoss
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +32,31 @@ def test_the_terms_are_weighted(pair: tuple[torch.Tensor, torch.Tensor], pixel: 
     assert PixelSSIMLoss(pixel, alpha=0, beta=1)(noisy, truth).item() == pytest.approx(1 - ssim, rel=1e-5)
     default = PixelSSIMLoss(pixel)(noisy, truth).item()
     assert default == pytest.approx(0.8 * wanted + 0.2 * (1 - ssim), rel=1e-5)
+
+
+def test_the_fast_ssim_is_monais_in_value_and_gradient() -> None:
+    generator = torch.Generator().manual_seed(0)
+    truth = torch.rand(3, 1, 33, 40, generator=generator)
+    noisy = (truth + 0.1 * torch.randn(truth.shape, generator=generator)).requires_grad_()
+    values, gradients = [], []
+    for loss in (SSIM2DLoss(2.0), SSIMLoss(2, data_range=2.0)):
+        value = loss(noisy, truth)
+        values.append(value)
+        gradients.append(torch.autograd.grad(value, noisy)[0])
+    torch.testing.assert_close(*values, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(*gradients, rtol=1e-3, atol=float(gradients[1].abs().max()) * 1e-4)
+    with pytest.raises(ValueError, match="at least 11 pixels"):
+        SSIM2DLoss()(truth[..., :8], truth[..., :8])
+
+
+def test_log_rmse_counts_every_image_alike_and_stops_at_its_floor() -> None:
+    target = torch.zeros(2, 1, 4, 4)
+    errors = torch.tensor([0.1, 0.01]).reshape(2, 1, 1, 1)
+    wanted = 0.5 * (np.log(0.1) + np.log(0.01))
+    assert LogRMSELoss(floor=0)(target + errors, target).item() == pytest.approx(wanted, rel=1e-5)
+    halved = LogRMSELoss(floor=0)(target + errors * torch.tensor([1.0, 0.5]).reshape(2, 1, 1, 1), target).item()
+    assert halved - wanted == pytest.approx(0.5 * np.log(0.5), rel=1e-4)
+    assert LogRMSELoss(floor=0.002)(target, target).item() == pytest.approx(np.log(0.002), rel=1e-5)
 
 
 def test_ssim_is_that_of_scikit_image_away_from_the_border(pair: tuple[torch.Tensor, torch.Tensor]) -> None:

@@ -35,12 +35,17 @@ class HMADNet(nn.Module):
         multi_scale: adds the second branch of Figure 1, parallel convolutions of several kernel sizes, fused at full
             resolution with the first encoder stage.
         head: ``"sigmoid"`` bounds the output to (0, 1) as in the paper; ``"residual"`` estimates the noise and
-            subtracts it from the centre slice.
+            subtracts it from the centre slice; ``"scaled_residual"`` does so in units of the noise map's sigma, so that
+            where sigma is 0 the output is the input, exactly.
         num_bottleneck_blocks: residual blocks stacked in the bottleneck.
+        shuffle: above 1, each ``shuffle`` x ``shuffle`` square of pixels becomes one position with as many times the
+            channels before the first stage, and back after the last (pixel-unshuffle, https://doi.org/10.1109/CVPR.2016.207,
+            as in FFDNet, https://doi.org/10.1109/TIP.2018.2839891): the stage at full resolution, where memory and not
+            arithmetic is the limit, falls away. Two dimensions only.
 
     Raises:
-        ValueError: if ``num_slices`` is even or less than 1, ``num_slices`` is not 1 in three dimensions, fewer than
-            two ``channels`` are given, or ``head`` is unknown.
+        ValueError: if ``num_slices`` is even or less than 1, ``num_slices`` or ``shuffle`` is not 1 in three
+            dimensions, fewer than two ``channels`` are given, or ``head`` is unknown or lacks the noise map it needs.
     """
 
     def __init__(
@@ -52,32 +57,39 @@ class HMADNet(nn.Module):
         attention: bool = True,
         residual: bool = True,
         multi_scale: bool = False,
-        head: Literal["sigmoid", "residual"] = "sigmoid",
+        head: Literal["sigmoid", "residual", "scaled_residual"] = "sigmoid",
         num_bottleneck_blocks: int = 2,
+        shuffle: int = 1,
     ) -> None:
         super().__init__()
         if num_slices < 1 or num_slices % 2 == 0:
             raise ValueError(f"num_slices must be odd and positive, got {num_slices}.")
         if spatial_dims == 3 and num_slices != 1:
             raise ValueError("num_slices must be 1 in three dimensions: the neighbours are in the volume already.")
+        if shuffle < 1 or (spatial_dims == 3 and shuffle != 1):
+            raise ValueError(f"shuffle must be positive, and 1 in three dimensions, got {shuffle}.")
         if len(channels) < 2:
             raise ValueError(f"channels needs at least two stages, got {tuple(channels)}.")
-        if head not in ("sigmoid", "residual"):
-            raise ValueError(f"head must be 'sigmoid' or 'residual', got {head!r}.")
+        if head not in ("sigmoid", "residual", "scaled_residual"):
+            raise ValueError(f"head must be 'sigmoid', 'residual' or 'scaled_residual', got {head!r}.")
+        if head == "scaled_residual" and not noise_map:
+            raise ValueError("head 'scaled_residual' needs noise_map.")
         self.in_channels = num_slices + int(noise_map)
         self.num_slices = num_slices
         self.head = head
-        self.factor = 2 ** (len(channels) - 1)
+        self.shuffle = shuffle
+        self.factor = shuffle * 2 ** (len(channels) - 1)
 
         encoder_widths = list(channels[:-1])
-        inputs = [self.in_channels, *encoder_widths[:-1]]
+        stem_channels = self.in_channels * shuffle**2
+        inputs = [stem_channels, *encoder_widths[:-1]]
         self.encoders = nn.ModuleList(
             AttentionStage(spatial_dims, i, o, attention, residual) for i, o in zip(inputs, encoder_widths, strict=True)
         )
         self.pool = Pool[Pool.MAX, spatial_dims](kernel_size=2)
         self.multi_scale: nn.Module | None = None
         if multi_scale:
-            self.multi_scale = MultiScaleBranch(spatial_dims, self.in_channels, channels[0])
+            self.multi_scale = MultiScaleBranch(spatial_dims, stem_channels, channels[0])
         self.bottleneck = Bottleneck(
             spatial_dims, channels[-2], channels[-1], num_bottleneck_blocks, attention, residual
         )
@@ -87,8 +99,8 @@ class HMADNet(nn.Module):
             up(i, o, kernel_size=2, stride=2) for i, o in zip(downward[:-1], downward[1:], strict=True)
         )
         self.decoders = nn.ModuleList(AttentionStage(spatial_dims, 2 * o, o, attention, residual) for o in downward[1:])
-        self.last = Conv[Conv.CONV, spatial_dims](channels[0], 1, kernel_size=1)
-        if head == "residual":
+        self.last = Conv[Conv.CONV, spatial_dims](channels[0], shuffle**2, kernel_size=1)
+        if head != "sigmoid":
             # an untrained network is then the identity, and training starts from "no noise found"
             nn.init.zeros_(self.last.weight)
             nn.init.zeros_(self.last.bias)
@@ -107,12 +119,18 @@ class HMADNet(nn.Module):
         for n in size[::-1]:
             pad += [0, (self.factor - n % self.factor) % self.factor]
         # always padded, if only by nothing: a branch on the size would be frozen by tracing
-        y = self._features(F.pad(x, pad, mode="replicate"))
+        y = F.pad(x, pad, mode="replicate")
+        if self.shuffle > 1:
+            y = F.pixel_shuffle(self._features(F.pixel_unshuffle(y, self.shuffle)), self.shuffle)
+        else:
+            y = self._features(y)
         y = y[:, :, : size[0], : size[1]]
         if len(size) == 3:
             y = y[..., : size[2]]
         if self.head == "sigmoid":
             return torch.sigmoid(y)
+        if self.head == "scaled_residual":
+            y = y * x[:, self.num_slices :]
         centre = self.num_slices // 2
         return x[:, centre : centre + 1] - y
 

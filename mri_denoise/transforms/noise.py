@@ -47,7 +47,30 @@ def add_salt_pepper(
     return out
 
 
-def add_rician(image: np.ndarray, sigma: float | np.ndarray, rng: np.random.Generator, coils: int = 1) -> np.ndarray:
+def limit_band(noise: np.ndarray, fraction: float) -> np.ndarray:
+    """White noise without its high frequencies in plane, as zero-filling of k-space leaves it, at the same variance.
+
+    Args:
+        noise: shape (..., H, W), independent values of one variance.
+        fraction: share of each axis of k-space that was measured, above 0 and at most 1.
+
+    Returns:
+        float32 array of the same shape and expected variance, neighbouring values of which are correlated.
+    """
+    if fraction >= 1:
+        return noise
+    height, width = noise.shape[-2:]
+    rows = np.abs(np.fft.fftfreq(height)) <= fraction / 2
+    columns = np.fft.rfftfreq(width) <= fraction / 2
+    keep = rows[:, None] & columns[None]
+    kept = rows.mean() * (np.abs(np.fft.fftfreq(width)) <= fraction / 2).mean()
+    filtered = np.fft.irfft2(np.fft.rfft2(noise) * keep, s=(height, width))
+    return (filtered / np.sqrt(kept)).astype(np.float32)
+
+
+def add_rician(
+    image: np.ndarray, sigma: float | np.ndarray, rng: np.random.Generator, coils: int = 1, band: float = 1.0
+) -> np.ndarray:
     """Magnitude of a complex image with Gaussian noise of standard deviation ``sigma`` in real and imaginary part.
 
     ``sqrt((image + sigma g1)^2 + (sigma g2)^2)`` (Gudbjartsson and Patz, 1995, https://doi.org/10.1002/mrm.1910340618).
@@ -61,6 +84,7 @@ def add_rician(image: np.ndarray, sigma: float | np.ndarray, rng: np.random.Gene
             imaging.
         rng: source of randomness; the first draws are those of the real part.
         coils: number of receiver channels; 1 is Rician.
+        band: below 1, the noise is correlated between neighbours of the last two axes (:func:`limit_band`).
 
     Returns:
         float32 array of the image's shape.
@@ -71,10 +95,10 @@ def add_rician(image: np.ndarray, sigma: float | np.ndarray, rng: np.random.Gene
     if np.any(np.asarray(sigma) < 0) or coils < 1:
         raise ValueError("sigma must not be negative and coils must be at least 1.")
     level = np.asarray(sigma, dtype=np.float32)
-    real = image + level * rng.standard_normal(image.shape, dtype=np.float32)
+    real = image + level * limit_band(rng.standard_normal(image.shape, dtype=np.float32), band)
     power = real * real
     for _ in range(2 * coils - 1):
-        part = level * rng.standard_normal(image.shape, dtype=np.float32)
+        part = level * limit_band(rng.standard_normal(image.shape, dtype=np.float32), band)
         power += part * part
     return np.sqrt(power, dtype=np.float32)
 

@@ -13,6 +13,9 @@ from monai.utils import convert_to_dst_type, convert_to_tensor
 
 from mri_denoise.transforms.noise import Level, add_rician, choose_level, smooth_field
 
+# of the range [0, 1]
+NEARLY_ZERO = 0.004
+
 
 class RicianNoise(Transform):
     """Rician or, with several coils, non-central chi noise of an exact sigma, the same at each call.
@@ -21,15 +24,21 @@ class RicianNoise(Transform):
         sigma: standard deviation of the noise in each channel, in the image's units.
         seed: seed of the noise.
         coils: number of receiver channels; 1 is Rician.
+        band: below 1, noise correlated in plane as after zero-filling
+            (:func:`~mri_denoise.transforms.noise.limit_band`).
+        masked: no noise where the image is (nearly) zero, as after skull-stripping.
     """
 
-    def __init__(self, sigma: float, seed: int = 0, coils: int = 1) -> None:
-        self.sigma, self.seed, self.coils = sigma, seed, coils
+    def __init__(self, sigma: float, seed: int = 0, coils: int = 1, band: float = 1.0, masked: bool = False) -> None:
+        self.sigma, self.seed, self.coils, self.band, self.masked = sigma, seed, coils, band, masked
 
     def __call__(self, img: NdarrayOrTensor, g_factor: NdarrayOrTensor | None = None) -> NdarrayOrTensor:
         """Shape (C, ...) in and out; ``g_factor`` is a map that multiplies sigma and broadcasts to the image."""
         level = self.sigma if g_factor is None else self.sigma * np.asarray(g_factor, dtype=np.float32)
-        noisy = add_rician(np.asarray(img, dtype=np.float32), level, np.random.default_rng(self.seed), self.coils)
+        clean = np.asarray(img, dtype=np.float32)
+        noisy = add_rician(clean, level, np.random.default_rng(self.seed), self.coils, self.band)
+        if self.masked:
+            noisy[clean <= NEARLY_ZERO] = 0
         return convert_to_dst_type(noisy, img)[0]
 
 
@@ -46,6 +55,9 @@ class RandRicianNoise(RandomizableTransform):
             everywhere.
         g_factor_prob: how often such a field is used.
         coils: number of receiver channels, or several of which one is chosen; 1 is Rician.
+        band: range of the share of k-space that was measured, or None for independent noise.
+        band_prob: how often noise is correlated so.
+        masked_prob: how often there is no noise where the image is (nearly) zero.
     """
 
     def __init__(
@@ -56,10 +68,14 @@ class RandRicianNoise(RandomizableTransform):
         g_factor: Sequence[float] | None = None,
         g_factor_prob: float = 0.0,
         coils: int | Sequence[int] = 1,
+        band: Sequence[float] | None = None,
+        band_prob: float = 0.0,
+        masked_prob: float = 0.0,
     ) -> None:
         RandomizableTransform.__init__(self, prob)
         self.sigma, self.power, self.coils = sigma, power, coils
         self.g_factor, self.g_factor_prob = g_factor, g_factor_prob
+        self.band, self.band_prob, self.masked_prob = band, band_prob, masked_prob
         self.noise = RicianNoise(0.0)
         self.sigma_map: NdarrayOrTensor = np.zeros(1, dtype=np.float32)
         self._field: np.ndarray | None = None
@@ -74,7 +90,11 @@ class RandRicianNoise(RandomizableTransform):
         if self.g_factor is not None and self.R.uniform() < self.g_factor_prob:
             low, high = self.g_factor
             self._field = smooth_field(data.shape[1:], np.random.default_rng(seed + 1), low, high)
-        self.noise = RicianNoise(sigma if self._do_transform else 0.0, seed, coils)
+        band, masked = 1.0, bool(self.R.uniform() < self.masked_prob)
+        if self.band is not None and self.R.uniform() < self.band_prob:
+            low, high = self.band
+            band = float(self.R.uniform(low, high))
+        self.noise = RicianNoise(sigma if self._do_transform else 0.0, seed, coils, band, masked)
 
     def __call__(self, img: NdarrayOrTensor, randomize: bool = True) -> NdarrayOrTensor:
         """Shape (C, ...) in and out; ``self.sigma_map`` of shape (1, ...) then holds sigma at each position."""

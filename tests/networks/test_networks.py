@@ -23,7 +23,7 @@ from mri_denoise.networks.blocks import (
 )
 
 SMALL = (4, 8, 12)
-SHIPPED = {"num_slices": 3, "noise_map": True, "head": "residual"}
+SHIPPED = {"num_slices": 5, "noise_map": True, "head": "scaled_residual", "shuffle": 2}
 
 
 def small(**options: Any) -> HMADNet:
@@ -179,20 +179,47 @@ def test_input_channels_are_slices_and_noise_map(num_slices: int, noise_map: boo
         assert first.in_channels == channels
 
 
+@pytest.mark.parametrize("size", [(16, 24), (17, 9), (1, 3)])
+def test_a_shuffled_stem_takes_any_size_and_keeps_every_pixel_in_its_place(size: tuple[int, int]) -> None:
+    network = small(shuffle=2, num_slices=3, noise_map=True, head="scaled_residual")
+    x = torch.rand(2, 4, *size)
+    assert network(x).shape == (2, 1, *size)
+    # only the position above the first stage's impulse may answer when attention, which looks everywhere, is off
+    plain = small(shuffle=2, head="residual", attention=False)
+    x = torch.zeros(1, 1, 64, 64)
+    base, moved = plain(x), x.clone()
+    moved[0, 0, 21, 38] = 1
+    change = (plain(moved) - moved - (base - x)).abs()[0, 0]
+    rows, columns = torch.nonzero(change > 0.2 * change.max(), as_tuple=True)
+    assert abs(rows.double().mean() - 21) < 8 and abs(columns.double().mean() - 38) < 8
+    assert count(network, nn.MaxPool2d) == 1 and network.factor == 8
+
+
+def test_the_scaled_head_leaves_the_image_where_sigma_is_zero() -> None:
+    network = small(num_slices=3, noise_map=True, head="scaled_residual")
+    x = torch.rand(1, 4, 16, 16)
+    x[:, 3, :, :8] = 0
+    out = network(x)
+    assert torch.equal(out[..., :8], x[:, 1:2, :, :8])
+    assert (out[..., 8:] - x[:, 1:2, :, 8:]).abs().min() > 0
+
+
 def test_an_untrained_residual_network_gives_the_centre_slice() -> None:
-    x = torch.randn(2, 4, 9, 10)
-    torch.testing.assert_close(HMADNet(channels=SMALL, **SHIPPED)(x), x[:, 1:2], rtol=0, atol=0)
+    x = torch.randn(2, 6, 9, 10)
+    torch.testing.assert_close(HMADNet(channels=SMALL, **SHIPPED)(x), x[:, 2:3], rtol=0, atol=0)
 
 
 def test_the_residual_head_subtracts_and_the_sigmoid_head_bounds() -> None:
-    residual = small(**SHIPPED)
-    bounded = small(num_slices=3, noise_map=True, head="sigmoid")
-    bounded.load_state_dict(residual.state_dict())
+    residual = small(num_slices=3, noise_map=True, head="residual")
+    bounded, scaled = (small(num_slices=3, noise_map=True, head=head) for head in ("sigmoid", "scaled_residual"))
+    for other in (bounded, scaled):
+        other.load_state_dict(residual.state_dict())
     x = 4 * torch.rand(2, 4, 16, 12)
     with torch.no_grad():
         noise = torch.logit(bounded(x))
         assert ((bounded(x) > 0) & (bounded(x) < 1)).all()
         torch.testing.assert_close(residual(x), x[:, 1:2] - noise, rtol=1e-3, atol=1e-3)
+        torch.testing.assert_close(scaled(x), x[:, 1:2] - noise * x[:, 3:], rtol=1e-3, atol=4e-3)
 
 
 @pytest.mark.parametrize(

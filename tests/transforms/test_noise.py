@@ -60,6 +60,38 @@ def test_a_map_of_sigma_scales_the_noise_position_by_position() -> None:
     np.testing.assert_allclose(whole[..., 0], v[..., 0], rtol=1e-6)
 
 
+def test_zero_filled_noise_keeps_its_variance_and_lacks_high_frequencies() -> None:
+    noise = np.random.default_rng(0).standard_normal((8, 64, 48)).astype(np.float32)
+    assert N.limit_band(noise, 1.0) is noise
+    limited = N.limit_band(noise, 0.5)
+    assert limited.shape == noise.shape and limited.dtype == np.float32
+    assert limited.std() == pytest.approx(1, rel=0.05)
+    spectrum = np.abs(np.fft.fft2(limited)).mean(0)
+    rows, columns = np.abs(np.fft.fftfreq(64)) > 0.25, np.abs(np.fft.fftfreq(48)) > 0.25
+    assert spectrum[rows].max() < 1e-3 and spectrum[:, columns].max() < 1e-3
+    neighbours = np.corrcoef(limited[:, :, :-1].ravel(), limited[:, :, 1:].ravel())[0, 1]
+    assert neighbours == pytest.approx(np.sinc(0.5), abs=0.03)
+    # the magnitude of a constant far above the noise has the noise's own spread
+    flat = np.full((4, 64, 64), 50.0, dtype=np.float32)
+    assert N.add_rician(flat, 1.0, np.random.default_rng(0), band=0.5).std() == pytest.approx(1, rel=0.06)
+
+
+def test_masked_images_have_no_noise_in_their_background() -> None:
+    square = np.zeros((1, 20, 20), dtype=np.float32)
+    square[:, 5:15, 5:15] = 0.5
+    noisy = np.asarray(T.RicianNoise(0.05, masked=True)(square))
+    assert (noisy[square == 0] == 0).all() and (noisy[square > 0] != 0.5).all()
+    assert (np.asarray(T.RicianNoise(0.05)(square))[square == 0] > 0).all()
+    random = T.RandRicianNoise(sigma=0.05, masked_prob=0.5, band=(0.4, 0.6), band_prob=0.5).set_random_state(0)
+    outs = [np.asarray(random(square)) for _ in range(60)]
+    assert 15 < sum((o[square == 0] == 0).all() for o in outs) < 45
+    bands = []
+    for _ in range(60):
+        random.randomize(square)
+        bands.append(random.noise.band)
+    assert {b for b in bands if b < 1} and all(b == 1 or 0.4 <= b <= 0.6 for b in bands) and 1.0 in bands
+
+
 def test_wrong_parameters_are_refused() -> None:
     rng = np.random.default_rng(0)
     for density, share in ((-0.1, 0.5), (1.1, 0.5), (0.2, 2)):
