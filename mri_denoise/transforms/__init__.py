@@ -1,5 +1,6 @@
 """Transforms that MONAI lacks."""
 
+from mri_denoise.transforms.impulses import KeepIntermediated
 from mri_denoise.transforms.intensity import ScaleIntensityRobust, ScaleIntensityRobustd
 from mri_denoise.transforms.output import SaveVolumed
 from mri_denoise.transforms.rician import RandRicianNoise, RandRicianNoised, RicianNoise, RicianNoised
@@ -17,6 +18,7 @@ __all__ = [
     "BlendStrengthd",
     "EstimateNoised",
     "KeepEmptyd",
+    "KeepIntermediated",
     "LoadVolumed",
     "SaveVolumed",
     "MiddleSlabd",
