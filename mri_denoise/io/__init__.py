@@ -48,7 +48,7 @@ def write(
     Args:
         case: the case that was read.
         array: float32 (T, X, Y, Z), as `read` gave it.
-        destination: the file; for DICOM the folder of the derived series.
+        destination: the file; for DICOM the folder of the derived series, or a file named as NIfTI.
         derivation: how the result came about; recorded by DICOM.
         keep_vendor_headers: of DICOM, keep private blocks that describe the old pixels (Siemens CSA).
 
@@ -58,6 +58,10 @@ def write(
     Raises:
         InputError: `files.OutputError` when the result cannot be written.
     """
+    if case.kind == "dicom" and destination.name.lower().endswith((".nii", ".nii.gz")):
+        from mri_denoise.io import dicom_nifti
+
+        return dicom_nifti.write(case, array, destination)
     if case.kind == "dicom":
         from mri_denoise.io import dicom_write
 

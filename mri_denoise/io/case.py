@@ -21,7 +21,7 @@ class Case:
 
     Args:
         kind: the family of formats, which chooses reader and writer.
-        sources: the files it is read from; for DICOM one per slice, in the order of the slices.
+        sources: the files it is read from, each once; for DICOM in the order of the slices.
         output: where the result goes, relative to the output folder: a file (``sub-01/anat/sub-01_T1w.nii.gz``), or for
             DICOM the folder of the derived series.
         label: how messages and records name it.

@@ -6,6 +6,7 @@ General Reference C.12.4; codes of PS3.16 (CID 7203 Image Derivation, CID 7005 C
 
 from __future__ import annotations
 
+from collections.abc import Sequence as Numbers
 from datetime import datetime
 
 import numpy as np
@@ -15,7 +16,9 @@ from pydicom.tag import Tag
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, generate_uid
 
 from mri_denoise.io.case import Derivation
-from mri_denoise.io.dicom_kind import number, sop_class, text
+from mri_denoise.io.dicom_codes import code, in_words, source_reference
+from mri_denoise.io.dicom_frames import describe_frames
+from mri_denoise.io.dicom_kind import is_enhanced, is_mosaic, number, sop_class, text
 
 SERIES_NUMBER_OFFSET = 10000
 """A derived series has the source's Series Number plus this."""
@@ -49,16 +52,25 @@ def derived_uid(source_uid: str, derivation: Derivation, *more: str) -> str:
     return generate_uid(entropy_srcs=["\0".join((*parts, repr(float(derivation.strength)), derivation.settings))])
 
 
-def derive(ds: Dataset, derivation: Derivation, now: datetime, *, keep_vendor_headers: bool = False) -> None:
+def derive(
+    ds: Dataset,
+    derivation: Derivation,
+    now: datetime,
+    *,
+    frames: Numbers[int] = (0,),
+    keep_vendor_headers: bool = False,
+) -> None:
     """Turn the data set of a source image into that of the derived one, in place; pixels are left to `set_pixels`.
 
     Args:
         ds: the source, read as a whole.
         derivation: how the result came about.
         now: local time of the derivation, for Content Date and Time.
-        keep_vendor_headers: keep private blocks that describe the old pixels (Siemens CSA).
+        frames: numbers of the frames that were changed, from 0.
+        keep_vendor_headers: keep private blocks that describe the old pixels (Siemens CSA). Those of a mosaic always
+            stay, for they say how it is laid out.
     """
-    source_class = str(sop_class(ds))
+    source_class, source_series = str(sop_class(ds)), text(ds, "SeriesInstanceUID")
     source_uid = text(ds, "SOPInstanceUID") or str(ds.file_meta.MediaStorageSOPInstanceUID)
     implicit = ds.file_meta.TransferSyntaxUID == ImplicitVRLittleEndian
     if not ds.original_encoding[1]:
@@ -66,10 +78,14 @@ def derive(ds: Dataset, derivation: Derivation, now: datetime, *, keep_vendor_he
     for keyword in _DROPPED:
         if keyword in ds:
             del ds[keyword]
-    if not keep_vendor_headers:
+    if not keep_vendor_headers and not is_mosaic(ds):
         _drop_private(ds, "SIEMENS CSA")
-    _identify(ds, derivation, source_class, source_uid)
-    _describe(ds, derivation, source_class, source_uid, now)
+    _identify(ds, derivation, source_class, source_uid, frames)
+    if is_enhanced(ds):
+        describe_frames(ds, derivation, frames, (source_class, source_uid), source_series)
+    else:
+        _describe(ds, derivation, source_class, source_uid)
+    _add_equipment(ds, derivation, now)
     ds.ContentDate, ds.ContentTime = now.strftime("%Y%m%d"), now.strftime("%H%M%S")
     if "InstanceCreationDate" in ds:
         ds.InstanceCreationDate = ds.ContentDate
@@ -87,7 +103,7 @@ def set_pixels(ds: Dataset, words: np.ndarray, smallest: int, largest: int) -> N
 
     Args:
         ds: the derived data set.
-        words: unsigned integers of Bits Allocated, shape (rows, columns).
+        words: unsigned integers of Bits Allocated, shape (frames, rows, columns).
         smallest: smallest stored value.
         largest: largest stored value.
     """
@@ -103,10 +119,15 @@ def set_pixels(ds: Dataset, words: np.ndarray, smallest: int, largest: int) -> N
                 del ds[keyword]
 
 
-def _identify(ds: Dataset, derivation: Derivation, source_class: str, source_uid: str) -> None:
+def _identify(ds: Dataset, derivation: Derivation, source_class: str, source_uid: str, frames: Numbers[int]) -> None:
     """New instance and series, in the same study, frame of reference and position."""
     ds.SOPClassUID = source_class
-    ds.SOPInstanceUID = derived_uid(source_uid, derivation)
+    # The same object with other frames changed (forced, for instance) is another instance.
+    partly = len(frames) < int(number(ds, "NumberOfFrames") or 1)
+    ds.SOPInstanceUID = derived_uid(source_uid, derivation, *([f"frames {sorted(frames)}"] if partly else []))
+    for keyword in ("ConcatenationUID", "SOPInstanceUIDOfConcatenationSource"):
+        if text(ds, keyword):
+            setattr(ds, keyword, derived_uid(text(ds, keyword), derivation))
     patient_and_study = (text(ds, "PatientID"), text(ds, "StudyInstanceUID"))
     ds.SeriesInstanceUID = derived_uid(text(ds, "SeriesInstanceUID"), derivation, *patient_and_study)
     series_number = int(number(ds, "SeriesNumber") or 0) + SERIES_NUMBER_OFFSET
@@ -117,29 +138,23 @@ def _identify(ds: Dataset, derivation: Derivation, source_class: str, source_uid
     ds.SeriesDescription = (text(ds, "SeriesDescription")[:room] + suffix).strip()
 
 
-def _describe(ds: Dataset, derivation: Derivation, source_class: str, source_uid: str, now: datetime) -> None:
-    """Say in words, codes and references where the pixels come from."""
+def _describe(ds: Dataset, derivation: Derivation, source_class: str, source_uid: str) -> None:
+    """Say in words, codes and references where the pixels of a classic image come from."""
     found = ds.get("ImageType") or []
     source_type = [found] if isinstance(found, str) else list(found)
     ds.ImageType = ["DERIVED", "SECONDARY", *source_type[2:]]
-    weights = f", weights SHA-256 {derivation.weights_sha256}" if derivation.weights_sha256 else ""
-    what = "Simulated noise" if derivation.added_noise else "AI denoising"
-    words = (
-        f"{what}: model {derivation.model} {derivation.version}, noise level {derivation.sigma}, "
-        f"strength {derivation.strength:g}, mri-denoise {derivation.software_version}"
-    )
-    before = text(ds, "DerivationDescription")
+    words, before = in_words(derivation), text(ds, "DerivationDescription")
     ds.DerivationDescription = (f"{before}; {words}" if before else words)[-_SHORT_TEXT:]
     if not derivation.added_noise:
-        _append(ds, "DerivationCodeSequence", _code("113087", "Smoothing"))
-    reference = Dataset()
-    reference.ReferencedSOPClassUID = source_class
-    reference.ReferencedSOPInstanceUID = source_uid
-    purpose = _code("121322", "Source image for image processing operation")
-    reference.PurposeOfReferenceCodeSequence = Sequence([purpose])
-    ds.SourceImageSequence = Sequence([reference])
+        _append(ds, "DerivationCodeSequence", code("113087", "Smoothing"))
+    ds.SourceImageSequence = Sequence([source_reference(source_class, source_uid)])
+
+
+def _add_equipment(ds: Dataset, derivation: Derivation, now: datetime) -> None:
+    """Name what processed the image: model, version, weights and settings."""
+    weights = f", weights SHA-256 {derivation.weights_sha256}" if derivation.weights_sha256 else ""
     equipment = Dataset()
-    equipment.PurposeOfReferenceCodeSequence = Sequence([_code("109102", "Processing Equipment")])
+    equipment.PurposeOfReferenceCodeSequence = Sequence([code("109102", "Processing Equipment")])
     equipment.Manufacturer = "mri-denoise"
     equipment.ManufacturerModelName = derivation.model[:_LONG_STRING]
     equipment.SoftwareVersions = [f"mri-denoise {derivation.software_version}"[:_LONG_STRING]]
@@ -151,12 +166,6 @@ def _describe(ds: Dataset, derivation: Derivation, source_class: str, source_uid
 
 def _append(ds: Dataset, keyword: str, item: Dataset) -> None:
     setattr(ds, keyword, Sequence([*(ds.get(keyword) or []), item]))
-
-
-def _code(value: str, meaning: str) -> Dataset:
-    item = Dataset()
-    item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = value, "DCM", meaning
-    return item
 
 
 def _drop_private(ds: Dataset, creator: str) -> None:

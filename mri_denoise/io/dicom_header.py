@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-import struct
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
-import pydicom
 from pydicom.dataset import Dataset
 from pydicom.uid import MediaStorageDirectoryStorage
 
@@ -16,19 +14,19 @@ from mri_denoise.io.case import Skip
 from mri_denoise.io.dicom_kind import (
     PARSE_ERRORS,
     image_types,
+    is_enhanced,
     number,
     numbers,
     private_numbers,
     sop_class,
     text,
-    transfer_syntax,
+    unreadable,
+    unwanted,
     value,
-    why_not,
 )
+from mri_denoise.io.dicom_open import instance_uid, is_dicom, pixels_missing, read_header, readable
+from mri_denoise.io.dicom_planes import LayoutError, Plane, planes
 
-_DEFER_BYTES = 4096
-_UNDEFINED_LENGTH = 0xFFFFFFFF
-_PIXEL_DATA = 0x7FE00010
 # b-value and direction in the vendors' private attributes, after their DICOM conformance statements.
 _PRIVATE_DIFFUSION = (
     ((0x0019, "SIEMENS MR HEADER", 0x0C), (0x0019, "SIEMENS MR HEADER", (0x0E,))),
@@ -40,16 +38,18 @@ _PRIVATE_DIFFUSION = (
 
 @dataclass(frozen=True)
 class Instance:
-    """One classic MR image, as sorting sees it.
+    """One slice of MR: a classic image, a frame or a tile, as sorting sees it.
 
     Args:
         path: the file.
+        plane: its number among the slices of the file, from 0.
         sop_uid: SOP Instance UID.
         series: patient, study and series: images that differ here never come together.
         series_number: Series Number, or None.
         description: Series Description, or the protocol's name.
         shape: rows, columns.
-        divider: what always divides a series into volumes (size, spacing, echo, image type, diffusion, time point ...).
+        divider: what always divides a series into volumes (size, spacing, echo, image type, diffusion, stack ...).
+        moment: the time point that the header names; divides too.
         orientation: Image Orientation (Patient): direction cosines of a row, then of a column; or None.
         position: Image Position (Patient): centre of the first pixel, mm, LPS; or None.
         spacing: Pixel Spacing in mm: between rows, between columns; or None.
@@ -57,15 +57,19 @@ class Instance:
         number: Instance Number, or None.
         acquisition: Acquisition Number, or None.
         timing: what may tell repeated positions apart: inversion time, flip angle, trigger time, acquisition time.
+        what: kind of image and contrast, in words.
+        forced: why it would have been left alone if the user had not insisted, or empty.
     """
 
     path: Path
+    plane: int
     sop_uid: str
     series: tuple[str, ...]
     series_number: int | None
     description: str
     shape: tuple[int, int]
     divider: tuple[object, ...]
+    moment: tuple[object, ...]
     orientation: tuple[float, ...] | None
     position: tuple[float, ...] | None
     spacing: tuple[float, float] | None
@@ -73,113 +77,99 @@ class Instance:
     number: int | None
     acquisition: int | None
     timing: tuple[object, ...]
+    what: str
+    forced: str = ""
+
+    @property
+    def key(self) -> tuple[Path, int]:
+        """What tells a slice from all others."""
+        return self.path, self.plane
 
 
-def is_dicom(path: Path) -> bool:
-    """Whether a file looks like DICOM by its first bytes: ``DICM`` after the preamble, or a data set without one."""
-    try:
-        with path.open("rb") as file:
-            start = file.read(132)
-    except OSError:
-        return False
-    if start[128:132] == b"DICM":
-        return True
-    if len(start) < 8:
-        return False
-    # A data set without preamble starts with group 0002 or 0008, in either byte order, and a small element number.
-    return any(
-        group in (0x0002, 0x0008) and element < 0x0100 and start[4:6] != b"\0\0" or (group, element) == (0x0008, 0x0005)
-        for group, element in (struct.unpack("<HH", start[:4]), struct.unpack(">HH", start[:4]))
-    )
-
-
-def read_header(path: Path) -> Dataset:
-    """Read a header, pixel values left in the file.
-
-    Raises:
-        OSError: the file cannot be read.
-        ValueError: it is no DICOM file, or damaged.
-    """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            return pydicom.dcmread(str(path), defer_size=_DEFER_BYTES, force=True)
-        except PARSE_ERRORS as error:
-            raise ValueError(str(error)) from error
-
-
-def read_instance(path: Path) -> Instance | Skip | None:
+def read_file(path: Path, *, force: bool = False) -> tuple[list[Instance], list[Skip]]:
     """Read one file's header.
 
+    Args:
+        path: the file.
+        force: take also what is no magnitude image, or is not wanted denoised (phase, maps, localizers ...).
+
     Returns:
-        The instance; or why the file is left alone; or None for a DICOMDIR, which is only an index of other files.
+        Its slices that are to be denoised; and why the file, or some of its frames, are left alone. Neither for a
+        DICOMDIR, which is only an index of other files.
     """
     try:
         if not path.stat().st_size:
-            return Skip(path, "empty file", damaged=True)
+            return [], [Skip(path, "empty file", damaged=True)]
         if not is_dicom(path):
-            return Skip(path, "not a DICOM file" if _readable(path) else "no permission to read it")
+            return [], [Skip(path, "not a DICOM file" if readable(path) else "no permission to read it")]
         ds = read_header(path)
     except OSError as error:
-        return Skip(path, f"cannot be read: {error.strerror or error}", damaged=True)
+        return [], [Skip(path, f"cannot be read: {error.strerror or error}", damaged=True)]
     except ValueError as error:
-        return Skip(path, f"damaged or truncated DICOM file: {' '.join(str(error).split())[:120]}", damaged=True)
+        reason = f"damaged or truncated DICOM file: {one_line(str(error))}"
+        return [], [Skip(path, reason, damaged=True)]
     if sop_class(ds) == MediaStorageDirectoryStorage or "DirectoryRecordSequence" in ds:
-        return None
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        reason = why_not(ds)
-        if reason:
-            return Skip(path, reason)
-        missing = _pixels_missing(ds, path)
-        return Skip(path, missing, damaged=True) if missing else _instance(ds, path)
-
-
-def _readable(path: Path) -> bool:
+        return [], []
     try:
-        with path.open("rb"):
-            return True
-    except OSError:
-        return False
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            if why := unreadable(ds):
+                return [], [Skip(path, one_line(why))]
+            if missing := pixels_missing(ds, path):
+                return [], [Skip(path, missing, damaged=True)]
+            return _wanted(planes(ds), path, force)
+    except LayoutError as error:
+        return [], [Skip(path, str(error))]
+    except PARSE_ERRORS as error:
+        return [], [Skip(path, f"damaged header: {one_line(str(error))}", damaged=True)]
 
 
-def _pixels_missing(ds: Dataset, path: Path) -> str | None:
-    """Why the pixel data cannot be whole, judged by their length in the file."""
-    if not _sop_uid(ds):
-        return "no SOP Instance UID: the source could not be referred to"
-    if _PIXEL_DATA not in ds:
-        return "no pixel data, or the file is truncated before they end"
-    element = ds.get_item(_PIXEL_DATA, keep_deferred=True)
-    syntax = transfer_syntax(ds)
-    length = getattr(element, "length", _UNDEFINED_LENGTH)
-    if length == _UNDEFINED_LENGTH or (syntax is not None and syntax.is_encapsulated):
-        return None
-    expected = int((number(ds, "Rows") or 0) * (number(ds, "Columns") or 0) * (number(ds, "BitsAllocated") or 0) / 8)
-    start = getattr(element, "value_tell", 0)
-    in_file = max(0, path.stat().st_size - start) if syntax is None or not syntax.is_deflated else length
-    available = min(length, in_file)
-    if available < expected:
-        return f"truncated: {available} of {expected} bytes of pixel data"
-    return None
+def _wanted(found: list[Plane], path: Path, force: bool) -> tuple[list[Instance], list[Skip]]:
+    """Divide the slices of a file into those to denoise and, reason by reason, those to leave alone."""
+    reasons = [one_line(unwanted(plane.header) or "") for plane in found]
+    taken = [k for k, reason in enumerate(reasons) if force or not reason]
+    instances = [_instance(found[k], k, path, reasons[k]) for k in taken]
+    skips = []
+    for reason in dict.fromkeys(reason for reason in reasons if reason and not force):
+        numbers_ = [k + 1 for k, other in enumerate(reasons) if other == reason]
+        where = "" if len(numbers_) == len(found) else f"{ranges('frame', numbers_)}: "
+        skips.append(Skip(path, where + reason))
+    return instances, skips
 
 
-def _sop_uid(ds: Dataset) -> str:
-    return text(ds, "SOPInstanceUID") or text(getattr(ds, "file_meta", Dataset()), "MediaStorageSOPInstanceUID")
+def one_line(words: str) -> str:
+    """Words that may quote a damaged header, without line breaks and control characters, shortened."""
+    return " ".join("".join(c if c.isprintable() else " " for c in words).split())[:160]
 
 
-def _instance(ds: Dataset, path: Path) -> Instance:
+def ranges(what: str, numbers_: list[int]) -> str:
+    """Whole numbers in words: ``frames 1-32, 40``."""
+    parts: list[list[int]] = []
+    for one in sorted(numbers_):
+        if parts and one == parts[-1][1] + 1:
+            parts[-1][1] = one
+        else:
+            parts.append([one, one])
+    words = ", ".join(f"{a}" if a == b else f"{a}-{b}" for a, b in parts)
+    return f"{what}{'s' if len(numbers_) > 1 else ''} {words}"
+
+
+def _instance(plane: Plane, index: int, path: Path, forced: str) -> Instance:
+    ds = plane.header
     spacing = numbers(ds, "PixelSpacing")
     thickness = [n for n in (number(ds, "SliceThickness"), number(ds, "SpacingBetweenSlices")) if n]
     patient = (text(ds, "PatientID"), text(ds, "PatientName"), text(ds, "PatientBirthDate"))
     timing = ("InversionTime", "FlipAngle", "RepetitionTime", "TriggerTime", "AcquisitionDateTime", "AcquisitionTime")
     return Instance(
         path=path,
-        sop_uid=_sop_uid(ds),
+        plane=index,
+        sop_uid=instance_uid(ds),
         series=(*patient, text(ds, "StudyInstanceUID"), text(ds, "SeriesInstanceUID")),
         series_number=_whole(ds, "SeriesNumber"),
         description=text(ds, "SeriesDescription") or text(ds, "ProtocolName"),
-        shape=(int(number(ds, "Rows") or 0), int(number(ds, "Columns") or 0)),
+        shape=plane.shape,
         divider=_divider(ds),
+        moment=tuple(numbers(ds, keyword) for keyword in ("TemporalPositionIdentifier", "TemporalPositionIndex")),
         orientation=_finite(numbers(ds, "ImageOrientationPatient"), 6),
         position=_finite(numbers(ds, "ImagePositionPatient"), 3),
         spacing=(spacing[0], spacing[1]) if len(spacing) == 2 and min(spacing) > 0 else None,
@@ -187,15 +177,30 @@ def _instance(ds: Dataset, path: Path) -> Instance:
         number=_whole(ds, "InstanceNumber"),
         acquisition=_whole(ds, "AcquisitionNumber"),
         timing=tuple(text(ds, keyword) for keyword in timing),
+        what=_what(ds),
+        forced=forced,
+    )
+
+
+def _what(ds: Dataset) -> str:
+    """Kind of image and contrast, in words."""
+    layout = "enhanced" if is_enhanced(ds) else "mosaic" if "MOSAIC" in image_types(ds) else "classic"
+    echo = number(ds, "EffectiveEchoTime") or number(ds, "EchoTime")
+    diffusion = _diffusion(ds)
+    return ", ".join(
+        [
+            f"{layout} {text(ds, 'Modality') or 'MR'}",
+            *([f"TE {echo:g} ms"] if echo else []),
+            *([f"b {diffusion[0]} s/mm2"] if diffusion else []),
+        ]
     )
 
 
 def _divider(ds: Dataset) -> tuple[object, ...]:
     """Attributes by which the images of a series are always divided."""
     numeric = ("Rows", "Columns", "BitsStored", "PixelRepresentation", "EchoTime", "EchoNumbers", "EffectiveEchoTime")
-    more = ("TemporalPositionIdentifier", "TemporalPositionIndex", "PixelSpacing")
-    parts: list[object] = [tuple(round(n, 4) for n in numbers(ds, keyword)) for keyword in (*numeric, *more)]
-    parts += [image_types(ds), text(ds, "ComplexImageComponent"), text(ds, "RescaleType")]
+    parts: list[object] = [tuple(round(n, 4) for n in numbers(ds, keyword)) for keyword in (*numeric, "PixelSpacing")]
+    parts += [image_types(ds), *(text(ds, keyword) for keyword in ("ComplexImageComponent", "RescaleType", "StackID"))]
     # Siemens scanners without public diffusion attributes put b-value and direction into the name: ep_b1000#12.
     parts.append(text(ds, "SequenceName") if "ep_b" in text(ds, "SequenceName") else "")
     # GE writes magnitude images and field maps into one series: image type, and a number of the kind of image.

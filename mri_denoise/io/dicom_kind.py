@@ -1,4 +1,4 @@
-"""Which DICOM objects are magnitude MR images of one slice, and why the others are left alone.
+"""Which DICOM objects are magnitude MR images, and why the others are left alone.
 
 Each rule looks at the header alone. The defined terms are those of DICOM PS3.3 C.8.3.1.1.1 (Image Type of MR images),
 C.8.13.3.1.1 and C.8.13.3.1.2 (Image Type and Complex Image Component of enhanced MR), and what the vendors write in
@@ -23,24 +23,31 @@ from pydicom.uid import (
     MRSpectroscopyStorage,
 )
 
-ENHANCED_MR = "enhanced multi-frame MR: not handled yet, only classic single-frame MR images"
+ENHANCED_MR = (EnhancedMRImageStorage, LegacyConvertedEnhancedMRImageStorage)
+"""SOP classes whose instances describe their frames by functional groups."""
 PARSE_ERRORS = (
     *(ValueError, TypeError, LookupError, AttributeError, NotImplementedError, RuntimeError, EOFError, OverflowError),
     *(struct.error, BytesLengthException, InvalidDicomError),
 )
 """What pydicom and its decoders raise when they meet damaged data."""
 MAX_PIXELS = 8192 * 8192
-"""More pixels than this in one slice are taken for a damaged header, before memory is asked for."""
+"""More pixels than this in one frame are taken for a damaged header, before memory is asked for."""
+MAX_BYTES = 2**32 - 2
+"""The longest pixel data that a DICOM file can hold uncompressed, as results are written."""
 
 _NOT_MAGNITUDE = {
     "phase image": {"P", "PHASE", "PHASE MAP", "PHASE_MAP", "PHASE CONTRAST P", "VELOCITY", "VELOCITY MAP"},
     "real image": {"R", "REAL"},
     "imaginary image": {"I", "IMAGINARY"},
     "field map": {"FIELD_MAP", "FIELD MAP", "FIELDMAP", "B0 MAP", "B0_MAP", "B1 MAP", "B1_MAP"},
-    "diffusion map": {"ADC", "ADC_UNSPECIFIED", "EADC", "EXP", "FA", "RA", "TENSOR", "COLFA", "MD", "AD", "RD"},
+    "diffusion map": {
+        *("ADC", "ADC_UNSPECIFIED", "EADC", "EXP", "FA", "RA", "TENSOR", "COLFA", "MD", "AD", "RD"),
+        *("DIFFUSION_ANISO", "R_COEFFICIENT"),
+    },
     "relaxation or quantitative map": {
         *("T1 MAP", "T1_MAP", "T2 MAP", "T2_MAP", "T2_STAR MAP", "T2_STAR_MAP", "T2STAR_MAP", "T2* MAP", "T2*_MAP"),
         *("R1 MAP", "R2 MAP", "R2_MAP", "R2_STAR MAP", "R2_STAR_MAP", "R2*_MAP", "PD MAP", "FAT FRACTION", "FF"),
+        *("TEMPERATURE", "METABOLITE_MAP", "SNR_MAP"),
     },
     "perfusion map": {"RCBF", "RELCBF", "CBF", "RCBV", "RELCBV", "CBV", "MTT", "RELMTT", "TTP", "TMAX", "PBP", "GBP"},
     "statistical map": {"T_MAP", "T-MAP", "Z_MAP", "Z-MAP", "TTEST", "T-TEST", "GLM"},
@@ -100,16 +107,22 @@ def image_types(ds: Dataset) -> tuple[str, ...]:
     return tuple(str(part).strip().upper() for part in ([found] if isinstance(found, str) else found))
 
 
-def why_not(ds: Dataset) -> str | None:
-    """Say why an object is not denoised.
+def unreadable(ds: Dataset) -> str | None:
+    """Why an object cannot be denoised at all, in a few words, or None.
 
-    Args:
-        ds: the header, read without pixel values.
-
-    Returns:
-        The reason in a few words, or None for a magnitude image of one MR slice.
+    It is no grey MR image, or one whose pixels cannot be given back. `ds` is the header of a file.
     """
-    return _other_object(ds) or _layout(ds) or _content(ds)
+    return _other_object(ds) or _layout(ds)
+
+
+def is_enhanced(ds: Dataset) -> bool:
+    """Whether an object describes its frames by functional groups."""
+    return sop_class(ds) in ENHANCED_MR
+
+
+def is_mosaic(ds: Dataset) -> bool:
+    """Whether a classic image is a Siemens mosaic, whose tiles are slices."""
+    return not is_enhanced(ds) and "MOSAIC" in image_types(ds)
 
 
 def sop_class(ds: Dataset) -> UID:
@@ -124,12 +137,12 @@ def transfer_syntax(ds: Dataset) -> UID | None:
 
 
 def _other_object(ds: Dataset) -> str | None:
-    """Objects that are not classic MR images."""
+    """Objects that are not MR images."""
     uid, modality = sop_class(ds), text(ds, "Modality")
-    if uid == MRImageStorage:
+    if uid == MRImageStorage or uid in ENHANCED_MR:
         return None if modality in ("MR", "") else f"{modality}, not MR"
-    if uid in (EnhancedMRImageStorage, EnhancedMRColorImageStorage, LegacyConvertedEnhancedMRImageStorage):
-        return ENHANCED_MR
+    if uid == EnhancedMRColorImageStorage:
+        return "colour image (Enhanced MR Color)"
     if uid == MRSpectroscopyStorage:
         return "MR spectroscopy, not an image"
     if not uid:
@@ -141,25 +154,22 @@ def _other_object(ds: Dataset) -> str | None:
 
 def _layout(ds: Dataset) -> str | None:
     """MR images whose pixels are laid out in a way that is not handled."""
-    rows, columns = number(ds, "Rows"), number(ds, "Columns")
-    types = image_types(ds)
+    rows, columns, frames = number(ds, "Rows"), number(ds, "Columns"), number(ds, "NumberOfFrames") or 1
+    allocated, stored = number(ds, "BitsAllocated"), number(ds, "BitsStored")
     if not rows or not columns:
         return "no rows or columns in the header: damaged or not an image"
     if rows * columns > MAX_PIXELS:
         return f"{columns:.0f} x {rows:.0f} pixels in one slice: damaged header"
+    if not 1 <= frames <= MAX_BYTES or rows * columns * frames * (allocated or 16) / 8 > MAX_BYTES:
+        return f"{frames:.0f} frames of {columns:.0f} x {rows:.0f} pixels: damaged header, or too large for one file"
     if (number(ds, "SamplesPerPixel") or 1) != 1 or not text(ds, "PhotometricInterpretation").startswith("MONOCHROME"):
         return f"colour image ({text(ds, 'PhotometricInterpretation') or 'no photometric interpretation'})"
-    if "MOSAIC" in types:
-        return "Siemens mosaic: not handled yet, only classic single-frame MR images"
-    if "VFRAME" in types:
-        return "UIH VFRAME multi-slice image: not handled yet, only classic single-frame MR images"
-    if (number(ds, "NumberOfFrames") or 1) > 1:
-        return "several frames in a classic MR object: not handled yet, only classic single-frame MR images"
+    if frames > 1 and not is_enhanced(ds):
+        return "several frames in a classic MR object, which its definition does not allow"
     if transfer_syntax(ds) is None and text(getattr(ds, "file_meta", Dataset()), "TransferSyntaxUID"):
         return "unknown transfer syntax: cannot be decoded"
     if "FloatPixelData" in ds or "DoubleFloatPixelData" in ds:
         return "floating-point pixels: not allowed in MR images"
-    allocated, stored = number(ds, "BitsAllocated"), number(ds, "BitsStored")
     if allocated not in (8, 16, 32) or not stored or not 1 <= stored <= allocated:
         return f"{stored or 0:.0f} bits stored in {allocated or 0:.0f}: damaged header or unknown layout"
     if (number(ds, "HighBit") or stored - 1) != stored - 1:
@@ -169,8 +179,11 @@ def _layout(ds: Dataset) -> str | None:
     return None
 
 
-def _content(ds: Dataset) -> str | None:
-    """MR images that do not show magnitude, or that nobody wants denoised."""
+def unwanted(ds: Dataset) -> str | None:
+    """Why a slice is not denoised unless the user insists, in a few words, or None.
+
+    It shows no magnitude, or nobody wants it denoised. `ds` is the header of the slice (`dicom_planes.Plane.header`).
+    """
     types = image_types(ds)
     for name, terms in _NOT_MAGNITUDE.items():
         for part in types[2:]:
@@ -188,6 +201,8 @@ def _content(ds: Dataset) -> str | None:
         return f"{vendor} image (private vendor attribute)"
     if text(ds, "RescaleType").upper() in _PHYSICAL_UNITS:
         return f"map in {text(ds, 'RescaleType')} (Rescale Type)"
+    if (unit := _real_world_unit(ds)).upper() in _PHYSICAL_UNITS:
+        return f"map in {unit} (Real World Value Mapping)"
     description = " ".join((text(ds, "SeriesDescription"), text(ds, "ImageComments"))).replace("_", " ")
     if match := _LOCALIZER.search(description):
         return f"localizer (description says {match.group(0)!r})"
@@ -198,6 +213,13 @@ def _content(ds: Dataset) -> str | None:
     if text(ds, "BurnedInAnnotation").upper() == "YES":
         return "text burned into the pixels (Burned In Annotation)"
     return None
+
+
+def _real_world_unit(ds: Dataset) -> str:
+    """The unit that pixel values are mapped to, as coded by UCUM; empty where there is none."""
+    mapping = value(ds, "RealWorldValueMappingSequence")
+    units = value(mapping[0], "MeasurementUnitsCodeSequence") if mapping else None
+    return text(units[0], "CodeValue") if units else ""
 
 
 def _signed_about_zero(ds: Dataset) -> bool:

@@ -1,8 +1,11 @@
-"""Stored values of one DICOM slice, and the way to real-world values and back (PS3.3 C.7.6.3.1 and C.11.1)."""
+"""Stored values of DICOM slices, and the way to real-world values and back (PS3.3 C.7.6.3.1 and C.11.1)."""
 
 from __future__ import annotations
 
+import os
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -89,12 +92,13 @@ def pixel_format(ds: Dataset) -> PixelFormat:
     )
 
 
-def decode(ds: Dataset, path: Path) -> np.ndarray:
-    """Decode the pixel data of a slice.
+def decode(ds: Dataset, path: Path, frame: int = 0) -> np.ndarray:
+    """Decode the pixel data of one frame.
 
     Args:
         ds: the data set as read from `path`, pixel data included.
         path: the file, for messages and for GDCM.
+        frame: which, from 0.
 
     Returns:
         The words of the pixel data, unsigned integers of `BitsAllocated`, shape (rows, columns). Bits above
@@ -111,11 +115,11 @@ def decode(ds: Dataset, path: Path) -> np.ndarray:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             if syntax == JPEGExtended12Bit and layout.stored > 8:
-                pixels = _decode_gdcm(path)
+                pixels = _decode_gdcm(path, frame)
             else:
                 # Bits above the stored ones may hold something in uncompressed data, which `replaced` keeps.
                 clean = syntax is not None and syntax.is_encapsulated
-                pixels = pixel_array(ds, raw=True, correct_unused_bits=clean, decoding_plugin=plugin)
+                pixels = pixel_array(ds, index=frame, raw=True, correct_unused_bits=clean, decoding_plugin=plugin)
     except PARSE_ERRORS as error:
         why = " ".join(str(error).split())[:160]
         raise InputError(f"{path}: pixel data cannot be decoded ({why}); export the file again") from error
@@ -171,17 +175,31 @@ def replaced(words: np.ndarray, layout: PixelFormat, array: np.ndarray) -> np.nd
     return np.where(keep, words, new.astype(words.dtype))
 
 
-def _decode_gdcm(path: Path) -> np.ndarray:
+def _decode_gdcm(path: Path, frame: int) -> np.ndarray:
     """Decode 12-bit JPEG with GDCM itself, which pydicom's plugins refuse."""
     import gdcm
 
     reader = gdcm.ImageReader()
     reader.SetFileName(str(path))
-    if not reader.Read():
-        raise ValueError("GDCM cannot read it")
-    image = reader.GetImage()
-    buffer = image.GetBuffer().encode("utf-8", "surrogateescape")
+    with _libraries_silent():
+        if not reader.Read():
+            raise ValueError("GDCM cannot read it")
+        image = reader.GetImage()
+        buffer = image.GetBuffer().encode("utf-8", "surrogateescape")
     kind = "i" if image.GetPixelFormat().GetPixelRepresentation() else "u"
     bits = image.GetPixelFormat().GetBitsAllocated()
     columns, rows = image.GetDimension(0), image.GetDimension(1)
-    return np.frombuffer(buffer, dtype=f"<{kind}{bits // 8}").reshape(rows, columns)
+    return np.frombuffer(buffer, dtype=f"<{kind}{bits // 8}").reshape(-1, rows, columns)[frame]
+
+
+@contextmanager
+def _libraries_silent() -> Iterator[None]:
+    """Keep what GDCM's JPEG library writes to standard error, trying 8 bits before 12, away from the user."""
+    saved = os.dup(2)
+    try:
+        with open(os.devnull, "wb") as nothing:
+            os.dup2(nothing.fileno(), 2)
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Hashable, Iterable
 import numpy as np
 
 from mri_denoise.io.dicom_header import Instance
+from mri_denoise.io.files import natural
 
 ORIENTATION_TOLERANCE = 1e-3
 """Direction cosines closer than this are the same orientation (0.06 degrees)."""
@@ -24,9 +25,10 @@ Stack = list[Instance]
 def sort_volumes(instances: Iterable[Instance]) -> list[Stack]:
     """Divide images into volumes.
 
-    Images come together only if patient, study and series, all dividing attributes (`Instance.divider`) and orientation
-    agree. Different acquisition numbers are kept together only if they make up one equally spaced stack. Positions
-    that repeat are time points: divided by what the header says of timing, or else by the order of Instance Number.
+    Slices come together only if patient, study and series, all dividing attributes (`Instance.divider` and `moment`)
+    and orientation agree. Different acquisition numbers are kept together only if they make up one equally spaced
+    stack. Positions that repeat are time points: divided by file where each file holds every position once, by what
+    the header says of timing, or else by the order of Instance Number.
 
     Args:
         instances: eligible images, in any order.
@@ -36,7 +38,7 @@ def sort_volumes(instances: Iterable[Instance]) -> list[Stack]:
         orientation. Images without position or orientation become volumes of one slice.
     """
     volumes: list[Stack] = []
-    for group in _split(instances, lambda one: (one.series, one.divider)):
+    for group in _split(instances, lambda one: (one.series, one.divider, one.moment)):
         placed = [one for one in group if one.position and one.orientation]
         volumes += [[one] for one in group if not (one.position and one.orientation)]
         for oriented in _by_orientation(placed):
@@ -85,6 +87,17 @@ def stack_problem(stack: Stack) -> str | None:
     return None
 
 
+def evenly_spaced(stack: Stack) -> bool:
+    """Whether the slices of a sorted stack lie on a line at equal distances; the line may be tilted."""
+    if len(stack) < 2 or any(one.position is None for one in stack):
+        return True
+    positions = np.array([one.position for one in stack], dtype=np.float64)
+    steps = np.diff(positions, axis=0)
+    step = steps.mean(axis=0)
+    tolerance = max(GAP_TOLERANCE * float(np.linalg.norm(step)), POSITION_TOLERANCE)
+    return float(np.linalg.norm(steps - step, axis=1).max()) <= tolerance
+
+
 def _split(instances: Iterable[Instance], key: Callable[[Instance], Hashable]) -> list[Stack]:
     groups: dict[Hashable, Stack] = defaultdict(list)
     for one in instances:
@@ -121,11 +134,15 @@ def _by_time(group: Stack) -> list[Stack]:
     if not _repeats(group):
         return [group]
     most = max(Counter(_places(group).values()).values())
+    files = _split(group, lambda one: one.path)
+    if len(files) == most and not any(map(_repeats, files)):
+        # Mosaics, and enhanced instances of one time point each.
+        return files
     for which in range(len(group[0].timing)):
         parts = _split(group, lambda one, k=which: one.timing[k])  # type: ignore[misc]
         if len(parts) == most and not any(map(_repeats, parts)):
             return parts
-    if len({one.number for one in group}) < len(group) or any(one.number is None for one in group):
+    if len({(one.number, one.plane) for one in group}) < len(group) or any(one.number is None for one in group):
         # Nothing tells which images belong together: each is on its own.
         return [[one] for one in group]
     return _by_instance_number(group)
@@ -135,20 +152,20 @@ def _by_instance_number(group: Stack) -> list[Stack]:
     """Time points by the order of Instance Number, whether slices or time points run faster in it."""
     places = _places(group)
     ordered = sorted(group, key=_instance_order)
-    same = sum(places[a.path] == places[b.path] for a, b in zip(ordered, ordered[1:], strict=False))
+    same = sum(places[a.key] == places[b.key] for a, b in zip(ordered, ordered[1:], strict=False))
     volumes: list[Stack] = []
     if 2 * same > len(ordered):
         # Time runs faster: the k-th image at each position belongs to time point k.
         seen: Counter[int] = Counter()
         for one in ordered:
-            k = seen[places[one.path]]
-            seen[places[one.path]] += 1
+            k = seen[places[one.key]]
+            seen[places[one.key]] += 1
             volumes += [[]] if k == len(volumes) else []
             volumes[k].append(one)
         return volumes
     # Slices run faster: a new time point begins where a position comes back; a missing slice does not disturb it.
     for one in ordered:
-        if not volumes or any(places[one.path] == places[other.path] for other in volumes[-1]):
+        if not volumes or any(places[one.key] == places[other.key] for other in volumes[-1]):
             volumes.append([])
         volumes[-1].append(one)
     return volumes
@@ -165,10 +182,11 @@ def _places(group: Stack) -> dict[object, int]:
     for one in sorted(group, key=along_normal):
         here = along_normal(one)
         place += here - last > POSITION_TOLERANCE
-        places[one.path] = place
+        places[one.key] = place
         last = here
     return places
 
 
-def _instance_order(instance: Instance) -> tuple[int, str]:
-    return (instance.number if instance.number is not None else 0, str(instance.path))
+def _instance_order(instance: Instance) -> tuple[object, ...]:
+    number = instance.number if instance.number is not None else 0
+    return (number, natural(instance.path.as_posix()), instance.plane)

@@ -17,7 +17,8 @@ from mri_denoise.io.case import Case, Derivation, InputError
 from mri_denoise.io.dicom_derive import derive, set_pixels
 from mri_denoise.io.dicom_kind import PARSE_ERRORS
 from mri_denoise.io.dicom_pixels import decode, open_image, pixel_format, replaced, stored_values
-from mri_denoise.io.dicom_read import DicomVolume
+from mri_denoise.io.dicom_plan import DicomVolume
+from mri_denoise.io.dicom_read import planes_of
 from mri_denoise.io.files import OutputError
 
 
@@ -29,36 +30,39 @@ def write(
     *,
     keep_vendor_headers: bool = False,
 ) -> list[Path]:
-    """Write a volume as (part of) a derived MR series.
+    """Write a case as (part of) a derived MR series, classic, enhanced or mosaic like its source.
 
     The sources are opened again for their headers and stored values. Values that are bitwise those that `read` gave
-    are copied as stored. Files appear in `destination` only after all of the volume's have been written.
+    are copied as stored, and so are frames of the same files that do not belong to the case. Files appear in
+    `destination` only after all of the case's have been written.
 
     Args:
         case: from `discover`.
-        array: float32 (1, columns, rows, slices), in the source's real-world units.
+        array: float32 (volumes, columns, rows, slices), in the source's real-world units.
         destination: the folder of the derived series; volumes of one source series go to the same.
         derivation: how the result came about; recorded, and part of the new UIDs.
         keep_vendor_headers: keep private blocks that describe the old pixels (Siemens CSA).
 
     Returns:
-        The files written, in the order of the slices.
+        The files written, in the order of the sources.
 
     Raises:
         InputError: a source cannot be read any more, or has another shape than the array.
         OutputError: a file would replace one of the sources, or cannot be written.
     """
     details: DicomVolume = case.details
-    if array.shape != (1, *details.shape):
-        raise InputError(f"{case.label}: result has shape {array.shape}, the source {(1, *details.shape)}")
+    if array.shape != details.array_shape:
+        raise InputError(f"{case.label}: result has shape {array.shape}, the source {details.array_shape}")
     targets = [destination / name for name in details.names]
     _refuse_sources(targets, details.paths)
     temporary = destination.parent / f".{destination.name}.{secrets.token_hex(8)}"
     now = datetime.now()
     try:
         written = []
-        for k, (path, name) in enumerate(zip(details.paths, details.names, strict=True)):
-            ds = _derived(path, array[0, :, :, k].T, derivation, now, keep_vendor_headers)
+        for k, wanted in details.by_file().items():
+            path, name = details.paths[k], details.names[k]
+            slices = {plane: array[t, :, :, z].T for plane, (t, z) in wanted.items()}
+            ds = _derived(path, slices, derivation, now, keep_vendor_headers)
             written.append(temporary / name)
             written[-1].parent.mkdir(parents=True, exist_ok=True)
             _save(ds, written[-1], path)
@@ -75,17 +79,22 @@ def write(
     return targets
 
 
-def _derived(path: Path, plane: np.ndarray, derivation: Derivation, now: datetime, keep: bool) -> Dataset:
-    """The derived data set of one slice; `plane` has shape (rows, columns)."""
+def _derived(path: Path, slices: dict[int, np.ndarray], derivation: Derivation, now: datetime, keep: bool) -> Dataset:
+    """The derived data set of one file; `slices` has the new values of some of its planes, shape (rows, columns)."""
     ds = open_image(path)
-    layout = pixel_format(ds)
-    words = replaced(decode(ds, path), layout, np.asarray(plane, dtype=np.float32))
-    stored = stored_values(words, layout)
+    found, layout = planes_of(ds, path), pixel_format(ds)
+    count = 1 + max(plane.frame for plane in found)
+    words = np.stack([decode(ds, path, frame) for frame in range(count)])
+    for k, new in slices.items():
+        part = found[k].cut(words[found[k].frame])
+        part[...] = replaced(part, pixel_format(found[k].header), np.asarray(new, dtype=np.float32))
+    limits = [(int(stored.min()), int(stored.max())) for stored in (stored_values(w, layout) for w in words)]
+    changed = sorted({found[k].frame for k in slices})
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            derive(ds, derivation, now, keep_vendor_headers=keep)
-            set_pixels(ds, words, int(stored.min()), int(stored.max()))
+            derive(ds, derivation, now, frames=changed, keep_vendor_headers=keep)
+            set_pixels(ds, words, min(low for low, _ in limits), max(high for _, high in limits))
     except PARSE_ERRORS as error:
         why = " ".join(str(error).split())[:120]
         raise InputError(f"{path}: its header cannot be used ({why}); repair the file") from error

@@ -1,4 +1,4 @@
-"""File, folder or DICOM tree to cases, with the reason for whatever is left out.
+"""File, folder, zip file or DICOM tree to cases, with the reason for whatever is left out.
 
 What a file is follows from its content; its name only tells an image that is broken from a file that is none.
 No pixel is read.
@@ -6,14 +6,16 @@ No pixel is read.
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
+from mri_denoise.io.archive import is_zip, unpack
 from mri_denoise.io.case import Case, InputError, Skip
-from mri_denoise.io.files import open_bytes, reading
+from mri_denoise.io.files import natural, open_bytes, reading
 from mri_denoise.io.pairs import pair_of
 
 _VOLUME_ENDINGS = (".nii", ".nii.gz", ".hdr", ".img", ".hdr.gz", ".img.gz", ".mgh", ".mgz")
@@ -32,17 +34,19 @@ _PICTURE_MAGIC = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"I
 _BARE_DICOM = (b"\x02\0", b"\0\x02", b"\x08\0", b"\0\x08")
 _HEAD_BYTES = 352
 
-Content = Literal["volume", "pair", "image", "dicom", "other"]
+Content = Literal["volume", "pair", "image", "dicom", "zip", "other"]
 
 
-def discover(path: Path) -> tuple[list[Case], list[Skip]]:
-    """Find the cases of a file, a folder with its subfolders, or a DICOM tree.
+def discover(path: Path, *, force: bool = False) -> tuple[list[Case], list[Skip]]:
+    """Find the cases of a file, a folder with its subfolders, a zip file, or a DICOM tree.
 
     Hidden files and folders are passed over, and `derivatives` and `sourcedata` of a BIDS data set. Links to folders
-    are followed, each folder once. DICOM files of the whole tree are grouped together by `dicom_read.discover`.
+    are followed, each folder once. DICOM files of the whole tree are grouped together by `dicom_read.discover`. Zip
+    files are unpacked into a temporary folder (`archive.unpack`) and stand for a folder of their name.
 
     Args:
         path: a file or a folder.
+        force: of DICOM, take also what is no magnitude image, or is not wanted denoised.
 
     Returns:
         Cases, sorted by output, whose `output` keeps the place under `path`; and what looks like an image but cannot
@@ -55,17 +59,18 @@ def discover(path: Path) -> tuple[list[Case], list[Skip]]:
     with reading(path):
         mode = path.stat().st_mode
     if stat.S_ISDIR(mode):
-        cases, skips = _collect(_walk(path), path)
+        cases, skips = _collect(_walk(path), path, force)
         if not cases and not skips:
             raise InputError(f"{path}: no image found in this folder; give one with NIfTI, DICOM or pictures")
         return cases, skips
     if not stat.S_ISREG(mode):
         raise InputError(f"{path}: neither a file nor a folder; give one of these")
     path = (pair_of(path) or (path,))[0]
-    cases, skips = _collect(iter([path]), path.parent)
+    cases, skips = _collect(iter([path]), path.parent, force)
     if not cases:
         reason = skips[0].reason if skips else "not an image format that is read (NIfTI, Analyze, MGH, DICOM, pictures)"
-        raise InputError(f"{path}: {reason}")
+        more = f" (and {len(skips) - 1} more files that are left alone)" if len(skips) > 1 else ""
+        raise InputError(f"{path}: {reason}{more}")
     return cases, skips
 
 
@@ -89,14 +94,18 @@ def _walk(root: Path) -> Iterator[Path | Skip]:
     yield from failures
 
 
-def _collect(found: Iterator[Path | Skip], root: Path) -> tuple[list[Case], list[Skip]]:
+def _collect(found: Iterator[Path | Skip], root: Path, force: bool) -> tuple[list[Case], list[Skip]]:
     """Turn files into cases; DICOM files wait until all are known."""
     cases: list[Case] = []
     skips: list[Skip] = []
     dicom: list[Path] = []
     for item in found:
         result = item if isinstance(item, Skip) else _case_of(item, root)
-        if isinstance(result, Path):
+        if isinstance(result, _Zip):
+            inside, left = _from_zip(result.path, root, force)
+            cases += inside
+            skips += left
+        elif isinstance(result, Path):
             dicom.append(result)
         elif isinstance(result, Skip):
             skips.append(result)
@@ -105,13 +114,37 @@ def _collect(found: Iterator[Path | Skip], root: Path) -> tuple[list[Case], list
     if dicom:
         from mri_denoise.io import dicom_read
 
-        dicom_cases, dicom_skips = dicom_read.discover(dicom, root)
+        dicom_cases, dicom_skips = dicom_read.discover(dicom, root, force=force)
         cases += dicom_cases
         skips += dicom_skips
     return _without_collisions(cases, skips)
 
 
-def _case_of(path: Path, root: Path) -> Case | Skip | Path | None:
+def _from_zip(path: Path, root: Path, force: bool) -> tuple[list[Case], list[Skip]]:
+    """Cases inside a zip file, whose outputs lie in a folder of its name."""
+    try:
+        folder = unpack(path)
+    except InputError as error:
+        return [], [Skip(path, str(error).removeprefix(f"{path}: "), damaged=True)]
+    cases, skips = _collect(_walk(folder), folder, force)
+    place = path.relative_to(root).with_suffix("")
+    if not cases and not skips:
+        skips = [Skip(path, "no image found in this zip file")]
+    moved = [
+        dataclasses.replace(case, output=place / case.output, label=f"{place.as_posix()}/{case.label}")
+        for case in cases
+    ]
+    return moved, skips
+
+
+@dataclasses.dataclass(frozen=True)
+class _Zip:
+    """A zip file that is to be looked into."""
+
+    path: Path
+
+
+def _case_of(path: Path, root: Path) -> Case | Skip | Path | _Zip | None:
     """Classify one file: a case, a Skip, the path itself for DICOM, or None for what needs no word."""
     name = path.name.lower()
     if path.is_symlink() and not path.exists():
@@ -125,6 +158,8 @@ def _case_of(path: Path, root: Path) -> Case | Skip | Path | None:
         return None if _is_sidecar(path) else Skip(path, str(error).removeprefix(f"{path}: "), damaged=True)
     if content == "dicom":
         return None if name == "dicomdir" else path
+    if content == "zip":
+        return _Zip(path)
     relative = path.relative_to(root)
     if content == "volume":
         return Case("nifti", (path,), relative, relative.as_posix())
@@ -148,6 +183,8 @@ def _content(path: Path) -> Content:
         head = stream.read(_HEAD_BYTES)
     if head[128:132] == b"DICM":
         return "dicom"
+    if is_zip(path, head):
+        return "zip"
     if head.startswith(_PICTURE_MAGIC) or (head[:2] == b"BM" and head[6:10] == bytes(4) and len(head) > 26):
         return "image"
     pair: Content = "pair" if name.endswith((".hdr", ".hdr.gz")) else "other"
@@ -194,16 +231,19 @@ def _is_sidecar(path: Path) -> bool:
 
 
 def _without_collisions(cases: list[Case], skips: list[Skip]) -> tuple[list[Case], list[Skip]]:
-    """Sort by output; of files with one output (also where case is ignored) the first stands.
+    """Sort by output, numbers as numbers; of files with one output (also where case is ignored) the first stands.
 
-    DICOM outputs are folders, which the volumes of one series may share.
+    DICOM outputs are folders, which the volumes of one series may share, but not two series of the same files.
     """
     taken: dict[str, Case] = {}
+    files: set[Path] = set()
     kept: list[Case] = []
-    for case in sorted(cases, key=lambda case: (case.output.as_posix(), case.label)):
+    for case in sorted(cases, key=lambda case: (natural(case.output.as_posix()), natural(case.label))):
         other = taken.setdefault(case.output.as_posix().lower(), case)
-        if other is case or case.kind == other.kind == "dicom":
+        names = {case.output / name for name in case.details.names} if case.kind == "dicom" else set()
+        if other is case or (case.kind == other.kind == "dicom" and not names & files):
             kept.append(case)
+            files |= names
         else:
             skips.append(Skip(case.sources[0], f"its output {case.output} would overwrite that of {other.sources[0]}"))
-    return kept, sorted(skips, key=lambda skip: str(skip.source))
+    return kept, sorted(skips, key=lambda skip: natural(str(skip.source)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import re
 import secrets
 import zlib
 from collections.abc import Iterable, Iterator
@@ -18,6 +19,12 @@ GZIP_MAGIC = b"\x1f\x8b"
 
 class OutputError(InputError):
     """A result that cannot be written, in one line: which file, why, what to do."""
+
+
+def natural(text: str) -> tuple[tuple[int, str], ...]:
+    """A sorting key by which numbers in names count as numbers: 1, 2, 10."""
+    parts = re.split(r"(\d+)", text.casefold())
+    return (*((int(part), "") if part.isdecimal() else (0, part) for part in parts), (0, text))
 
 
 @contextmanager

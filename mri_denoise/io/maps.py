@@ -30,7 +30,7 @@ def companion(case: Case, destination: Path, suffix: str, extension: str | None 
     if extension is None:
         extension = ".tif" if case.kind == "image" else ".nii.gz"
     name = destination.name
-    if case.kind == "dicom":
+    if case.kind == "dicom" and not name.lower().endswith((".nii", ".nii.gz")):
         volume = re.sub(r"[^A-Za-z0-9.+-]+", "_", case.label).strip("_")
         stem = volume if volume.startswith(name) else f"{name}_{volume}"
         return destination.with_name(stem + suffix + extension)

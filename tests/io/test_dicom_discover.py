@@ -8,11 +8,28 @@ import pytest
 from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
-from pydicom.uid import EnhancedMRImageStorage, SecondaryCaptureImageStorage, generate_uid
+from pydicom.uid import (
+    EncapsulatedPDFStorage,
+    EnhancedMRColorImageStorage,
+    EnhancedMRImageStorage,
+    PositronEmissionTomographyImageStorage,
+    SecondaryCaptureImageStorage,
+    SegmentationStorage,
+    generate_uid,
+)
 
+from mri_denoise.io import discover as discover_all
 from mri_denoise.io.case import Case, Skip
 from mri_denoise.io.dicom_read import discover
 from tests.io.dicom_phantom import AXIAL, Phantom, save, series
+
+
+def mapping(unit: str) -> Sequence:
+    """A real world value mapping to a unit."""
+    code, item = Dataset(), Dataset()
+    code.CodeValue, code.CodingSchemeDesignator, code.CodeMeaning = unit, "UCUM", unit
+    item.MeasurementUnitsCodeSequence = Sequence([code])
+    return Sequence([item])
 
 
 def find(folder: Path) -> tuple[list[Case], list[Skip]]:
@@ -66,13 +83,19 @@ def test_two_echoes_are_two_volumes_in_one_derived_series(tmp_path: Path) -> Non
         ({"ImageType": ["ORIGINAL", "PRIMARY", "LOCALIZER"]}, "localizer"),
         ({"SeriesDescription": "AAHead_Scout"}, "localizer"),
         ({"SOPClassUID": SecondaryCaptureImageStorage}, "screenshot"),
-        ({"SOPClassUID": EnhancedMRImageStorage, "NumberOfFrames": 4}, "enhanced multi-frame MR: not handled yet"),
-        ({"ImageType": ["ORIGINAL", "PRIMARY", "M", "MOSAIC"]}, "Siemens mosaic"),
-        ({"ImageType": ["ORIGINAL", "PRIMARY", "M", "VFRAME"]}, "UIH VFRAME"),
+        ({"SOPClassUID": EnhancedMRImageStorage, "NumberOfFrames": 1}, "0 functional groups for 1 frames"),
+        ({"SOPClassUID": EnhancedMRColorImageStorage}, "colour"),
+        ({"SOPClassUID": PositronEmissionTomographyImageStorage, "Modality": "PT"}, "PT, not MR"),
+        ({"SOPClassUID": SegmentationStorage, "Modality": "SEG"}, "SEG, not MR"),
+        ({"SOPClassUID": EncapsulatedPDFStorage, "Modality": "DOC"}, "DOC, not MR"),
+        ({"ImageType": ["ORIGINAL", "PRIMARY", "M", "MOSAIC"]}, "Siemens mosaic without a readable CSA header"),
+        ({"ImageType": ["ORIGINAL", "PRIMARY", "M", "VFRAME"]}, "UIH grid without"),
+        ({"RealWorldValueMappingSequence": mapping("Hz")}, "map in Hz (Real World Value Mapping)"),
         ({"NumberOfFrames": 3}, "several frames"),
         ({"PhotometricInterpretation": "RGB", "SamplesPerPixel": 3}, "RGB"),
         ({"BurnedInAnnotation": "YES"}, "burned"),
         ({"Rows": 65535, "Columns": 65535}, "damaged header"),
+        ({"SOPClassUID": EnhancedMRImageStorage, "NumberOfFrames": 2**31 - 1}, "damaged header"),
         ({"Rows": 0}, "no rows"),
         ({"BitsStored": 20}, "20 bits stored in 16"),
         ({"HighBit": 15}, "high bit"),
@@ -251,6 +274,40 @@ def test_irregular_stacks_are_done_slice_by_slice(
     (case,), _ = find(tmp_path)
     assert not case.details.contiguous
     assert word in case.details.notes[0]
+
+
+@pytest.mark.filterwarnings("ignore:Invalid value for VR CS")
+def test_cases_and_skips_come_in_natural_order_and_words_of_headers_are_harmless(tmp_path: Path) -> None:
+    for k in (10, 9, 1):
+        save(series(Phantom(slices=1, uid=f"n{k}"), SeriesNumber=k), tmp_path / "in")
+        save(series(Phantom(slices=1, uid=f"o{k}"), Modality="O\x1bT"), tmp_path / f"ct{k}")
+    cases, skips = discover_all(tmp_path)
+    assert [case.output.name.split("_")[0] for case in cases] == ["1", "9", "10"]
+    assert [skip.source.parent.name for skip in skips] == ["ct1", "ct9", "ct10"]
+    assert {skip.reason for skip in skips} == {"O T, not MR"}
+
+
+@pytest.mark.parametrize("spacing", [["0", "0"], ["0.9"], None])
+def test_zero_or_missing_spacing_is_refused(tmp_path: Path, spacing: list[str] | None) -> None:
+    save(series(Phantom(slices=2), PixelSpacing=spacing), tmp_path)
+    cases, skips = find(tmp_path)
+    assert not cases
+    assert {skip.reason for skip in skips} == {"no pixel spacing: sizes in mm are unknown"}
+
+
+def test_a_folder_is_never_named_like_a_nifti_file(tmp_path: Path) -> None:
+    save(series(Phantom(slices=1), SeriesDescription="scan.nii.gz"), tmp_path)
+    cases, _ = find(tmp_path)
+    assert cases[0].output == Path("5_scan_nii.gz")
+
+
+def test_forced_files_are_taken_and_what_is_no_grey_mr_is_not(tmp_path: Path) -> None:
+    phase = save(series(Phantom(slices=2), ComplexImageComponent="PHASE"), tmp_path)
+    save(series(Phantom(slices=1, uid="rgb"), PhotometricInterpretation="RGB", SamplesPerPixel=3), tmp_path)
+    cases, skips = discover(list(tmp_path.iterdir()), tmp_path, force=True)
+    assert [set(case.sources) for case in cases] == [set(phase)]
+    assert cases[0].details.notes == ("forced: phase image (Complex Image Component)",)
+    assert "RGB" in skips[0].reason
 
 
 def test_names_of_series_are_safe_and_unique(tmp_path: Path) -> None:

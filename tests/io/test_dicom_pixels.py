@@ -2,15 +2,39 @@
 
 from __future__ import annotations
 
+import base64
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom.dataset import Dataset
+from pydicom.encaps import encapsulate
+from pydicom.uid import HTJ2K, HTJ2KLossless, HTJ2KLosslessRPCL
 
-from mri_denoise.io.dicom_pixels import PixelFormat, pixel_format, real_values, replaced, stored_values
+from mri_denoise.io.dicom_pixels import (
+    PixelFormat,
+    decode,
+    open_image,
+    pixel_format,
+    real_values,
+    replaced,
+    stored_values,
+)
+from tests.io.dicom_phantom import Phantom, series, set_stored
 
 SHAPE = (4, 5)
+# 16 x 16 pixels, (17 x + 23 y) mod 256 times 8, as high-throughput JPEG 2000 (OpenHTJ2K)
+HIGH_THROUGHPUT = base64.b64decode(
+    "/0//UQApQAAAAAAQAAAAEAAAAAAAAAAAAAAAEAAAABAAAAAAAAAAAAABDwEB/1AACAACAAAACv9SAAwAAgABAAUEBEAB/1wAEyCI"
+    "kJCQkJCQkJCQkJCQiIiI/2QAFwABT3BlbkpQSCBWZXIgMC4yNi4zLv+QAAoAAAAAAVsAAf+TwAAmpfgFB3QAAMAAEsAAEsAAEwCg"
+    "Agd0AEQCB3QAnfIDh3QAwAAVMAAFVAABVCpURbb7AIKUALeRVCQa+wDBlAAPMF2ztIoA4pQAwAAW1AABbcAAFuB/ZsT8NLx9iMOb"
+    "TydSSxcLFBn+KOxIECBXAL/IwJEFpnVWLR/ozDjUphmRWmQNKlnGMDBXAP9xDD7ys5t+/ZO/+8O9P/CHd73jxwJ2iEAgVwDAAC7i"
+    "AAF3MAALqv9++/e/Qw7564//ev9vf38OHf7z/1//fu+PP/8OOvzn3z/86f8fhw7INEQyB3DJhdg/AxhAG1AB/3CPv/7xT3/48+d/"
+    "/3rHv/7zz5//eg9/+Ie/bt26deu2fzza/0f869bIAEKrpQWJe+oZDZBgE1AB/3u//3zPf/7jP/97P/97/3z/b/9/+/9//cowizYg"
+    "XEFOuYE0NkGA/1EB/9k="
+)
 
 
 def layout(bits: int, signed: bool, slope: float = 1.0, intercept: float = 0.0, **more: object) -> PixelFormat:
@@ -67,3 +91,16 @@ def test_padding_value_with_the_vr_of_the_wrong_sign(signed: int, value: int, ex
     ds.PixelRepresentation = signed
     ds.add_new(0x00280120, "SS" if value < 0 else "US", value)
     assert pixel_format(ds).padding == (expected, expected)
+
+
+@pytest.mark.parametrize("syntax", [HTJ2KLossless, HTJ2KLosslessRPCL, HTJ2K])
+def test_high_throughput_jpeg_2000(tmp_path: Path, syntax: str) -> None:
+    y, x = np.mgrid[:16, :16]
+    expected = (17 * x + 23 * y) % 256 * 8
+    (ds,) = series(Phantom(slices=1))
+    set_stored(ds, expected)
+    ds.file_meta.TransferSyntaxUID = syntax
+    ds.PixelData = encapsulate([HIGH_THROUGHPUT])
+    ds["PixelData"].VR = "OB"
+    ds.save_as(tmp_path / "a.dcm", enforce_file_format=True)
+    np.testing.assert_array_equal(decode(open_image(tmp_path / "a.dcm"), tmp_path / "a.dcm"), expected)

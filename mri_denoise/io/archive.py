@@ -1,0 +1,88 @@
+"""Zip files of a study, unpacked into a temporary folder without trusting what they say about themselves."""
+
+from __future__ import annotations
+
+import atexit
+import shutil
+import stat
+import tempfile
+import zipfile
+import zlib
+from pathlib import Path, PurePosixPath
+
+from mri_denoise.io.case import InputError
+
+ZIP_MAGIC = (b"PK\x03\x04", b"PK\x05\x06")
+MAX_FILES = 200_000
+"""More files than this are taken for an attack; the largest studies hold some ten thousand."""
+MAX_BYTES = 64 * 2**30
+_ALWAYS_UNPACKED = 256 << 20
+_RATIO = 200
+_PIECE = 1 << 20
+
+
+def is_zip(path: Path, head: bytes) -> bool:
+    """Whether a file is a zip archive, by name and content (documents and weights are zip files, too)."""
+    return path.name.lower().endswith(".zip") and head.startswith(ZIP_MAGIC)
+
+
+def unpack(path: Path) -> Path:
+    """Unpack a zip file into a new folder, which is removed when the program ends.
+
+    Only regular files come out, under names that stay inside the folder; zip files inside are not opened. Sizes are
+    counted while unpacking, whatever the archive claims.
+
+    Args:
+        path: the zip file.
+
+    Returns:
+        A folder with the name of the zip file, somewhere under the system's temporary folder.
+
+    Raises:
+        InputError: the archive is damaged, encrypted, unpacks to more than images do, or does not fit on the disk.
+    """
+    temporary = Path(tempfile.mkdtemp(prefix="mri-denoise-"))
+    atexit.register(shutil.rmtree, temporary, ignore_errors=True)
+    folder = temporary / path.name
+    folder.mkdir()
+    try:
+        with zipfile.ZipFile(path) as archive:
+            _extract(archive, path, folder)
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError, RuntimeError) as error:
+        if isinstance(error, InputError):
+            raise
+        what = "encrypted" if "encrypted" in str(error) else f"damaged ({' '.join(str(error).split())[:80]})"
+        raise InputError(f"{path}: zip file is {what}; unpack it and give the folder") from error
+    except OSError as error:
+        why = error.strerror or str(error)
+        raise InputError(f"{path}: cannot be unpacked ({why}); free space, or unpack it and give the folder") from error
+    return folder
+
+
+def _extract(archive: zipfile.ZipFile, path: Path, folder: Path) -> None:
+    """Write the members one by one, counting."""
+    members = [m for m in archive.infolist() if not m.is_dir() and not stat.S_ISLNK(m.external_attr >> 16)]
+    if len(members) > MAX_FILES:
+        raise InputError(f"{path}: zip file with {len(members)} files; unpack it and give the folder")
+    packed = path.stat().st_size
+    limit = min(MAX_BYTES, max(_ALWAYS_UNPACKED, _RATIO * packed), shutil.disk_usage(folder).free)
+    total = 0
+    for member in members:
+        target = folder / _safe(member.filename, path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if target.exists():
+            raise InputError(f"{path}: zip file holds {member.filename} twice; unpack it and give the folder")
+        with archive.open(member) as source, target.open("wb") as file:
+            while piece := source.read(_PIECE):
+                total += len(piece)
+                if total > limit:
+                    raise InputError(f"{path}: zip file unpacks to more than {limit >> 20} MiB; unpack it yourself")
+                file.write(piece)
+
+
+def _safe(name: str, path: Path) -> PurePosixPath:
+    """A member's path, refused if it could lead out of the folder."""
+    parts = PurePosixPath(name.replace("\\", "/"))
+    if parts.is_absolute() or ".." in parts.parts or any(":" in part or "\0" in part for part in parts.parts):
+        raise InputError(f"{path}: zip file holds {name!r}, which leads outside; it may be an attack")
+    return parts

@@ -1,0 +1,101 @@
+"""Zip files of a study: found, unpacked safely, named after the file."""
+
+from __future__ import annotations
+
+import stat
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mri_denoise.io import InputError, discover, read
+from mri_denoise.io.archive import unpack
+from tests.io.dicom_phantom import Phantom, save, series
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Path:
+    """A zip file of two series in folders, with other things between."""
+    save(series(Phantom(uid="a"), SeriesNumber=2), tmp_path / "raw" / "deep" / "a")
+    save(series(Phantom(uid="b"), SeriesNumber=10), tmp_path / "raw" / "b")
+    path = tmp_path / "in" / "study 1.zip"
+    path.parent.mkdir()
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for file in sorted((tmp_path / "raw").rglob("*")):
+            archive.write(file, file.relative_to(tmp_path / "raw"))
+        archive.writestr("DICOMDIR", b"index")
+        archive.writestr("__MACOSX/deep/._IM0001", b"fork")
+        archive.writestr("notes.txt", b"words")
+    return path
+
+
+@pytest.mark.parametrize("single", [True, False])
+def test_a_zip_file_stands_for_a_folder_of_its_name(study: Path, single: bool) -> None:
+    cases, skips = discover(study if single else study.parent)
+    assert [case.output.as_posix() for case in cases] == [
+        "study 1/b/10_t2_tse_cor",
+        "study 1/deep/a/2_t2_tse_cor",
+    ]
+    assert all(case.label.startswith("study 1/") for case in cases)
+    assert skips == []
+    assert read(cases[0]).array.shape == (1, 12, 10, 4)
+    assert np.isfinite(read(cases[1]).array).all()
+
+
+@pytest.mark.parametrize("name", ["../out.dcm", "/etc/out.dcm", "a/../../out.dcm", "..\\out.dcm", "C:/out.dcm"])
+def test_a_path_that_leads_outside_is_refused(tmp_path: Path, name: str) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr(name, b"x")
+    with pytest.raises(InputError, match="outside"):
+        unpack(tmp_path / "a.zip")
+
+
+def test_links_are_not_made(tmp_path: Path) -> None:
+    link = zipfile.ZipInfo("link")
+    link.external_attr = (stat.S_IFLNK | 0o777) << 16
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr(link, "/etc/passwd")
+        archive.writestr("file", "text")
+    assert [path.name for path in unpack(tmp_path / "a.zip").iterdir()] == ["file"]
+
+
+def test_a_bomb_is_stopped_while_it_unpacks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mri_denoise.io.archive._ALWAYS_UNPACKED", 1 << 20)
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("zeros", bytes(64 << 20))
+    with pytest.raises(InputError, match="unpacks to more"):
+        unpack(tmp_path / "a.zip")
+
+
+@pytest.mark.parametrize("how", ["cut", "text", "flipped"])
+def test_a_damaged_archive_is_one_line_and_a_failure(study: Path, how: str) -> None:
+    whole = study.read_bytes()
+    middle = len(whole) // 3
+    study.write_bytes(
+        {
+            "cut": whole[: len(whole) // 2],
+            "text": b"PK\x03\x04 and no more",
+            "flipped": whole[:middle] + bytes(b ^ 0xFF for b in whole[middle : middle + 400]) + whole[middle + 400 :],
+        }[how]
+    )
+    _, skips = discover(study.parent)
+    assert [skip.damaged for skip in skips] == [True]
+    assert "damaged" in skips[0].reason
+    with pytest.raises(InputError, match=r"study 1\.zip: "):
+        discover(study)
+
+
+def test_an_empty_archive_is_said(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w"):
+        pass
+    with pytest.raises(InputError, match="no image found in this zip file"):
+        discover(tmp_path / "a.zip")
+
+
+def test_the_same_study_as_folder_and_zip_file_is_written_once(study: Path) -> None:
+    with zipfile.ZipFile(study) as archive:
+        archive.extractall(study.parent / "study 1")
+    cases, skips = discover(study.parent)
+    assert len(cases) == 2
+    assert all("would overwrite" in skip.reason for skip in skips) and len(skips) == 2
