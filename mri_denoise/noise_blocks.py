@@ -18,6 +18,7 @@ class Blocks:
         values: (B, V) voxels.
         response: (B, V) high-pass response of the same voxels, with the standard deviation of white noise kept.
         activity: (B,) standard deviation of the means of the blocks' halves (quarters, eighths).
+        position: (B, 2) place in the slice, 0 to 1 along each of its axes.
         usable: (B,) whether the block and its neighbours hold finite values that are not a constant fill.
         grid: how many blocks along each axis.
         edges: voxels of a block along each axis.
@@ -27,6 +28,7 @@ class Blocks:
     values: np.ndarray
     response: np.ndarray
     activity: np.ndarray
+    position: np.ndarray
     usable: np.ndarray
     grid: tuple[int, ...]
     edges: tuple[int, ...]
@@ -82,7 +84,9 @@ def cut_blocks(data: np.ndarray) -> Blocks | None:
     halves = values.reshape(-1, *(n for part in parts for n in part)).mean(axis=(2, 4, 6))
     activity = halves.reshape(len(values), -1).std(axis=1)
     usable = np.isfinite(response.sum(axis=1)) & np.isfinite(activity)
-    return Blocks(values, response, activity, usable, tuple(grid), tuple(edges), start)
+    index = np.stack(np.unravel_index(np.arange(len(values)), grid), axis=1)
+    position = (index[:, :2] + 0.5) / np.array(grid[:2])
+    return Blocks(values, response, activity, position, usable, tuple(grid), tuple(edges), start)
 
 
 def _cut(data: np.ndarray, start: tuple[int, ...], grid: tuple[int, ...], edges: tuple[int, ...]) -> np.ndarray:

@@ -23,13 +23,22 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy import ndimage
-from scipy.special import i0e, i1e
 
 from mri_denoise.noise_blocks import cut_blocks, interpolated, normalised, slabs
+from mri_denoise.rice import (
+    MEAN_TABLE,
+    RAYLEIGH_MEAN,
+    RAYLEIGH_STD,
+    STD_TABLE,
+    koay_correction,
+    rayleigh_distance,
+    rayleigh_sigma,
+)
 
-_RAYLEIGH_MEAN = math.sqrt(math.pi / 2)  # mean and standard deviation of Rayleigh's distribution with sigma 1
-_RAYLEIGH_STD = math.sqrt(2 - math.pi / 2)
 _MAD_TO_STD = 1.4826
+_PART_BLOCKS = 15
+_NOISY = 30.0  # SNR above which the finest texture hides how even the noise is
+UNEVEN = 1.5  # texture and chance alone leave less (up to 1.4 in volumes of even noise)
 
 
 @dataclass(frozen=True)
@@ -41,54 +50,15 @@ class NoiseLevel:
             0 where nothing can be measured (constant or tiny volumes).
         snr: root mean square of the noise-free foreground signal, divided by ``sigma``; infinite where that is 0.
         method: ``"background"``, ``"foreground"`` or ``"none"``.
+        variation: highest by lowest sigma among the parts of the slice (a grid of 4 x 4) in the foreground; 1 where
+            SNR is 30 or more, or there is too little to compare. Above :data:`UNEVEN` one number for the volume is not
+            enough.
     """
 
     sigma: float
     snr: float
     method: str
-
-
-def rice_moments(snr: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation of Rice's distribution with sigma 1 (Gudbjartsson & Patz 1995).
-
-    Args:
-        snr: noise-free signal divided by sigma, at least 0, any shape.
-
-    Returns:
-        Mean and standard deviation, both divided by sigma, in the shape of ``snr``.
-    """
-    x = np.square(snr) / 4
-    mean = _RAYLEIGH_MEAN * ((1 + 2 * x) * i0e(x) + 2 * x * i1e(x))
-    return mean, np.sqrt(2 + 4 * x - mean**2)
-
-
-_SNR_TABLE = np.concatenate([np.linspace(0, 8, 801), np.linspace(8.1, 50, 420)])
-_MEAN_TABLE, _STD_TABLE = rice_moments(_SNR_TABLE)
-
-
-def koay_correction(mean: np.ndarray, std: np.ndarray, iterations: int = 200) -> float:
-    """Sigma of Rician noise from the means and standard deviations of magnitudes (Koay & Basser 2006).
-
-    The correction factor depends on the wanted sigma, so it is a fixed point, here approached from above (from the
-    factor of pure noise). With several measurements of the same noise at different signals, the median is used.
-
-    Args:
-        mean: (N,) means of magnitudes.
-        std: (N,) their standard deviations.
-        iterations: upper limit; convergence is slow only when there is next to no signal.
-
-    Returns:
-        Sigma, in the units of the magnitudes.
-    """
-    sigma = float(np.median(std)) / _RAYLEIGH_STD
-    for _ in range(iterations):
-        if sigma <= 0:
-            return 0.0
-        previous = sigma
-        sigma = float(np.median(std / np.interp(mean / sigma, _MEAN_TABLE, _STD_TABLE)))
-        if abs(sigma - previous) < 1e-5 * previous:
-            break
-    return sigma
+    variation: float = 1.0
 
 
 def estimate(array: np.ndarray, *, slice_axis: int | None = None) -> NoiseLevel:
@@ -109,8 +79,9 @@ def estimate(array: np.ndarray, *, slice_axis: int | None = None) -> NoiseLevel:
     blocks = [b for b in map(cut_blocks, slabs(np.moveaxis(data, axis, 2))) if b is not None]
     if not any(b.usable.any() for b in blocks):
         return NoiseLevel(0.0, math.inf, "none")
-    values, response, activity = (
-        np.concatenate([getattr(b, name)[b.usable] for b in blocks]) for name in ("values", "response", "activity")
+    values, response, activity, position = (
+        np.concatenate([getattr(b, name)[b.usable] for b in blocks])
+        for name in ("values", "response", "activity", "position")
     )
     bright = _bright(values.mean(axis=1))
     foreground = _foreground_sigma(values[bright], response[bright], activity[bright])
@@ -121,7 +92,9 @@ def estimate(array: np.ndarray, *, slice_axis: int | None = None) -> NoiseLevel:
     else:
         sigma, method = background, "background"
     power = max(float(np.mean(np.square(values[bright], dtype=np.float64))) - 2 * sigma**2, 0.0)
-    return NoiseLevel(sigma * scale, math.sqrt(power) / sigma if sigma > 0 else math.inf, method)
+    snr = math.sqrt(power) / sigma if sigma > 0 else math.inf
+    parts = (a[bright] for a in (values, response, activity, position))
+    return NoiseLevel(sigma * scale, snr, method, _variation(*parts) if snr < _NOISY else 1.0)
 
 
 def estimate_map(array: np.ndarray, *, slice_axis: int | None = None, reach: float = 1.5) -> np.ndarray:
@@ -159,7 +132,7 @@ def estimate_map(array: np.ndarray, *, slice_axis: int | None = None, reach: flo
     total = ndimage.gaussian_filter(weight, reach) + floor
     sigma = np.full(blocks.grid, overall)
     for _ in range(8):
-        local = spread / np.interp(mean / sigma, _MEAN_TABLE, _STD_TABLE)
+        local = spread / np.interp(mean / sigma, MEAN_TABLE, STD_TABLE)
         sigma = (ndimage.gaussian_filter(weight * local, reach) + floor * overall) / total
         sigma = np.maximum(sigma, 1e-3 * overall)
     for i in range(3):
@@ -187,6 +160,20 @@ def _foreground_sigma(values: np.ndarray, response: np.ndarray, activity: np.nda
     return sigma
 
 
+def _variation(values: np.ndarray, response: np.ndarray, activity: np.ndarray, position: np.ndarray) -> float:
+    """Highest by lowest foreground sigma among the 4 x 4 parts of the slice, by the quieter blocks of each."""
+    quiet = activity <= np.median(activity)
+    part = np.where(quiet, np.minimum(4 * position, 3).astype(int) @ np.array([4, 1]), -1)
+    found = []
+    for number in range(16):
+        inside = np.flatnonzero(part == number)
+        if len(inside) >= _PART_BLOCKS:
+            chosen = inside[np.argsort(activity[inside])[: max(_PART_BLOCKS, len(inside) // 3)]]
+            spread = _MAD_TO_STD * np.median(np.abs(response[chosen]))
+            found.append(koay_correction(values[chosen].mean(keepdims=True).ravel(), np.array([spread])))
+    return max(found) / min(found) if len(found) >= 8 and min(found) > 0 else 1.0
+
+
 def _background_sigma(values: np.ndarray, response: np.ndarray, *, masked: bool) -> float | None:
     """Sigma of the darkest cluster of blocks, if it is large and follows Rayleigh's distribution; else None."""
     mean = values.mean(axis=1, dtype=np.float64)
@@ -206,43 +193,9 @@ def _background_sigma(values: np.ndarray, response: np.ndarray, *, masked: bool)
         if dark.mean() < 0.02 or dark.sum() < 20:
             return None
         sigma = rayleigh_sigma(values[dark])
-        centre = _RAYLEIGH_MEAN * sigma
+        centre = RAYLEIGH_MEAN * sigma
     if sigma == 0 or rayleigh_distance(values[dark], sigma) > 0.03:
         return None
     # Dark tissue inside a mask looks nearly like pure noise; but its high-pass spread is then less than Rayleigh's.
-    spread = _MAD_TO_STD * float(np.median(np.abs(response[dark]))) / _RAYLEIGH_STD
+    spread = _MAD_TO_STD * float(np.median(np.abs(response[dark]))) / RAYLEIGH_STD
     return None if spread > 1.1 * sigma or (masked and spread < 0.985 * sigma) else sigma
-
-
-def _step(values: np.ndarray) -> float:
-    """Distance of neighbouring grey levels: the quantisation, next to nothing for real numbers."""
-    levels = np.unique(values)
-    return float(np.median(np.diff(levels))) if len(levels) > 1 else 0.0
-
-
-def rayleigh_sigma(values: np.ndarray) -> float:
-    """Maximum likelihood sigma of Rayleigh samples, less the power that rounding adds (Sheppard: step^2 / 12).
-
-    Args:
-        values: magnitudes of pure noise, any shape, finite.
-
-    Returns:
-        Sigma, in the units of ``values``.
-    """
-    power = float(np.mean(np.square(values, dtype=np.float64)))
-    return math.sqrt(max(power - _step(values) ** 2 / 12, 0.0) / 2)
-
-
-def rayleigh_distance(values: np.ndarray, sigma: float) -> float:
-    """Kolmogorov-Smirnov distance of samples, rounded to grey levels or not, from Rayleigh's distribution.
-
-    Args:
-        values: magnitudes, any shape, finite.
-        sigma: the distribution's parameter, above 0, in the units of ``values``.
-
-    Returns:
-        Largest difference of the two cumulative distributions, 0 to 1.
-    """
-    levels, count = np.unique(values, return_counts=True)
-    upper = levels.astype(np.float64) + _step(values) / 2
-    return float(np.max(np.abs(np.cumsum(count) / values.size + np.expm1(-np.square(upper / sigma) / 2))))

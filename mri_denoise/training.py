@@ -35,13 +35,7 @@ def train_bundle(
     """
     if output.resolve() == bundle.folder:
         raise InputError(f"{output}: is the bundle itself; choose another output.")
-    for part in ("configs", "docs", "LICENSE"):
-        source = bundle.folder / part
-        if source.is_dir():
-            shutil.copytree(source, output / part, dirs_exist_ok=True)
-        elif source.is_file():
-            output.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(source, output / part)
+    copy_bundle(bundle, output)
     workflow = ConfigWorkflow(
         config_file=str(output / "configs" / "train.yaml"),
         meta_file=str(output / "configs" / "metadata.json"),
@@ -61,6 +55,22 @@ def train_bundle(
     if not best.is_file():
         raise InputError(f"{best}: the training left no weights; give it at least one epoch with validation.")
     return export_weights(best, output / "models")
+
+
+def copy_bundle(bundle: Bundle, output: Path) -> None:
+    """Copy a bundle without its weights: configs, docs and licence.
+
+    Args:
+        bundle: what is copied.
+        output: folder, made if it is not there.
+    """
+    output.mkdir(parents=True, exist_ok=True)
+    for part in ("configs", "docs", "LICENSE"):
+        source = bundle.folder / part
+        if source.is_dir():
+            shutil.copytree(source, output / part, dirs_exist_ok=True)
+        elif source.is_file():
+            shutil.copy2(source, output / part)
 
 
 def export_weights(checkpoint: Path, models: Path) -> Path:

@@ -19,7 +19,7 @@ class Settings:
     """What a user chooses for a run; a bundle takes those of the choices that its ``inference.yaml`` names.
 
     Args:
-        sigma: ``"auto"``, a number in the files' units, or the path of a map.
+        sigma: ``"auto"``, ``"map"``, a number in the files' units, or the path of a map.
         strength: 0 to 1.
         device: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
         extras: companions to write: ``"residual"``, ``"noise-map"``, ``"figure"``.

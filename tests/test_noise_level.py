@@ -10,14 +10,9 @@ import pytest
 from nibabel.testing import data_path
 from scipy import ndimage, stats
 
-from mri_denoise.noise_level import (
-    estimate,
-    estimate_map,
-    koay_correction,
-    rayleigh_distance,
-    rayleigh_sigma,
-    rice_moments,
-)
+from mri_denoise.noise_level import UNEVEN, estimate, estimate_map
+from mri_denoise.phantom import head_phantom
+from mri_denoise.rice import koay_correction, rayleigh_distance, rayleigh_sigma, rice_moments
 
 
 def phantom(shape: tuple[int, int, int] = (96, 96, 32)) -> np.ndarray:
@@ -197,6 +192,31 @@ def test_map_is_flat_for_uniform_noise_and_keeps_the_axes() -> None:
     assert np.percentile(np.abs(found / 40 - 1), 95) < 0.12
     turned = estimate_map(np.moveaxis(noisy, 2, 0))
     np.testing.assert_allclose(np.moveaxis(turned, 0, 2), found, rtol=1e-4)
+
+
+def g_factor(shape: tuple[int, int, int]) -> np.ndarray:
+    """1 at the rim to 2.5 in the middle, as parallel imaging leaves it."""
+    x, y, _ = np.meshgrid(*(np.linspace(-1, 1, n) for n in shape), indexing="ij")
+    return 1 + 1.5 * np.exp(-((x - 0.1) ** 2 + (y + 0.1) ** 2) / 0.3)
+
+
+@pytest.mark.parametrize(("masked", "largest"), [(False, 0.1), (True, 0.15)])
+def test_map_of_a_head_is_right_within_fifteen_percent(masked: bool, largest: float) -> None:
+    clean = 1000 * head_phantom((128, 160, 24))
+    true = 40 * g_factor(clean.shape)
+    head = clean > 40
+    found = estimate_map(add_noise(clean, true) * (head if masked else 1), slice_axis=2)
+    assert np.abs(found[head] / true[head] - 1).mean() < largest
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_uneven_noise_is_told_from_even_noise(masked: bool) -> None:
+    clean = 1000 * head_phantom((128, 160, 24))
+    mask = clean > 40 if masked else 1
+    for level in (20, 60):
+        assert estimate(add_noise(clean, level) * mask, slice_axis=2).variation < UNEVEN
+        uneven = estimate(add_noise(clean, level * g_factor(clean.shape)) * mask, slice_axis=2).variation
+        assert UNEVEN < uneven < 2.5 * 1.2
 
 
 @pytest.mark.parametrize("snr", [0, 0.3, 1, 2.5, 8, 20])

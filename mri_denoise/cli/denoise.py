@@ -30,7 +30,7 @@ def denoise(
     output: Annotated[Path, typer.Argument(metavar="OUTPUT", help="A file for one file, otherwise a folder.")],
     model: Annotated[str, typer.Option(help="rician, salt-pepper, or the folder of a MONAI bundle.")] = "rician",
     sigma: Annotated[
-        str, typer.Option(help="Noise level: auto, a number in the file's units, or a map in its grid (NIfTI).")
+        str, typer.Option(help="Noise level: auto, map (local), a number in the file's units, or a NIfTI map of it.")
     ] = "auto",
     strength: Annotated[float, typer.Option(min=0.0, max=1.0, help="0 gives the input back, 1 is full.")] = 1.0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
@@ -46,14 +46,21 @@ def denoise(
     keep_vendor_headers: Annotated[
         bool, typer.Option("--keep-vendor-headers", help="DICOM: keep private blocks that describe the old pixels.")
     ] = False,
+    to_nifti: Annotated[bool, typer.Option("--to-nifti", help="Of DICOM, write NIfTI files.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Of DICOM, also phase images, maps, localizers and the like.")
+    ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace results that exist.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the run records as JSON.")] = False,
 ) -> None:
     """Denoise MR images; results keep their headers, type and place in the folder tree."""
-    cases, skips = common.find_cases(source, output)
+    cases, skips = common.find_cases(source, output, force=force)
+    if to_nifti:
+        cases, skips = _as_nifti(cases, skips)
     cases, folder = common.place(cases, source, output)
     extras = [n for n, wanted in (("residual", residual), ("noise-map", noise_map), ("figure", figure)) if wanted]
     _check_sigma(sigma)
+    _say_notes(cases)
     ready = [c for c in cases if overwrite or not common.already_there(c, folder)]
     failed = [
         (c.label, f"{folder / c.output}: exists; use --overwrite to replace it.") for c in cases if c not in ready
@@ -80,6 +87,36 @@ def denoise(
     raise typer.Exit(common.exit_code(len(done), len(failed), skips))
 
 
+def _as_nifti(cases: list[Case], skips: list[Skip]) -> tuple[list[Case], list[Skip]]:
+    """Let DICOM be written as NIfTI, and list what cannot be."""
+    from mri_denoise.io.dicom_nifti import as_nifti
+
+    named, left = as_nifti(cases)
+    for skip in left:
+        common.messages.print(f"skipped {skip.source}: {skip.reason}")
+    return named, [*skips, *left]
+
+
+def _say_notes(cases: list[Case]) -> None:
+    """Say once for each series what is unusual about it."""
+    said = dict.fromkeys(
+        (case.output.as_posix(), note) for case in cases if case.kind == "dicom" for note in case.details.notes
+    )
+    for output, note in said:
+        common.messages.print(f"note {output}: {note}")
+
+
+def _say_uneven(case: Case, record: dict[str, Any]) -> None:
+    """Say when one noise level for the whole image is clearly not enough."""
+    from mri_denoise.noise_level import UNEVEN
+
+    variation = max(record.get("sigma_variation") or [1.0])
+    if variation > UNEVEN:
+        common.messages.print(
+            f"note {case.label}: its noise varies over the image by a factor of {variation:.1f}; try --sigma map."
+        )
+
+
 def _report(done: list[dict[str, Any]], skips: list[Skip], failed: list[tuple[str, str]], as_json: bool) -> None:
     """Say what was done, left alone and failed."""
     for _, error in failed:
@@ -98,8 +135,8 @@ def _report(done: list[dict[str, Any]], skips: list[Skip], failed: list[tuple[st
 
 
 def _check_sigma(sigma: str) -> None:
-    """A number or ``auto`` or a file that exists; otherwise wrong usage."""
-    if sigma == "auto":
+    """A number, ``auto``, ``map`` or a file that exists; otherwise wrong usage."""
+    if sigma in ("auto", "map"):
         return
     try:
         wrong = not 0 <= float(sigma) < float("inf")
@@ -107,7 +144,7 @@ def _check_sigma(sigma: str) -> None:
         wrong = not Path(sigma).is_file()
     if wrong:
         common.stop(
-            f"--sigma {sigma}: must be auto, a number from 0 on, or the file of a noise map.", common.WRONG_USAGE
+            f"--sigma {sigma}: must be auto, map, a number from 0 on, or the file of a noise map.", common.WRONG_USAGE
         )
 
 
@@ -130,6 +167,7 @@ def _run(
                 level = ", ".join(f"{s:.4g}" for s in (record["sigma"] or [])[:3])
                 noise = f"  sigma {level}{' ...' if len(record['sigma'] or []) > 3 else ''}" if level else ""
                 bar.console.print(f"{case.label} -> {folder / case.output}{noise}  {record['seconds']:.1f} s")
+                _say_uneven(case, record)
 
         try:
             done, failures = run(bundle, cases, folder, settings, on_case)

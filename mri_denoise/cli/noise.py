@@ -27,12 +27,16 @@ def noise(
         except InputError as error:
             failed += 1
             common.messages.print(f"failed {error}")
+    from mri_denoise.noise_level import UNEVEN
+
     if as_json:
         common.print_json(results[0] if len(results) == 1 else results)
     else:
         for found in results:
             volume = "" if found["volume"] is None else f" volume {found['volume']}"
-            print(f"{found['case']}{volume}: sigma {found['sigma']:.6g}, SNR {found['snr']:.4g} ({found['method']})")
+            uneven = f", varies x{found['variation']:.1f} over the image" if found["variation"] > UNEVEN else ""
+            level = f"sigma {found['sigma']:.6g}, SNR {found['snr']:.4g} ({found['method']})"
+            print(f"{found['case']}{volume}: {level}{uneven}")
     raise typer.Exit(common.exit_code(len(results), failed, skips))
 
 

@@ -70,6 +70,7 @@ class SaveVolumed(MapTransform):
             "model": self.model,
             "settings": self.settings,
             "sigma": _describe(sigma),
+            "sigma_variation": _describe(d.get(f"{self.sigma_key}_variation")),
             "case": case.label,
             "inputs": [{"path": str(p), "sha256": sha256(p)} for p in case.sources],
             "outputs": [str(p) for p in files],
@@ -87,7 +88,7 @@ class SaveVolumed(MapTransform):
         if level is None:
             text = "not used"
         else:
-            origin = "estimated" if given == "auto" else "given"
+            origin = "estimated" if given in ("auto", "map") else "given"
             text = f"{origin}, " + ", ".join(f"{value:.6g}" for value in level)
         return Derivation(
             model=self.model["name"],

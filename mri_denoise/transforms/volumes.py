@@ -72,9 +72,12 @@ class EstimateNoised(MapTransform):
 
     Args:
         keys: images of shape (T, X, Y, Z) in the file's units; the first one is measured.
-        sigma: ``"auto"`` estimates it (:func:`mri_denoise.noise_level.estimate`); a number is taken as it is, in the
-            file's units; anything else is the path of a map in the image's grid, which may vary from place to place.
-        sigma_key: where it goes: shape (T,), or (T, X, Y, Z) for a map.
+        sigma: ``"auto"`` estimates it (:func:`mri_denoise.noise_level.estimate`), ``"map"`` estimates it at each voxel
+            (:func:`mri_denoise.noise_level.estimate_map`); a number is taken as it is, in the file's units; anything
+            else is the path of a map in the image's grid, which may vary from place to place (``./map`` for a file
+            of that name).
+        sigma_key: where it goes: shape (T,), or (T, X, Y, Z) for a map. With ``"auto"`` the variation of each volume's
+            noise over the image, shape (T,), goes to ``<sigma_key>_variation``.
 
     Raises:
         InputError: for a negative number, or a map that cannot be read or has another shape.
@@ -88,15 +91,23 @@ class EstimateNoised(MapTransform):
         """Measure, or take what was given."""
         d = dict(data)
         image = d[self.keys[0]]
-        d[self.sigma_key] = self._level(image, int(d.get("slice_axis", 2)))
-        return d
-
-    def _level(self, image: torch.Tensor, slice_axis: int) -> torch.Tensor:
+        slice_axis = int(d.get("slice_axis", 2))
         if self.sigma == "auto":
             from mri_denoise.noise_level import estimate
 
-            levels = [estimate(np.asarray(volume), slice_axis=slice_axis).sigma for volume in image]
-            return torch.tensor(levels, dtype=torch.float32)
+            levels = [estimate(np.asarray(volume), slice_axis=slice_axis) for volume in image]
+            d[self.sigma_key] = torch.tensor([level.sigma for level in levels], dtype=torch.float32)
+            d[f"{self.sigma_key}_variation"] = torch.tensor([level.variation for level in levels], dtype=torch.float32)
+        else:
+            d[self.sigma_key] = self._level(image, slice_axis)
+        return d
+
+    def _level(self, image: torch.Tensor, slice_axis: int) -> torch.Tensor:
+        if self.sigma == "map":
+            from mri_denoise.noise_level import estimate_map
+
+            maps = [torch.from_numpy(estimate_map(np.asarray(volume), slice_axis=slice_axis)) for volume in image]
+            return torch.stack(maps)
         try:
             number = float(self.sigma)
         except ValueError:

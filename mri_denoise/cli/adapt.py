@@ -1,0 +1,67 @@
+"""``mri-denoise adapt``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from mri_denoise.cli import common
+from mri_denoise.io.case import Case
+
+
+def adapt(
+    sources: Annotated[list[Path], typer.Argument(metavar="INPUT...", help="Noisy files, DICOM folders, folders.")],
+    output: Annotated[Path, typer.Option("--output", metavar="BUNDLE", help="Folder of the new bundle.")],
+    model: Annotated[str, typer.Option(help="Model to start from: a name, or the folder of a bundle.")] = "rician",
+    sigma: Annotated[str, typer.Option(help="Noise level: auto, map, or a number in the files' units.")] = "auto",
+    steps: Annotated[int | None, typer.Option(min=1, help="Steps at most, instead of the bundle's.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(min=0.0, help="Instead of the bundle's.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of everything random.")] = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    as_json: Annotated[bool, typer.Option("--json", help="Print the record as JSON.")] = False,
+) -> None:
+    """Fine-tune a model on your own noisy volumes, without references; the result is a bundle for denoise --model."""
+    _check_sigma(sigma)
+    cases: list[Case] = []
+    for source in sources:
+        cases += common.find_cases(source)[0]
+    if not cases:
+        common.stop("no volume to learn from; name NIfTI files, DICOM folders or folders of these.", common.SOME_FAILED)
+    from mri_denoise.registry import find_bundle
+
+    with common.one_line_errors(common.WRONG_USAGE):
+        bundle = find_bundle(model)
+    if not bundle.config("adapt.yaml").is_file():
+        common.stop(f"model {model}: cannot be adapted without references; use --model rician.", common.WRONG_USAGE)
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        common.stop(f"{output}: exists; the new bundle needs a folder of its own.", common.WRONG_USAGE)
+    from mri_denoise.adaptation import AdaptSettings, adapt_bundle
+
+    settings = AdaptSettings(sigma, steps, learning_rate, seed, device)
+    with common.one_line_errors(), common.busy("learning from the noise"):
+        record = adapt_bundle(bundle, cases, output, settings)
+    if as_json:
+        common.print_json(record)
+    else:
+        _say(record, output)
+
+
+def _say(record: dict[str, Any], output: Path) -> None:
+    first, best = record["held_out_loss"][0], min(record["held_out_loss"], key=lambda point: point["loss"])
+    if record["improved"]:
+        print(f"{output}: held-out loss {first['loss']:.4f} -> {best['loss']:.4f} after {best['step']} steps")
+        print(f"use it with: mri-denoise denoise INPUT OUTPUT --model {output}")
+    else:
+        print(f"{output}: no gain on held-out slices (loss {first['loss']:.4f}); the weights are the original ones")
+
+
+def _check_sigma(sigma: str) -> None:
+    """A number, ``auto`` or ``map``; otherwise wrong usage."""
+    try:
+        wrong = sigma not in ("auto", "map") and not 0 < float(sigma) < float("inf")
+    except ValueError:
+        wrong = True
+    if wrong:
+        common.stop(f"--sigma {sigma}: must be auto, map, or a number above 0.", common.WRONG_USAGE)

@@ -1,0 +1,88 @@
+"""Rice's and Rayleigh's distributions, which the values of magnitude images follow: moments, and sigma from samples."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from scipy.special import i0e, i1e
+
+RAYLEIGH_MEAN = math.sqrt(math.pi / 2)  # mean and standard deviation of Rayleigh's distribution with sigma 1
+RAYLEIGH_STD = math.sqrt(2 - math.pi / 2)
+
+
+def rice_moments(snr: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation of Rice's distribution with sigma 1 (Gudbjartsson & Patz 1995).
+
+    Args:
+        snr: noise-free signal divided by sigma, at least 0, any shape.
+
+    Returns:
+        Mean and standard deviation, both divided by sigma, in the shape of ``snr``.
+    """
+    x = np.square(snr) / 4
+    mean = RAYLEIGH_MEAN * ((1 + 2 * x) * i0e(x) + 2 * x * i1e(x))
+    return mean, np.sqrt(2 + 4 * x - mean**2)
+
+
+_SNR_TABLE = np.concatenate([np.linspace(0, 8, 801), np.linspace(8.1, 50, 420)])
+MEAN_TABLE, STD_TABLE = rice_moments(_SNR_TABLE)
+
+
+def koay_correction(mean: np.ndarray, std: np.ndarray, iterations: int = 200) -> float:
+    """Sigma of Rician noise from the means and standard deviations of magnitudes (Koay & Basser 2006).
+
+    The correction factor depends on the wanted sigma, so it is a fixed point, here approached from above (from the
+    factor of pure noise). With several measurements of the same noise at different signals, the median is used.
+
+    Args:
+        mean: (N,) means of magnitudes.
+        std: (N,) their standard deviations.
+        iterations: upper limit; convergence is slow only when there is next to no signal.
+
+    Returns:
+        Sigma, in the units of the magnitudes.
+    """
+    sigma = float(np.median(std)) / RAYLEIGH_STD
+    for _ in range(iterations):
+        if sigma <= 0:
+            return 0.0
+        previous = sigma
+        sigma = float(np.median(std / np.interp(mean / sigma, MEAN_TABLE, STD_TABLE)))
+        if abs(sigma - previous) < 1e-5 * previous:
+            break
+    return sigma
+
+
+def _step(values: np.ndarray) -> float:
+    """Distance of neighbouring grey levels: the quantisation, next to nothing for real numbers."""
+    levels = np.unique(values)
+    return float(np.median(np.diff(levels))) if len(levels) > 1 else 0.0
+
+
+def rayleigh_sigma(values: np.ndarray) -> float:
+    """Maximum likelihood sigma of Rayleigh samples, less the power that rounding adds (Sheppard: step^2 / 12).
+
+    Args:
+        values: magnitudes of pure noise, any shape, finite.
+
+    Returns:
+        Sigma, in the units of ``values``.
+    """
+    power = float(np.mean(np.square(values, dtype=np.float64)))
+    return math.sqrt(max(power - _step(values) ** 2 / 12, 0.0) / 2)
+
+
+def rayleigh_distance(values: np.ndarray, sigma: float) -> float:
+    """Kolmogorov-Smirnov distance of samples, rounded to grey levels or not, from Rayleigh's distribution.
+
+    Args:
+        values: magnitudes, any shape, finite.
+        sigma: the distribution's parameter, above 0, in the units of ``values``.
+
+    Returns:
+        Largest difference of the two cumulative distributions, 0 to 1.
+    """
+    levels, count = np.unique(values, return_counts=True)
+    upper = levels.astype(np.float64) + _step(values) / 2
+    return float(np.max(np.abs(np.cumsum(count) / values.size + np.expm1(-np.square(upper / sigma) / 2))))

@@ -1,0 +1,93 @@
+"""``--sigma map``: a noise level estimated at each voxel, where noise varies as parallel imaging leaves it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from mri_denoise.cli.main import app
+from mri_denoise.phantom import head_phantom, phantom_affine
+from mri_denoise.transforms.noise import add_rician
+
+SHAPE = (104, 128, 16)
+PEAK, LEVEL = 1000.0, 40.0
+
+
+def cli(*arguments: object, code: int = 0) -> Any:
+    result = CliRunner().invoke(app, [str(a) for a in arguments])
+    assert result.exception is None or isinstance(result.exception, SystemExit), repr(result.exception)
+    assert result.exit_code == code, result.output
+    return result
+
+
+@pytest.fixture(scope="module")
+def clean() -> np.ndarray:
+    return PEAK * head_phantom(SHAPE)
+
+
+@pytest.fixture(scope="module")
+def sigma() -> np.ndarray:
+    """A g-factor of 1 at the rim to 2.5 in the middle, times the level."""
+    x, y, _ = np.meshgrid(*(np.linspace(-1, 1, n) for n in SHAPE), indexing="ij")
+    return (LEVEL * (1 + 1.5 * np.exp(-((x - 0.1) ** 2 + (y + 0.1) ** 2) / 0.3))).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory, clean: np.ndarray, sigma: np.ndarray) -> Path:
+    """``uneven.nii``, ``even.nii``, and ``uneven.nii`` denoised by both ways of estimating."""
+    folder = tmp_path_factory.mktemp("map")
+    for name, level in (("uneven", sigma), ("even", LEVEL)):
+        noisy = add_rician(clean, level, np.random.default_rng(0))
+        nib.save(nib.Nifti1Image(noisy, phantom_affine(SHAPE)), folder / f"{name}.nii")
+    for kind in ("auto", "map"):
+        options = ("--sigma", kind, "--planes", 1, "--noise-map", "--json")
+        said = cli("denoise", folder / "uneven.nii", folder / f"{kind}.nii", *options).stdout
+        (folder / f"{kind}.json").write_text(said)
+    return folder
+
+
+def values(path: Path) -> np.ndarray:
+    return nib.load(path).get_fdata(dtype=np.float32)
+
+
+def test_the_map_is_right_in_the_head_and_written(folder: Path, clean: np.ndarray, sigma: np.ndarray) -> None:
+    head = clean > 0.04 * PEAK
+    found = values(folder / "map_noise.nii.gz")
+    assert np.abs(found[head] / sigma[head] - 1).mean() < 0.15
+    [record] = json.loads((folder / "map.json").read_text())["done"]
+    assert record["settings"]["sigma"] == "map" and record["sigma_variation"] is None
+    assert record["sigma"] == [pytest.approx(np.median(found), rel=1e-3)]
+
+
+def test_denoising_is_better_than_with_one_level(folder: Path, clean: np.ndarray) -> None:
+    head = clean > 0.04 * PEAK
+    errors = {k: np.sqrt(np.mean((values(folder / f"{k}.nii") - clean)[head] ** 2)) for k in ("auto", "map", "uneven")}
+    assert errors["map"] < 0.97 * errors["auto"] < 0.9 * errors["uneven"]
+
+
+def test_one_level_for_uneven_noise_is_remarked_on(folder: Path, tmp_path: Path) -> None:
+    [record] = json.loads((folder / "auto.json").read_text())["done"]
+    assert 1.5 < record["sigma_variation"][0] < 3
+    assert ", varies x" in cli("noise", folder / "uneven.nii").stdout
+    assert "varies" not in cli("noise", folder / "even.nii").stdout
+    small = ("--planes", 1, "--strength", 0)
+    said = cli("denoise", folder / "uneven.nii", tmp_path / "a.nii", *small).stderr
+    assert "its noise varies over the image by a factor of" in said and "try --sigma map" in said
+    assert "varies" not in cli("denoise", folder / "even.nii", tmp_path / "b.nii", *small).stderr
+
+
+def test_a_file_called_map_is_named_with_its_folder(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    nib.save(nib.Nifti1Image(np.full(SHAPE, 33, np.float32), phantom_affine(SHAPE)), "map.nii")
+    Path("map.nii").rename("map")
+    options = ("--noise-map", "--strength", 0, "--planes", 1)
+    cli("denoise", folder / "uneven.nii", "a.nii", "--sigma", "./map", *options)
+    assert (values(tmp_path / "a_noise.nii.gz") == 33).all()
