@@ -131,7 +131,7 @@ def hfen(reference: np.ndarray, image: np.ndarray, mask: np.ndarray | None = Non
 
 
 def bias_by_intensity(
-    reference: np.ndarray, image: np.ndarray, bins: int = 16, mask: np.ndarray | None = None
+    reference: np.ndarray, image: np.ndarray, bins: int | np.ndarray = 16, mask: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Mean error as a function of the true intensity: mean(image - reference) within bins of the reference.
 
@@ -141,7 +141,7 @@ def bias_by_intensity(
     Args:
         reference: truth, any shape.
         image: what is judged, same shape and unit.
-        bins: number of bins of equal width over the range of the reference.
+        bins: number of bins of equal width over the range of the reference, or the bins' edges.
         mask: voxels that count; all by default.
 
     Returns:

@@ -8,75 +8,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import nibabel as nib
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+
+from mri_denoise.report.planes import Plane, drawable, middle_planes
 
 _DPI = 100
 _LARGEST_CELL = 380  # pixels
 _GAP = 6  # pixels between pictures
 _TITLE = 30  # pixels above a column
-
-
-@dataclass(frozen=True)
-class Plane:
-    """One slice, ready to be drawn.
-
-    Args:
-        name: ``axial``, ``coronal``, ``sagittal``, or ``image`` for a 2D picture.
-        pixels: float32 (rows, columns), the first row on top; 0 where the array is not finite.
-        size: (height, width) in mm, or in pixels for a 2D picture.
-    """
-
-    name: str
-    pixels: np.ndarray
-    size: tuple[float, float]
-
-
-def middle_planes(
-    array: np.ndarray, spacing: Sequence[float] | None = None, affine: np.ndarray | None = None
-) -> list[Plane]:
-    """The middle slices of a volume as a radiologist sees them, or a 2D picture as it is.
-
-    The patient's right is on the left of axial and coronal slices, the front on the left of sagittal ones, the head up.
-    Oblique volumes are turned to their closest axes, not resampled.
-
-    Args:
-        array: (X, Y, Z); (T, X, Y, Z), of which the first volume is shown; or a picture (rows, columns).
-        spacing: millimetres along each axis of the array; read from ``affine``, or 1, by default.
-        affine: voxel index to RAS+ mm; without one, the axes are taken to run right, forward and up.
-
-    Returns:
-        Axial, coronal and sagittal planes, without those that an axis of one voxel would make a line.
-
-    Raises:
-        ValueError: if the array has another number of axes.
-    """
-    if array.ndim == 4:
-        array = array[0]
-    if array.ndim == 2:
-        step = (1.0, 1.0) if spacing is None else (float(spacing[0]), float(spacing[1]))
-        return [Plane("image", _drawable(array), (array.shape[0] * step[0], array.shape[1] * step[1]))]
-    if array.ndim != 3:
-        raise ValueError(f"a picture, a volume or a series of volumes is needed, not an array of shape {array.shape}")
-    affine = np.eye(4) if affine is None else np.asarray(affine, dtype=np.float64)
-    step3 = nib.affines.voxel_sizes(affine) if spacing is None else np.asarray(spacing[:3], dtype=np.float64)
-    orientation = nib.orientations.io_orientation(affine)
-    if np.isnan(orientation).any():  # a degenerate affine
-        orientation = np.array([[0, 1], [1, 1], [2, 1]], dtype=np.float64)
-    array = nib.orientations.apply_orientation(array, orientation)
-    extent = np.empty(3)
-    extent[orientation[:, 0].astype(int)] = step3
-    extent *= array.shape
-    x, y, z = (n // 2 for n in array.shape)
-    # Rows run downwards and columns to the right: z and y from the top down, x and y from the right and the front.
-    planes = [
-        Plane("axial", _drawable(array[::-1, ::-1, z].T), (extent[1], extent[0])),
-        Plane("coronal", _drawable(array[::-1, y, ::-1].T), (extent[2], extent[0])),
-        Plane("sagittal", _drawable(array[x, ::-1, ::-1].T), (extent[2], extent[1])),
-    ]
-    return [plane for plane in planes if min(plane.pixels.shape) > 1] or planes[:1]
+_LABEL = 20  # pixels above a row
 
 
 def comparison(
@@ -111,21 +53,71 @@ def comparison(
         raise ValueError(f"shapes differ: {noisy.shape} and {denoised.shape}")
     before = middle_planes(noisy, spacing, affine)
     after = middle_planes(denoised, spacing, affine)
-    grey = _window([plane.pixels for plane in before])
-    residuals = [np.abs(a.pixels - b.pixels) for a, b in zip(before, after, strict=True)]
-    removed = np.concatenate([residual.ravel() for residual in residuals])
-    top = float(np.percentile(removed, 99.5)) or float(removed.max()) or 1.0
-
     scale = _LARGEST_CELL / max(max(plane.size) for plane in before)
-    heights = [max(1, round(plane.size[0] * scale)) for plane in before]
-    widths = [max(1, round(plane.size[1] * scale)) for plane in before]
+    grey = _window([plane.pixels for plane in before])
+    rows = [_Row("", b, np.abs(b.pixels - a.pixels), a, scale) for b, a in zip(before, after, strict=True)]
+    return _draw_rows(rows, path, titles, grey)
+
+
+def comparison_rows(
+    images: Sequence[tuple[str, np.ndarray, np.ndarray, tuple[float, float]]],
+    path: Path,
+    titles: tuple[str, str, str] = ("Noisy", "Denoised", "Absolute residual"),
+    window: tuple[float, float] = (0.0, 1.0),
+) -> Path:
+    """Several pictures below one another as in :func:`comparison`, each with a line above it and filling its cell.
+
+    Args:
+        images: line, noisy picture, denoised picture (rows, columns) and the (height, width) of a pixel, each.
+        path: the PNG to write.
+        titles: of the three columns.
+        window: black and white of the grey columns.
+
+    Returns:
+        The path.
+
+    Raises:
+        ValueError: if there are no images, or the shapes of a pair differ.
+    """
+    rows = []
+    for label, noisy, denoised, spacing in images:
+        if noisy.shape != denoised.shape:
+            raise ValueError(f"shapes differ: {noisy.shape} and {denoised.shape}")
+        (before,), (after,) = middle_planes(noisy, spacing), middle_planes(denoised, spacing)
+        scale = _LARGEST_CELL / max(before.size)
+        rows.append(_Row(label, before, np.abs(before.pixels - after.pixels), after, scale))
+    if not rows:
+        raise ValueError("a figure needs one image at least")
+    return _draw_rows(rows, path, titles, window)
+
+
+@dataclass(frozen=True)
+class _Row:
+    """What one row of a comparison shows; ``scale`` is pixels of the figure per unit of the planes' size."""
+
+    label: str
+    before: Plane
+    residual: np.ndarray
+    after: Plane
+    scale: float
+
+
+def _draw_rows(rows: Sequence[_Row], path: Path, titles: tuple[str, str, str], grey: tuple[float, float]) -> Path:
+    removed = np.concatenate([row.residual.ravel() for row in rows])
+    top = float(np.percentile(removed, 99.5)) or float(removed.max()) or 1.0
+    heights = [max(1, round(row.before.size[0] * row.scale)) for row in rows]
+    widths = [max(1, round(row.before.size[1] * row.scale)) for row in rows]
+    labels = [_LABEL if row.label else 0 for row in rows]
     cell = max(150, *widths)  # a title is about 150 wide
-    canvas = _Canvas(3 * cell + 2 * _GAP, _TITLE + sum(heights) + _GAP * (len(heights) - 1))
+    canvas = _Canvas(3 * cell + 2 * _GAP, _TITLE + sum(heights) + sum(labels) + _GAP * (len(rows) - 1))
     for column, title in enumerate(titles):
         canvas.text(title, column * (cell + _GAP) + cell / 2, _TITLE / 2, 12)
     row_top = _TITLE
-    for row, (height, width) in enumerate(zip(heights, widths, strict=True)):
-        for column, pixels in enumerate((before[row].pixels, after[row].pixels, residuals[row])):
+    for row, height, width, label in zip(rows, heights, widths, labels, strict=True):
+        if row.label:
+            canvas.text(row.label, canvas.width / 2, row_top + label / 2, 9)
+        row_top += label
+        for column, pixels in enumerate((row.before.pixels, row.after.pixels, row.residual)):
             left = column * (cell + _GAP) + (cell - width) // 2
             colours, window = ("gray", grey) if column < 2 else ("hot", (0.0, top))
             canvas.picture(pixels, (left, row_top, width, height), colours, window)
@@ -156,7 +148,7 @@ def contact_sheet(images: Sequence[tuple[str, np.ndarray]], path: Path, columns:
     for number, (title, array) in enumerate(images):
         row, column = divmod(number, columns)
         left, top = column * (cell + _GAP), row * (cell + title_height + _GAP)
-        pixels = _drawable(array)
+        pixels = drawable(array)
         scale = cell / max(pixels.shape)
         height, width = (max(1, round(n * scale)) for n in pixels.shape)
         short = title if len(title) <= 32 else title[:15] + "…" + title[-16:]
@@ -197,11 +189,6 @@ class _Canvas:
         finally:
             partial.unlink(missing_ok=True)
         return path
-
-
-def _drawable(array: np.ndarray) -> np.ndarray:
-    """Float32 with 0 for what is not finite."""
-    return np.nan_to_num(array.astype(np.float32), copy=False, nan=0.0, posinf=0.0, neginf=0.0)
 
 
 def _window(pictures: Sequence[np.ndarray]) -> tuple[float, float]:

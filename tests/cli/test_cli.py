@@ -16,6 +16,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 import torch
+from monai.bundle import ConfigParser
 from PIL import Image
 from skimage.metrics import peak_signal_noise_ratio
 from typer.testing import CliRunner
@@ -23,7 +24,6 @@ from typer.testing import CliRunner
 from mri_denoise.cli.main import app
 from mri_denoise.inferers import choose_precision
 from mri_denoise.io import InputError
-from mri_denoise.networks import HMADNet
 from mri_denoise.noise_level import estimate
 from mri_denoise.phantom import head_phantom, phantom_affine, write_phantom_dicom
 from mri_denoise.registry import find_bundle
@@ -42,11 +42,12 @@ def cli(*arguments: object, code: int = 0) -> Any:
     return result
 
 
-def make_bundle(source: str, target: Path, **options: object) -> Path:
+def make_bundle(source: str, target: Path) -> Path:
     """A copy of a bundle with random weights that change the image."""
     shutil.copytree(ROOT / "bundles" / source, target, ignore=shutil.ignore_patterns("models", "train"))
     torch.manual_seed(0)
-    network = HMADNet(**options)
+    parser = ConfigParser(ConfigParser.load_config_file(target / "configs" / "inference.yaml"))
+    network = parser.get_parsed_content("network_def")
     torch.nn.init.normal_(network.last.weight, std=0.01)
     torch.save(network.state_dict(), target / "state.pt")
     export_weights(target / "state.pt", target / "models")
@@ -56,7 +57,7 @@ def make_bundle(source: str, target: Path, **options: object) -> Path:
 @pytest.fixture(scope="session")
 def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("bundle") / "tiny"
-    return make_bundle("hmad_rician", folder, num_slices=3, noise_map=True, head="residual")
+    return make_bundle("hmad_rician", folder)
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from scipy import ndimage
 
-from mri_denoise.report.figures import comparison, contact_sheet, middle_planes
+from mri_denoise.report.figures import comparison, comparison_rows, contact_sheet, middle_planes
 
 TITLES = 30  # pixels
 
@@ -133,3 +133,28 @@ def test_contact_sheet_keeps_the_proportions_of_each_picture(tmp_path: Path) -> 
     assert [size for size in sizes if min(size) > 50] == [(200, 100), (100, 200), (200, 200)]
     with pytest.raises(ValueError, match="one image"):
         contact_sheet([], tmp_path / "none.png")
+
+
+def test_rows_of_pictures_each_fill_their_cell_in_true_proportions(tmp_path: Path) -> None:
+    tall, wide = np.zeros((20, 10)), np.zeros((10, 10))
+    path = comparison_rows([("", tall, tall, (1.0, 1.0)), ("", wide, wide, (1.0, 2.0))], tmp_path / "rows.png")
+    boxes = _boxes(path)
+    assert len(boxes) == 6
+    assert [box[3] / box[2] for box in boxes] == pytest.approx([2.0] * 3 + [0.5] * 3, rel=0.01)
+    assert {max(box[2:]) for box in boxes} == {380}
+
+
+def test_a_line_stands_above_each_row(tmp_path: Path) -> None:
+    picture = np.ones((10, 10))
+    image = ("head, 20 %", picture, picture, (1.0, 1.0))
+    plain = Image.open(comparison_rows([("", *image[1:])], tmp_path / "plain.png"))
+    named = Image.open(comparison_rows([image], tmp_path / "named.png"))
+    assert named.height == plain.height + 20
+    assert (np.asarray(named.convert("L"))[TITLES : TITLES + 20] < 128).any()
+
+
+def test_rows_need_pictures_of_one_shape(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="at least"):
+        comparison_rows([], tmp_path / "f.png")
+    with pytest.raises(ValueError, match="shapes differ"):
+        comparison_rows([("", np.ones((4, 4)), np.ones((4, 5)), (1.0, 1.0))], tmp_path / "f.png")

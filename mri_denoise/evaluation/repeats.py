@@ -1,0 +1,167 @@
+"""Real noise: repeated scans of one object, where each is judged against the mean of the others.
+
+Nothing here needs a truth. What a perfect denoiser takes away is white where the noise is, shows no anatomy, and is as
+large as the noise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mri_denoise.evaluation import metrics
+from mri_denoise.io import Case, InputError, Volume, read
+from mri_denoise.noise_level import estimate
+
+_FOREGROUND = 0.15  # of the 99.5th percentile of the mean
+
+
+@dataclass(frozen=True)
+class RepeatScore:
+    """One volume of a series.
+
+    Args:
+        volume: its number, from 0.
+        sigma: of its noise, estimated, in the image's unit.
+        psnr_noisy: dB against the mean of the other noisy volumes, over the object; None for a single volume.
+        psnr_denoised: the same for the denoised volume.
+        psnr_signal_noisy: dB against the others' signal ``sqrt(mean(x^2) - 2 sigma^2)``, which has no Rician bias.
+        psnr_signal_denoised: the same for the denoised volume.
+        residual_ratio: standard deviation of what was removed, divided by sigma: about 1 where the signal is well above
+            the noise; more means that anatomy was removed, less that noise was left.
+        residual_correlation: of what was removed with its next neighbour along each axis; 0 for white noise.
+    """
+
+    volume: int
+    sigma: float
+    psnr_noisy: float | None
+    psnr_denoised: float | None
+    psnr_signal_noisy: float | None
+    psnr_signal_denoised: float | None
+    residual_ratio: float
+    residual_correlation: tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class NoiseOfRepeats:
+    """What differences of successive volumes say of the noise itself.
+
+    Args:
+        sigma: standard deviation of the differences over the object, divided by the root of 2.
+        correlation: of the differences with their next neighbour along each axis: what the noise's own, and so that of
+            a perfect residual, is.
+    """
+
+    sigma: float
+    correlation: tuple[float, float, float]
+
+
+def load_repeats(cases: Sequence[Case], span: tuple[int, int] | None = None) -> Volume:
+    """One series of the volumes of all cases.
+
+    Args:
+        cases: files of one series each, all in one grid.
+        span: first and last volume that are wanted, from 0; all by default.
+
+    Raises:
+        InputError: if one cannot be read, the shapes differ or there is no such volume.
+    """
+    volumes = [read(case) for case in cases]
+    first = volumes[0]
+    for case, volume in zip(cases, volumes, strict=True):
+        if volume.array.shape[1:] != first.array.shape[1:]:
+            shapes = f"{volume.array.shape[1:]} and {first.array.shape[1:]}"
+            raise InputError(f"{case.label}: repeats must have one grid, not the shapes {shapes}.")
+    array = np.nan_to_num(np.concatenate([v.array for v in volumes]), nan=0.0, posinf=0.0, neginf=0.0)
+    if span is not None:
+        if span[1] >= len(array):
+            raise InputError(f"{cases[0].label}: has no volume {span[1]}, only 0 to {len(array) - 1}.")
+        array = array[span[0] : span[1] + 1]
+    return Volume(array, first.affine, first.slice_axis, all(v.contiguous for v in volumes))
+
+
+def object_mask(series: np.ndarray) -> np.ndarray:
+    """Where the mean of the series is above 15 % of its 99.5th percentile: the object without air.
+
+    Args:
+        series: (T, X, Y, Z).
+    """
+    mean = series.mean(axis=0, dtype=np.float64)
+    return mean > _FOREGROUND * np.percentile(mean, 99.5)
+
+
+def lag_one(image: np.ndarray, mask: np.ndarray) -> tuple[float, float, float]:
+    """Correlation of voxels with their next neighbours along each axis, both in the mask; NaN without such pairs.
+
+    Args:
+        image: (X, Y, Z).
+        mask: boolean, same shape.
+    """
+    centred = image - image[mask].mean(dtype=np.float64)
+    found = []
+    for axis in range(3):
+        a, b = (np.moveaxis(centred, axis, 0)[s] for s in (np.s_[:-1], np.s_[1:]))
+        inside = np.moveaxis(mask, axis, 0)
+        both = inside[:-1] & inside[1:]
+        scale = float(np.sqrt(np.sum(np.square(a[both])) * np.sum(np.square(b[both]))))
+        found.append(float(np.sum(a[both] * b[both])) / scale if scale > 0 else float("nan"))
+    return found[0], found[1], found[2]
+
+
+def noise_of_repeats(series: np.ndarray, mask: np.ndarray) -> NoiseOfRepeats | None:
+    """Noise from differences of successive volumes, which hold no anatomy if nothing moved; None for one volume.
+
+    Args:
+        series: (T, X, Y, Z).
+        mask: boolean (X, Y, Z).
+    """
+    if series.shape[0] < 2:
+        return None
+    differences = np.diff(series.astype(np.float64), axis=0)
+    spread = np.sqrt(np.mean([np.var(d[mask]) for d in differences]) / 2)
+    lags = np.mean([lag_one(d, mask) for d in differences], axis=0)
+    return NoiseOfRepeats(float(spread), (float(lags[0]), float(lags[1]), float(lags[2])))
+
+
+def score_repeats(
+    noisy: np.ndarray, denoised: np.ndarray, mask: np.ndarray, slice_axis: int, first: int = 0
+) -> list[RepeatScore]:
+    """Scores of each volume.
+
+    Args:
+        noisy: (T, X, Y, Z).
+        denoised: same shape, each volume denoised by itself.
+        mask: boolean (X, Y, Z): the object.
+        slice_axis: the axis across slices.
+        first: number of the first volume.
+
+    Returns:
+        one score a volume.
+    """
+    sigmas = [estimate(volume, slice_axis=slice_axis).sigma for volume in noisy]
+    peak = float(noisy.mean(axis=0).max())
+    scores = []
+    for t, (before, after) in enumerate(zip(noisy, denoised, strict=True)):
+        others = [i for i in range(len(noisy)) if i != t]
+        psnr: tuple[float | None, ...] = (None, None, None, None)
+        if others:
+            power = np.mean([np.square(noisy[i]) - 2 * sigmas[i] ** 2 for i in others], axis=0)
+            truths = (noisy[others].mean(axis=0), np.sqrt(np.maximum(power, 0)))
+            psnr = tuple(metrics.psnr(truth, image, mask, peak) for truth in truths for image in (before, after))
+        residual = before.astype(np.float64) - after
+        ratio = float(residual[mask].std()) / sigmas[t] if sigmas[t] > 0 else float("nan")
+        scores.append(
+            RepeatScore(
+                volume=first + t,
+                sigma=sigmas[t],
+                psnr_noisy=psnr[0],
+                psnr_denoised=psnr[1],
+                psnr_signal_noisy=psnr[2],
+                psnr_signal_denoised=psnr[3],
+                residual_ratio=ratio,
+                residual_correlation=lag_one(residual, mask),
+            )
+        )
+    return scores

@@ -1,0 +1,133 @@
+"""Measure a model on repeated scans, and write what was found."""
+
+from __future__ import annotations
+
+import csv
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mri_denoise import provenance
+from mri_denoise.baselines.learned import LearnedModel, Slicing, learned
+from mri_denoise.evaluation.benchmark_report import command_line, machine
+from mri_denoise.evaluation.repeats import (
+    NoiseOfRepeats,
+    RepeatScore,
+    load_repeats,
+    noise_of_repeats,
+    object_mask,
+    score_repeats,
+)
+from mri_denoise.geometry import nearly_isotropic, slice_axis_of
+from mri_denoise.io import Case, InputError
+from mri_denoise.io.files import write_beside
+from mri_denoise.report.figures import comparison
+from mri_denoise.weights import sha256
+
+
+def run_repeats(
+    cases: Sequence[Case],
+    model: LearnedModel,
+    output: Path,
+    planes: int | str = "auto",
+    sigma: float | None = None,
+    span: tuple[int, int] | None = None,
+) -> dict[str, Any]:
+    """Denoise each volume by itself and score it; write ``repeats.csv``, ``.md`` and ``.png``, and ``record.json``.
+
+    Args:
+        cases: one series, or several files of the same object.
+        model: what denoises.
+        output: the folder.
+        planes: 1, 3 or ``"auto"``.
+        sigma: of the noise; estimated from each volume by default.
+        span: first and last of the volumes that are repeats, from 0; all by default.
+
+    Returns:
+        the record.
+
+    Raises:
+        InputError: if a file cannot be read, grids differ or there is nothing to see.
+    """
+    series = load_repeats(cases, span)
+    axis = slice_axis_of(series)
+    mask = object_mask(series.array)
+    if not mask.any():
+        raise InputError(f"{cases[0].label}: has no voxel above 0; choose another series.")
+    if planes == "auto":
+        planes = 3 if nearly_isotropic(series.array.shape[1:], series.affine) else 1
+    denoiser = learned(model, Slicing(planes, axis))
+    denoised = np.empty_like(series.array)
+    start = time.perf_counter()
+    for number, volume in enumerate(series.array):
+        denoised[number] = denoiser(volume, sigma)
+    seconds = (time.perf_counter() - start) / len(denoised)
+    scores = score_repeats(series.array, denoised, mask, axis, span[0] if span else 0)
+    noise = noise_of_repeats(series.array, mask)
+    titles = ("Noisy", "Denoised", "Absolute residual")
+    comparison(series.array[0], denoised[0], output / "repeats.png", titles=titles, affine=series.affine)
+    _write_csv(scores, output / "repeats.csv")
+    with write_beside(output / "repeats.md") as partial:
+        partial.write_text(_markdown(cases, scores, noise), encoding="utf-8")
+    sources = [{"path": str(p), "sha256": sha256(p)} for case in cases for p in case.sources]
+    record = {
+        "time": provenance.now(),
+        "command": command_line(),
+        "machine": machine(),
+        "versions": provenance.versions(),
+        "model": {"name": model.bundle.name, "weights_sha256": model.weights_sha256},
+        "settings": {"planes": planes, "sigma": "auto" if sigma is None else sigma, "volumes": span},
+        "inputs": sources,
+        "seconds_per_volume": seconds,
+        "noise_of_repeats": None if noise is None else asdict(noise),
+        "volumes": [asdict(score) for score in scores],
+    }
+    provenance.write_record(record, output / "record.json")
+    return record
+
+
+def _row(score: RepeatScore) -> dict[str, Any]:
+    values = asdict(score)
+    lags = values.pop("residual_correlation")
+    return values | dict(zip(("residual_lag_x", "residual_lag_y", "residual_lag_z"), lags, strict=True))
+
+
+def _write_csv(scores: Sequence[RepeatScore], path: Path) -> None:
+    rows = [_row(score) for score in scores]
+    with write_beside(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def _markdown(cases: Sequence[Case], scores: Sequence[RepeatScore], noise: NoiseOfRepeats | None) -> str:
+    header = [
+        "volume", "sigma", "mean of others: noisy", "denoised", "signal of others: noisy", "denoised",
+        "residual / sigma", "residual lag 1 (x, y, z)",
+    ]  # fmt: skip
+    lines = [header, ["---"] * len(header)]
+    for s in scores:
+        psnr = (s.psnr_noisy, s.psnr_denoised, s.psnr_signal_noisy, s.psnr_signal_denoised)
+        cells = ["-" if value is None else f"{value:.2f} dB" for value in psnr]
+        removed = (f"{s.residual_ratio:.2f}", _lags(s.residual_correlation))
+        lines.append([str(s.volume), f"{s.sigma:.4g}", *cells, *removed])
+    parts = [
+        f"# Real noise: {', '.join(case.label for case in cases)}",
+        "PSNR over the object, against the mean of the other noisy volumes and against their signal without Rician "
+        "bias. The others are noisy too, so no PSNR here can grow beyond what their mean allows.",
+        "\n".join("| " + " | ".join(line) + " |" for line in lines),
+    ]
+    if noise is not None:
+        parts.append(
+            f"Differences of successive volumes: sigma {noise.sigma:.4g}, lag 1 {_lags(noise.correlation)}: the own "
+            "correlation of the noise, which a residual without anatomy shares."
+        )
+    return "\n\n".join(parts) + "\n"
+
+
+def _lags(values: Sequence[float]) -> str:
+    return ", ".join("-" if np.isnan(value) else f"{value:+.2f}" for value in values)
