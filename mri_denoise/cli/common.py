@@ -40,6 +40,19 @@ def print_json(value: Any) -> None:
     print(json.dumps(_finite(value), indent=2, default=str))
 
 
+def parse_settings(settings: list[str] | None) -> dict[str, Any]:
+    """Values of a config to change, from ``KEY=VALUE`` with the value in YAML; ends with code 2 for anything else."""
+    import yaml
+
+    overrides = {}
+    for setting in settings or []:
+        key, separator, value = setting.partition("=")
+        if not separator:
+            stop(f"--set {setting}: must be KEY=VALUE.", WRONG_USAGE)
+        overrides[key] = yaml.safe_load(value)
+    return overrides
+
+
 def busy(what: str) -> AbstractContextManager[object]:
     """A spinner on standard error while something takes its time, if somebody watches."""
     return messages.status(what) if interactive() else nullcontext()
@@ -55,8 +68,8 @@ def _finite(value: Any) -> Any:
     return value
 
 
-def find_cases(source: Path, output: Path | None = None) -> tuple[list[Case], list[Skip]]:
-    """Discover and list what is left alone.
+def find_cases(source: Path, output: Path | None = None, *, force: bool = False) -> tuple[list[Case], list[Skip]]:
+    """Discover and list what is left alone; ``force`` takes DICOM that is no magnitude image, too.
 
     Ends with one line: code 2 for a path that does not exist, 1 for one that holds no usable image. Results of an
     earlier run below ``output`` are not taken for input.
@@ -66,7 +79,7 @@ def find_cases(source: Path, output: Path | None = None) -> tuple[list[Case], li
     if not source.exists():
         stop(f"{source}: no such file or folder.", WRONG_USAGE)
     with one_line_errors(), busy("looking for images"):
-        cases, skips = discover(source)
+        cases, skips = discover(source, force=force)
     if output is not None and source.is_dir():
         inside = output.resolve()
         cases = [c for c in cases if not any(p.resolve().is_relative_to(inside) for p in c.sources)]
@@ -89,7 +102,7 @@ def place(cases: list[Case], source: Path, output: Path) -> tuple[list[Case], Pa
     """
     if source.is_dir() and output.resolve() == source.resolve():
         stop(f"{output}: is the input folder; choose another output, inputs are never written over.", WRONG_USAGE)
-    single_file = len(cases) == 1 and source.is_file() and cases[0].kind != "dicom"
+    single_file = len(cases) == 1 and not _is_dicom_folder(cases[0]) and (source.is_file() or cases[0].kind == "dicom")
     if single_file and not output.is_dir() and output.suffix:
         return [dataclasses.replace(cases[0], output=Path(output.name))], output.parent
     if output.exists() and not output.is_dir():
@@ -100,9 +113,14 @@ def place(cases: list[Case], source: Path, output: Path) -> tuple[list[Case], Pa
 def already_there(case: Case, folder: Path) -> bool:
     """Whether a result of this case exists: the file, or for DICOM any of the files it would write."""
     target = folder / case.output
-    if case.kind != "dicom":
+    if not _is_dicom_folder(case):
         return target.exists()
     return any((target / name).exists() for name in case.details.names)
+
+
+def _is_dicom_folder(case: Case) -> bool:
+    """Whether the result is a DICOM series in a folder, not a file."""
+    return case.kind == "dicom" and not case.output.name.lower().endswith((".nii", ".nii.gz"))
 
 
 def interactive() -> bool:

@@ -47,3 +47,24 @@ def prepare(
         for path in report.missing:
             common.messages.print(f"missing {path}")
     raise typer.Exit(common.DONE if report.placed and not report.mismatched else common.SOME_FAILED)
+
+
+@app.command()
+def references(
+    dataset: Annotated[Path, typer.Argument(metavar="DATASET", help="The data set folder, as prepare makes it.")],
+    model: Annotated[str, typer.Option(help="rician, or the folder of a MONAI bundle.")] = "rician",
+    factor: Annotated[float, typer.Option(min=0.0, help="Noise level given: the estimated one times this.")] = 1.5,
+) -> None:
+    """Denoise the training volumes and add the results to the datalist, as cleaner references for the next training."""
+    from mri_denoise.references import add_references
+    from mri_denoise.registry import find_bundle
+
+    with common.one_line_errors(common.WRONG_USAGE):
+        bundle = find_bundle(model)
+
+    def say(image: str, sigma: float) -> None:
+        common.messages.print(f"{image}  sigma {sigma:.4g}")
+
+    with common.one_line_errors():
+        count = add_references(dataset, bundle, factor, on_volume=say)
+    print(f"{count} references.")

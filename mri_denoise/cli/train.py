@@ -21,18 +21,11 @@ def train(
     ] = None,
 ) -> None:
     """Train a bundle on your own data; the result is a bundle that denoise --model takes."""
-    import yaml
-
     from mri_denoise.registry import find_bundle
 
     if not (dataset / "datalist.json").is_file():
         common.stop(f"{dataset}: has no datalist.json; make one with mri-denoise data prepare.", common.WRONG_USAGE)
-    overrides = {}
-    for setting in settings or []:
-        key, separator, value = setting.partition("=")
-        if not separator:
-            common.stop(f"--set {setting}: must be KEY=VALUE.", common.WRONG_USAGE)
-        overrides[key] = yaml.safe_load(value)
+    overrides = common.parse_settings(settings)
     if epochs is not None:
         overrides["max_epochs"] = epochs
     with common.one_line_errors(common.WRONG_USAGE):
