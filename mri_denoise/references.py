@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from mri_denoise.geometry import slice_axis_of
 from mri_denoise.io import discover, nifti
 from mri_denoise.io.case import InputError
 from mri_denoise.noise_level import estimate
@@ -70,7 +71,8 @@ def _denoise(source: Path, target: Path, bundle: Bundle, factor: float) -> float
     cases, skips = discover(source)
     if len(cases) != 1:
         raise InputError(f"{source}: {skips[0].reason if skips else 'not one volume'}.")
-    sigma = factor * estimate(nifti.read(cases[0]).array[0]).sigma
+    volume = nifti.read(cases[0])
+    sigma = factor * estimate(volume.array[0], slice_axis=slice_axis_of(volume)).sigma
     workflow = DenoiseWorkflow(bundle, cases, target.parent, Settings(sigma=str(sigma)))
     workflow.run(cases[0])
     workflow.close()

@@ -7,11 +7,14 @@ from typing import Annotated
 import typer
 
 from mri_denoise import __version__
-from mri_denoise.cli import data
+from mri_denoise.cli import benchmark, data, dicomweb
+from mri_denoise.cli.adapt import adapt
 from mri_denoise.cli.demo import demo
 from mri_denoise.cli.denoise import denoise
+from mri_denoise.cli.dicom import dicom
 from mri_denoise.cli.evaluate import evaluate
 from mri_denoise.cli.models import models
+from mri_denoise.cli.node import node
 from mri_denoise.cli.noise import noise
 from mri_denoise.cli.simulate import simulate
 from mri_denoise.cli.train import train
@@ -23,9 +26,11 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (denoise, noise, simulate, evaluate, train, models, demo):
+for command in (denoise, dicom, noise, simulate, evaluate, train, adapt, models, demo, node):
     app.command()(command)
+app.add_typer(benchmark.app, name="benchmark")
 app.add_typer(data.app, name="data")
+app.add_typer(dicomweb.app, name="dicomweb")
 
 
 def _version(wanted: bool) -> None:

@@ -1,0 +1,104 @@
+"""``mri-denoise node``."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from mri_denoise.cli import common
+
+
+def node(
+    settings: Annotated[
+        Path | None, typer.Argument(metavar="[SETTINGS]", help="A YAML file; docs/node.md says what is in it.")
+    ] = None,
+    spool: Annotated[Path | None, typer.Option(help="Folder of the queue.")] = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen at; 127.0.0.1 if not set.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen at; 11112 if not set.")] = None,
+    ae_title: Annotated[str | None, typer.Option(help="AE title of this node; MRI_DENOISE if not set.")] = None,
+    peer: Annotated[
+        list[str] | None, typer.Option(metavar="AE@ADDRESS", help="Who may send; as often as needed.")
+    ] = None,
+    send_to: Annotated[
+        str | None, typer.Option(metavar="AE@HOST:PORT|URL", help="Where results go: C-STORE, or STOW-RS.")
+    ] = None,
+    show_status: Annotated[bool, typer.Option("--status", help="Say what lies in the queue, and end.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Log lines, or the status, as JSON on standard output.")] = (
+        False
+    ),
+) -> None:
+    """Receive DICOM series, denoise them and send the derived series on, until stopped (SIGTERM, Ctrl-C)."""
+    with common.one_line_errors(common.WRONG_USAGE), needs_node_packages():
+        from mri_denoise.node.log import Log
+        from mri_denoise.node.service import serve, status
+        from mri_denoise.node.settings import load
+
+        found = load(settings, _changes(spool, host, port, ae_title, peer, send_to))
+        if show_status:
+            _print_status(status(found), as_json)
+            raise typer.Exit(common.DONE)
+        stop = threading.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            # in a thread of its own: the main thread may hold the event's lock at this moment
+            signal.signal(number, lambda *_: threading.Thread(target=stop.set).start())
+        serve(found, Log(sys.stdout if as_json else sys.stderr, as_json=as_json), stop)
+
+
+@contextmanager
+def needs_node_packages() -> Iterator[None]:
+    """A missing optional package ends the command with one line."""
+    try:
+        yield
+    except ImportError as error:
+        if error.name is None or error.name.startswith("mri_denoise"):
+            raise
+        common.stop(f"needs {error.name}: python -m pip install 'mri-denoise[node]'", common.WRONG_USAGE)
+
+
+def _changes(
+    spool: Path | None,
+    host: str | None,
+    port: int | None,
+    ae_title: str | None,
+    peers: list[str] | None,
+    send_to: str | None,
+) -> dict[str, Any]:
+    """Options as settings by dotted key."""
+    given = {"spool": spool, "listen.host": host, "listen.port": port, "listen.ae_title": ae_title}
+    changes: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
+    if peers:
+        changes["peers"] = [dict(zip(("ae_title", "address"), one.rpartition("@")[::2], strict=True)) for one in peers]
+    if send_to is not None:
+        changes["destination"] = _destination(send_to)
+    return changes
+
+
+def _destination(text: str) -> dict[str, Any]:
+    """``AE@HOST:PORT`` or a URL."""
+    if "://" in text:
+        return {"dicomweb": {"url": text}}
+    title, _, where = text.rpartition("@")
+    host, _, port = where.rpartition(":")
+    if not title or not host or not port.isdigit():
+        common.stop(f"--send-to {text}: must be AE@HOST:PORT or a URL.", common.WRONG_USAGE)
+    return {"dicom": {"ae_title": title, "host": host, "port": int(port)}}
+
+
+def _print_status(found: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        common.print_json(found)
+        return
+    counts = ", ".join(f"{count} {state}" for state, count in found["series"].items())
+    print(f"{'running' if found['running'] else 'not running'}: {counts}")
+    for one in found["outgoing"]:
+        if one["error"]:
+            print(f"outgoing {one['series']}: {one['error']}")
+    for one in found["failed"]:
+        print(f"failed {one['series']}: {'; '.join(one['reasons'])}")

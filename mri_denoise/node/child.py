@@ -1,0 +1,112 @@
+"""The process that denoises: kept warm, one series after another, by the same functions as the command line.
+
+Requests and answers are lines of JSON. A crash in here costs one series and not the node; when the node ends, the
+process notices the end of its standard input and ends at once.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import json
+import os
+import sys
+import threading
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
+
+from mri_denoise.io import discover
+from mri_denoise.io.case import Case, InputError, Skip
+from mri_denoise.registry import find_bundle
+from mri_denoise.workflow import DenoiseWorkflow, Settings, quiet
+
+_MAX_WARM = 4
+
+
+class Denoiser:
+    """Denoises series folders of a queue, with the workflows of the last few rules kept.
+
+    Args:
+        working: the folder that holds the series.
+        device: to run on.
+    """
+
+    def __init__(self, working: Path, device: str) -> None:
+        self._working, self._device = working, device
+        self._warm: dict[str, DenoiseWorkflow] = {}
+
+    def run(self, series: str, rule: dict[str, Any]) -> dict[str, Any]:
+        """Denoise the images in ``SERIES/source`` into ``SERIES/derived``.
+
+        Returns:
+            how many volumes were ``done``; ``failed``, one line each; ``skipped``, as file, reason and whether damaged.
+        """
+        source = self._working / series / "source"
+        try:
+            cases, skips = discover(source)
+        except InputError as error:
+            return {"done": 0, "failed": [_plain(str(error), source)], "skipped": []}
+        cases = [one for one in cases if one.kind == "dicom"]
+        done, failed = 0, []
+        for number, case in enumerate(cases, start=1):
+            placed = dataclasses.replace(case, output=Path(series, "derived", case.output))
+            try:
+                self._workflow(rule, placed).run(placed)
+                done += 1
+            except InputError as error:
+                failed.append(_plain(str(error).replace(case.label, f"volume {number}"), source))
+        return {"done": done, "failed": failed, "skipped": [_told(skip, source) for skip in skips]}
+
+    def _workflow(self, rule: dict[str, Any], case: Case) -> DenoiseWorkflow:
+        key = json.dumps(rule, sort_keys=True)
+        workflow = self._warm.pop(key, None)
+        if workflow is None:
+            if len(self._warm) >= _MAX_WARM:
+                self._warm.pop(next(iter(self._warm))).close()
+            settings = Settings(
+                sigma=rule["sigma"],
+                strength=rule["strength"],
+                device=self._device,
+                planes=rule["planes"],
+                keep_vendor_headers=rule["keep_vendor_headers"],
+            )
+            workflow = DenoiseWorkflow(find_bundle(rule["model"]), [case], self._working, settings)
+        self._warm[key] = workflow
+        return workflow
+
+
+def _told(skip: Skip, source: Path) -> list[Any]:
+    return [skip.source.name, _plain(skip.reason, source), skip.damaged]
+
+
+def _plain(text: str, source: Path) -> str:
+    """Without the path of the queue, which says nothing to anybody."""
+    return text.replace(f"{source}{os.sep}", "").replace(str(source), "series")
+
+
+def main() -> None:
+    """Serve requests from standard input until it ends."""
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)  # whatever a library prints does not get among the answers
+    requests: SimpleQueue[str] = SimpleQueue()
+
+    def listen() -> None:
+        for line in sys.stdin:
+            requests.put(line)
+        os._exit(0)  # the node is gone: whatever is half done is thrown away by the next one
+
+    threading.Thread(target=listen, daemon=True).start()
+    with quiet():  # loaded before the first series comes
+        importlib.import_module("monai.bundle")
+        importlib.import_module("monai.engines")
+        importlib.import_module("mri_denoise.transforms")
+    denoiser = Denoiser(Path(sys.argv[1]), sys.argv[2])
+    print(json.dumps({"ready": True}), file=answers, flush=True)
+    while True:
+        request = json.loads(requests.get())
+        print(json.dumps(denoiser.run(request["series"], request["rule"])), file=answers, flush=True)
+
+
+if __name__ == "__main__":
+    main()

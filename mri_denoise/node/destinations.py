@@ -1,0 +1,193 @@
+"""The two kinds of destination: a storage SCP and a DICOMweb server, with one contract."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import pydicom
+from pydicom.dataset import Dataset
+from pydicom.uid import UID
+from pynetdicom import AE
+
+from mri_denoise.node.endpoints import DicomTarget
+from mri_denoise.node.settings import NodeSettings
+from mri_denoise.node.web import WebServer
+
+_FIND = UID("1.2.840.10008.5.1.4.1.2.2.1")  # Study Root Query/Retrieve Information Model - FIND
+_VERIFICATION = UID("1.2.840.10008.1.1")
+_PENDING = (0xFF00, 0xFF01)
+
+
+class SendError(Exception):
+    """The destination cannot be reached, or broke off: what was under way may have arrived or not."""
+
+
+class QueryError(Exception):
+    """The destination does not answer what it holds."""
+
+
+@dataclass(frozen=True)
+class Image:
+    """A file to send, with what names it."""
+
+    path: Path
+    sop_class: str
+    instance: str
+    study: str
+    series: str
+    syntax: str
+
+
+def read_image(path: Path) -> Image:
+    """What names an image, from its header."""
+    ds = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=["StudyInstanceUID", "SeriesInstanceUID"])
+    meta = ds.file_meta
+    return Image(
+        path=path,
+        sop_class=str(meta.MediaStorageSOPClassUID),
+        instance=str(meta.MediaStorageSOPInstanceUID),
+        study=str(ds.StudyInstanceUID),
+        series=str(ds.SeriesInstanceUID),
+        syntax=str(meta.TransferSyntaxUID),
+    )
+
+
+class Target(Protocol):
+    """Where images go."""
+
+    def held(self, study: str, series: str) -> set[str]:
+        """SOP Instance UIDs that the destination has of a series.
+
+        Raises:
+            SendError: if it cannot be reached.
+            QueryError: if it does not say.
+        """
+
+    def send(self, images: Sequence[Image], acknowledge: Callable[[str, str], None]) -> list[str]:
+        """Send images; `acknowledge` is called with UID and status as soon as the destination has taken one.
+
+        Returns:
+            one line for each that it refused.
+
+        Raises:
+            SendError: if the destination cannot be reached or broke off.
+        """
+
+
+class DicomDestination:
+    """A storage SCP, asked by C-FIND, sent to by C-STORE."""
+
+    def __init__(self, target: DicomTarget, settings: NodeSettings) -> None:
+        self._target, self._title = target, settings.listen.ae_title
+        self._timeout = settings.limits.timeout_seconds
+        self._tls = target.tls.context(server=False) if target.tls else None
+
+    def held(self, study: str, series: str) -> set[str]:
+        """See `Target.held`."""
+        # with a context that everybody accepts, so that a server without queries does not look like one that is down
+        assoc = self._associate([(_VERIFICATION, []), (_FIND, [])])
+        try:
+            query = Dataset()
+            query.QueryRetrieveLevel = "IMAGE"
+            query.StudyInstanceUID, query.SeriesInstanceUID, query.SOPInstanceUID = study, series, ""
+            found: set[str] = set()
+            try:
+                for status, identifier in assoc.send_c_find(query, _FIND):
+                    if "Status" not in status:  # some say in this way that they do not allow it
+                        raise QueryError("no answer to C-FIND; is this node among those that may query?")
+                    if status.Status in _PENDING:
+                        if identifier is not None:
+                            found.add(str(identifier.get("SOPInstanceUID", "")))
+                    elif status.Status != 0:
+                        raise QueryError(f"status {status.Status:04X}")
+            except ValueError as error:
+                raise QueryError("no C-FIND for studies") from error
+            return found
+        finally:
+            assoc.release()
+
+    def send(self, images: Sequence[Image], acknowledge: Callable[[str, str], None]) -> list[str]:
+        """See `Target.send`."""
+        contexts = sorted({(one.sop_class, one.syntax) for one in images})
+        assoc = self._associate([(sop_class, [syntax]) for sop_class, syntax in contexts])
+        refused = []
+        try:
+            for image in images:
+                try:
+                    status = assoc.send_c_store(image.path)
+                except RuntimeError as error:
+                    raise SendError("the association was aborted") from error
+                except (ValueError, AttributeError) as error:
+                    refused.append(f"{image.instance}: {' '.join(str(error).split())[:160]}")
+                    continue
+                if "Status" not in status:
+                    raise SendError("the destination did not acknowledge an image")
+                code = int(status.Status)
+                if code == 0 or code >> 12 == 0xB:  # success, or stored with a warning
+                    acknowledge(image.instance, f"{code:04X}")
+                else:
+                    refused.append(f"{image.instance}: status {code:04X}")
+        finally:
+            assoc.release()
+        return refused
+
+    def _associate(self, contexts: Sequence[tuple[str, list[str]]]) -> Any:
+        ae = AE(ae_title=self._title)
+        ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = ae.connection_timeout = self._timeout
+        for sop_class, syntaxes in contexts:
+            ae.add_requested_context(sop_class, syntaxes or None)
+        target = self._target
+        secured = (self._tls, target.host) if self._tls else None
+        try:
+            assoc = ae.associate(target.host, target.port, ae_title=target.ae_title, tls_args=secured)
+        except (OSError, ValueError) as error:
+            raise SendError(f"{target.host}:{target.port} cannot be reached ({error})") from error
+        if not assoc.is_established:
+            why = "rejects the association" if assoc.is_rejected else "cannot be reached"
+            raise SendError(f"{target.ae_title} at {target.host}:{target.port} {why}")
+        return assoc
+
+
+class WebDestination:
+    """A DICOMweb server, asked by QIDO-RS, sent to by STOW-RS, one image a request."""
+
+    def __init__(self, server: WebServer) -> None:
+        self._server = server
+
+    def held(self, study: str, series: str) -> set[str]:
+        """See `Target.held`."""
+        try:
+            return self._server.instances(study, series)
+        except ConnectionError as error:
+            raise SendError(str(error)) from error
+        except ValueError as error:
+            raise QueryError(str(error)) from error
+
+    def send(self, images: Sequence[Image], acknowledge: Callable[[str, str], None]) -> list[str]:
+        """See `Target.send`."""
+        refused = []
+        for image in images:
+            try:
+                acknowledge(image.instance, self._server.store(image.path))
+            except ConnectionError as error:
+                raise SendError(str(error)) from error
+            except ValueError as error:
+                refused.append(f"{image.instance}: {error}")
+        return refused
+
+
+def make(settings: NodeSettings) -> Target:
+    """The destination of the settings.
+
+    Raises:
+        InputError: if its TLS files, URL or access data cannot be used.
+    """
+    destination = settings.destination
+    if destination.dicom is not None:
+        return DicomDestination(destination.dicom, settings)
+    assert destination.dicomweb is not None
+    target = destination.dicomweb
+    return WebDestination(WebServer(target.url, target.ca, settings.limits.timeout_seconds))

@@ -1,0 +1,174 @@
+"""The two sides of a node on the network: where it listens, who may send, where results go."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydicom import config
+from pydicom.uid import UID, UID_dictionary
+
+from mri_denoise.io.case import InputError
+from mri_denoise.node.parse import limited
+
+_AE_TITLE = re.compile(r"[\x21-\x5b\x5d-\x7e][\x20-\x5b\x5d-\x7e]{0,15}")
+_CLASSES = ("MRImageStorage", "EnhancedMRImageStorage", "LegacyConvertedEnhancedMRImageStorage")
+
+
+def check_ae_title(title: str, key: str = "ae_title") -> None:
+    """Hold a title to DICOM's AE: 1 to 16 printable characters, no backslash (PS3.5 6.2).
+
+    Raises:
+        ValueError: if it is something else.
+    """
+    if not _AE_TITLE.fullmatch(title) or title.endswith(" "):
+        raise ValueError(f"{key}: must be 1 to 16 printable characters without backslash, not {title!r}")
+
+
+@dataclass(frozen=True)
+class Tls:
+    """Transport security.
+
+    Args:
+        certificate: this node's certificate chain (PEM); a listening node needs one.
+        key: its private key (PEM), if not in the same file.
+        ca: certificates of the authorities that the other side is checked against (PEM). A listening node that has it
+            asks every peer for a certificate; a sending node without it takes the system's authorities.
+    """
+
+    certificate: Path | None = None
+    key: Path | None = None
+    ca: Path | None = None
+
+    def context(self, *, server: bool) -> ssl.SSLContext:
+        """An SSL context that checks certificates, TLS 1.2 or later.
+
+        Raises:
+            InputError: if a file is missing or unusable.
+        """
+        try:
+            if server:
+                context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+                if self.ca is not None:
+                    context.verify_mode = ssl.CERT_REQUIRED
+                    context.load_verify_locations(self.ca)
+            else:
+                context = ssl.create_default_context(cafile=None if self.ca is None else str(self.ca))
+            context.minimum_version = ssl.TLSVersion.TLSv1_2
+            if self.certificate is not None:
+                context.load_cert_chain(self.certificate, self.key)
+            elif server:
+                raise InputError("settings: listen.tls.certificate: is missing")
+        except (OSError, ssl.SSLError) as error:
+            files = ", ".join(str(one) for one in (self.certificate, self.key, self.ca) if one is not None)
+            raise InputError(f"settings: tls: {files}: cannot be used ({error}); check the PEM files") from error
+        return context
+
+
+@dataclass(frozen=True)
+class Listen:
+    """The receiving side.
+
+    Args:
+        ae_title: of this node, also when it sends.
+        host: address to listen at.
+        port: 0 takes any free one.
+        accept: SOP classes taken, by the standard's keyword or UID.
+        storage_commitment: answer requests for storage commitment.
+        tls: speak TLS and nothing else.
+    """
+
+    ae_title: str = "MRI_DENOISE"
+    host: str = "127.0.0.1"
+    port: int = limited(11112, 0, 65535)
+    accept: tuple[str, ...] = _CLASSES
+    storage_commitment: bool = False
+    tls: Tls | None = None
+
+    def __post_init__(self) -> None:
+        check_ae_title(self.ae_title)
+        if not self.accept:
+            raise ValueError("accept: must name at least one SOP class")
+        self.sop_classes()
+
+    def sop_classes(self) -> tuple[UID, ...]:
+        """UIDs of what is accepted."""
+        known = {entry[4]: uid for uid, entry in UID_dictionary.items() if entry[1] == "SOP Class"}
+        found = [UID(known.get(name, name), validation_mode=config.IGNORE) for name in self.accept]
+        for uid, name in zip(found, self.accept, strict=True):
+            if not uid.is_valid:
+                raise ValueError(f"accept: {name}: neither the keyword nor the UID of a SOP class")
+        return tuple(found)
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this computer can reach the node."""
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost"
+
+
+@dataclass(frozen=True)
+class Peer:
+    """Who may send.
+
+    Args:
+        ae_title: its calling AE title.
+        address: its IP address, network (``10.1.2.0/24``) or host name, resolved when the node starts.
+        port: where it listens, for reports of storage commitment.
+        tls: how those reports are secured.
+    """
+
+    ae_title: str
+    address: str
+    port: int | None = None
+    tls: Tls | None = None
+
+    def __post_init__(self) -> None:
+        check_ae_title(self.ae_title)
+        if self.port is not None and not 0 < self.port < 65536:
+            raise ValueError(f"port: must be 1 to 65535, not {self.port}")
+
+
+@dataclass(frozen=True)
+class DicomTarget:
+    """A storage SCP."""
+
+    ae_title: str
+    host: str
+    port: int = limited(104, 1, 65535)
+    tls: Tls | None = None
+
+    def __post_init__(self) -> None:
+        check_ae_title(self.ae_title)
+
+
+@dataclass(frozen=True)
+class WebTarget:
+    """A DICOMweb server: base URL, and the authorities (PEM) to check it against if not the system's."""
+
+    url: str
+    ca: Path | None = None
+
+
+@dataclass(frozen=True)
+class Destination:
+    """Where derived series go: one of the two.
+
+    Args:
+        dicom: by C-STORE.
+        dicomweb: by STOW-RS.
+        query: after an interruption, ask which images arrived before sending the others.
+    """
+
+    dicom: DicomTarget | None = None
+    dicomweb: WebTarget | None = None
+    query: bool = True
+
+    def __post_init__(self) -> None:
+        if (self.dicom is None) == (self.dicomweb is None):
+            raise ValueError("dicom, dicomweb: exactly one of them must be given")

@@ -1,0 +1,67 @@
+"""What the destination has acknowledged of one series: a file that only grows, a line a step, each synced to disk."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from mri_denoise.node.disk import FILE_MODE, sync_folder
+
+NAME = "sent.log"
+_BEGIN, _END, _SENT = "begin", "end", "sent"
+
+
+class Ledger:
+    """Acknowledgements by SOP Instance UID.
+
+    A round of sending is a ``begin``, an acknowledgement for each image, and an ``end``. Where the ``end`` is missing
+    the round was cut short, and one image may have arrived without its acknowledgement being written.
+
+    Args:
+        folder: of the job; the file is made with the first line.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / NAME
+        self.acknowledged: set[str] = set()
+        self.in_doubt = False
+        self._torn = False
+        try:
+            text = self.path.read_text(encoding="ascii", errors="replace")
+        except FileNotFoundError:
+            return
+        lines = text.split("\n")
+        self._torn = lines.pop() != ""  # a last line without its end was being written when the power went
+        for line in lines:
+            word, *rest = line.split(" ")
+            if word == _SENT and rest:
+                self.acknowledged.add(rest[0])
+            elif word in (_BEGIN, _END):
+                self.in_doubt = word == _BEGIN
+
+    def begin(self) -> None:
+        """A round of sending starts."""
+        self._append(_BEGIN)
+        self.in_doubt = True
+
+    def acknowledge(self, uid: str, status: str) -> None:
+        """The destination has the image; `status` says how that is known (``0000``, ``B007``, ``found``)."""
+        self._append(f"{_SENT} {uid} {status}")
+        self.acknowledged.add(uid)
+
+    def end(self) -> None:
+        """The round is over, and every answer of the destination is known."""
+        self._append(_END)
+        self.in_doubt = False
+
+    def _append(self, line: str) -> None:
+        new = not self.path.exists()
+        descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, FILE_MODE)
+        try:
+            os.write(descriptor, (("\n" if self._torn else "") + line + "\n").encode("ascii"))
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        self._torn = False
+        if new:
+            sync_folder(self.path.parent)
