@@ -47,7 +47,8 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
         path = folder / "configs" / name
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
         if "network_def" in content:
-            content["network_def"]["channels"] = [8, 16]
+            # of a kind that learns something from nothing in a few steps
+            content["network_def"].update(channels=[8, 16], shuffle=1, head="residual")
             network = ConfigParser(content).get_parsed_content("network_def")
         path.write_text(yaml.safe_dump({**content, **changes}), encoding="utf-8")
     torch.save(network.state_dict(), folder / "state.pt")

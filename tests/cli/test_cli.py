@@ -48,7 +48,7 @@ def make_bundle(source: str, target: Path) -> Path:
     torch.manual_seed(0)
     parser = ConfigParser(ConfigParser.load_config_file(target / "configs" / "inference.yaml"))
     network = parser.get_parsed_content("network_def")
-    torch.nn.init.normal_(network.last.weight, std=0.01)
+    torch.nn.init.normal_(network.last.weight, std=0.3)
     torch.save(network.state_dict(), target / "state.pt")
     export_weights(target / "state.pt", target / "models")
     return target
@@ -103,7 +103,8 @@ def test_a_file_with_all_companions_and_its_record(tmp_path: Path, volume: Path,
     assert record == report["done"][0]
     assert record["inputs"] == [{"path": str(volume), "sha256": hashlib.sha256(volume.read_bytes()).hexdigest()}]
     weights = hashlib.sha256((tiny_bundle / "models/model.safetensors").read_bytes()).hexdigest()
-    assert record["model"] == {"name": "hmad_rician", "version": "0.1.0", "weights_sha256": weights}
+    version = json.loads((tiny_bundle / "configs" / "metadata.json").read_text())["version"]
+    assert record["model"] == {"name": "hmad_rician", "version": version, "weights_sha256": weights}
     assert record["sigma"] == [25]
     settings = {"sigma": "25", "strength": 1.0, "precision": choose_precision("cpu")}
     assert settings.items() <= record["settings"].items()
