@@ -4,8 +4,18 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
+from pathlib import Path
 
 import pytest
+
+
+def outside_path() -> str:
+    """The search path without this Python environment: pynetdicom puts programs there that bear dcmtk's names."""
+    own = {Path(sys.prefix, "bin").resolve(), Path(sys.executable).parent.resolve()}
+    return os.pathsep.join(
+        p for p in os.environ.get("PATH", "").split(os.pathsep) if p and Path(p).resolve() not in own
+    )
 
 
 def need(name: str) -> str:
@@ -17,7 +27,7 @@ def need(name: str) -> str:
     Returns:
         Its path. Where it is missing the test is skipped, or fails if the environment variable CI is set.
     """
-    path = shutil.which(name)
+    path = shutil.which(name, path=outside_path())
     if path is None:
         message = f"{name} is not installed"
         if os.environ.get("CI"):

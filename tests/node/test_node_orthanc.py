@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import pydicom
 import pytest
-from programs import need
+from programs import need, outside_path
 from pydicom.dataset import Dataset
 from typer.testing import CliRunner
 
@@ -352,7 +352,7 @@ def test_the_recipe_of_the_document(tmp_path: Path) -> None:
     command.chmod(0o755)
     save_tiny(tmp_path / "study", "brain")
     save_tiny(tmp_path / "study", "scout", SeriesDescription="scout")
-    environment = {**os.environ, "PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}"}
+    environment = {**os.environ, "PATH": f"{tmp_path / 'bin'}:{outside_path()}"}
 
     def run(line: str) -> str:
         done = subprocess.run(
