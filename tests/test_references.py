@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pytest
-import torch
-from monai.bundle import ConfigParser
-from typer.testing import CliRunner
+from commands import cli, make_bundle
 
-from mri_denoise.cli.main import app
 from mri_denoise.phantom import head_phantom, phantom_affine
-from mri_denoise.training import export_weights
 
 ROOT = Path(__file__).parents[1]
 SHAPE = (40, 36, 16)
@@ -23,16 +18,7 @@ SHAPE = (40, 36, 16)
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Random weights that change the image."""
-    folder = tmp_path_factory.mktemp("bundle") / "tiny"
-    shutil.copytree(ROOT / "bundles" / "hmad_rician", folder, ignore=shutil.ignore_patterns("models", "train"))
-    torch.manual_seed(0)
-    parser = ConfigParser(ConfigParser.load_config_file(folder / "configs" / "inference.yaml"))
-    network = parser.get_parsed_content("network_def")
-    torch.nn.init.normal_(network.last.weight, std=0.1)
-    torch.save(network.state_dict(), folder / "state.pt")
-    export_weights(folder / "state.pt", folder / "models")
-    return folder
+    return make_bundle("hmad_rician", tmp_path_factory.mktemp("bundle") / "tiny")
 
 
 @pytest.fixture
@@ -49,14 +35,8 @@ def dataset(tmp_path: Path) -> Path:
     return folder
 
 
-def run(dataset: Path, bundle: Path, code: int = 0) -> str:
-    result = CliRunner().invoke(app, ["data", "references", str(dataset), "--model", str(bundle)])
-    assert result.exit_code == code and "Traceback" not in result.output, result.output
-    return result.output
-
-
 def test_references_are_written_once_and_listed_with_their_weight(dataset: Path, bundle: Path) -> None:
-    first = run(dataset, bundle)
+    first = cli("data", "references", dataset, "--model", bundle).output
     assert "2 references" in first and first.count("sigma") == 2
     listed = json.loads((dataset / "datalist.json").read_text())["training"]
     assert [(e["image"], e["weight"], e["contrast"]) for e in listed] == [
@@ -71,10 +51,10 @@ def test_references_are_written_once_and_listed_with_their_weight(dataset: Path,
     np.testing.assert_array_equal(source.affine, result.affine)
     assert not np.array_equal(np.asarray(source.dataobj), np.asarray(result.dataobj))
     (dataset / "references/train/b.nii.gz").unlink()
-    assert run(dataset, bundle).count("sigma") == 1  # only what was missing
+    assert cli("data", "references", dataset, "--model", bundle).output.count("sigma") == 1  # only what was missing
     assert {n: (dataset / f"references/train/{n}.nii.gz").read_bytes() for n in "ab"}["a"] == before["a"]
     assert json.loads((dataset / "datalist.json").read_text())["training"] == listed
 
 
 def test_a_folder_without_a_datalist_is_refused_in_one_line(tmp_path: Path, bundle: Path) -> None:
-    assert "datalist" in run(tmp_path, bundle, code=1)
+    assert "datalist" in cli("data", "references", tmp_path, "--model", bundle, code=1).output

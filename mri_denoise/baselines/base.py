@@ -31,6 +31,10 @@ class Denoiser:
         package: the module that it needs beyond this package's own dependencies, or None.
         dimensions: 3 for volumes, 2 for images (volumes go in slice by slice), None for both.
         uses_sigma: whether it makes use of the noise level; ``function`` is given 0 otherwise.
+        gaussian: made for Gaussian noise: what Rician noise adds is taken away from its result
+            (:func:`remove_rician_bias`).
+        unit_range: ``function`` is given image and sigma divided by the image's largest magnitude, and never a sigma
+            of 0, for which the image itself is the result.
         slice_axis: the axis of volumes across slices: 0, 1 or 2.
         version: of the implementation, where no package tells: for learned ones the SHA-256 of the weights.
         distribution: the distribution on PyPI that implements it, where it is not this one.
@@ -44,6 +48,8 @@ class Denoiser:
     package: str | None = None
     dimensions: Literal[2, 3] | None = None
     uses_sigma: bool = True
+    gaussian: bool = False
+    unit_range: bool = False
     slice_axis: int = 2
     version: str = ""
     distribution: str = "mri-denoise"
@@ -84,13 +90,20 @@ class Denoiser:
         image = np.array(image, dtype=np.float32, order="C")  # a copy: some libraries write into what they are given
         level = self._level(image, sigma) if self.uses_sigma else 0.0
         if self.dimensions == 2 and image.ndim == 3:
-            slices = [self.function(np.ascontiguousarray(s), level) for s in np.moveaxis(image, self.slice_axis, 0)]
+            slices = [self._apply(np.ascontiguousarray(s), level) for s in np.moveaxis(image, self.slice_axis, 0)]
             result = np.moveaxis(np.stack(slices), 0, self.slice_axis)
         elif self.dimensions == 3 and image.ndim == 2:
-            result = np.asarray(self.function(image[..., None], level))[..., 0]
+            result = self._apply(image[..., None], level)[..., 0]
         else:
-            result = self.function(image, level)
+            result = self._apply(image, level)
         return np.array(result, dtype=np.float32, order="C")
+
+    def _apply(self, image: np.ndarray, level: float) -> np.ndarray:
+        peak = float(np.abs(image).max()) if self.unit_range else 1.0
+        if self.unit_range and (level == 0 or peak == 0):
+            return image
+        result = np.asarray(self.function(image / np.float32(peak), level / peak)).reshape(image.shape) * peak
+        return remove_rician_bias(result, level) if self.gaussian else result
 
     def _level(self, image: np.ndarray, sigma: float | None) -> float:
         if sigma is not None:

@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 
-from mri_denoise.baselines.base import Denoiser, remove_rician_bias
+from mri_denoise.baselines.base import Denoiser
 
 
 def bm4d(image: np.ndarray, sigma: float) -> np.ndarray:
-    """Block matching in volumes, both stages, then the correction of Rician bias.
+    """Block matching in volumes, both stages.
 
     Args:
         image: volume (X, Y, Z).
-        sigma: of the noise, in the image's unit; 0 gives the image back.
+        sigma: of the noise, in the image's unit, above 0.
     """
     from bm4d import bm4d as authors_bm4d
 
-    peak = float(np.abs(image).max())
-    if sigma == 0 or peak == 0:
-        return image
-    result = np.asarray(authors_bm4d(image / peak, sigma / peak)).reshape(image.shape)
-    return remove_rician_bias(result * peak, sigma)
+    return authors_bm4d(image, sigma)
 
 
 BM4D = Denoiser(
@@ -29,6 +25,8 @@ BM4D = Denoiser(
     citation="Maggioni et al., IEEE TIP 22(1), 119-133, 2013, doi:10.1109/TIP.2012.2210725; their package",
     noise=("rician",),
     function=bm4d,
+    gaussian=True,
+    unit_range=True,
     package="bm4d",
     dimensions=3,
     distribution="bm4d",

@@ -5,19 +5,14 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
-from mri_denoise.baselines.base import Denoiser, remove_rician_bias
+from mri_denoise.baselines.base import Denoiser
 
 SIZE = 3
 
 
 def median(image: np.ndarray, sigma: float) -> np.ndarray:
-    """Median of 3 voxels in each direction, then the correction of Rician bias (none for ``sigma`` 0).
-
-    Args:
-        image: any number of axes.
-        sigma: of the noise, in the image's unit.
-    """
-    return remove_rician_bias(ndimage.median_filter(image, SIZE), sigma)
+    """Median of 3 voxels in each direction, whatever the noise; any number of axes."""
+    return ndimage.median_filter(image, SIZE)
 
 
 MEDIAN = Denoiser(
@@ -26,5 +21,6 @@ MEDIAN = Denoiser(
     citation="Tukey, Exploratory Data Analysis, 1977; scipy.ndimage.median_filter",
     noise=("rician",),
     function=median,
+    gaussian=True,
     distribution="scipy",
 )

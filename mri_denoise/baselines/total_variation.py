@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from mri_denoise.baselines.base import Denoiser, remove_rician_bias
+from mri_denoise.baselines.base import Denoiser
 
 
 def chambolle(image: np.ndarray, sigma: float) -> np.ndarray:
-    """Total variation with the weight sigma, in the image's unit, then the correction of Rician bias.
+    """Total variation with the weight sigma, in the image's unit.
 
     Args:
         image: any number of axes.
@@ -18,7 +18,7 @@ def chambolle(image: np.ndarray, sigma: float) -> np.ndarray:
 
     if sigma == 0:
         return image
-    return remove_rician_bias(denoise_tv_chambolle(image, weight=sigma), sigma)
+    return denoise_tv_chambolle(image, weight=sigma)
 
 
 TOTAL_VARIATION = Denoiser(
@@ -27,5 +27,6 @@ TOTAL_VARIATION = Denoiser(
     citation="Chambolle, JMIV 20, 89-97, 2004, doi:10.1023/B:JMIV.0000011325.36760.1e; scikit-image",
     noise=("rician",),
     function=chambolle,
+    gaussian=True,
     distribution="scikit-image",
 )

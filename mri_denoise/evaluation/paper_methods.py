@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from mri_denoise.baselines import BASELINES, Denoiser
 from mri_denoise.baselines.base import Noise
 from mri_denoise.baselines.learned import LearnedModel, Slicing, learned
@@ -57,8 +55,8 @@ def table_2_methods(
         InputError: if the shipped weights cannot be used.
     """
     methods = Methods([NOISY_IMAGE], {})
-    # the registry's BM3D takes the bias of Rician noise away, which impulses do not have
-    for method in (replace(BASELINES[BM3D], label="BM3D", function=bm3d), BASELINES[ADAPTIVE_MEDIAN]):
+    # impulses leave no bias of Rician noise to take away
+    for method in (replace(BASELINES[BM3D], label="BM3D", gaussian=False), BASELINES[ADAPTIVE_MEDIAN]):
         if method.name in skip:
             methods.absent[method.label] = LEFT_OUT
         elif method.available():
@@ -92,15 +90,3 @@ def trained_method(
     name = name or f"{variant.name}_seed{seed}"
     model = LearnedModel(bundle, OVERLAY, device)
     return learned(model, PICTURE, name=name, label=label or variant.label, noise=NOISE)
-
-
-def bm3d(image: np.ndarray, sigma: float) -> np.ndarray:
-    """BM3D as its authors wrote it, for noise of any kind taken as white.
-
-    Args:
-        image: picture (H, W) on the scale [0, 1].
-        sigma: root mean square of the noise; 0 gives the image back.
-    """
-    from bm3d import bm3d as authors_bm3d
-
-    return authors_bm3d(image, sigma) if sigma else image

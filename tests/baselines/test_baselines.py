@@ -77,7 +77,9 @@ def test_sigma_that_is_not_given_is_estimated_once_from_all(shape: tuple[int, ..
     assert given[-1] == 0
 
 
-@pytest.mark.parametrize("name", [d.name for d in INSTALLED if d.name in ("tv", "wavelet", "nlmeans", "bm3d", "bm4d")])
+@pytest.mark.parametrize(
+    "name", [d.name for d in INSTALLED if d.name in ("tv", "wiener", "wavelet", "nlmeans", "bm3d", "bm4d")]
+)
 def test_without_noise_nothing_changes(name: str) -> None:
     np.testing.assert_array_equal(get(name)(smooth_volume(), 0.0), smooth_volume())
 
@@ -125,12 +127,26 @@ def test_bias_of_squares_is_removed() -> None:
 
 
 def test_wiener_is_scipys_with_the_noise_given() -> None:
-    from mri_denoise.baselines.wiener import wiener
+    noisy = noisy_volume(get("wiener"))
+    plain = remove_rician_bias(scipy_wiener(noisy.astype(np.float64), 3, noise=SIGMA**2), SIGMA)
+    np.testing.assert_allclose(get("wiener")(noisy, SIGMA), plain, rtol=1e-4, atol=1e-4 * SIGMA)
+    assert np.isfinite(get("wiener")(np.zeros((4, 5, 6), np.float32), SIGMA)).all()
 
-    noisy = noisy_volume(get("wiener")).astype(np.float64)
-    inner = (slice(1, -1),) * 3  # scipy pads by zeros
-    plain = remove_rician_bias(scipy_wiener(noisy, 3, noise=SIGMA**2), SIGMA)
-    np.testing.assert_allclose(wiener(noisy, SIGMA)[inner], plain[inner], rtol=1e-6)
+
+def test_methods_for_gaussian_noise_are_given_the_unit_range_and_corrected() -> None:
+    given: list[tuple[float, float]] = []
+
+    def note(image: np.ndarray, sigma: float) -> np.ndarray:
+        given.append((float(np.abs(image).max()), sigma))
+        return image
+
+    image = np.full((3, 4, 5), 50.0, dtype=np.float32)
+    plain = Denoiser("note", "", "", ("rician",), note, unit_range=True)
+    np.testing.assert_allclose(plain(image, 10.0), image)
+    assert given == [(1.0, 0.2)]
+    corrected = replace(plain, gaussian=True)(image, 10.0)
+    np.testing.assert_allclose(corrected, np.sqrt(50.0**2 - 10.0**2), rtol=1e-6)
+    assert np.array_equal(plain(image, 0.0), image) and len(given) == 2
 
 
 def plain_adaptive_median(image: np.ndarray, largest: int) -> np.ndarray:

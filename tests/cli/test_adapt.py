@@ -13,11 +13,10 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from commands import cli
 from monai.bundle import ConfigParser
-from typer.testing import CliRunner
 
 from mri_denoise.adaptation import AdaptSettings, adapt_bundle
-from mri_denoise.cli.main import app
 from mri_denoise.io import discover
 from mri_denoise.phantom import head_phantom, phantom_affine
 from mri_denoise.registry import find_bundle
@@ -27,14 +26,6 @@ ROOT = Path(__file__).parents[2]
 SHAPE = (48, 60, 12)
 SIGMA = 60.0
 QUICK = {"patch_size": 32, "batch_size": 4, "held_out": 12, "interval": 20, "learning_rate": 0.01}
-
-
-def cli(*arguments: object, code: int = 0) -> Any:
-    result = CliRunner().invoke(app, [str(a) for a in arguments])
-    assert result.exception is None or isinstance(result.exception, SystemExit), repr(result.exception)
-    assert "Traceback" not in result.output
-    assert result.exit_code == code, result.output
-    return result
 
 
 @pytest.fixture(scope="module")

@@ -12,10 +12,9 @@ import nibabel as nib
 import numpy as np
 import pytest
 import torch
+from commands import cli
 from PIL import Image
-from typer.testing import CliRunner
 
-from mri_denoise.cli.main import app
 from mri_denoise.networks import HMADNet
 from mri_denoise.phantom import head_phantom, phantom_affine
 from mri_denoise.training import export_weights
@@ -23,15 +22,6 @@ from mri_denoise.transforms.noise import add_rician
 
 ROOT = Path(__file__).parents[2]
 SHAPE = (32, 36, 12)
-
-
-def cli(*arguments: object, code: int = 0) -> Any:
-    """Run a command, hold it to its exit code and to messages without a traceback."""
-    result = CliRunner().invoke(app, [str(a) for a in arguments])
-    assert result.exception is None or isinstance(result.exception, SystemExit), repr(result.exception)
-    assert "Traceback" not in result.output
-    assert result.exit_code == code, result.output
-    return result
 
 
 @pytest.fixture(scope="module")

@@ -11,13 +11,12 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 import pytest
+from commands import cli
 from PIL import Image
 from scipy import stats
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
-from typer.testing import CliRunner
 
 from mri_denoise.baselines import BASELINES
-from mri_denoise.cli.main import app
 from mri_denoise.evaluation.paper_images import dataset_slices
 from mri_denoise.phantom import head_phantom, phantom_affine
 
@@ -26,12 +25,8 @@ SMALL = ["patch_size=32", "batch_size=2", "num_workers=0", "network_def#channels
 ABLATION = ("unet", "residual", "attention", "attention_residual")
 
 
-def cli(*arguments: object, code: int = 0) -> Any:
-    words = ["benchmark", "paper", *(str(a) for a in arguments)]
-    result = CliRunner().invoke(app, words)
-    assert result.exception is None or isinstance(result.exception, SystemExit), repr(result.exception)
-    assert result.exit_code == code, result.output
-    return result
+def paper(*arguments: object, code: int = 0) -> Any:
+    return cli("benchmark", "paper", *arguments, code=code)
 
 
 def read(path: Path) -> list[dict[str, str]]:
@@ -62,7 +57,7 @@ def options(dataset: Path) -> list[object]:
 @pytest.fixture(scope="module")
 def output(options: list[object], tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("paper") / "out"
-    cli(*options, "--output", folder, "--seeds", 0)
+    paper(*options, "--output", folder, "--seeds", 0)
     return folder
 
 
@@ -135,7 +130,7 @@ def test_a_second_run_goes_on_where_the_first_one_was(output: Path, options: lis
     batches = sorted((output / "cache").iterdir(), key=lambda path: path.stat().st_mtime_ns)
     lost = json.loads(batches[-1].read_text())["result"]["scores"]
     batches[-1].write_text(batches[-1].read_text()[:50])  # as if cut off
-    record = json.loads(cli(*options, "--output", output, "--seeds", "0,1", "--json").stdout)
+    record = json.loads(paper(*options, "--output", output, "--seeds", "0,1", "--json").stdout)
     assert all(path.stat().st_mtime_ns == time for path, time in trained.items())
     assert len(list(output.glob("training/*_seed1/models/*.safetensors"))) == 4
     after = read(output / "scores.csv")
@@ -154,7 +149,7 @@ def test_pictures_alone_are_scored(tmp_path: Path) -> None:
         pixels = np.rint(255 * head_phantom(SHAPE, seed=number)[:, :, 6]).clip(0, 255).astype(np.uint8)
         Image.fromarray(pixels).save(tmp_path / f"{number}.png")
     out = ("--output", tmp_path / "out")
-    result = cli("--images", tmp_path, "--pictures", 2, "--densities", 20, "--skip", "bm3d", *out)
+    result = paper("--images", tmp_path, "--pictures", 2, "--densities", 20, "--skip", "bm3d", *out)
     assert "- BM3D: left out by --skip." in result.stdout
     rows = {row["method"]: row for row in read(tmp_path / "out" / "pictures.csv") if row["density"] == "mean"}
     assert float(rows["hmad"]["psnr"]) > float(rows["noisy"]["psnr"]) and rows["hmad"]["images"] == "2"
@@ -179,6 +174,6 @@ def test_pictures_alone_are_scored(tmp_path: Path) -> None:
 )
 def test_wrong_use_is_told_in_one_line(tmp_path: Path, arguments: list[str], code: int, words: str) -> None:
     given = [word.format(folder=tmp_path) for word in arguments]
-    result = cli(*given, "--output", tmp_path / "out", code=code)
+    result = paper(*given, "--output", tmp_path / "out", code=code)
     assert words in result.stderr.strip().splitlines()[-1]
     assert not (tmp_path / "out" / "report.md").exists()

@@ -5,28 +5,18 @@ from __future__ import annotations
 import json
 import zipfile
 from pathlib import Path
-from typing import Any
 
 import nibabel as nib
 import numpy as np
 import pydicom
 import pytest
+from commands import cli, make_bundle
 from pydicom.data import get_testdata_file
-from typer.testing import CliRunner
 
-from mri_denoise.cli.main import app
-from tests.cli.test_cli import make_bundle
 from tests.io.dicom_frames_phantom import enhanced, frames, mosaic
 from tests.io.dicom_phantom import Phantom, save, series
 
 CT = Path(str(get_testdata_file("CT_small.dcm")))
-
-
-def cli(*arguments: object, code: int = 0) -> Any:
-    result = CliRunner().invoke(app, [str(a) for a in arguments])
-    assert result.exception is None or isinstance(result.exception, SystemExit), repr(result.exception)
-    assert result.exit_code == code, result.output
-    return result
 
 
 @pytest.fixture(scope="module")

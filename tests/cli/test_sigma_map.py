@@ -4,26 +4,17 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import nibabel as nib
 import numpy as np
 import pytest
-from typer.testing import CliRunner
+from commands import cli
 
-from mri_denoise.cli.main import app
 from mri_denoise.phantom import head_phantom, phantom_affine
 from mri_denoise.transforms.noise import add_rician
 
 SHAPE = (104, 128, 16)
 PEAK, LEVEL = 1000.0, 40.0
-
-
-def cli(*arguments: object, code: int = 0) -> Any:
-    result = CliRunner().invoke(app, [str(a) for a in arguments])
-    assert result.exception is None or isinstance(result.exception, SystemExit), repr(result.exception)
-    assert result.exit_code == code, result.output
-    return result
 
 
 @pytest.fixture(scope="module")
