@@ -14,7 +14,7 @@ from mri_denoise import provenance
 from mri_denoise.io.case import Case, InputError
 from mri_denoise.registry import Bundle
 from mri_denoise.weights import sha256
-from mri_denoise.workflow import choose_device, find_error, quiet
+from mri_denoise.workflow import choose_device, quiet
 
 RECORD = "adaptation.json"
 
@@ -111,6 +111,8 @@ def _run(
     with quiet():
         from monai.bundle import ConfigWorkflow
 
+        from mri_denoise.training import run_training
+
         workflow = ConfigWorkflow(
             config_file=[str(bundle.config("inference.yaml")), str(bundle.config("adapt.yaml"))],
             meta_file=str(bundle.config("metadata.json")),
@@ -124,15 +126,7 @@ def _run(
         )
         # cases are objects, which a config cannot hold: they replace what discovery would find
         workflow.parser["cases"] = list(cases)
-        try:
-            workflow.initialize()
-            missing = workflow.check_properties()
-            if missing:
-                raise InputError(f"{bundle.folder}: not a bundle to adapt, it lacks {', '.join(missing)}.")
-            workflow.run()
-            workflow.finalize()
-        except Exception as error:
-            raise find_error(error) or error from error
+        run_training(workflow, bundle)
         parser = workflow.parser
         names = ("steps", "interval", "learning_rate", "batch_size", "patch_size", "alpha", "max_volumes", "seed")
         return parser.get_parsed_content("validate#curve"), {n: parser.get_parsed_content(n) for n in names}

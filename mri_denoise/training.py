@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 from mri_denoise.io.case import InputError
 from mri_denoise.registry import Bundle
 from mri_denoise.weights import record_sha256
+from mri_denoise.workflow import find_error
 
 
 def train_bundle(
@@ -45,16 +46,28 @@ def train_bundle(
         resume=resume,
         **(overrides or {}),
     )
-    workflow.initialize()
-    missing = workflow.check_properties()
-    if missing:
-        raise InputError(f"{bundle.folder}: not a training bundle, it lacks {', '.join(missing)}.")
-    workflow.run()
-    workflow.finalize()
+    run_training(workflow, bundle)
     best = output / "train" / "models" / "model.pt"
     if not best.is_file():
         raise InputError(f"{best}: the training left no weights; give it at least one epoch with validation.")
     return export_weights(best, output / "models")
+
+
+def run_training(workflow: ConfigWorkflow, bundle: Bundle) -> None:
+    """Run a training workflow from its start to its end.
+
+    Raises:
+        InputError: if the bundle lacks what MONAI requires of a training, or an input cannot be used.
+    """
+    try:
+        workflow.initialize()
+        missing = workflow.check_properties()
+        if missing:
+            raise InputError(f"{bundle.folder}: not a training bundle, it lacks {', '.join(missing)}.")
+        workflow.run()
+        workflow.finalize()
+    except Exception as error:
+        raise find_error(error) or error from error
 
 
 def copy_bundle(bundle: Bundle, output: Path) -> None:

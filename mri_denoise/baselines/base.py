@@ -36,7 +36,8 @@ class Denoiser:
         unit_range: ``function`` is given image and sigma divided by the image's largest magnitude, and never a sigma
             of 0, for which the image itself is the result.
         slice_axis: the axis of volumes across slices: 0, 1 or 2.
-        version: of the implementation, where no package tells: for learned ones the SHA-256 of the weights.
+        version: of the implementation, where no package tells: for learned ones a SHA-256 over weights, configs and
+            device.
         distribution: the distribution on PyPI that implements it, where it is not this one.
     """
 

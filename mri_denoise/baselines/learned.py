@@ -29,12 +29,14 @@ class Slicing:
         slice_axis: the axis across slices, 0, 1 or 2.
         affine: voxel index to RAS+ mm, as 16 numbers row by row; only ``"auto"`` looks at it.
         white_level: the value of white where the image has one (255 for 8-bit pictures).
+        contiguous: False denoises each slice without its neighbours.
     """
 
     planes: int | str = 1
     slice_axis: int = 2
     affine: tuple[float, ...] | None = None
     white_level: float | None = None
+    contiguous: bool = True
 
 
 class LearnedModel:
@@ -98,7 +100,8 @@ class LearnedModel:
         affine = np.eye(4) if slicing.affine is None else np.reshape(slicing.affine, (4, 4))
         volume = image if image.ndim == 3 else image[..., None]
         raw = MetaTensor(torch.from_numpy(volume[None].copy()), affine=torch.from_numpy(affine))
-        item: dict[str, Any] = {"image": raw, "raw": raw, "slice_axis": slicing.slice_axis, "contiguous": True}
+        item: dict[str, Any] = {"image": raw, "raw": raw, "slice_axis": slicing.slice_axis}
+        item["contiguous"] = slicing.contiguous
         if self.uses_sigma:
             item["sigma"] = torch.tensor([sigma], dtype=torch.float32)
         if slicing.white_level is not None:
@@ -133,7 +136,7 @@ def learned(
         noise: kinds of noise that it is for.
 
     Returns:
-        the denoiser, its ``version`` the weights' SHA-256.
+        the denoiser, its ``version`` a SHA-256 over weights, configs and device.
     """
     cut = slicing or Slicing()
     name = name or model.bundle.name
@@ -145,5 +148,5 @@ def learned(
         function=lambda image, sigma: model(image, sigma, cut),
         uses_sigma=model.uses_sigma,
         slice_axis=cut.slice_axis,
-        version=model.weights_sha256,
+        version=hashlib.sha256(f"{model.weights_sha256} {model.config_sha256} {model.device}".encode()).hexdigest(),
     )

@@ -62,13 +62,10 @@ def accuracy(
 
 
 def _levels(text: str) -> list[float]:
-    try:
-        numbers = [float(word) for word in text.split(",")]
-    except ValueError:
-        numbers = []
-    if not numbers or not all(0 < number <= 100 for number in numbers):
+    found = common.numbers("--levels", text, float)
+    if not all(0 < number <= 100 for number in found):
         common.stop(f"--levels {text}: must be percentages above 0 with commas between them.", common.WRONG_USAGE)
-    return list(dict.fromkeys(numbers))
+    return found
 
 
 @contextmanager

@@ -36,10 +36,10 @@ def paper(
     as_json: Annotated[bool, typer.Option("--json", help="Print the record as JSON.")] = False,
 ) -> None:
     """Repeat the paper's experiment: Tables 2, 3 and 4, Figures 7, 8, 11 and 12, the paper's figures beside them."""
-    shares = [number / 100 for number in _numbers("--densities", densities, float)]
+    shares = [number / 100 for number in common.numbers("--densities", densities, float)]
     if any(not 0 < share < 1 for share in shares):
         common.stop(f"--densities {densities}: must lie between 0 and 100 percent.", common.WRONG_USAGE)
-    chosen = [int(number) for number in _numbers("--seeds", seeds, int)]
+    chosen = [int(number) for number in common.numbers("--seeds", seeds, int)]
     overrides = common.parse_settings(settings)
     if output.exists() and not output.is_dir():
         common.stop(f"{output}: is a file, but the results need a folder.", common.WRONG_USAGE)
@@ -64,15 +64,6 @@ def paper(
     else:
         print((output / "report.md").read_text(encoding="utf-8"))
         print(f"written to {output}")
-
-
-def _numbers(option: str, text: str, kind: Callable[[str], float]) -> list[float]:
-    """Numbers with commas between them, each once."""
-    try:
-        found = list(dict.fromkeys(kind(word) for word in text.split(",")))
-    except ValueError:
-        common.stop(f"{option} {text}: must be numbers with commas between them.", common.WRONG_USAGE)
-    return found
 
 
 def _say(title: str) -> None:

@@ -6,7 +6,7 @@ import dataclasses
 import json
 import math
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, NoReturn
@@ -38,6 +38,14 @@ def one_line_errors(code: int = SOME_FAILED) -> Iterator[None]:
 def print_json(value: Any) -> None:
     """JSON on standard output; NaN and infinity, which JSON does not know, become null."""
     print(json.dumps(_finite(value), indent=2, default=str))
+
+
+def numbers(option: str, text: str, kind: Callable[[str], float]) -> list[float]:
+    """The numbers of an option with commas between them, each once; ends with code 2 for anything else."""
+    try:
+        return list(dict.fromkeys(kind(word) for word in text.split(",")))
+    except ValueError:
+        stop(f"{option} {text}: must be numbers with commas between them.", WRONG_USAGE)
 
 
 def parse_settings(settings: list[str] | None) -> dict[str, Any]:

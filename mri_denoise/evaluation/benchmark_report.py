@@ -15,7 +15,7 @@ from mri_denoise.evaluation.benchmark_data import Reference
 from mri_denoise.evaluation.benchmark_figures import write_figures
 from mri_denoise.evaluation.benchmark_methods import Method, Methods
 from mri_denoise.evaluation.benchmark_tables import Table, markdown, write_csv
-from mri_denoise.io.files import write_beside
+from mri_denoise.report.text import write_text
 
 
 def write_report(
@@ -45,7 +45,7 @@ def write_report(
     table = Table(scores, methods.found)
     here = machine()
     files = [*write_csv(table, output), *write_figures(table, output)]
-    files.append(_write_text(markdown(table, methods.absent, failures, _facts(settings, here)), output / "tables.md"))
+    files.append(write_text(markdown(table, methods.absent, failures, _facts(settings, here)), output / "tables.md"))
     record = {
         "time": provenance.now(),
         "command": command_line(),
@@ -111,9 +111,3 @@ def _facts(settings: dict[str, Any], here: dict[str, Any]) -> list[str]:
         f"{here['processor']}, {here['cores']} cores, {here['torch_threads']} threads in PyTorch{gpu}. "
         "Times of a cached result are those of the run that made it.",
     ]
-
-
-def _write_text(text: str, path: Path) -> Path:
-    with write_beside(path) as partial:
-        partial.write_text(text, encoding="utf-8")
-    return path

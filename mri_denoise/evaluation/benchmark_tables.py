@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from mri_denoise.evaluation.benchmark import BIAS_BINS, Failure, Score
 from mri_denoise.evaluation.benchmark_methods import Method
 from mri_denoise.evaluation.statistics import compare_paired, summarise
-from mri_denoise.io.files import write_beside
+from mri_denoise.report import text
 
 ALL = "all references"
 
@@ -108,15 +106,7 @@ def write_csv(table: Table, folder: Path) -> list[Path]:
         for number, (error, count) in enumerate(score.bias)
         if error is not None
     ]  # fmt: skip
-    return [_csv(rows, columns, folder / "results.csv"), _csv(bins, list(bins[0]) if bins else [], folder / "bias.csv")]
-
-
-def _csv(rows: Sequence[dict[str, Any]], columns: Sequence[str], path: Path) -> Path:
-    with write_beside(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, columns, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-    return path
+    return [text.write_csv(rows, folder / "results.csv"), text.write_csv(bins, folder / "bias.csv")]
 
 
 def markdown(table: Table, absent: dict[str, str], failures: Sequence[Failure], facts: Sequence[str] = ()) -> str:
@@ -148,11 +138,6 @@ def markdown(table: Table, absent: dict[str, str], failures: Sequence[Failure], 
     return "\n\n".join(parts) + "\n"
 
 
-def _grid(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
-
 def _scores(table: Table, references: Sequence[str]) -> str:
     """PSNR / SSIM, the best of a column in bold; ours with what they are short of the best rival's PSNR."""
     rows = []
@@ -162,7 +147,7 @@ def _scores(table: Table, references: Sequence[str]) -> str:
             psnr, ssim = (table.mean(m, method.name, level, references) for m in ("psnr", "ssim"))
             cells.append("-" if psnr is None or ssim is None else _cell(table, method, level, references, psnr, ssim))
         rows.append(cells)
-    return _grid(["PSNR (dB) / SSIM", *(f"{level:g} %" for level in table.levels)], rows)
+    return text.markdown_table(["PSNR (dB) / SSIM", *(f"{level:g} %" for level in table.levels)], rows)
 
 
 def _cell(table: Table, method: Method, level: float, references: Sequence[str], psnr: float, ssim: float) -> str:
@@ -190,7 +175,7 @@ def _losses(table: Table) -> str:
                     rows.append([reference, f"{level:g} %", measure.upper(), values[0], f"{rival[0]}: {values[1]}"])
     if not rows:
         return f"{table.main.label}: ahead of every rival on every reference at every level, by PSNR and by SSIM."
-    return _grid(["reference", "noise", "by", table.main.label, "best rival"], rows)
+    return text.markdown_table(["reference", "noise", "by", table.main.label, "best rival"], rows)
 
 
 def _statistics(table: Table) -> str:
@@ -208,7 +193,7 @@ def _statistics(table: Table) -> str:
             interval = f"{c.low:+.2f} to {c.high:+.2f}"
             tests = (f"{c.t:.2f}", f"{c.p:.2g}", f"{c.wilcoxon_p:.2g}", f"{c.cohen_d:.2f}")
             rows.append([f"against {method.label}", f"{level:g} %", f"{c.mean:+.2f} dB", interval, *tests])
-    return f"{table.main.label} less the other, one number a reference.\n\n" + _grid(header, rows)
+    return f"{table.main.label} less the other, one number a reference.\n\n" + text.markdown_table(header, rows)
 
 
 def _time(table: Table) -> str:
@@ -219,7 +204,7 @@ def _time(table: Table) -> str:
             seconds = summarise([score.seconds for score in own])
             speed = summarise([1e6 * score.seconds / score.voxels for score in own])
             rows.append([method.label, f"{seconds.mean:.2f}", f"{speed.mean:.3f}"])
-    return _grid(["method", "s a volume, mean", "s a million voxels"], rows)
+    return text.markdown_table(["method", "s a volume, mean", "s a million voxels"], rows)
 
 
 def _methods(table: Table) -> str:

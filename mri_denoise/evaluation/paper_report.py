@@ -10,8 +10,7 @@ from mri_denoise.evaluation import paper_tables as tables
 from mri_denoise.evaluation.benchmark_report import command_line, machine
 from mri_denoise.evaluation.paper_ablation import ABLATION
 from mri_denoise.evaluation.paper_methods import DNCNN_ALIKE, HMAD, HMAD_ALIKE
-from mri_denoise.io.files import write_beside
-from mri_denoise.report.text import markdown_table
+from mri_denoise.report.text import markdown_table, write_text
 from mri_denoise.weights import sha256
 from mri_denoise.workflow import choose_device
 
@@ -69,8 +68,7 @@ def write_report(experiment: Experiment, results: Results, record: dict[str, Any
     if "table_4" in results.tables:
         parts += ["## Table 4: ablation", _table_4(results.tables["table_4"], experiment)]
     parts += ["## Figures", *(f"{words}.\n\n![{words}](figures/{name})" for name, words in results.figures.items())]
-    with write_beside(experiment.output / "report.md") as partial:
-        partial.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+    write_text("\n\n".join(parts) + "\n", experiment.output / "report.md")
 
 
 def _head(record: dict[str, Any]) -> str:

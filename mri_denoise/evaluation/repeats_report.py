@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -24,8 +23,8 @@ from mri_denoise.evaluation.repeats import (
 )
 from mri_denoise.geometry import nearly_isotropic, slice_axis_of
 from mri_denoise.io import Case, InputError
-from mri_denoise.io.files import write_beside
 from mri_denoise.report.figures import comparison
+from mri_denoise.report.text import markdown_table, write_csv, write_text
 from mri_denoise.weights import sha256
 
 
@@ -59,8 +58,9 @@ def run_repeats(
     if not mask.any():
         raise InputError(f"{cases[0].label}: has no voxel above 0; choose another series.")
     if planes == "auto":
-        planes = 3 if nearly_isotropic(series.array.shape[1:], series.affine) else 1
-    denoiser = learned(model, Slicing(planes, axis))
+        averages = "planes" in model.bundle.options and series.contiguous
+        planes = 3 if averages and nearly_isotropic(series.array.shape[1:], series.affine) else 1
+    denoiser = learned(model, Slicing(planes, axis, contiguous=series.contiguous))
     denoised = np.empty_like(series.array)
     start = time.perf_counter()
     for number, volume in enumerate(series.array):
@@ -68,11 +68,9 @@ def run_repeats(
     seconds = (time.perf_counter() - start) / len(denoised)
     scores = score_repeats(series.array, denoised, mask, axis, span[0] if span else 0)
     noise = noise_of_repeats(series.array, mask)
-    titles = ("Noisy", "Denoised", "Absolute residual")
-    comparison(series.array[0], denoised[0], output / "repeats.png", titles=titles, affine=series.affine)
-    _write_csv(scores, output / "repeats.csv")
-    with write_beside(output / "repeats.md") as partial:
-        partial.write_text(_markdown(cases, scores, noise), encoding="utf-8")
+    comparison(series.array[0], denoised[0], output / "repeats.png", affine=series.affine)
+    write_csv([_row(score) for score in scores], output / "repeats.csv")
+    write_text(_markdown(cases, scores, noise), output / "repeats.md")
     sources = [{"path": str(p), "sha256": sha256(p)} for case in cases for p in case.sources]
     record = {
         "time": provenance.now(),
@@ -96,20 +94,12 @@ def _row(score: RepeatScore) -> dict[str, Any]:
     return values | dict(zip(("residual_lag_x", "residual_lag_y", "residual_lag_z"), lags, strict=True))
 
 
-def _write_csv(scores: Sequence[RepeatScore], path: Path) -> None:
-    rows = [_row(score) for score in scores]
-    with write_beside(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-
-
 def _markdown(cases: Sequence[Case], scores: Sequence[RepeatScore], noise: NoiseOfRepeats | None) -> str:
     header = [
         "volume", "sigma", "mean of others: noisy", "denoised", "signal of others: noisy", "denoised",
         "residual / sigma", "residual lag 1 (x, y, z)",
     ]  # fmt: skip
-    lines = [header, ["---"] * len(header)]
+    lines = []
     for s in scores:
         psnr = (s.psnr_noisy, s.psnr_denoised, s.psnr_signal_noisy, s.psnr_signal_denoised)
         cells = ["-" if value is None else f"{value:.2f} dB" for value in psnr]
@@ -119,7 +109,7 @@ def _markdown(cases: Sequence[Case], scores: Sequence[RepeatScore], noise: Noise
         f"# Real noise: {', '.join(case.label for case in cases)}",
         "PSNR over the object, against the mean of the other noisy volumes and against their signal without Rician "
         "bias. The others are noisy too, so no PSNR here can grow beyond what their mean allows.",
-        "\n".join("| " + " | ".join(line) + " |" for line in lines),
+        markdown_table(header, lines),
     ]
     if noise is not None:
         parts.append(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from mri_denoise.io.files import write_beside
 from mri_denoise.report.planes import Plane, drawable, middle_planes
 
 _DPI = 100
@@ -181,13 +181,8 @@ class _Canvas:
         axes.imshow(pixels, cmap=colours, vmin=window[0], vmax=window[1], aspect="auto")
 
     def save(self, path: Path) -> Path:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(path.name + ".partial")
-        try:
+        with write_beside(path) as partial:
             self.figure.savefig(partial, format="png")
-            os.replace(partial, path)
-        finally:
-            partial.unlink(missing_ok=True)
         return path
 
 

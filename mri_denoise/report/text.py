@@ -1,4 +1,4 @@
-"""Rows as CSV and as Markdown."""
+"""Texts, and rows as CSV and as Markdown."""
 
 from __future__ import annotations
 
@@ -20,6 +20,17 @@ def write_csv(rows: Sequence[dict[str, Any]], path: Path) -> Path:
         writer = csv.DictWriter(file, list(rows[0]) if rows else [], lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
+    return path
+
+
+def write_text(text: str, path: Path) -> Path:
+    """Write a text in UTF-8, whole or not at all.
+
+    Raises:
+        OutputError: if it cannot be written.
+    """
+    with write_beside(path) as partial:
+        partial.write_text(text, encoding="utf-8")
     return path
 
 
