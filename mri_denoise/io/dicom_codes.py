@@ -7,6 +7,9 @@ from pydicom.sequence import Sequence
 
 from mri_denoise.io.case import Derivation
 
+MANUFACTURER = "mri-denoise"
+"""How Contributing Equipment names this package; by it the node knows its own images."""
+
 
 def code(value: str, meaning: str) -> Dataset:
     """An item of a code sequence, coded by DICOM itself."""

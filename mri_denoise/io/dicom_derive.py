@@ -16,7 +16,7 @@ from pydicom.tag import Tag
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, generate_uid
 
 from mri_denoise.io.case import Derivation
-from mri_denoise.io.dicom_codes import code, in_words, source_reference
+from mri_denoise.io.dicom_codes import MANUFACTURER, code, in_words, source_reference
 from mri_denoise.io.dicom_frames import describe_frames
 from mri_denoise.io.dicom_kind import is_enhanced, is_mosaic, number, sop_class, text
 
@@ -155,7 +155,7 @@ def _add_equipment(ds: Dataset, derivation: Derivation, now: datetime) -> None:
     weights = f", weights SHA-256 {derivation.weights_sha256}" if derivation.weights_sha256 else ""
     equipment = Dataset()
     equipment.PurposeOfReferenceCodeSequence = Sequence([code("109102", "Processing Equipment")])
-    equipment.Manufacturer = "mri-denoise"
+    equipment.Manufacturer = MANUFACTURER
     equipment.ManufacturerModelName = derivation.model[:_LONG_STRING]
     equipment.SoftwareVersions = [f"mri-denoise {derivation.software_version}"[:_LONG_STRING]]
     equipment.ContributionDateTime = now.strftime("%Y%m%d%H%M%S")

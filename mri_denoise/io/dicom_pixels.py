@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import warnings
 from collections.abc import Iterator
@@ -115,12 +116,12 @@ def decode(ds: Dataset, path: Path, frame: int = 0) -> np.ndarray:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             if syntax == JPEGExtended12Bit and layout.stored > 8:
-                pixels = _decode_gdcm(path, frame)
+                pixels = _decode_gdcm(path, path.stat().st_mtime_ns)[frame]
             else:
                 # Bits above the stored ones may hold something in uncompressed data, which `replaced` keeps.
                 clean = syntax is not None and syntax.is_encapsulated
                 pixels = pixel_array(ds, index=frame, raw=True, correct_unused_bits=clean, decoding_plugin=plugin)
-    except PARSE_ERRORS as error:
+    except (*PARSE_ERRORS, OSError) as error:
         why = " ".join(str(error).split())[:160]
         raise InputError(f"{path}: pixel data cannot be decoded ({why}); export the file again") from error
     if pixels.shape != layout.shape:
@@ -175,8 +176,9 @@ def replaced(words: np.ndarray, layout: PixelFormat, array: np.ndarray) -> np.nd
     return np.where(keep, words, new.astype(words.dtype))
 
 
-def _decode_gdcm(path: Path, frame: int) -> np.ndarray:
-    """Decode 12-bit JPEG with GDCM itself, which pydicom's plugins refuse."""
+@functools.lru_cache(maxsize=1)
+def _decode_gdcm(path: Path, modified: int) -> np.ndarray:
+    """Decode 12-bit JPEG, all frames at once, with GDCM itself, which pydicom's plugins refuse."""
     import gdcm
 
     reader = gdcm.ImageReader()
@@ -189,7 +191,7 @@ def _decode_gdcm(path: Path, frame: int) -> np.ndarray:
     kind = "i" if image.GetPixelFormat().GetPixelRepresentation() else "u"
     bits = image.GetPixelFormat().GetBitsAllocated()
     columns, rows = image.GetDimension(0), image.GetDimension(1)
-    return np.frombuffer(buffer, dtype=f"<{kind}{bits // 8}").reshape(-1, rows, columns)[frame]
+    return np.frombuffer(buffer, dtype=f"<{kind}{bits // 8}").reshape(-1, rows, columns)
 
 
 @contextmanager

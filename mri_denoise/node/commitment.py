@@ -51,14 +51,14 @@ def request(event: Any, peer: Peer | None, spool: Spool, log: Log) -> int:
         return _INVALID_ARGUMENT
     if not is_uid(transaction) or len(items) > _MAX_REFERENCES or not all(is_uid(uid) for _, uid in items):
         return _INVALID_ARGUMENT
-    held = {uid: spool.holds(uid) for _, uid in items}
+    held = spool.held()
     record = {
         "peer": {
             **{"ae_title": peer.ae_title, "host": peer.address, "port": peer.port},
             "address": event.assoc.requestor.address,
         },
         "transaction": transaction,
-        "items": [[sop_class, uid, held[uid]] for sop_class, uid in items],
+        "items": [[sop_class, uid, uid in held] for sop_class, uid in items],
     }
     disk.write_json(spool.root / COMMITMENTS / f"{transaction}.json", record)
     return _SUCCESS

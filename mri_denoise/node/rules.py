@@ -10,10 +10,8 @@ from pathlib import Path
 import pydicom
 from pydicom.dataset import Dataset
 
+from mri_denoise.io.dicom_codes import MANUFACTURER
 from mri_denoise.node.settings import Rule
-
-OWN_MANUFACTURER = "mri-denoise"
-"""How the writer names this package in Contributing Equipment."""
 
 
 def header(path: Path) -> Dataset:
@@ -46,7 +44,7 @@ def is_own(ds: Dataset) -> bool:
     """Whether an image was made by this package: never denoised again, never sent on, so that no loop can form."""
     try:
         items = ds.get("ContributingEquipmentSequence") or []
-        return any(str(item.get("Manufacturer", "")) == OWN_MANUFACTURER for item in items)
+        return any(str(item.get("Manufacturer", "")) == MANUFACTURER for item in items)
     except Exception:  # a damaged sequence
         return False
 

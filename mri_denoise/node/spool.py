@@ -91,9 +91,10 @@ class Spool:
         """Images received of a series, by name."""
         return sorted((self.folder(state, series) / "source").glob("*.dcm"))
 
-    def holds(self, instance: str) -> bool:
-        """Whether an image, by SOP Instance UID, lies in the queue in any state."""
-        return any(next((self.root / state).glob(f"*/source/{instance}.dcm"), None) for state in STATES)
+    def held(self) -> set[str]:
+        """The images, by SOP Instance UID, that lie in the queue in any state."""
+        with self._lock:
+            return {path.stem for state in STATES for path in (self.root / state).glob("*/source/*.dcm")}
 
     # receiving
 
@@ -209,10 +210,11 @@ class Spool:
 
     def give_back(self, series: str) -> None:
         """From ``working`` to ``ready`` again, without what was half done."""
-        derived = self.folder("working", series) / "derived"
-        if derived.exists():
-            disk.discard(derived, self.root / _TRASH)
-        disk.move(self.folder("working", series), self.folder("ready", series))
+        with self._lock:
+            derived = self.folder("working", series) / "derived"
+            if derived.exists():
+                disk.discard(derived, self.root / _TRASH)
+            disk.move(self.folder("working", series), self.folder("ready", series))
 
     def finish(self, series: str, before: str, after: str, **notes: Any) -> None:
         """Move a series on, with notes that stay in its ``job.json``."""

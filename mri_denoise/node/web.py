@@ -23,6 +23,7 @@ from dicomweb_client.web import DICOMwebClient
 from pydicom.dataset import Dataset
 
 from mri_denoise.io.case import InputError
+from mri_denoise.io.dicom_pixels import open_image
 from mri_denoise.io.files import write_beside
 from mri_denoise.node.spool import is_uid
 
@@ -99,7 +100,7 @@ class WebServer:
             ValueError: if it refuses the image.
         """
         with _told():
-            answer = self._client.store_instances([pydicom.dcmread(path)])
+            answer = self._client.store_instances([open_image(path)])
         failed = answer.get("FailedSOPSequence") or []
         if failed:
             raise ValueError(f"status {int(failed[0].get('FailureReason', 0)):04X}")
