@@ -28,6 +28,14 @@ def check_ae_title(title: str, key: str = "ae_title") -> None:
         raise ValueError(f"{key}: must be 1 to 16 printable characters without backslash, not {title!r}")
 
 
+def is_loopback(host: str) -> bool:
+    """Whether an address, or ``localhost``, is reached from this computer only."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
 @dataclass(frozen=True)
 class Tls:
     """Transport security.
@@ -102,14 +110,6 @@ class Listen:
             if not uid.is_valid:
                 raise ValueError(f"accept: {name}: neither the keyword nor the UID of a SOP class")
         return tuple(found)
-
-    @property
-    def is_loopback(self) -> bool:
-        """Whether only this computer can reach the node."""
-        try:
-            return ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            return self.host == "localhost"
 
 
 @dataclass(frozen=True)

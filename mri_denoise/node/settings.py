@@ -11,7 +11,7 @@ import yaml
 from pydicom.datadict import tag_for_keyword
 
 from mri_denoise.io.case import InputError
-from mri_denoise.node.endpoints import Destination, Listen, Peer
+from mri_denoise.node.endpoints import Destination, Listen, Peer, is_loopback
 from mri_denoise.node.parse import build, limited
 from mri_denoise.registry import find_bundle
 
@@ -134,7 +134,7 @@ class NodeSettings:
     keep_days: float = limited(1.0, 0.0, 10000.0)
 
     def __post_init__(self) -> None:
-        if not self.peers and not self.listen.is_loopback:
+        if not self.peers and not is_loopback(self.listen.host):
             raise ValueError("peers: must say who may send, since listen.host is not a loopback address")
 
 

@@ -6,7 +6,6 @@ Access data come from the environment only: ``MRI_DENOISE_DICOMWEB_TOKEN`` (bear
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 import os
 import re
@@ -25,6 +24,7 @@ from pydicom.dataset import Dataset
 from mri_denoise.io.case import InputError
 from mri_denoise.io.dicom_pixels import open_image
 from mri_denoise.io.files import write_beside
+from mri_denoise.node.endpoints import is_loopback
 from mri_denoise.node.spool import is_uid
 
 TOKEN, USER, PASSWORD = (f"MRI_DENOISE_DICOMWEB_{name}" for name in ("TOKEN", "USER", "PASSWORD"))
@@ -55,7 +55,7 @@ class WebServer:
         session = requests.Session()
         session.trust_env = False  # no access data from ~/.netrc, no authorities or proxies from the environment
         session.verify = True if ca is None else str(ca)
-        self._authorise(session, parts.scheme == "https" or _is_local(parts.hostname))
+        self._authorise(session, parts.scheme == "https" or is_loopback(parts.hostname))
         logging.getLogger("dicomweb_client").setLevel(logging.CRITICAL + 1)
         self._client = DICOMwebClient(url.rstrip("/"), session=session, timeout=timeout_seconds, permissive_uid=True)
         self._client.set_http_retry_params(retry=False)
@@ -196,10 +196,3 @@ def _told() -> Iterator[None]:
 
 def _uid(found: dict[str, Any], tag: str) -> str:
     return str((found.get(tag, {}).get("Value") or [""])[0])
-
-
-def _is_local(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -27,7 +27,7 @@ GOOD: dict[str, Any] = {"spool": "q", "destination": {"dicom": {"ae_title": "A",
 
 def test_defaults_are_safe() -> None:
     found = load(None, GOOD)
-    assert found.listen.is_loopback and found.listen.host == "127.0.0.1"
+    assert found.listen.host == "127.0.0.1"
     assert found.destination.query and not found.listen.storage_commitment
     assert found.series.not_eligible == "keep" and found.listen.ae_title == "MRI_DENOISE"
     assert [uid.name for uid in found.listen.sop_classes()] == [
@@ -151,7 +151,8 @@ def test_addresses_of_peers() -> None:
 def test_access_data_only_over_encrypted_or_local_connections(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MRI_DENOISE_DICOMWEB_TOKEN", "secret")
     WebServer("https://pacs.example.org/dicom-web")
-    WebServer("http://localhost:8042/dicom-web")
+    for local in ("localhost", "127.0.0.2", "[::1]"):
+        WebServer(f"http://{local}:8042/dicom-web")
     with pytest.raises(InputError, match="unencrypted"):
         WebServer("http://pacs.example.org/dicom-web")
     for wrong in ("ftp://x", "pacs", "https://"):
