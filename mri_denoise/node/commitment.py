@@ -9,8 +9,11 @@ from typing import Any
 
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
-from pydicom.uid import UID
 from pynetdicom import AE, build_role
+from pynetdicom.sop_class import (  # type: ignore[attr-defined]  # named at run time
+    StorageCommitmentPushModel,
+    StorageCommitmentPushModelInstance,
+)
 
 from mri_denoise.node import disk
 from mri_denoise.node.endpoints import Peer
@@ -18,7 +21,6 @@ from mri_denoise.node.log import Log
 from mri_denoise.node.settings import NodeSettings
 from mri_denoise.node.spool import COMMITMENTS, Spool, is_uid
 
-PUSH_MODEL, _PUSH_MODEL_INSTANCE = UID("1.2.840.10008.1.20.1"), UID("1.2.840.10008.1.20.1.1")
 _SUCCESS, _INVALID_ARGUMENT, _PROCESSING_FAILURE, _NO_SUCH_ACTION = 0x0000, 0x0115, 0x0110, 0x0123
 _REQUEST, _ALL_HELD, _SOME_MISSING = 1, 1, 2
 _NO_SUCH_OBJECT_INSTANCE = 0x0112
@@ -88,18 +90,20 @@ def _send(settings: NodeSettings, record: dict[str, Any]) -> bool:
     ae = AE(ae_title=settings.listen.ae_title)
     ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = settings.limits.timeout_seconds
     ae.connection_timeout = settings.limits.timeout_seconds
-    ae.add_requested_context(PUSH_MODEL)
+    ae.add_requested_context(StorageCommitmentPushModel)
     peer = record["peer"]
     tls = next((one.tls for one in settings.peers if one.ae_title == peer["ae_title"]), None)
     secured = None if tls is None else (tls.context(server=False), peer["host"])
-    role = build_role(PUSH_MODEL, scp_role=True)
+    role = build_role(StorageCommitmentPushModel, scp_role=True)
     assoc = ae.associate(peer["address"], peer["port"], ae_title=peer["ae_title"], ext_neg=[role], tls_args=secured)
     if not assoc.is_established:
         return False
     try:
         missing = any(not item[2] for item in record["items"])
         kind = _SOME_MISSING if missing else _ALL_HELD
-        status, _ = assoc.send_n_event_report(_information(record), kind, PUSH_MODEL, _PUSH_MODEL_INSTANCE)
+        status, _ = assoc.send_n_event_report(
+            _information(record), kind, StorageCommitmentPushModel, StorageCommitmentPushModelInstance
+        )
         return "Status" in status and status.Status == _SUCCESS
     except (RuntimeError, ValueError):  # the association broke, or the peer does not take the context
         return False

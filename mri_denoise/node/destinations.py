@@ -9,15 +9,16 @@ from typing import Any, Protocol
 
 import pydicom
 from pydicom.dataset import Dataset
-from pydicom.uid import UID
 from pynetdicom import AE
+from pynetdicom.sop_class import (  # type: ignore[attr-defined]  # named at run time
+    StudyRootQueryRetrieveInformationModelFind,
+    Verification,
+)
 
 from mri_denoise.node.endpoints import DicomTarget
 from mri_denoise.node.settings import NodeSettings
 from mri_denoise.node.web import WebServer
 
-_FIND = UID("1.2.840.10008.5.1.4.1.2.2.1")  # Study Root Query/Retrieve Information Model - FIND
-_VERIFICATION = UID("1.2.840.10008.1.1")
 _PENDING = (0xFF00, 0xFF01)
 
 
@@ -88,14 +89,14 @@ class DicomDestination:
     def held(self, study: str, series: str) -> set[str]:
         """See `Target.held`."""
         # with a context that everybody accepts, so that a server without queries does not look like one that is down
-        assoc = self._associate([(_VERIFICATION, []), (_FIND, [])])
+        assoc = self._associate([(Verification, []), (StudyRootQueryRetrieveInformationModelFind, [])])
         try:
             query = Dataset()
             query.QueryRetrieveLevel = "IMAGE"
             query.StudyInstanceUID, query.SeriesInstanceUID, query.SOPInstanceUID = study, series, ""
             found: set[str] = set()
             try:
-                for status, identifier in assoc.send_c_find(query, _FIND):
+                for status, identifier in assoc.send_c_find(query, StudyRootQueryRetrieveInformationModelFind):
                     if "Status" not in status:  # some say in this way that they do not allow it
                         raise QueryError("no answer to C-FIND; is this node among those that may query?")
                     if status.Status in _PENDING:

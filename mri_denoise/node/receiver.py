@@ -15,6 +15,7 @@ from pydicom import uid
 from pydicom.dataset import Dataset
 from pynetdicom import AE, evt
 from pynetdicom.pdu import A_RELEASE_RQ
+from pynetdicom.sop_class import StorageCommitmentPushModel, Verification  # type: ignore[attr-defined]
 
 from mri_denoise.io.case import InputError
 from mri_denoise.node import commitment
@@ -31,7 +32,6 @@ TRANSFER_SYNTAXES = (
     *(uid.HTJ2KLossless, uid.HTJ2KLosslessRPCL, uid.HTJ2K),
 )
 """What is accepted. Not deflated: a small data set of it may unpack to any size."""
-_VERIFICATION = "1.2.840.10008.1.1"
 SUCCESS, OUT_OF_RESOURCES, MISMATCH, CANNOT_UNDERSTAND = 0x0000, 0xA700, 0xA900, 0xC000
 _CALLING_AE_NOT_RECOGNISED = (0x01, 0x01, 0x03)
 _IDENTIFIERS = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
@@ -77,11 +77,11 @@ class Receiver:
         ae.require_called_aet = True
         ae.maximum_pdu_size, ae.maximum_associations = limits.pdu_bytes, limits.associations
         ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = limits.timeout_seconds
-        ae.add_supported_context(_VERIFICATION)
+        ae.add_supported_context(Verification)
         for sop_class in listen.sop_classes():
             ae.add_supported_context(sop_class, list(TRANSFER_SYNTAXES))
         if listen.storage_commitment:
-            ae.add_supported_context(commitment.PUSH_MODEL)
+            ae.add_supported_context(StorageCommitmentPushModel)
         handlers: list[Any] = [
             (evt.EVT_REQUESTED, self._requested),
             (evt.EVT_C_STORE, self._stored),

@@ -26,6 +26,7 @@ from pynetdicom import AE, evt
 from pynetdicom.dimse_messages import C_STORE_RQ
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.dsutils import encode
+from pynetdicom.sop_class import StorageCommitmentPushModel, StorageCommitmentPushModelInstance
 
 from mri_denoise.io import InputError
 from mri_denoise.node import commitment
@@ -319,7 +320,7 @@ def test_storage_commitment_on_request(tmp_path: Path) -> None:
     assert request_commitment(listening.port, "SCANNER", [held.SOPInstanceUID, "1.2.3"]) == SUCCESS
     assert not commitment.report(listening.settings, listening.spool, listening.log), "nobody listens for it yet"
     scanner = AE(ae_title="SCANNER")
-    scanner.add_supported_context(commitment.PUSH_MODEL, scu_role=True, scp_role=True)
+    scanner.add_supported_context(StorageCommitmentPushModel, scu_role=True, scp_role=True)
     server = scanner.start_server(("127.0.0.1", port), block=False, evt_handlers=[(evt.EVT_N_EVENT_REPORT, report)])
     assert server is not None
     try:
@@ -345,9 +346,9 @@ def request_commitment(port: int, title: str, uids: list[str]) -> int:
         item.add_new("ReferencedSOPInstanceUID", "UI", uid)
         ds.ReferencedSOPSequence.append(item)
     ae = AE(ae_title=title)
-    ae.add_requested_context(commitment.PUSH_MODEL)
+    ae.add_requested_context(StorageCommitmentPushModel)
     assoc = ae.associate("127.0.0.1", port, ae_title="MRI_DENOISE")
-    status, _ = assoc.send_n_action(ds, 1, commitment.PUSH_MODEL, "1.2.840.10008.1.20.1.1")
+    status, _ = assoc.send_n_action(ds, 1, StorageCommitmentPushModel, StorageCommitmentPushModelInstance)
     assoc.release()
     return int(status.Status)
 
