@@ -39,7 +39,8 @@ class Sender:
     def _attempt(self, series: str) -> None:
         folder = self._spool.folder("outgoing", series)
         try:
-            problems = self._send(folder)
+            ledger = Ledger(folder)
+            problems = self._send(folder, ledger)
         except SendError as error:
             self._later(series, [str(error)])
         except Exception as error:  # one series that cannot be read must not hold up the others
@@ -50,15 +51,13 @@ class Sender:
                 return
             self._due.pop(series, None)
             self._pauses.pop(series, None)
-            acknowledged = len(Ledger(folder).acknowledged)
             self._spool.finish(series, "outgoing", "done", error=None)
-            self._log("sent", series=series, images=acknowledged)
+            self._log("sent", series=series, images=len(ledger.acknowledged))
 
-    def _send(self, folder: Path) -> list[str]:
+    def _send(self, folder: Path, ledger: Ledger) -> list[str]:
         """One round; returns a line for each image that the destination refused."""
         names = self._spool.note("outgoing", folder.name).get("send", [])
         images = [read_image(folder / name) for name in names]
-        ledger = Ledger(folder)
         if ledger.in_doubt and self._settings.destination.query:
             self._ask(images, ledger)
         pending = [image for image in images if image.instance not in ledger.acknowledged]
