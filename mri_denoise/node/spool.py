@@ -211,10 +211,14 @@ class Spool:
     def give_back(self, series: str) -> None:
         """From ``working`` to ``ready`` again, without what was half done."""
         with self._lock:
-            derived = self.folder("working", series) / "derived"
-            if derived.exists():
-                disk.discard(derived, self.root / _TRASH)
+            self.drop_derived(series)
             disk.move(self.folder("working", series), self.folder("ready", series))
+
+    def drop_derived(self, series: str) -> None:
+        """Throw away what was made of a series in ``working``."""
+        derived = self.folder("working", series) / "derived"
+        if derived.exists():
+            disk.discard(derived, self.root / _TRASH)
 
     def finish(self, series: str, before: str, after: str, **notes: Any) -> None:
         """Move a series on, with notes that stay in its ``job.json``."""

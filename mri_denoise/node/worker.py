@@ -8,7 +8,6 @@ import select
 import subprocess
 import sys
 import time
-from pathlib import Path
 from typing import IO, Any
 
 from mri_denoise.node import disk, rules
@@ -172,8 +171,6 @@ class Worker:
         self._log("not eligible", series=series, reason=reason, next="kept")
 
     def _fail(self, series: str, reasons: list[str], **notes: Any) -> None:
-        derived: Path = self._spool.folder("working", series) / "derived"
-        if derived.exists():
-            disk.discard(derived, self._spool.root / "trash")
+        self._spool.drop_derived(series)
         self._spool.finish(series, "working", "failed", failed=reasons, crashes=0, **notes)
         self._log("failed", series=series, reason=reasons[0], more=len(reasons) - 1)
