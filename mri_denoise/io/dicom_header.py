@@ -156,6 +156,7 @@ def ranges(what: str, numbers_: list[int]) -> str:
 
 def _instance(plane: Plane, index: int, path: Path, forced: str) -> Instance:
     ds = plane.header
+    diffusion = _diffusion(ds)
     spacing = numbers(ds, "PixelSpacing")
     thickness = [n for n in (number(ds, "SliceThickness"), number(ds, "SpacingBetweenSlices")) if n]
     patient = (text(ds, "PatientID"), text(ds, "PatientName"), text(ds, "PatientBirthDate"))
@@ -168,7 +169,7 @@ def _instance(plane: Plane, index: int, path: Path, forced: str) -> Instance:
         series_number=_whole(ds, "SeriesNumber"),
         description=text(ds, "SeriesDescription") or text(ds, "ProtocolName"),
         shape=plane.shape,
-        divider=_divider(ds),
+        divider=_divider(ds, diffusion),
         moment=tuple(numbers(ds, keyword) for keyword in ("TemporalPositionIdentifier", "TemporalPositionIndex")),
         orientation=_finite(numbers(ds, "ImageOrientationPatient"), 6),
         position=_finite(numbers(ds, "ImagePositionPatient"), 3),
@@ -177,16 +178,15 @@ def _instance(plane: Plane, index: int, path: Path, forced: str) -> Instance:
         number=_whole(ds, "InstanceNumber"),
         acquisition=_whole(ds, "AcquisitionNumber"),
         timing=tuple(text(ds, keyword) for keyword in timing),
-        what=_what(ds),
+        what=_what(ds, diffusion),
         forced=forced,
     )
 
 
-def _what(ds: Dataset) -> str:
+def _what(ds: Dataset, diffusion: tuple[object, ...]) -> str:
     """Kind of image and contrast, in words."""
     layout = "enhanced" if is_enhanced(ds) else "mosaic" if "MOSAIC" in image_types(ds) else "classic"
     echo = number(ds, "EffectiveEchoTime") or number(ds, "EchoTime")
-    diffusion = _diffusion(ds)
     return ", ".join(
         [
             f"{layout} {text(ds, 'Modality') or 'MR'}",
@@ -196,7 +196,7 @@ def _what(ds: Dataset) -> str:
     )
 
 
-def _divider(ds: Dataset) -> tuple[object, ...]:
+def _divider(ds: Dataset, diffusion: tuple[object, ...]) -> tuple[object, ...]:
     """Attributes by which the images of a series are always divided."""
     numeric = ("Rows", "Columns", "BitsStored", "PixelRepresentation", "EchoTime", "EchoNumbers", "EffectiveEchoTime")
     parts: list[object] = [tuple(round(n, 4) for n in numbers(ds, keyword)) for keyword in (*numeric, "PixelSpacing")]
@@ -205,7 +205,7 @@ def _divider(ds: Dataset) -> tuple[object, ...]:
     parts.append(text(ds, "SequenceName") if "ep_b" in text(ds, "SequenceName") else "")
     # GE writes magnitude images and field maps into one series: image type, and a number of the kind of image.
     parts += [private_numbers(ds, 0x0043, "GEMS_PARM_01", element)[:1] for element in (0x2F, 0x30)]
-    return (*parts, _diffusion(ds))
+    return (*parts, diffusion)
 
 
 def _diffusion(ds: Dataset) -> tuple[object, ...]:
