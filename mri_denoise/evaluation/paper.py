@@ -13,7 +13,7 @@ from mri_denoise.evaluation import paper_tables as tables
 from mri_denoise.evaluation.benchmark_cache import ResultCache
 from mri_denoise.evaluation.paper_ablation import ABLATION, Training
 from mri_denoise.evaluation.paper_figures import draw_figures
-from mri_denoise.evaluation.paper_images import GreyImage, dataset_slices, pictures
+from mri_denoise.evaluation.paper_images import GreyImage, dataset_slices, pictures, spread_slices
 from mri_denoise.evaluation.paper_methods import HMAD, HMAD_ALIKE, NOISY_IMAGE, Methods, table_2_methods, trained_method
 from mri_denoise.evaluation.paper_report import record_of, write_report
 from mri_denoise.evaluation.paper_scores import ImageSet, Score, score_method
@@ -140,12 +140,10 @@ def _image_sets(experiment: Experiment, progress: Progress) -> dict[str, ImageSe
     if experiment.images is not None:
         images["pictures"] = pictures(experiment.images, experiment.pictures)
     if experiment.dataset is not None:
-        for name, count, splits in (
-            ("compared", experiment.compared, ("test",)),
-            ("slices", experiment.slices, ("test", "validation")),
-        ):
-            with progress(f"reading {' and '.join(splits)} volumes", 0) as step:
-                images[name] = dataset_slices(experiment.dataset, count, splits=splits, on_volume=lambda _: step())
+        with progress("reading test and validation volumes", 0) as step:
+            volumes = dataset_slices(experiment.dataset, step)
+        images["compared"] = spread_slices(volumes["test"], experiment.compared)
+        images["slices"] = spread_slices(volumes["test"] + volumes["validation"], experiment.slices)
     return {name: ImageSet(name, found, NOISE_SEED) for name, found in images.items()}
 
 

@@ -62,44 +62,51 @@ class GreyImage:
         return add_salt_pepper(self.clean(), density, rng)
 
 
-def dataset_slices(
-    dataset: Path,
-    count: int,
-    seed: int = 0,
-    splits: Sequence[str] = ("test", "validation"),
-    on_volume: Callable[[int], None] = lambda total: None,
-) -> list[GreyImage]:
-    """Slices spread evenly over the volumes of a data set, and evenly over each volume from a seeded start.
+def dataset_slices(dataset: Path, on_volume: Callable[[], None] = lambda: None) -> dict[str, list[list[GreyImage]]]:
+    """The slices of each test and validation volume of a data set, cut across the axis of acquisition.
 
-    Slices are cut across the axis of acquisition; those nearly empty are left out (fewer than a quarter as many pixels
-    above 0.1 as the volume's fullest slice has). A volume with few slices gives all of them, the others the more.
+    Those nearly empty are left out (fewer than a quarter as many pixels above 0.1 as the volume's fullest slice has).
 
     Args:
         dataset: folder with ``datalist.json``.
-        count: how many slices; fewer come back if the volumes hold fewer.
-        seed: of the start within each volume.
-        splits: names in the datalist.
-        on_volume: called with the number of volumes after each one that was read.
+        on_volume: called after each volume that was read.
 
     Returns:
-        the slices, in the order of the datalist.
+        ``"test"`` and ``"validation"``: one list a volume, in the order of the datalist.
 
     Raises:
-        InputError: if the datalist or a volume cannot be read, or no slice can be used.
+        InputError: if the datalist or a volume cannot be read, or no slice of a test volume can be used.
     """
-    entries = [(split, entry) for split in splits for entry in read_datalist(dataset)[split]]
-    found: list[list[GreyImage]] = []
-    for split, entry in entries:
-        found.append(_usable_slices(dataset, split, entry))
-        on_volume(len(entries))
+    datalist = read_datalist(dataset)
+    found: dict[str, list[list[GreyImage]]] = {"test": [], "validation": []}
+    for split, volumes in found.items():
+        for entry in datalist[split]:
+            volumes.append(_usable_slices(dataset, split, entry))
+            on_volume()
+    if not any(found["test"]):
+        raise InputError(f"{dataset / 'datalist.json'}: no slice to be used under test; add volumes.")
+    return found
+
+
+def spread_slices(volumes: Sequence[Sequence[GreyImage]], count: int, seed: int = 0) -> list[GreyImage]:
+    """Slices spread evenly over volumes, and evenly over each volume from a seeded start.
+
+    A volume with few slices gives all of them, the others the more.
+
+    Args:
+        volumes: slices of each.
+        count: how many slices; fewer come back if the volumes hold fewer.
+        seed: of the start within each volume.
+
+    Returns:
+        the slices, in the order of the volumes.
+    """
     chosen: list[GreyImage] = []
-    for images, quota in zip(found, share_out([len(images) for images in found], count), strict=True):
+    for images, quota in zip(volumes, share_out([len(images) for images in volumes], count), strict=True):
         if quota:
             rng = np.random.default_rng([seed, crc32(images[0].name.encode())])
             places = ((np.arange(quota) + rng.uniform()) * len(images) / quota).astype(int)
             chosen += [images[place] for place in places]
-    if not chosen:
-        raise InputError(f"{dataset / 'datalist.json'}: no slice to be used under {' or '.join(splits)}; add volumes.")
     return chosen
 
 

@@ -18,7 +18,14 @@ from scipy import stats
 from mri_denoise.baselines import Denoiser
 from mri_denoise.evaluation import paper_ablation
 from mri_denoise.evaluation.paper_ablation import ABLATION, FULL, Training, Variant, dncnn, train_variant
-from mri_denoise.evaluation.paper_images import GreyImage, choose_for_figure, dataset_slices, pictures, share_out
+from mri_denoise.evaluation.paper_images import (
+    GreyImage,
+    choose_for_figure,
+    dataset_slices,
+    pictures,
+    share_out,
+    spread_slices,
+)
 from mri_denoise.evaluation.paper_scores import Score
 from mri_denoise.evaluation.paper_tables import losses, table_2, table_3, table_4
 from mri_denoise.io import InputError
@@ -58,19 +65,21 @@ def test_shares_are_as_equal_as_they_can_be(available: list[int], count: int, wa
 
 
 def test_slices_are_spread_over_volumes_and_over_each_volume(dataset: Path) -> None:
-    images = dataset_slices(dataset, 13)
+    found = dataset_slices(dataset)
+    assert {split: [len(images) for images in found[split]] for split in found} == {"test": [3, 20], "validation": [20]}
+    volumes = found["test"] + found["validation"]
+    images = spread_slices(volumes, 13)
     assert [image.split for image in images] == ["test"] * 8 + ["validation"] * 5
     assert [image.subject for image in images[2:4]] == ["test 0", "test 1"]
     places = [int(image.name.split("/")[1]) for image in images if image.subject == "test 1"]
     assert set(np.diff(places)) == {4} and places[0] >= 2 and places[-1] < 22  # 20 slices, 5 of them, none empty
-    again = dataset_slices(dataset, 13)
-    assert all(a.name == b.name and np.array_equal(a.pixels, b.pixels) for a, b in zip(images, again, strict=True))
-    assert any(dataset_slices(dataset, 13, seed=seed)[4].name != images[4].name for seed in range(1, 9))
-    assert {i.split for i in dataset_slices(dataset, 99, splits=("test",))} == {"test"}
+    assert [image.name for image in spread_slices(volumes, 13)] == [image.name for image in images]
+    assert any(spread_slices(volumes, 13, seed)[4].name != images[4].name for seed in range(1, 9))
+    assert spread_slices(volumes, 99) == [image for images in volumes for image in images]
 
 
 def test_slices_are_the_volume_on_a_scale_of_8_bits(dataset: Path) -> None:
-    image = dataset_slices(dataset, 2, splits=("validation",))[1]
+    image = dataset_slices(dataset)["validation"][0][11]
     volume = np.asarray(nib.load(dataset / "validation0.nii.gz").dataobj)
     white = np.percentile(volume, 99.9)
     original = volume[:, :, int(image.name.split("/")[1])]
@@ -83,16 +92,16 @@ def test_slices_are_the_volume_on_a_scale_of_8_bits(dataset: Path) -> None:
 
 def test_unusable_datasets_are_refused_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"datalist.json: cannot be read"):
-        dataset_slices(tmp_path, 3)
+        dataset_slices(tmp_path)
     (tmp_path / "datalist.json").write_text('{"test": [{"image": "lost.nii.gz"}]}')
     with pytest.raises(InputError, match=r"lost.nii.gz: named by the datalist"):
-        dataset_slices(tmp_path, 3)
+        dataset_slices(tmp_path)
     (tmp_path / "datalist.json").write_text('{"test": 3}')
     with pytest.raises(InputError, match=r"is no datalist"):
-        dataset_slices(tmp_path, 3)
+        dataset_slices(tmp_path)
     (tmp_path / "datalist.json").write_text("{}")
     with pytest.raises(InputError, match=r"no slice to be used"):
-        dataset_slices(tmp_path, 3)
+        dataset_slices(tmp_path)
 
 
 def test_pictures_become_grey_and_are_chosen_by_seed(tmp_path: Path) -> None:
