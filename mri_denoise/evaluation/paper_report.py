@@ -118,17 +118,17 @@ def _verdict(rows: Sequence[dict[str, Any]]) -> str:
 
 def _table_3(rows: Sequence[dict[str, Any]], count: int) -> str:
     head = [
-        "", "density", "n", "noisy", "denoised", "gain", "95 % CI", "t", "p", "p (Wilcoxon)", "effect size d",
+        "", "density", "n", "noisy", "denoised", "gain", "95 % CI", "t", "p", "Wilcoxon W", "its p", "effect size d",
     ]  # fmt: skip
     body = []
     for row in rows:
         digits = DIGITS[row["measure"]]
         measure, unit = row["measure"].upper(), f"{row['unit']}s"
         density = row["density"] if row["density"] == tables.ALL else f"{row['density']} %"
-        tests = [_p(row["p"]), _p(row["wilcoxon_p"]), f"{row['effect_size']:.2f}"]
+        tests = [_p(row["p"]), f"{row['wilcoxon']:.1f}", _p(row["wilcoxon_p"]), f"{row['effect_size']:.2f}"]
         body.append([measure, density, f"{row['n']} {unit}", *_gain(row, "", digits), f"{row['t']:.2f}", *tests])
         if row["paper_t"] is not None:
-            paper = [*_gain(row, "paper_", digits), f"{row['paper_t']:.2f}", "< 0.0001", "", ""]
+            paper = [*_gain(row, "paper_", digits), f"{row['paper_t']:.2f}", "< 0.0001", "", "", ""]
             body.append([f"{measure}, the paper", "", "999 slices", *paper])
     note = (
         f"HMAD-Net with its shipped weights on {count} slices of test and validation volumes, each at every density; "

@@ -103,8 +103,9 @@ def table_3(scores: Sequence[Score], method: str) -> list[dict[str, Any]]:
     Returns:
         one row a measure, density and unit. ``"mean"`` averages each image over its densities. The unit is the slice,
         as in the paper, and, because slices of one head are not independent of each other, the subject (mean of its
-        slices). Columns: mean, standard deviation, gain, paired t, p, 95 % confidence interval of the gain, p of
-        Wilcoxon's signed-rank test, effect size (Cohen's d of the differences), and the paper's (None but for "mean").
+        slices). Columns: mean, standard deviation, gain, paired t, p, 95 % confidence interval of the gain, the smaller
+        rank sum and p of Wilcoxon's signed-rank test, effect size (Cohen's d of the differences), and the paper's (None
+        but for "mean").
     """
     rows = []
     for measure in MEASURES:
@@ -175,7 +176,7 @@ def _test(before: np.ndarray, after: np.ndarray) -> dict[str, float]:
     return {
         "noisy_mean": noisy.mean, "noisy_sd": noisy.sd, "denoised_mean": denoised.mean, "denoised_sd": denoised.sd,
         "gain": paired.mean, "t": paired.t, "p": paired.p, "ci_low": paired.low, "ci_high": paired.high,
-        "wilcoxon_p": paired.wilcoxon_p, "effect_size": paired.cohen_d,
+        "wilcoxon": paired.wilcoxon, "wilcoxon_p": paired.wilcoxon_p, "effect_size": paired.cohen_d,
     }  # fmt: skip
 
 
