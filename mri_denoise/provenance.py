@@ -1,9 +1,11 @@
-"""The run record: what was done to which input, by which weights, with what settings."""
+"""The run record: what was done to which input, by which weights, with what settings, on which machine."""
 
 from __future__ import annotations
 
 import json
+import os
 import platform
+import sys
 from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -24,6 +26,35 @@ def versions() -> dict[str, str]:
         except PackageNotFoundError:  # a source tree without installed metadata
             continue
     return found
+
+
+def command_line() -> str:
+    """The command as it was given, without the folder of the program."""
+    return " ".join(["mri-denoise", *sys.argv[1:]])
+
+
+def machine() -> dict[str, Any]:
+    """Processor, cores and threads, operating system, and the GPU where there is one."""
+    import torch
+
+    here: dict[str, Any] = {
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "torch_threads": torch.get_num_threads(),
+        "system": platform.platform(),
+    }
+    if torch.cuda.is_available():
+        here["gpu"] = torch.cuda.get_device_name()
+    return here
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:  # not Linux
+        return platform.processor() or platform.machine()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
 
 
 def now() -> str:

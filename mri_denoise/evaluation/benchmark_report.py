@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import platform
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -43,12 +40,12 @@ def write_report(
         OutputError: if something cannot be written.
     """
     table = Table(scores, methods.found)
-    here = machine()
+    here = provenance.machine()
     files = [*write_csv(table, output), *write_figures(table, output)]
     files.append(write_text(markdown(table, methods.absent, failures, _facts(settings, here)), output / "tables.md"))
     record = {
         "time": provenance.now(),
-        "command": command_line(),
+        "command": provenance.command_line(),
         "machine": here,
         "versions": provenance.versions(),
         "settings": settings | {"levels": table.levels},
@@ -61,35 +58,6 @@ def write_report(
     }
     provenance.write_record(record, output / "record.json")
     return record
-
-
-def command_line() -> str:
-    """The command as it was given, without the folder of the program."""
-    return " ".join(["mri-denoise", *sys.argv[1:]])
-
-
-def machine() -> dict[str, Any]:
-    """Processor, cores and threads, operating system, and the GPU where there is one."""
-    import torch
-
-    here: dict[str, Any] = {
-        "processor": _processor(),
-        "cores": os.cpu_count(),
-        "torch_threads": torch.get_num_threads(),
-        "system": platform.platform(),
-    }
-    if torch.cuda.is_available():
-        here["gpu"] = torch.cuda.get_device_name()
-    return here
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:  # not Linux
-        return platform.processor() or platform.machine()
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
 
 
 def _describe(method: Method) -> dict[str, Any]:

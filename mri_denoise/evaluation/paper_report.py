@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from mri_denoise import provenance
 from mri_denoise.evaluation import paper_tables as tables
-from mri_denoise.evaluation.benchmark_report import command_line, machine
 from mri_denoise.evaluation.paper_ablation import ABLATION
 from mri_denoise.evaluation.paper_methods import DNCNN_ALIKE, HMAD, HMAD_ALIKE
 from mri_denoise.report.text import markdown_table, write_text
@@ -28,9 +27,9 @@ def record_of(experiment: Experiment, results: Results) -> dict[str, Any]:
     shown = results.tables.get("table_2"), results.tables.get("pictures")
     return {
         "time": provenance.now(),
-        "command": command_line(),
+        "command": provenance.command_line(),
         "versions": provenance.versions(),
-        "machine": machine() | {"device": choose_device(experiment.device)},
+        "machine": provenance.machine() | {"device": choose_device(experiment.device)},
         "bundle": {"name": experiment.bundle.name, "version": experiment.bundle.version},
         "dataset": None if dataset is None else str(dataset),
         "datalist_sha256": None if dataset is None else sha256(dataset / "datalist.json"),

@@ -12,7 +12,6 @@ import numpy as np
 
 from mri_denoise import provenance
 from mri_denoise.baselines.learned import LearnedModel, Slicing, learned
-from mri_denoise.evaluation.benchmark_report import command_line, machine
 from mri_denoise.evaluation.repeats import (
     NoiseOfRepeats,
     RepeatScore,
@@ -74,8 +73,8 @@ def run_repeats(
     sources = [{"path": str(p), "sha256": sha256(p)} for case in cases for p in case.sources]
     record = {
         "time": provenance.now(),
-        "command": command_line(),
-        "machine": machine(),
+        "command": provenance.command_line(),
+        "machine": provenance.machine(),
         "versions": provenance.versions(),
         "model": {"name": model.bundle.name, "weights_sha256": model.weights_sha256},
         "settings": {"planes": planes, "sigma": "auto" if sigma is None else sigma, "volumes": span},
