@@ -13,7 +13,6 @@ import numpy as np
 
 from mri_denoise.evaluation import metrics
 from mri_denoise.io import Case, InputError, Volume, read
-from mri_denoise.noise_level import estimate
 
 _FOREGROUND = 0.15  # of the 99.5th percentile of the mean
 
@@ -24,7 +23,7 @@ class RepeatScore:
 
     Args:
         volume: its number, from 0.
-        sigma: of its noise, estimated, in the image's unit.
+        sigma: of its noise, in the image's unit.
         psnr_noisy: dB against the mean of the other noisy volumes, over the object; None for a single volume.
         psnr_denoised: the same for the denoised volume.
         psnr_signal_noisy: dB against the others' signal ``sqrt(mean(x^2) - 2 sigma^2)``, which has no Rician bias.
@@ -126,21 +125,20 @@ def noise_of_repeats(series: np.ndarray, mask: np.ndarray) -> NoiseOfRepeats | N
 
 
 def score_repeats(
-    noisy: np.ndarray, denoised: np.ndarray, mask: np.ndarray, slice_axis: int, first: int = 0
+    noisy: np.ndarray, denoised: np.ndarray, sigmas: Sequence[float], mask: np.ndarray, first: int = 0
 ) -> list[RepeatScore]:
     """Scores of each volume.
 
     Args:
         noisy: (T, X, Y, Z).
         denoised: same shape, each volume denoised by itself.
+        sigmas: of the noise of each volume, in its unit.
         mask: boolean (X, Y, Z): the object.
-        slice_axis: the axis across slices.
         first: number of the first volume.
 
     Returns:
         one score a volume.
     """
-    sigmas = [estimate(volume, slice_axis=slice_axis).sigma for volume in noisy]
     peak = float(noisy.mean(axis=0).max())
     scores = []
     for t, (before, after) in enumerate(zip(noisy, denoised, strict=True)):

@@ -22,6 +22,7 @@ from mri_denoise.evaluation.repeats import (
 )
 from mri_denoise.geometry import nearly_isotropic, slice_axis_of
 from mri_denoise.io import Case, InputError
+from mri_denoise.noise_level import estimate
 from mri_denoise.report.figures import comparison
 from mri_denoise.report.text import markdown_table, write_csv, write_text
 from mri_denoise.weights import sha256
@@ -42,7 +43,7 @@ def run_repeats(
         model: what denoises.
         output: the folder.
         planes: 1, 3 or ``"auto"``.
-        sigma: of the noise; estimated from each volume by default.
+        sigma: of the noise, to denoise with; by default as estimated from each volume. Scores go by the estimate.
         span: first and last of the volumes that are repeats, from 0; all by default.
 
     Returns:
@@ -61,11 +62,13 @@ def run_repeats(
         planes = 3 if averages and nearly_isotropic(series.array.shape[1:], series.affine) else 1
     denoiser = learned(model, Slicing(planes, axis, contiguous=series.contiguous))
     denoised = np.empty_like(series.array)
+    levels = []
     start = time.perf_counter()
     for number, volume in enumerate(series.array):
-        denoised[number] = denoiser(volume, sigma)
+        levels.append(estimate(volume, slice_axis=axis).sigma)
+        denoised[number] = denoiser(volume, levels[number] if sigma is None else sigma)
     seconds = (time.perf_counter() - start) / len(denoised)
-    scores = score_repeats(series.array, denoised, mask, axis, span[0] if span else 0)
+    scores = score_repeats(series.array, denoised, levels, mask, span[0] if span else 0)
     noise = noise_of_repeats(series.array, mask)
     comparison(series.array[0], denoised[0], output / "repeats.png", affine=series.affine)
     write_csv([_row(score) for score in scores], output / "repeats.csv")

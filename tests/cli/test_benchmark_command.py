@@ -129,6 +129,7 @@ def test_repeats_from_end_to_end(tmp_path: Path, phantom: np.ndarray, bundle: Pa
     record = json.loads(cli("benchmark", "repeats", path, *options, "--json").stdout)
     assert [v["volume"] for v in record["volumes"]] == [0, 1, 2] and record["settings"]["sigma"] == "auto"
     assert record["noise_of_repeats"]["sigma"] == pytest.approx(40, rel=0.1)
+    assert [v["sigma"] for v in record["volumes"]] == pytest.approx([40] * 3, rel=0.1)
     rows = list(csv.DictReader((output / "repeats.csv").open()))
     assert float(rows[2]["psnr_noisy"]) == pytest.approx(record["volumes"][2]["psnr_noisy"])
     text = (output / "repeats.md").read_text()
