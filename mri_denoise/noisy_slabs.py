@@ -16,6 +16,8 @@ from mri_denoise.noise_correlation import noise_filters
 from mri_denoise.transforms.sampling import RandReferenceSlabd
 from mri_denoise.transforms.slices import volume_to_slices
 
+_DARK = 0.1  # slabs around less are mostly air, which says nothing of the noise in the signal
+
 
 def held_out(count: int) -> list[int]:
     """Which of ``count`` slices are held out: every sixth, at least one, never the first of several."""
@@ -86,12 +88,11 @@ class RandNoisySlabd(MapTransform, Randomizable):
         keys: volumes of shape (1, X, Y, Z); the first is the image.
         size: pixels on each side, not more than a slice has.
         num_slices: odd number of neighbouring slices.
-        threshold: see :class:`~mri_denoise.transforms.RandReferenceSlabd`, which chooses where to cut.
     """
 
-    def __init__(self, keys: Sequence[str], size: int = 96, num_slices: int = 3, threshold: float = 0.1) -> None:
+    def __init__(self, keys: Sequence[str], size: int = 96, num_slices: int = 3) -> None:
         MapTransform.__init__(self, keys)
-        self.cutter = RandReferenceSlabd(keys, size=size, num_slices=num_slices, threshold=threshold)
+        self.cutter = RandReferenceSlabd(keys, size=size, num_slices=num_slices, threshold=_DARK)
 
     def set_random_state(self, seed: int | None = None, state: np.random.RandomState | None = None) -> RandNoisySlabd:
         """Seed the choices."""

@@ -33,28 +33,27 @@ class Slab:
 
 
 class RandReferenceSlabd(MapTransform, Randomizable):
-    """Cut ``num_samples`` slabs of ``num_slices`` neighbouring slices, a square in plane, as references for training.
+    """Cut a slab of ``num_slices`` neighbouring slices, a square in plane, as a reference for training.
 
     Real references are noisy themselves and would teach a network to keep that noise, and they show few contrasts. In
     this order, each at random: new intensities (:mod:`~mri_denoise.transforms.contrast`: other contrasts, and phantoms
     of flat tissues), averaging of voxels (area downsampling), thicker slices, and smoothing by a Gaussian that is equal
     in millimetres in all directions. They give references with less noise, and with other contrast, sharpness and
-    resolution.
+    resolution. Isotropic volumes are cut across any axis, others across their slice axis.
+
+    What is given as three numbers is drawn evenly from the range between the first two with the probability of the
+    third, and else left out.
 
     Args:
         keys: volumes of shape (1, X, Y, Z), MetaTensor for voxel sizes.
         size: pixels on each side.
         num_slices: odd number of neighbouring slices.
-        num_samples: how many slabs are cut from each volume at a call.
-        blur: range of the Gaussian's standard deviation, in units of the smallest voxel edge of the result.
-        blur_prob: probability of smoothing.
-        zoom: range of the factor of resampling, above 1 averaging voxels, below 1 interpolating.
-        zoom_prob: probability of resampling. Through plane too where the volume is isotropic.
-        thickness: range of the factor by which slices get thicker still, isotropic volumes only.
-        thickness_prob: probability of that.
+        blur: the Gaussian's standard deviation, in units of the smallest voxel edge of the result.
+        zoom: factor of resampling, above 1 averaging voxels, below 1 interpolating; through plane too where the volume
+            is isotropic.
+        thickness: factor by which slices get thicker still, isotropic volumes only.
         contrast_prob: probability of a random smooth change of contrast.
         tissue_prob: probability of a phantom of flat tissues instead.
-        any_axis: cut isotropic volumes across all three axes at random, not only across the slice axis.
         threshold: slabs whose centre is below are drawn again, up to twenty times, except for one slab in thirty.
     """
 
@@ -63,33 +62,25 @@ class RandReferenceSlabd(MapTransform, Randomizable):
         keys: KeysCollection,
         size: int = 128,
         num_slices: int = 3,
-        num_samples: int = 1,
-        blur: tuple[float, float] = (0.3, 1.1),
-        blur_prob: float = 0.0,
-        zoom: tuple[float, float] = (1.0, 2.0),
-        zoom_prob: float = 0.0,
-        thickness: tuple[float, float] = (1.0, 5.0),
-        thickness_prob: float = 0.0,
+        blur: tuple[float, float, float] = (0.0, 0.0, 0.0),
+        zoom: tuple[float, float, float] = (1.0, 1.0, 0.0),
+        thickness: tuple[float, float, float] = (1.0, 1.0, 0.0),
         contrast_prob: float = 0.0,
         tissue_prob: float = 0.0,
-        any_axis: bool = True,
         threshold: float = 0.05,
     ) -> None:
         MapTransform.__init__(self, keys)
-        self.size, self.num_slices, self.num_samples = size, num_slices, num_samples
-        self.blur, self.zoom = (float(blur[0]), float(blur[1])), (float(zoom[0]), float(zoom[1]))
-        self.thickness = (float(thickness[0]), float(thickness[1]))
-        self.blur_prob, self.zoom_prob, self.thickness_prob = blur_prob, zoom_prob, thickness_prob
+        self.size, self.num_slices, self.threshold = size, num_slices, threshold
+        self.blur, self.zoom, self.thickness = blur, zoom, thickness
         self.contrast_prob, self.tissue_prob = contrast_prob, tissue_prob
-        self.any_axis, self.threshold = any_axis, threshold
 
     def choose(self, data: MetaTensor) -> Slab:
         """Axis, centre, intensities, smoothing and resampling of one slab."""
         isotropic = is_isotropic(data.affine)
-        axis = int(self.R.randint(3)) if isotropic and self.any_axis else find_slice_axis(data.affine)
-        blur = self.R.uniform(*self.blur) if self.R.uniform() < self.blur_prob else 0.0
-        zoom = self.R.uniform(*self.zoom) if self.R.uniform() < self.zoom_prob else 1.0
-        thickness = self.R.uniform(*self.thickness) if isotropic and self.R.uniform() < self.thickness_prob else 1.0
+        axis = int(self.R.randint(3)) if isotropic else find_slice_axis(data.affine)
+        blur = self._draw(self.blur, 0.0)
+        zoom = self._draw(self.zoom, 1.0)
+        thickness = self._draw(self.thickness, 1.0) if isotropic else 1.0
         kind = self.R.uniform()
         table = None
         if kind < self.tissue_prob:
@@ -102,6 +93,10 @@ class RandReferenceSlabd(MapTransform, Randomizable):
             if anywhere or float(data[0, x, y, z]) >= self.threshold:
                 break
         return Slab(axis, (x, y, z), blur, zoom, thickness, table)
+
+    def _draw(self, chance: tuple[float, float, float], otherwise: float) -> float:
+        low, high, probability = chance
+        return self.R.uniform(low, high) if self.R.uniform() < probability else otherwise
 
     def cut(self, data: MetaTensor, slab: Slab) -> torch.Tensor:
         """The slab of shape (``num_slices``, ``size``, ``size``)."""
@@ -126,17 +121,13 @@ class RandReferenceSlabd(MapTransform, Randomizable):
         block = block[tuple(slice(m, m + w) for m, w in zip(margins, wanted, strict=True))]
         return torch.from_numpy(np.ascontiguousarray(block)).movedim(slab.axis, 0)
 
-    def __call__(self, data: Mapping[Hashable, Any]) -> list[dict[Hashable, Any]]:
-        """A list of ``num_samples`` items, each with slabs of shape (``num_slices``, ``size``, ``size``)."""
-        first = next(iter(self.key_iterator(dict(data))))
-        items = []
-        for _ in range(self.num_samples):
-            slab = self.choose(data[first])
-            item = dict(data)
-            for key in self.key_iterator(item):
-                item[key] = self.cut(item[key], slab)
-            items.append(item)
-        return items
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Slabs of shape (``num_slices``, ``size``, ``size``), the same of each key."""
+        d = dict(data)
+        slab = self.choose(d[self.first_key(d)])
+        for key in self.key_iterator(d):
+            d[key] = self.cut(d[key], slab)
+        return d
 
 
 def _crop(volume: np.ndarray, centre: Sequence[int], shape: Sequence[int]) -> np.ndarray:
