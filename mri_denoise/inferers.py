@@ -11,6 +11,7 @@ from monai.inferers import Inferer
 from tqdm import tqdm
 
 from mri_denoise.geometry import find_slice_axis, nearly_isotropic
+from mri_denoise.refinement import refine
 from mri_denoise.transforms.slices import volume_to_slices
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -71,9 +72,11 @@ class SliceDenoiseInferer(MixedPrecisionInferer):
         planes: 1 cuts slices along the plane of acquisition; 3 along all three planes and averages, which is better and
             takes three times as long; ``"auto"`` is 3 where voxels are nearly isotropic (:func:`nearly_isotropic`).
         progress: whether a bar is shown.
+        refined: whether a Wiener filter in three dimensions takes the network's result further
+            (:func:`mri_denoise.refinement.refine`). Needs ``noise_map``.
 
     Raises:
-        ValueError: if ``planes`` is neither 1, 3 nor ``"auto"``.
+        ValueError: if ``planes`` is neither 1, 3 nor ``"auto"``, or ``refined`` lacks the noise level.
     """
 
     def __init__(
@@ -84,13 +87,16 @@ class SliceDenoiseInferer(MixedPrecisionInferer):
         precision: str = "bfloat16",
         planes: int | str = 1,
         progress: bool = False,
+        refined: bool = False,
     ) -> None:
         super().__init__(precision)
+        if refined and not noise_map:
+            raise ValueError("refined needs noise_map: the filter has to know the noise level.")
         if planes not in (1, 3, "auto"):
             raise ValueError(f"planes must be 1, 3 or 'auto', got {planes!r}.")
         self.planes = planes
         self.num_slices, self.noise_map, self.batch_size = num_slices, noise_map, batch_size
-        self.progress = progress
+        self.progress, self.refined = progress, refined
 
     def __call__(
         self,
@@ -143,6 +149,9 @@ class SliceDenoiseInferer(MixedPrecisionInferer):
                     slices = super().__call__(batch, network, *args, **kwargs)[:, 0]
                     result[start : start + batch.shape[0]] += slices / len(axes)
                     bar.update(batch.shape[0])
+            if self.refined and level is not None:
+                blocked = [context or axis != int(slice_axis) for axis in range(3)]
+                refine(volume, out[0, t], level, blocked)
         bar.close()
         return MetaTensor(out, meta=inputs.meta) if isinstance(inputs, MetaTensor) else out
 

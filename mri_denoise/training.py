@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from monai.bundle import ConfigWorkflow
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from mri_denoise.io.case import InputError
 from mri_denoise.registry import Bundle
@@ -100,6 +100,7 @@ def export_weights(checkpoint: Path, models: Path) -> Path:
     state = {name: tensor.contiguous() for name, tensor in state.get("model", state).items()}
     models.mkdir(parents=True, exist_ok=True)
     torch.save(state, models / "model.pt")
-    save_file(state, models / "model.safetensors")
+    # the library's save_file makes files that only their owner can read
+    (models / "model.safetensors").write_bytes(save(state))
     record_sha256(models)
     return models / "model.safetensors"

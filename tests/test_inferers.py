@@ -9,6 +9,7 @@ from monai.data import MetaTensor
 from torch import nn
 
 from mri_denoise.inferers import MixedPrecisionInferer, SliceDenoiseInferer
+from mri_denoise.refinement import refine
 
 SHAPE = (5, 6, 7)
 
@@ -157,3 +158,20 @@ def test_planes_are_chosen_by_the_voxels(shape: tuple, voxel: tuple, contiguous:
 def test_unknown_planes_are_refused() -> None:
     with pytest.raises(ValueError, match="planes"):
         SliceDenoiseInferer(planes=2)
+
+
+@pytest.mark.parametrize("contiguous", [True, False])
+def test_refined_takes_the_average_of_the_planes_further(contiguous: bool) -> None:
+    x, sigma = volumes(), torch.tensor([[0.25, 0.5]])
+    kwargs = {"sigma": sigma, "slice_axis": 2, "contiguous": contiguous}
+    plain = SliceDenoiseInferer(3, True, precision="float32", planes=3)(x, Spy(), **kwargs)
+    out = SliceDenoiseInferer(3, True, precision="float32", planes=3, refined=True)(x, Spy(), **kwargs)
+    for t in range(2):
+        wanted = refine(x[0, t], plain[0, t].clone(), sigma[0, t], (True, True, contiguous))
+        torch.testing.assert_close(out[0, t], wanted)
+    assert not torch.equal(out, plain)
+
+
+def test_refined_needs_the_noise_level() -> None:
+    with pytest.raises(ValueError, match="noise_map"):
+        SliceDenoiseInferer(refined=True)
