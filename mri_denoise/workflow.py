@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mri_denoise.io.case import Case, InputError
+from mri_denoise.quick_import import import_monai
 from mri_denoise.registry import Bundle
 
 
@@ -123,6 +124,7 @@ class DenoiseWorkflow:
             **{name: value for name, value in choices.items() if name in bundle.options},
         }
         with quiet():
+            import_monai(everything=not bundle.shipped)
             from monai.bundle import ConfigWorkflow
 
             self._workflow = ConfigWorkflow(
