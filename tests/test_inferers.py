@@ -148,7 +148,7 @@ def test_three_planes_are_averaged() -> None:
     ],
 )
 def test_planes_are_chosen_by_the_voxels(shape: tuple, voxel: tuple, contiguous: bool, axes: int) -> None:
-    x = MetaTensor(torch.zeros(1, 1, *shape), affine=torch.diag(torch.tensor([*voxel, 1.0])))
+    x = MetaTensor(torch.ones(1, 1, *shape), affine=torch.diag(torch.tensor([*voxel, 1.0])))
     spy = Spy()
     SliceDenoiseInferer(batch_size=1000, precision="float32", planes="auto")(x, spy, contiguous=contiguous)
     assert len(spy.seen) == axes
@@ -157,3 +157,54 @@ def test_planes_are_chosen_by_the_voxels(shape: tuple, voxel: tuple, contiguous:
 def test_unknown_planes_are_refused() -> None:
     with pytest.raises(ValueError, match="planes"):
         SliceDenoiseInferer(planes=2)
+
+
+def test_slices_that_are_empty_within_reach_are_not_computed() -> None:
+    x = torch.zeros(1, 2, 4, 5, 12)
+    x[0, 0, 1, 1, 5] = 1
+    spy = Spy()
+    y = SliceDenoiseInferer(3, noise_map=True, batch_size=2, precision="float32")(
+        x, spy, sigma=torch.full((1, 2), 0.25), slice_axis=2
+    )
+    assert [len(batch) for batch in spy.seen] == [2, 1]  # slices 4, 5 and 6 of the first volume; none of the second
+    level = np.float32(0.25)
+    wanted = expected(x[0, 0].numpy(), 2, 3, level, True)
+    np.testing.assert_allclose(y[0, 0, ..., 4:7], wanted[..., 4:7], rtol=1e-6)
+    assert not y[0, 0, ..., :4].any() and not y[0, 0, ..., 7:].any() and not y[0, 1].any()
+
+
+def test_without_context_only_the_slice_itself_counts_as_occupied() -> None:
+    x = torch.zeros(1, 1, 4, 5, 6)
+    x[..., 3] = 1
+    spy = Spy()
+    SliceDenoiseInferer(5, precision="float32")(x, spy, slice_axis=2, contiguous=False)
+    assert [tuple(batch.shape) for batch in spy.seen] == [(1, 5, 4, 5)]
+
+
+def test_larger_slices_come_in_smaller_batches() -> None:
+    spy = Spy()
+    SliceDenoiseInferer(1, batch_size=4, precision="float32")(torch.ones(1, 1, 6, 512, 256), spy, slice_axis=0)
+    assert [len(batch) for batch in spy.seen] == [2, 2, 2]
+
+
+class Cramped(Spy):
+    """Has memory for so many slices."""
+
+    def __init__(self, room: int) -> None:
+        super().__init__()
+        self.room = room
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if len(x) > self.room:
+            raise torch.OutOfMemoryError("out of memory")
+        return super().forward(x)
+
+
+def test_out_of_memory_makes_batches_smaller() -> None:
+    x = volumes(1)
+    plenty, little = Spy(), Cramped(2)
+    inferer = SliceDenoiseInferer(3, batch_size=7, precision="float32")
+    torch.testing.assert_close(inferer(x, little, slice_axis=2), inferer(x, plenty, slice_axis=2), rtol=0, atol=0)
+    assert {len(batch) for batch in little.seen} == {1}  # 7, 3, then 1
+    with pytest.raises(torch.OutOfMemoryError):
+        inferer(x, Cramped(0), slice_axis=2)
