@@ -1,9 +1,9 @@
 """MONAI imported in a third of its usual time, for runs of the bundles that ship.
 
-``import monai`` loads every module of MONAI, each of them twice, and with them pandas, matplotlib, tifffile, scikit-image
-and parts of torch.distributed, none of which a shipped bundle's inference uses. Here MONAI's packages are loaded when
-somebody imports them, and its optional dependencies when somebody uses them. Bundles of a user's own get all of MONAI,
-because MONAI finds classes by name among the modules that are loaded.
+``import monai`` loads every module of MONAI, each of them twice, and with them pandas, matplotlib, tifffile,
+scikit-image and parts of torch.distributed, none of which a shipped bundle's inference uses. Here MONAI's packages are
+loaded when somebody imports them, and its optional dependencies when somebody uses them. Bundles of a user's own get
+all of MONAI, because MONAI finds classes by name among the modules that are loaded.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ from typing import Any
 # optional dependencies of MONAI that take long to import and that inference does without
 _DEFERRED = (
     *("cv2", "einops", "h5py", "huggingface_hub", "itk", "matplotlib", "nrrd", "onnx", "pandas", "pydicom", "pynvml"),
-    *("requests", "scipy.optimize", "scipy.signal", "scipy.sparse", "scipy.spatial", "scipy.stats", "skimage", "sklearn"),
-    *("tensorboard", "tensorboardX", "tifffile", "torch.utils.tensorboard", "torchvision", "transformers", "zarr"),
+    *("requests", "scipy.optimize", "scipy.signal", "scipy.sparse", "scipy.spatial", "scipy.stats", "skimage"),
+    *("sklearn", "tensorboard", "tensorboardX", "tifffile", "torch.utils.tensorboard", "torchvision"),
+    *("transformers", "zarr"),
 )
 _UTILS = "monai.utils.module"
 # where the classes of the shipped inference configs live: MONAI looks a class up by name among loaded modules.

@@ -152,6 +152,25 @@ class DenoiseWorkflow:
         self._workflow.initialize()
         self._evaluator = self._workflow.parser.get_parsed_content("evaluator")
         self._live: list[Case] = self._workflow.parser.get_parsed_content("cases")
+        self._items: list[Any] = self._workflow.parser.get_parsed_content("dataset").data
+
+    def _take(self, case: Case) -> None:
+        """Make a case the one at hand."""
+        self._live[0] = case
+        if "volumes" in self._items[0]:  # a bundle may read cases as a whole
+            from mri_denoise.parts import parts
+
+            self._items[:] = parts([case])
+            self._evaluator.state.epoch_length = len(self._items)
+
+    def _abandon(self) -> None:
+        """Let transforms that hold files open let go of them."""
+        from mri_denoise.transforms import LoadVolumed, SaveVolumed
+
+        for chain in ("preprocessing", "postprocessing"):
+            for transform in getattr(self._workflow.parser.get_parsed_content(chain), "transforms", ()):
+                if isinstance(transform, LoadVolumed | SaveVolumed):
+                    transform.abandon()
 
     def run(self, case: Case) -> dict[str, Any]:
         """Denoise one case and write it.
@@ -165,7 +184,7 @@ class DenoiseWorkflow:
         with quiet():
             if self._broken:
                 self._start()
-            self._live[0] = case
+            self._take(case)
             # an engine of Ignite that an error has left does nothing when it is run again
             self._broken = True
             try:
@@ -174,6 +193,8 @@ class DenoiseWorkflow:
                 raise InputError(f"{case.label}: too large for this computer's memory; cut it into parts.") from error
             except Exception as error:
                 raise find_error(error) or _unexpected(case, error) from error
+            finally:
+                self._abandon()
             self._broken = False
         return self._evaluator.state.output[0]["record"]
 
