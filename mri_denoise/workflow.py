@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -210,15 +210,17 @@ def denoise(
     output_dir: Path,
     settings: Settings,
     on_case: Callable[[Case, dict[str, Any] | None, str | None], None] = lambda case, record, error: None,
+    jobs: int = 1,
 ) -> tuple[list[dict[str, Any]], list[tuple[Case, str]]]:
-    """Denoise cases one after another; those that fail are listed and the rest goes on.
+    """Denoise cases; those that fail are listed and the rest goes on.
 
     Args:
         bundle: what to run.
         cases: at least one.
         output_dir: where the results go.
         settings: the user's choices.
-        on_case: called after each case with its record or its error.
+        on_case: called after each case with its record or its error, in the order of ``cases``.
+        jobs: how many cases side by side, each in a process with its share of the cores.
 
     Returns:
         the run records of those that were done, and those that failed with one line each.
@@ -226,17 +228,35 @@ def denoise(
     Raises:
         InputError: if the bundle itself cannot be run.
     """
-    workflow = DenoiseWorkflow(bundle, cases, output_dir, settings)
+    if jobs > 1 and len(cases) > 1:
+        from mri_denoise.workers import denoise_side_by_side
+
+        outcomes = denoise_side_by_side(bundle, cases, output_dir, settings, jobs)
+    else:
+        outcomes = _one_by_one(bundle, cases, output_dir, settings)
     done: list[dict[str, Any]] = []
     failed: list[tuple[Case, str]] = []
+    with closing(outcomes):
+        for case, (kind, value) in zip(cases, outcomes, strict=True):
+            if kind == "unusable":
+                raise InputError(value)
+            if kind == "done":
+                done.append(value)
+                on_case(case, value, None)
+            else:
+                failed.append((case, value))
+                on_case(case, None, value)
+    return done, failed
+
+
+def _one_by_one(
+    bundle: Bundle, cases: Sequence[Case], output_dir: Path, settings: Settings
+) -> Generator[tuple[str, Any], None, None]:
+    """The outcome of each case: ``"done"`` and its record, or ``"failed"`` and one line."""
+    workflow = DenoiseWorkflow(bundle, cases, output_dir, settings)
     for case in cases:
         try:
-            record = workflow.run(case)
+            yield "done", workflow.run(case)
         except InputError as error:
-            failed.append((case, str(error)))
-            on_case(case, None, str(error))
-        else:
-            done.append(record)
-            on_case(case, record, None)
+            yield "failed", str(error)
     workflow.close()
-    return done, failed
