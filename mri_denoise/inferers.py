@@ -147,7 +147,7 @@ class SliceDenoiseInferer(MixedPrecisionInferer):
             level = None if sigma is None else sigma[0, t].to(volume)
             for axis in axes:
                 result, stack = out[0, t].movedim(axis, 0), volume.movedim(axis, 0)
-                todo = self._occupied(stack, context)
+                todo = self._occupied(volume, axis, context)
                 bar.update(stack.shape[0] - len(todo))
                 size = _batch_size(self.batch_size, stack)
                 while len(todo):
@@ -184,12 +184,13 @@ class SliceDenoiseInferer(MixedPrecisionInferer):
             return denoise_in_tiles(run, network, batch, self.tile)
         return run(batch)
 
-    def _occupied(self, stack: torch.Tensor, contiguous: bool) -> torch.Tensor:
+    def _occupied(self, volume: torch.Tensor, axis: int, contiguous: bool) -> torch.Tensor:
         """Numbers of the slices that are not 0 everywhere, together with the neighbours that the network sees.
 
         The others stay 0: masked air holds no noise.
         """
-        full = torch.stack([plane.any() for plane in stack]).cpu()
+        first, second = (a for a in (2, 1, 0) if a != axis)
+        full = (volume != 0).any(dim=first).any(dim=second).cpu()
         reach = self.num_slices // 2 if contiguous else 0
         near = F.max_pool1d(full[None].float(), 2 * reach + 1, stride=1, padding=reach)[0]
         return near.nonzero()[:, 0]
@@ -198,7 +199,7 @@ class SliceDenoiseInferer(MixedPrecisionInferer):
         self, stack: torch.Tensor, level: torch.Tensor | None, axis: int, chosen: torch.Tensor, contiguous: bool
     ) -> torch.Tensor:
         """The ``chosen`` slices with all their channels: shape (n, channels, H, W)."""
-        offsets = torch.arange(self.num_slices) - self.num_slices // 2 if contiguous else torch.zeros(1, dtype=int)
+        offsets = torch.arange(self.num_slices) - self.num_slices // 2 if contiguous else torch.zeros(1, dtype=torch.long)
         index = (chosen[:, None] + offsets).clamp(0, stack.shape[0] - 1)
         batch = stack[index.to(stack.device)].expand(-1, self.num_slices, -1, -1)
         if not self.noise_map or level is None:

@@ -12,7 +12,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, cast
 
-from isal import igzip, isal_zlib
+from isal import igzip
+from isal.igzip_lib import IsalError
 
 from mri_denoise.io.case import InputError
 
@@ -51,7 +52,7 @@ def reading(path: Path) -> Iterator[None]:
         raise InputError(f"{path}: is a folder where a file is needed") from error
     except EOFError as error:
         raise InputError(f"{path}: truncated; copy or download it again") from error
-    except (zlib.error, isal_zlib.error, gzip.BadGzipFile) as error:
+    except (zlib.error, IsalError, gzip.BadGzipFile) as error:
         raise InputError(f"{path}: damaged gzip data; copy or download it again") from error
     except MemoryError as error:
         raise InputError(f"{path}: too large for this computer's memory; cut it into parts") from error

@@ -1,9 +1,8 @@
-"""Images side by side, and long series in parts: what comes out, and in how much memory."""
+"""Images side by side in worker processes."""
 
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -24,11 +23,10 @@ def noisy(seed: int, *more: int) -> np.ndarray:
     return np.hypot(clean + rng.normal(0, 30, shape), rng.normal(0, 30, shape)).astype(np.int16)
 
 
-def run(*arguments: object, code: int = 0, watch: str = "") -> subprocess.CompletedProcess[str]:
-    """The command in a Python of its own; ``watch`` is code that runs in it at the end."""
-    words = [str(a) for a in arguments]
-    program = f"from mri_denoise.cli.main import app\nif __name__ == '__main__':\n  try: app({words!r})\n  finally: {watch or 'pass'}"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+def run(*arguments: object, code: int = 0) -> subprocess.CompletedProcess[str]:
+    """The command in a Python of its own."""
+    words = [sys.executable, "-m", "mri_denoise.cli.main", *(str(a) for a in arguments)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert done.returncode == code, done.stdout + done.stderr
     return done
 
