@@ -52,7 +52,7 @@ def reading(path: Path) -> Iterator[None]:
         raise InputError(f"{path}: is a folder where a file is needed") from error
     except EOFError as error:
         raise InputError(f"{path}: truncated; copy or download it again") from error
-    except (zlib.error, IsalError, gzip.BadGzipFile) as error:
+    except (zlib.error, IsalError, gzip.BadGzipFile) as error:  # type: ignore[misc]  # isal's stub is wrong
         raise InputError(f"{path}: damaged gzip data; copy or download it again") from error
     except MemoryError as error:
         raise InputError(f"{path}: too large for this computer's memory; cut it into parts") from error

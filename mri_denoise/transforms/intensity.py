@@ -81,9 +81,11 @@ class ScaleIntensityRobust(InvertibleTransform):
         return result
 
     def inverse(self, img: MetaTensor) -> MetaTensor:
-        """Back to the original units, in place; shape (C, ...) in and out."""
+        """Back to the original units, in place where torch allows; shape (C, ...) in and out."""
         ranges = self.pop_transform(img)["extra_info"]["ranges"]
         plain = img.as_tensor()
+        if plain.is_inference() and not torch.is_inference_mode_enabled():
+            plain = plain.clone()
         for channel, (lower, width) in enumerate(ranges):
             for part in _slabs(plain[channel]):
                 part.copy_(part.double() * width + lower)
