@@ -199,7 +199,8 @@ class SliceDenoiseInferer(MixedPrecisionInferer):
         self, stack: torch.Tensor, level: torch.Tensor | None, axis: int, chosen: torch.Tensor, contiguous: bool
     ) -> torch.Tensor:
         """The ``chosen`` slices with all their channels: shape (n, channels, H, W)."""
-        offsets = torch.arange(self.num_slices) - self.num_slices // 2 if contiguous else torch.zeros(1, dtype=torch.long)
+        reach = self.num_slices // 2 if contiguous else 0
+        offsets = torch.arange(-reach, reach + 1)
         index = (chosen[:, None] + offsets).clamp(0, stack.shape[0] - 1)
         batch = stack[index.to(stack.device)].expand(-1, self.num_slices, -1, -1)
         if not self.noise_map or level is None:
