@@ -15,6 +15,7 @@ from mri_denoise.geometry import find_slice_axis, nearly_isotropic
 from mri_denoise.tiling import denoise_in_tiles
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+CPU_PIXELS = 2 * 256 * 256  # of all images together, in float32; twice as many in types of 16 bits
 
 
 def choose_precision(device: torch.device | str) -> str:
@@ -58,7 +59,18 @@ class MixedPrecisionInferer(Inferer):
         if plain.ndim == 4:
             plain = plain.contiguous(memory_format=torch.channels_last)
         with torch.autocast(plain.device.type, dtype=self.dtype, enabled=self.dtype != torch.float32):
-            return network(plain, *args, **kwargs).float()
+            pieces = [network(piece, *args, **kwargs).float() for piece in plain.split(self._piece(plain))]
+        return pieces[0] if len(pieces) == 1 else torch.cat(pieces)
+
+    def _piece(self, batch: torch.Tensor) -> int:
+        """How many images the network is given at once: on a CPU in inference as many as memory is cheap for.
+
+        The C library hands out blocks from 32 MiB on as new pages, which the system has to clear at every layer: that
+        took a quarter of the time for 8 slices of 256 x 256 in float32, when a layer of 2 takes 16 MiB.
+        """
+        if batch.device.type != "cpu" or batch.ndim != 4 or torch.is_grad_enabled():
+            return max(len(batch), 1)
+        return max(CPU_PIXELS * 4 // (self.dtype.itemsize * batch.shape[2] * batch.shape[3]), 1)
 
 
 class SliceDenoiseInferer(MixedPrecisionInferer):

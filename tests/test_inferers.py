@@ -119,6 +119,17 @@ def test_mixed_precision_runs_the_network_in_that_precision() -> None:
     assert kinds == [torch.float32, torch.bfloat16]
 
 
+@pytest.mark.parametrize(("precision", "counts"), [("float32", [2, 2, 1]), ("bfloat16", [4, 1])])
+def test_on_a_cpu_large_batches_go_through_the_network_in_pieces(precision: str, counts: list[int]) -> None:
+    spy, x = Spy(), torch.rand(5, 2, 256, 256)
+    with torch.inference_mode():
+        y = MixedPrecisionInferer(precision)(x, spy)
+    assert [len(piece) for piece in spy.seen] == counts
+    torch.testing.assert_close(y, x[:, :1] + 2 * x[:, 1:])
+    MixedPrecisionInferer(precision)(x, spy)  # with gradients: normalisation over a batch needs it whole
+    assert len(spy.seen[-1]) == 5
+
+
 def test_wrong_arguments_are_refused() -> None:
     with pytest.raises(ValueError, match="'int8'"):
         MixedPrecisionInferer("int8")

@@ -1,0 +1,59 @@
+"""Convolutions with what follows them in one pass over memory, by oneDNN, where only the result is wanted.
+
+In inference on a CPU, activations and sums move as much memory as the convolutions of a narrow network. oneDNN applies
+them to a block of the result while that is in the cache. PyTorch's compiler uses the same operators; used directly they
+need no compiler and no time to compile.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+
+def can_fuse(x: torch.Tensor) -> bool:
+    """Whether fused operators may stand in for modules on this input, and intermediate results be written over.
+
+    Not where gradients are wanted, and not where the network is being traced, exported or compiled, which shall see
+    plain operators. Two dimensions on a CPU with oneDNN, in float32 or under autocast to bfloat16.
+    """
+    if x.device.type != "cpu" or x.ndim != 4 or torch.is_grad_enabled() or not torch.backends.mkldnn.is_available():
+        return False
+    if torch.jit.is_tracing() or torch.compiler.is_compiling() or not torch.backends.mkldnn.enabled:
+        return False
+    return _dtype(x) in (torch.float32, torch.bfloat16)
+
+
+def convolve_silu(conv: nn.Conv2d, x: torch.Tensor) -> torch.Tensor:
+    """``silu(conv(x))``: shape (N, C, H, W) in and out."""
+    inputs, weight, bias = _cast(conv, x)
+    return torch.ops.mkldnn._convolution_pointwise(
+        inputs, weight, bias, conv.padding, conv.stride, conv.dilation, conv.groups, "swish", [], ""
+    )
+
+
+def convolve_add(conv: nn.Conv2d, x: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+    """``conv(x) + other``: shape (N, C, H, W) in and out."""
+    inputs, weight, bias = _cast(conv, x)
+    return torch.ops.mkldnn._convolution_pointwise.binary(
+        inputs, other, weight, bias, conv.padding, conv.stride, conv.dilation, conv.groups, "add", 1.0, None, [], None
+    )
+
+
+def weigh(x: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+    """``x * weights``, in place of ``x`` where :func:`can_fuse` says that only the result is wanted."""
+    if torch.jit.is_scripting():
+        x = x * weights
+    else:
+        x = x.mul_(weights) if can_fuse(x) and x.dtype == weights.dtype else x * weights
+    return x
+
+
+def _dtype(x: torch.Tensor) -> torch.dtype:
+    return torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else x.dtype
+
+
+def _cast(conv: nn.Conv2d, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
+    """What autocast would do; these operators do not know it."""
+    dtype = _dtype(x)
+    return x.to(dtype), conv.weight.to(dtype), None if conv.bias is None else conv.bias.to(dtype)
