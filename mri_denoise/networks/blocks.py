@@ -69,7 +69,7 @@ class ConvolutionPair(nn.Sequential):
         return x
 
     def _fused(self, x: torch.Tensor) -> torch.Tensor:
-        first, _, second, _ = self
+        first, second = (module for module in self if isinstance(module, nn.Conv2d))
         return convolve_silu(second, convolve_silu(first, x))
 
 
