@@ -68,7 +68,9 @@ def _growth(speed: Speed, axes: Axes) -> None:
     assert speed.growth is not None
     voxels, seconds, _ = zip(*speed.growth.points, strict=True)
     axes.loglog(voxels, seconds, "o-", color=_OURS, label="whole command")
-    axes.loglog(voxels, [max(s - speed.growth.start, 1e-3) for s in seconds], "s--", color=_OURS, label="past start-up")
+    past = [(n, s - speed.growth.start) for n, s, _ in speed.growth.points if s > speed.growth.start]
+    if past:
+        axes.loglog(*zip(*past, strict=True), "s--", color=_OURS, label="past start-up")
     axes.set_xlabel("voxels")
     axes.set_ylabel("seconds")
     axes.legend(frameon=False, fontsize=8)

@@ -1,4 +1,4 @@
-"""Run the command that follows and print its exit code, seconds, peak memory and output as JSON.
+"""Run the command that follows and print its exit code, seconds, processor time, peak memory and output as JSON.
 
 It is run by its path, as a process of its own, and imports nothing large: on Linux the peak memory that the operating
 system reports of a process is at least that of the process which started it.
@@ -19,11 +19,12 @@ def main() -> None:
     with tempfile.TemporaryFile() as output:
         start = time.perf_counter()
         process = subprocess.Popen(sys.argv[1:], stdout=output)
-        peak = None
+        peak = cpu = None
         if hasattr(os, "wait4"):
             _, status, usage = os.wait4(process.pid, 0)
             code = os.waitstatus_to_exitcode(status)
             # kilobytes but for macOS, where it is bytes
+            cpu = usage.ru_utime + usage.ru_stime
             peak = usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
         else:  # Windows
             code = process.wait()
@@ -31,7 +32,7 @@ def main() -> None:
         seconds = time.perf_counter() - start
         output.seek(0)
         text = output.read().decode(errors="replace")
-    print(json.dumps({"code": code, "seconds": seconds, "peak_bytes": peak, "output": text}))
+    print(json.dumps({"code": code, "seconds": seconds, "cpu_seconds": cpu, "peak_bytes": peak, "output": text}))
 
 
 if __name__ == "__main__":

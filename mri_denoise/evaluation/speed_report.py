@@ -67,7 +67,7 @@ def _networks(speed: Speed) -> str:
     for line in speed.networks:
         worst = min(line.psnr_change.values(), default=None)
         rows.append([
-            line.network, f"{line.backend}, {line.precision}", f"{line.gflop:.1f}",
+            line.network, f"{line.backend}, {line.precision}", f"{line.gflop:.3g}",
             f"{line.milliseconds['least']:.1f} ({line.milliseconds['median']:.1f})",
             f"{line.best_milliseconds:.1f} in {line.best_batch}",
             "-" if line.dncnn_ratio is None else f"{line.dncnn_ratio:.2f}",
@@ -89,12 +89,13 @@ def _volumes(speed: Speed) -> str:
         call = "-" if line.call is None else f"{line.call.least:.2f}"
         ratio = "-" if line.call is None or first is None else f"{line.call.least / _call(first):.2f}"
         rows.append([line.label, call, ratio, whole, f"{line.whole.least / speed.volumes[0].whole.least:.2f}",
+                     "-" if line.cpu_seconds is None else f"{line.cpu_seconds:.1f}",
                      "-" if line.peak_bytes is None else f"{line.peak_bytes / 2**20:.0f}"])  # fmt: skip
     shape = " x ".join(map(str, speed.shape))
     named = "-" if first is None else first.label
     header = [
         "method", "s, array to array", f"times {named}", "s, whole process (median, repetitions)",
-        f"times {speed.volumes[0].label}", "peak memory (MiB)",
+        f"times {speed.volumes[0].label}", "s of processor time", "peak memory (MiB)",
     ]  # fmt: skip
     return f"{shape} voxels, file to file; all were given the same estimated noise level.\n\n" + grid(header, rows)
 
@@ -121,7 +122,7 @@ def _machine(speed: Speed) -> str:
 def _growth(speed: Speed) -> str:
     assert speed.growth is not None
     rows = [
-        [f"{voxels:.3g}", f"{seconds:.2f}", f"{1e6 * (seconds - speed.growth.start) / voxels:.3f}",
+        [f"{voxels:.3g}", f"{seconds:.2f}", _past(1e6 * (seconds - speed.growth.start) / voxels),
          "-" if peak is None else f"{peak / 2**20:.0f}"]
         for voxels, seconds, peak in speed.growth.points
     ]  # fmt: skip
@@ -131,6 +132,11 @@ def _growth(speed: Speed) -> str:
         f"slope of log(seconds) against log(voxels) is {slope} (1 is proportional)."
     )
     return head + "\n\n" + grid(["voxels", "s", "s a million voxels past the start", "peak memory (MiB)"], rows)
+
+
+def _past(seconds: float) -> str:
+    """What is less than the start-up's own variation is not shown as negative."""
+    return f"{seconds:.3f}" if seconds > 0 else "-"
 
 
 def _calls(times: dict[str, dict[int, Timing]], what: str, batch: int | None) -> str:

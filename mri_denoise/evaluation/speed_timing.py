@@ -82,11 +82,13 @@ class Command:
 
     Args:
         seconds: from its start to its end.
+        cpu_seconds: of all of its threads together; None where the system does not tell.
         peak_bytes: largest resident memory of the process by the operating system; None where that does not tell.
         output: its standard output.
     """
 
     seconds: float
+    cpu_seconds: float | None
     peak_bytes: int | None
     output: str
 

@@ -33,6 +33,8 @@ class VolumeLine:
         label: as in tables.
         call: seconds of the denoising alone, array to array; None for a whole command.
         whole: seconds of the process: start, imports, reading, denoising, writing.
+        cpu_seconds: of all threads of the process, which other programs on the machine change least: the smallest of
+            all repetitions; None where the operating system does not tell.
         peak_bytes: largest resident memory; None where the operating system does not tell.
     """
 
@@ -40,6 +42,7 @@ class VolumeLine:
     label: str
     call: Timing | None
     whole: Timing
+    cpu_seconds: float | None
     peak_bytes: int | None
 
 
@@ -132,11 +135,12 @@ def _child(method: VolumeMethod, model: str, device: str, sigma: str, volume: Pa
 def _once(words: list[str], with_call: bool) -> dict[str, Any]:
     done = run_command(words)
     call = done.last_json()["call"] if with_call else None
-    return {"whole": done.seconds, "call": call, "peak": done.peak_bytes}
+    return {"whole": done.seconds, "call": call, "cpu": done.cpu_seconds, "peak": done.peak_bytes}
 
 
 def _line(name: str, label: str, runs: list[dict[str, Any]]) -> VolumeLine:
     calls = [run["call"] for run in runs if run["call"] is not None]
     peaks = [run["peak"] for run in runs if run["peak"] is not None]
-    whole = Timing.of([run["whole"] for run in runs])
-    return VolumeLine(name, label, Timing.of(calls) if calls else None, whole, max(peaks, default=None))
+    seconds = [run["cpu"] for run in runs if run["cpu"] is not None]
+    whole, call = Timing.of([run["whole"] for run in runs]), Timing.of(calls) if calls else None
+    return VolumeLine(name, label, call, whole, min(seconds, default=None), max(peaks, default=None))
