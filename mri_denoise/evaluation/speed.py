@@ -22,6 +22,7 @@ from mri_denoise.evaluation.speed_timing import Timing, run_again
 from mri_denoise.evaluation.speed_volume import PROGRAM, VolumeLine, make_volume, measure_volumes
 from mri_denoise.registry import find_bundle
 
+MOST = 8  # slices at a time in the comparison of networks: DnCNN takes long and is no faster in more
 PARTS = ("machine", "network", "start", "volume", "scaling")
 
 
@@ -114,7 +115,14 @@ def measure_speed(
     if "network" not in skip:
         say("the network alone")
         speed.networks, absent = measure_networks(
-            network, learned.uses_sigma, effort.size, effort.batches, again, speed.peaks, skip, device
+            network,
+            learned.uses_sigma,
+            effort.size,
+            [n for n in effort.batches if n <= MOST],
+            again,
+            speed.peaks,
+            skip,
+            device,
         )
         speed.absent |= absent
     if "scaling" not in skip:

@@ -7,6 +7,9 @@ need no compiler and no time to compile.
 
 from __future__ import annotations
 
+import platform
+from functools import cache
+
 import torch
 from torch import nn
 
@@ -15,13 +18,24 @@ def can_fuse(x: torch.Tensor) -> bool:
     """Whether fused operators may stand in for modules on this input, and intermediate results be written over.
 
     Not where gradients are wanted, and not where the network is being traced, exported or compiled, which shall see
-    plain operators. Two dimensions on a CPU with oneDNN, in float32 or under autocast to bfloat16.
+    plain operators. Two dimensions on a CPU, in types that are :func:`supported`, also by autocast.
     """
-    if x.device.type != "cpu" or x.ndim != 4 or torch.is_grad_enabled() or not torch.backends.mkldnn.is_available():
+    if x.device.type != "cpu" or x.ndim != 4 or torch.is_grad_enabled():
         return False
     if torch.jit.is_tracing() or torch.compiler.is_compiling() or not torch.backends.mkldnn.enabled:
         return False
-    return _dtype(x) in (torch.float32, torch.bfloat16)
+    return supported(_dtype(x))
+
+
+@cache
+def supported(dtype: torch.dtype) -> bool:
+    """Whether oneDNN has fast fused convolutions of this type here: x86 only, bfloat16 from AVX-512 on.
+
+    Elsewhere they may be missing, or fall back to its slow reference code, where the plain ones do not.
+    """
+    if platform.machine() not in ("x86_64", "AMD64") or not torch.backends.mkldnn.is_available():
+        return False
+    return dtype == torch.float32 or (dtype == torch.bfloat16 and torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def convolve_silu(conv: nn.Conv2d, x: torch.Tensor) -> torch.Tensor:
