@@ -188,9 +188,7 @@ class SliceDenoiseInferer(MixedPrecisionInferer):
             three = self.planes == 3 and min(shape) > 1
         return (0, 1, 2) if three and contiguous else (slice_axis,)
 
-    def _denoise(
-        self, run: Callable[[torch.Tensor], torch.Tensor], network: Any, batch: torch.Tensor
-    ) -> torch.Tensor:
+    def _denoise(self, run: Callable[[torch.Tensor], torch.Tensor], network: Any, batch: torch.Tensor) -> torch.Tensor:
         """Slices, whole or in tiles: shape (n, 1, H, W)."""
         if max(batch.shape[2:]) > self.tile:
             return denoise_in_tiles(run, network, batch, self.tile)

@@ -105,9 +105,7 @@ def _picture_steps(case: Case, path: Path) -> Generator[None, np.ndarray | None,
             Image.fromarray(np.ascontiguousarray(array[0, :, :, 0], dtype=np.float32)).save(partial, format="TIFF")
 
 
-def _map_steps(
-    affine: np.ndarray, case: Case, path: Path, count: int
-) -> Generator[None, np.ndarray | None, None]:
+def _map_steps(affine: np.ndarray, case: Case, path: Path, count: int) -> Generator[None, np.ndarray | None, None]:
     """Takes arrays, then None."""
     dtype: np.dtype | None = None
     with write_beside(path, case.sources) as partial, packing(partial) as out:
