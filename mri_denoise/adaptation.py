@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from mri_denoise import provenance
+from mri_denoise.environment import choose_device, quiet
 from mri_denoise.io.case import Case, InputError
 from mri_denoise.registry import Bundle
 from mri_denoise.weights import sha256
-from mri_denoise.workflow import choose_device, quiet
 
 RECORD = "adaptation.json"
 

@@ -195,13 +195,13 @@ class SliceDenoiseInferer(MixedPrecisionInferer):
         return run(batch)
 
     def _occupied(self, volume: torch.Tensor, axis: int, contiguous: bool) -> torch.Tensor:
-        """Numbers of the slices that are not 0 everywhere, together with the neighbours that the network sees.
+        """Numbers of the slices that are not 0 everywhere, and of those within the network's reach of them, at least 1.
 
-        The others stay 0: masked air holds no noise.
+        The others stay 0: masked air holds no noise, and what a network puts there ``KeepEmptyd`` would take out again.
         """
         first, second = (a for a in (2, 1, 0) if a != axis)
         full = (volume != 0).any(dim=first).any(dim=second).cpu()
-        reach = self.num_slices // 2 if contiguous else 0
+        reach = max(self.num_slices // 2, 1) if contiguous else 1
         near = F.max_pool1d(full[None].float(), 2 * reach + 1, stride=1, padding=reach)[0]
         return near.nonzero()[:, 0]
 

@@ -66,12 +66,17 @@ def cut_blocks(data: np.ndarray) -> Blocks | None:
     axes = [i for i, least in enumerate((3, 3, 8)) if data.shape[i] >= least]
     if not axes or not data.size:
         return None
-    data = np.where(_constant_fill(data), np.float32(np.nan), data)
+    fill = _constant_fill(data)
+    if fill.any():
+        data = np.where(fill, np.float32(np.nan), data)
     response = data
     for i in axes:
         # second differences, times 1/sqrt(1 + 4 + 1) so that white noise keeps its standard deviation
-        response = _shifted(response, i, 0) - 2 * _shifted(response, i, 1) + _shifted(response, i, 2)
-        response *= np.float32(1 / math.sqrt(6))
+        filtered = np.float32(-2) * _shifted(response, i, 1)
+        filtered += _shifted(response, i, 0)
+        filtered += _shifted(response, i, 2)
+        filtered *= np.float32(1 / math.sqrt(6))
+        response = filtered
     edges, grid, offset = [], [], []
     for n, wanted in zip(response.shape, (6, 6, 2), strict=True):
         edges.append(min(wanted, n - n % 2) or 1)
@@ -104,6 +109,8 @@ def _constant_fill(data: np.ndarray) -> np.ndarray:
     axes = [i for i in range(3) if data.shape[i] >= 3]
     for value in (np.nanmin(data), np.nanmax(data)):
         window = data == value
+        if np.count_nonzero(window) < 3 ** len(axes):
+            continue
         for i in axes:
             window = _shifted(window, i, 0) & _shifted(window, i, 1) & _shifted(window, i, 2)
         for i in axes:

@@ -30,6 +30,7 @@ from mri_denoise.rice import (
     RAYLEIGH_MEAN,
     RAYLEIGH_STD,
     STD_TABLE,
+    grey_step,
     koay_correction,
     rayleigh_distance,
     rayleigh_sigma,
@@ -188,11 +189,14 @@ def _background_sigma(values: np.ndarray, response: np.ndarray, *, masked: bool)
     while peak + 1 < len(count) and count[peak + 1] >= count[peak]:
         peak += 1
     centre = math.exp((bounds[peak] + bounds[peak + 1]) / 2)
+    step = None  # the same wherever the centre moves to; finding it takes longer than all else
     for _ in range(4):
         dark = np.abs(mean - centre) < 0.1 * centre
         if dark.mean() < 0.02 or dark.sum() < 20:
             return None
-        sigma = rayleigh_sigma(values[dark])
+        noise = values[dark]
+        step = grey_step(np.unique(noise)) if step is None else step
+        sigma = rayleigh_sigma(noise, step)
         centre = RAYLEIGH_MEAN * sigma
     if sigma == 0 or rayleigh_distance(values[dark], sigma) > 0.03:
         return None

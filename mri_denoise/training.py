@@ -10,10 +10,10 @@ import torch
 from monai.bundle import ConfigWorkflow
 from safetensors.torch import save_file
 
+from mri_denoise.environment import find_error
 from mri_denoise.io.case import InputError
 from mri_denoise.registry import Bundle
 from mri_denoise.weights import record_sha256
-from mri_denoise.workflow import find_error
 
 
 def train_bundle(

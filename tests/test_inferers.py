@@ -184,12 +184,13 @@ def test_slices_that_are_empty_within_reach_are_not_computed() -> None:
     assert not y[0, 0, ..., :4].any() and not y[0, 0, ..., 7:].any() and not y[0, 1].any()
 
 
-def test_without_context_only_the_slice_itself_counts_as_occupied() -> None:
+@pytest.mark.parametrize(("num_slices", "contiguous"), [(5, False), (1, True)])
+def test_without_context_the_slices_beside_an_occupied_one_are_computed_too(num_slices: int, contiguous: bool) -> None:
     x = torch.zeros(1, 1, 4, 5, 6)
     x[..., 3] = 1
     spy = Spy()
-    SliceDenoiseInferer(5, precision="float32")(x, spy, slice_axis=2, contiguous=False)
-    assert [tuple(batch.shape) for batch in spy.seen] == [(1, 5, 4, 5)]
+    SliceDenoiseInferer(num_slices, precision="float32")(x, spy, slice_axis=2, contiguous=contiguous)
+    assert [tuple(batch.shape) for batch in spy.seen] == [(3, num_slices, 4, 5)]
 
 
 def test_larger_slices_come_in_smaller_batches() -> None:

@@ -55,7 +55,7 @@ class LearnedModel:
     def __init__(
         self, bundle: Bundle, overlay: str | None = None, device: str = "auto", precision: str | None = None
     ) -> None:
-        from mri_denoise.workflow import choose_device, find_error, quiet
+        from mri_denoise.environment import choose_device, find_error, quiet
 
         files = [bundle.config("inference.yaml"), *([bundle.config(overlay)] if overlay else [])]
         self.bundle, self.device = bundle, choose_device(device)

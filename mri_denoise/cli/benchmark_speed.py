@@ -36,10 +36,10 @@ def speed(
     if output.exists() and not output.is_dir():
         common.stop(f"{output}: is a file, but the results need a folder.", common.WRONG_USAGE)
     left_out = [word.strip() for word in skip.split(",") if word.strip()]
+    from mri_denoise.environment import choose_device
     from mri_denoise.evaluation.speed import QUICK, Effort, measure_speed, skippable
     from mri_denoise.evaluation.speed_report import write_speed
     from mri_denoise.registry import find_bundle
-    from mri_denoise.workflow import choose_device
 
     with common.one_line_errors(common.WRONG_USAGE):
         find_bundle(model)

@@ -155,7 +155,7 @@ def _run(
     """Denoise with a bar, and a line for each case."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from mri_denoise.workflow import denoise as run
+    from mri_denoise.denoising import denoise as run
 
     watched = common.interactive()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())

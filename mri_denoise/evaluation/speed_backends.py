@@ -12,8 +12,8 @@ from pathlib import Path
 
 import torch
 
+from mri_denoise.environment import quiet
 from mri_denoise.inferers import MixedPrecisionInferer, choose_precision
-from mri_denoise.workflow import quiet
 
 Run = Callable[[torch.Tensor], torch.Tensor]
 

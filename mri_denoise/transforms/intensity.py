@@ -81,9 +81,12 @@ class ScaleIntensityRobust(InvertibleTransform):
         return result
 
     def inverse(self, img: MetaTensor) -> MetaTensor:
-        """Back to the original units, in place where torch allows; shape (C, ...) in and out."""
+        """Back to the original units, in place where torch allows; shape (C, ...) in and out, on the CPU.
+
+        There because it takes float64, which Apple's GPUs lack, and because files are written from there.
+        """
         ranges = self.pop_transform(img)["extra_info"]["ranges"]
-        plain = img.as_tensor()
+        plain = img.as_tensor().cpu()
         if plain.is_inference() and not torch.is_inference_mode_enabled():
             plain = plain.clone()
         for channel, (lower, width) in enumerate(ranges):

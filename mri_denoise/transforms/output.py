@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Hashable, Mapping, Sequence
+from concurrent.futures import Executor, Future, wait
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -60,7 +61,8 @@ class SaveVolumed(MapTransform):
     """Write the denoised image with its source's headers, and a run record beside it.
 
     A series that comes in parts (``volumes`` of the item, :func:`mri_denoise.parts.parts`) is written as they come; its
-    files are in their place after the last one.
+    files are in their place after the last one. With a ``background`` (an executor of one thread, an attribute) files
+    are written there, each image while the network works on the next one; ``record`` is then a Future of the record.
 
     Args:
         keys: the denoised image of shape (T, X, Y, Z) in the file's units.
@@ -94,7 +96,9 @@ class SaveVolumed(MapTransform):
         self.settings, self.extras = dict(settings or {}), tuple(extras)
         self.keep_vendor_headers = keep_vendor_headers
         self.case_key, self.raw_key, self.sigma_key = case_key, raw_key, sigma_key
+        self.background: Executor | None = None
         self._open: _Open | None = None
+        self._writing: Future[dict[str, Any] | None] | None = None
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Write; the item, of a series in parts the last one, gets the record under ``record``."""
@@ -104,32 +108,51 @@ class SaveVolumed(MapTransform):
         if start == 0 or self._open is None:
             self.abandon()
             self._open = _Open(case, self.output_dir / case.output, d.get("started"))
-        now, result = self._open, np.asarray(d[self.keys[0]])
-        try:
-            if stop - start == count:
-                derivation = self._derivation(d.get(self.sigma_key))
-                keep = self.keep_vendor_headers
-                now.files += write(case, result, now.destination, derivation, keep_vendor_headers=keep)
-            else:
-                if now.writer is None:
-                    now.writer = SeriesWriter(case, now.destination)
-                now.writer.put(result)
-            self._put_extras(now, d, result, len(result) if stop - start == count else count)
-            now.sigma = _more(now.sigma, d.get(self.sigma_key))
-            now.variation = _more(now.variation, d.get(f"{self.sigma_key}_variation"))
-            if stop == count:
-                d["record"] = self._finish(now)
-                self._open = None
-        except BaseException:
-            self.abandon()
-            raise
+        now, last = self._open, stop == count
+        keys = {self.keys[0], self.sigma_key, f"{self.sigma_key}_variation", "volumes"}
+        if self.extras:
+            keys.add(self.raw_key)
+        part = {key: value for key, value in d.items() if key in keys}  # nothing else is held until it is written
+        if self.background is None:
+            record: Any = self._put(now, part)
+        else:
+            if self._writing is not None:
+                self._writing.result()  # one part at a time, and what befell it ends the case
+            record = self._writing = self.background.submit(self._put, now, part)
+        if last:
+            d["record"] = record
+            self._open = self._writing = None
         return d
 
     def abandon(self) -> None:
         """Remove what is half-written."""
+        if self._writing is not None:
+            wait([self._writing])
         if self._open is not None:
             self._open.abandon()
-        self._open = None
+        self._open = self._writing = None
+
+    def _put(self, now: _Open, d: Mapping[Hashable, Any]) -> dict[str, Any] | None:
+        """Write an item's volumes; gives the record after the last ones."""
+        start, stop, count = (int(n) for n in d.get("volumes") or (0, 1, 1))
+        result = np.asarray(d[self.keys[0]])
+        try:
+            if stop - start == count:
+                derivation = self._derivation(d.get(self.sigma_key))
+                keep = self.keep_vendor_headers
+                now.files += write(now.case, result, now.destination, derivation, keep_vendor_headers=keep)
+            else:
+                if now.writer is None:
+                    now.writer = SeriesWriter(now.case, now.destination)
+                now.writer.put(result)
+            if self.extras:
+                self._put_extras(now, d, result, len(result) if stop - start == count else count)
+            now.sigma = _more(now.sigma, d.get(self.sigma_key))
+            now.variation = _more(now.variation, d.get(f"{self.sigma_key}_variation"))
+            return self._finish(now) if stop == count else None
+        except BaseException:
+            now.abandon()
+            raise
 
     def _finish(self, now: _Open) -> dict[str, Any]:
         """Put files into their place and write the record."""

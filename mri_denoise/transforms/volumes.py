@@ -195,9 +195,16 @@ def empty_voxels(volume: torch.Tensor) -> torch.Tensor:
     Returns:
         boolean, same shape.
     """
-    occupied = (volume != 0).to(torch.float32)[:, None]
-    size = [3 if n > 1 else 1 for n in volume.shape[1:]]
-    return F.max_pool3d(occupied, size, stride=1, padding=[k // 2 for k in size])[:, 0] == 0
+    empty = volume == 0
+    if not empty.any():
+        return empty
+    for axis in (1, 2, 3):  # one after another: 6 operations on single bytes in place of 27 on float32
+        around = empty.clone()
+        count = empty.shape[axis] - 1
+        around.narrow(axis, 1, count).logical_and_(empty.narrow(axis, 0, count))
+        around.narrow(axis, 0, count).logical_and_(empty.narrow(axis, 1, count))
+        empty = around
+    return empty
 
 
 class KeepEmptyd(MapTransform):
