@@ -22,7 +22,7 @@ from mri_denoise.io.pairs import matrix_of, pair_of
 from mri_denoise.io.stored import to_stored, to_values
 
 _CHUNK = 2**20
-_SLAB = 2**22  # voxels that are converted at a time, which bounds the memory it takes
+_SLAB = 2**21  # voxels that are converted at a time, which bounds the memory it takes
 
 
 def read(case: Case) -> Volume:

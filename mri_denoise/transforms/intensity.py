@@ -12,7 +12,7 @@ from monai.data import MetaTensor
 from monai.transforms import InvertibleTransform, MapTransform
 
 SAMPLE = 4_000_000
-_SLAB = 2**22  # voxels
+_SLAB = 2**20  # voxels
 
 
 def robust_range(image: np.ndarray, upper: float = 99.9) -> tuple[float, float]:
