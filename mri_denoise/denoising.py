@@ -79,6 +79,7 @@ def _one_by_one(
     background = ThreadPoolExecutor(1, thread_name_prefix="files")
 
     def tell(case: Case, finish: Callable[[], dict[str, Any]]) -> None:
+        outcome: tuple[str, Any]
         try:
             outcome = "done", finish()
         except InputError as error:
