@@ -126,7 +126,7 @@ class SaveVolumed(MapTransform):
 
     def abandon(self) -> None:
         """Remove what is half-written."""
-        if self._writing is not None:
+        if self._writing is not None and not self._writing.cancel():
             wait([self._writing])
         if self._open is not None:
             self._open.abandon()
