@@ -12,7 +12,6 @@ import torch
 
 from mri_denoise import provenance
 from mri_denoise.baselines.learned import LearnedModel
-from mri_denoise.evaluation.benchmark_report import command_line, machine
 from mri_denoise.evaluation.speed_backends import backends, precisions
 from mri_denoise.evaluation.speed_machine import Peak, measure_peaks
 from mri_denoise.evaluation.speed_methods import volume_methods
@@ -165,8 +164,8 @@ def as_record(speed: Speed, settings: dict[str, Any]) -> dict[str, Any]:
     """Everything with the machine, the versions and the command, for JSON."""
     return {
         "time": provenance.now(),
-        "command": command_line(),
-        "machine": machine() | {"usable_cores": usable_cores()},
+        "command": provenance.command_line(),
+        "machine": provenance.machine() | {"usable_cores": usable_cores()},
         "versions": provenance.versions(),
         "settings": settings,
         **asdict(speed),
