@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from mri_denoise import provenance
+from mri_denoise.environment import choose_device, quiet
 from mri_denoise.io.case import Case, InputError
+from mri_denoise.quick_import import import_monai
 from mri_denoise.registry import Bundle
 from mri_denoise.weights import sha256
-from mri_denoise.workflow import choose_device, quiet
 
 RECORD = "adaptation.json"
 
@@ -109,6 +110,7 @@ def _run(
     """Run the bundle's ``adapt.yaml``; gives the held-out curve and the values that were used."""
     chosen = {k: v for k, v in asdict(settings).items() if v is not None and k != "device"}
     with quiet():
+        import_monai(everything=True)  # a run before this one may have left most of it out
         from monai.bundle import ConfigWorkflow
 
         from mri_denoise.training import run_training

@@ -6,15 +6,17 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from monai.data import MetaTensor
 from monai.inferers import Inferer
 from tqdm import tqdm
 
 from mri_denoise.geometry import find_slice_axis, nearly_isotropic
 from mri_denoise.refinement import refine
-from mri_denoise.transforms.slices import volume_to_slices
+from mri_denoise.tiling import denoise_in_tiles
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+CPU_PIXELS = 2 * 256 * 256  # of all images together, in float32; twice as many in types of 16 bits
 
 
 def choose_precision(device: torch.device | str) -> str:
@@ -58,7 +60,18 @@ class MixedPrecisionInferer(Inferer):
         if plain.ndim == 4:
             plain = plain.contiguous(memory_format=torch.channels_last)
         with torch.autocast(plain.device.type, dtype=self.dtype, enabled=self.dtype != torch.float32):
-            return network(plain, *args, **kwargs).float()
+            pieces = [network(piece, *args, **kwargs).float() for piece in plain.split(self._piece(plain))]
+        return pieces[0] if len(pieces) == 1 else torch.cat(pieces)
+
+    def _piece(self, batch: torch.Tensor) -> int:
+        """How many images the network is given at once: on a CPU in inference as many as memory is cheap for.
+
+        The C library hands out blocks from 32 MiB on as new pages, which the system has to clear at every layer: that
+        took a quarter of the time for 8 slices of 256 x 256 in float32, when a layer of 2 takes 16 MiB.
+        """
+        if batch.device.type != "cpu" or batch.ndim != 4 or torch.is_grad_enabled():
+            return max(len(batch), 1)
+        return max(CPU_PIXELS * 4 // (self.dtype.itemsize * batch.shape[2] * batch.shape[3]), 1)
 
 
 class SliceDenoiseInferer(MixedPrecisionInferer):
@@ -67,16 +80,19 @@ class SliceDenoiseInferer(MixedPrecisionInferer):
     Args:
         num_slices: odd number of neighbouring slices that the network takes.
         noise_map: whether the network takes the noise level as its last channel.
-        batch_size: slices at a time.
+        batch_size: slices at a time on the CPU, up to 256 x 256 pixels each; of larger ones fewer, so that memory stays
+            the same. A GPU takes as many as its free memory allows. Where memory does not suffice, the batch is halved.
         precision: see :class:`MixedPrecisionInferer`.
         planes: 1 cuts slices along the plane of acquisition; 3 along all three planes and averages, which is better and
             takes three times as long; ``"auto"`` is 3 where voxels are nearly isotropic (:func:`nearly_isotropic`).
         progress: whether a bar is shown.
+        tile: slices with a longer side, in pixels, are done in tiles (:mod:`mri_denoise.tiling`), with the same result.
         refined: whether a Wiener filter in three dimensions takes the network's result further
             (:func:`mri_denoise.refinement.refine`). Needs ``noise_map``.
 
     Raises:
-        ValueError: if ``planes`` is neither 1, 3 nor ``"auto"``, or ``refined`` lacks the noise level.
+        ValueError: if ``planes`` is neither 1, 3 nor ``"auto"``, ``tile`` is below 256, or ``refined`` lacks the noise
+            level.
     """
 
     def __init__(
@@ -87,16 +103,19 @@ class SliceDenoiseInferer(MixedPrecisionInferer):
         precision: str = "bfloat16",
         planes: int | str = 1,
         progress: bool = False,
+        tile: int = 1024,
         refined: bool = False,
     ) -> None:
         super().__init__(precision)
+        if tile < 256:
+            raise ValueError(f"tile must be at least 256, got {tile}.")
         if refined and not noise_map:
             raise ValueError("refined needs noise_map: the filter has to know the noise level.")
         if planes not in (1, 3, "auto"):
             raise ValueError(f"planes must be 1, 3 or 'auto', got {planes!r}.")
         self.planes = planes
         self.num_slices, self.noise_map, self.batch_size = num_slices, noise_map, batch_size
-        self.progress, self.refined = progress, refined
+        self.progress, self.tile, self.refined = progress, tile, refined
 
     def __call__(
         self,
@@ -139,16 +158,30 @@ class SliceDenoiseInferer(MixedPrecisionInferer):
         out = torch.zeros_like(plain, dtype=torch.float32)
         total = plain.shape[1] * sum(plain.shape[2 + axis] for axis in axes)
         bar = tqdm(total=total, unit="slice", leave=False, disable=not self.progress)
+
+        def run(batch: torch.Tensor) -> torch.Tensor:
+            return MixedPrecisionInferer.__call__(self, batch, network, *args, **kwargs)
+
         for t, volume in enumerate(plain[0]):
             level = None if sigma is None else sigma[0, t].to(volume)
             for axis in axes:
-                result = out[0, t].movedim(axis, 0)
-                stack = volume.movedim(axis, 0)
-                for start in range(0, stack.shape[0], self.batch_size):
-                    batch = self._batch(stack, level, axis, start, context)
-                    slices = super().__call__(batch, network, *args, **kwargs)[:, 0]
-                    result[start : start + batch.shape[0]] += slices / len(axes)
-                    bar.update(batch.shape[0])
+                result, stack = out[0, t].movedim(axis, 0), volume.movedim(axis, 0)
+                todo = self._occupied(volume, axis, context)
+                bar.update(stack.shape[0] - len(todo))
+                size = _batch_size(self.batch_size, stack)
+                while len(todo):
+                    chosen = todo[:size]
+                    batch = self._batch(stack, level, axis, chosen, context)
+                    try:
+                        slices = self._denoise(run, network, batch)
+                    except torch.OutOfMemoryError:
+                        if len(chosen) == 1:
+                            raise
+                        size = len(chosen) // 2
+                        continue
+                    result[chosen] += slices[:, 0] / len(axes)
+                    todo = todo[size:]
+                    bar.update(len(chosen))
             if self.refined and level is not None:
                 blocked = [context or axis != int(slice_axis) for axis in range(3)]
                 refine(volume, out[0, t], level, blocked)
@@ -165,21 +198,44 @@ class SliceDenoiseInferer(MixedPrecisionInferer):
             three = self.planes == 3 and min(shape) > 1
         return (0, 1, 2) if three and contiguous else (slice_axis,)
 
+    def _denoise(self, run: Callable[[torch.Tensor], torch.Tensor], network: Any, batch: torch.Tensor) -> torch.Tensor:
+        """Slices, whole or in tiles: shape (n, 1, H, W)."""
+        if max(batch.shape[2:]) > self.tile:
+            return denoise_in_tiles(run, network, batch, self.tile)
+        return run(batch)
+
+    def _occupied(self, volume: torch.Tensor, axis: int, contiguous: bool) -> torch.Tensor:
+        """Numbers of the slices that are not 0 everywhere, and of those within the network's reach of them, at least 1.
+
+        The others stay 0: masked air holds no noise, and what a network puts there ``KeepEmptyd`` would take out again.
+        """
+        first, second = (a for a in (2, 1, 0) if a != axis)
+        full = (volume != 0).any(dim=first).any(dim=second).cpu()
+        reach = max(self.num_slices // 2, 1) if contiguous else 1
+        near = F.max_pool1d(full[None].float(), 2 * reach + 1, stride=1, padding=reach)[0]
+        return near.nonzero()[:, 0]
+
     def _batch(
-        self, stack: torch.Tensor, level: torch.Tensor | None, axis: int, start: int, contiguous: bool
+        self, stack: torch.Tensor, level: torch.Tensor | None, axis: int, chosen: torch.Tensor, contiguous: bool
     ) -> torch.Tensor:
-        """Slices ``start`` and on with all their channels: shape (n, channels, H, W)."""
-        stop = min(start + self.batch_size, stack.shape[0])
-        if contiguous:
-            reach = self.num_slices // 2
-            low, high = max(start - reach, 0), min(stop + reach, stack.shape[0])
-            batch = volume_to_slices(stack[low:high], 0, self.num_slices)[start - low : stop - low]
-        else:
-            batch = stack[start:stop, None].expand(-1, self.num_slices, -1, -1)
+        """The ``chosen`` slices with all their channels: shape (n, channels, H, W)."""
+        reach = self.num_slices // 2 if contiguous else 0
+        offsets = torch.arange(-reach, reach + 1)
+        index = (chosen[:, None] + offsets).clamp(0, stack.shape[0] - 1)
+        batch = stack[index.to(stack.device)].expand(-1, self.num_slices, -1, -1)
         if not self.noise_map or level is None:
             return batch
         if level.ndim == 0:
-            maps = level.expand(stop - start, *stack.shape[1:])
+            maps = level.expand(len(chosen), *stack.shape[1:])
         else:
-            maps = level.movedim(axis, 0)[start:stop]
+            maps = level.movedim(axis, 0)[chosen.to(level.device)]
         return torch.cat((batch, maps[:, None]), dim=1)
+
+
+def _batch_size(wanted: int, stack: torch.Tensor) -> int:
+    """How many slices of a stack (N, H, W) at a time: see :class:`SliceDenoiseInferer`."""
+    pixels = stack.shape[1] * stack.shape[2]
+    if stack.device.type == "cuda":
+        # about 64 feature maps of a slice in float32 are alive at a time; half of the memory is left to others
+        return max(1, min(16 * wanted, torch.cuda.mem_get_info(stack.device)[0] // 2 // (pixels * 64 * 4)))
+    return max(1, min(wanted, wanted * 256**2 // pixels))

@@ -35,19 +35,23 @@ class Blocks:
     offset: tuple[int, ...]
 
 
-def normalised(array: np.ndarray) -> tuple[np.ndarray, float]:
-    """Scale to a largest magnitude of 1, as float32 with NaN for what is not finite; also gives the scale."""
+def measured(array: np.ndarray) -> tuple[float, np.ndarray]:
+    """The largest finite magnitude, and which voxels are finite and not 0."""
     if array.ndim != 3:
         raise ValueError(f"a noise level is estimated from one volume of three axes, not from shape {array.shape}")
-    data = np.asarray(array, dtype=np.float32)
-    finite = np.isfinite(data)
-    scale = float(np.max(np.abs(data), where=finite, initial=0))
-    return np.where(finite, data / np.float32(scale or 1), np.float32(np.nan)), scale
+    live = np.isfinite(array)
+    high, low = (float(extreme(array, where=live, initial=0)) for extreme in (np.max, np.min))
+    live &= array != 0
+    return max(high, -low), live
 
 
-def slabs(data: np.ndarray) -> list[np.ndarray]:
-    """Cut to what holds signal, and where that is large, to evenly spread slabs of 18 slices."""
-    live = np.isfinite(data) & (data != 0)
+def normalised(data: np.ndarray, scale: float) -> np.ndarray:
+    """Divided by a scale (by 1 where that is 0), as float32 with NaN for what is not finite."""
+    return np.where(np.isfinite(data), data / np.float32(scale or 1), np.float32(np.nan))
+
+
+def slabs(data: np.ndarray, live: np.ndarray) -> list[np.ndarray]:
+    """Cut to what holds signal (``live``), and where that is large, to evenly spread slabs of 18 slices."""
     for i in range(3):
         index = np.flatnonzero(live.any(axis=tuple(k for k in range(3) if k != i)))
         keep = [slice(None)] * 3
@@ -66,12 +70,17 @@ def cut_blocks(data: np.ndarray) -> Blocks | None:
     axes = [i for i, least in enumerate((3, 3, 8)) if data.shape[i] >= least]
     if not axes or not data.size:
         return None
-    data = np.where(_constant_fill(data), np.float32(np.nan), data)
+    fill = _constant_fill(data)
+    if fill.any():
+        data = np.where(fill, np.float32(np.nan), data)
     response = data
     for i in axes:
         # second differences, times 1/sqrt(1 + 4 + 1) so that white noise keeps its standard deviation
-        response = _shifted(response, i, 0) - 2 * _shifted(response, i, 1) + _shifted(response, i, 2)
-        response *= np.float32(1 / math.sqrt(6))
+        filtered = np.float32(-2) * _shifted(response, i, 1)
+        filtered += _shifted(response, i, 0)
+        filtered += _shifted(response, i, 2)
+        filtered *= np.float32(1 / math.sqrt(6))
+        response = filtered
     edges, grid, offset = [], [], []
     for n, wanted in zip(response.shape, (6, 6, 2), strict=True):
         edges.append(min(wanted, n - n % 2) or 1)
@@ -104,6 +113,8 @@ def _constant_fill(data: np.ndarray) -> np.ndarray:
     axes = [i for i in range(3) if data.shape[i] >= 3]
     for value in (np.nanmin(data), np.nanmax(data)):
         window = data == value
+        if np.count_nonzero(window) < 3 ** len(axes):
+            continue
         for i in axes:
             window = _shifted(window, i, 0) & _shifted(window, i, 1) & _shifted(window, i, 2)
         for i in axes:

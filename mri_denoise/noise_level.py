@@ -24,12 +24,13 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from mri_denoise.noise_blocks import cut_blocks, interpolated, normalised, slabs
+from mri_denoise.noise_blocks import cut_blocks, interpolated, measured, normalised, slabs
 from mri_denoise.rice import (
     MEAN_TABLE,
     RAYLEIGH_MEAN,
     RAYLEIGH_STD,
     STD_TABLE,
+    grey_step,
     koay_correction,
     rayleigh_distance,
     rayleigh_sigma,
@@ -74,9 +75,11 @@ def estimate(array: np.ndarray, *, slice_axis: int | None = None) -> NoiseLevel:
     Raises:
         ValueError: the array does not have three axes.
     """
-    data, scale = normalised(array)
+    data = np.asarray(array, dtype=np.float32)
+    scale, live = measured(data)
     axis = int(np.argmin(data.shape)) if slice_axis is None else slice_axis
-    blocks = [b for b in map(cut_blocks, slabs(np.moveaxis(data, axis, 2))) if b is not None]
+    parts = slabs(np.moveaxis(data, axis, 2), np.moveaxis(live, axis, 2))
+    blocks = [b for b in (cut_blocks(normalised(part, scale)) for part in parts) if b is not None]
     if not any(b.usable.any() for b in blocks):
         return NoiseLevel(0.0, math.inf, "none")
     values, response, activity, position = (
@@ -85,7 +88,7 @@ def estimate(array: np.ndarray, *, slice_axis: int | None = None) -> NoiseLevel:
     )
     bright = _bright(values.mean(axis=1))
     foreground = _foreground_sigma(values[bright], response[bright], activity[bright])
-    masked = float(np.mean(~(np.abs(data) > 0))) > 0.1  # zero or not a number
+    masked = 1 - float(np.mean(live)) > 0.1  # zero or not a number
     background = _background_sigma(values, response, masked=masked)
     if background is None or foreground > 2 * background or (masked and foreground < background):
         sigma, method = foreground, "foreground"
@@ -93,8 +96,8 @@ def estimate(array: np.ndarray, *, slice_axis: int | None = None) -> NoiseLevel:
         sigma, method = background, "background"
     power = max(float(np.mean(np.square(values[bright], dtype=np.float64))) - 2 * sigma**2, 0.0)
     snr = math.sqrt(power) / sigma if sigma > 0 else math.inf
-    parts = (a[bright] for a in (values, response, activity, position))
-    return NoiseLevel(sigma * scale, snr, method, _variation(*parts) if snr < _NOISY else 1.0)
+    foremost = (a[bright] for a in (values, response, activity, position))
+    return NoiseLevel(sigma * scale, snr, method, _variation(*foremost) if snr < _NOISY else 1.0)
 
 
 def estimate_map(array: np.ndarray, *, slice_axis: int | None = None, reach: float = 1.5) -> np.ndarray:
@@ -116,7 +119,8 @@ def estimate_map(array: np.ndarray, *, slice_axis: int | None = None, reach: flo
         ValueError: the array does not have three axes.
     """
     level = estimate(array, slice_axis=slice_axis)
-    data, scale = normalised(array)
+    scale, _ = measured(np.asarray(array, dtype=np.float32))
+    data = normalised(np.asarray(array, dtype=np.float32), scale)
     axis = int(np.argmin(data.shape)) if slice_axis is None else slice_axis
     data = np.moveaxis(data, axis, 2)
     blocks = cut_blocks(data)
@@ -188,11 +192,14 @@ def _background_sigma(values: np.ndarray, response: np.ndarray, *, masked: bool)
     while peak + 1 < len(count) and count[peak + 1] >= count[peak]:
         peak += 1
     centre = math.exp((bounds[peak] + bounds[peak + 1]) / 2)
+    step = None  # the same wherever the centre moves to; finding it takes longer than all else
     for _ in range(4):
         dark = np.abs(mean - centre) < 0.1 * centre
         if dark.mean() < 0.02 or dark.sum() < 20:
             return None
-        sigma = rayleigh_sigma(values[dark])
+        noise = values[dark]
+        step = grey_step(np.unique(noise)) if step is None else step
+        sigma = rayleigh_sigma(noise, step)
         centre = RAYLEIGH_MEAN * sigma
     if sigma == 0 or rayleigh_distance(values[dark], sigma) > 0.03:
         return None

@@ -14,7 +14,7 @@ from scipy.fft import dct
 from mri_denoise.rice import rice_moments
 
 EDGE = 8  # voxels along a side of a block
-CHUNK = 32  # slices at a time, a multiple of EDGE
+CHUNK = 2**20  # voxels at a time, more or less
 SNR_LIMIT, SNR_STEPS = 40, 20  # of the table of biases: its end, and steps in 1
 
 _snr = np.arange(SNR_LIMIT * SNR_STEPS + 1) / SNR_STEPS
@@ -56,9 +56,10 @@ def refine(
     flat = (*pads[2], *pads[1], 0, 0)
     reach = EDGE // 2 if edges[0] > 1 else 0
     length = noisy.shape[0]
+    step = max(CHUNK // (noisy[0].numel() * EDGE), 1) * EDGE
     behind = pilot[:0]
-    for start in range(0, length, CHUNK):
-        stop = min(start + CHUNK, length + (-length % EDGE if reach else 0))
+    for start in range(0, length, step):
+        stop = min(start + step, length + (-length % EDGE if reach else 0))
         index = torch.arange(start - reach, stop + reach, device=noisy.device).clamp(0, length - 1)
         # the slices before this chunk were overwritten: the pilot's own are kept
         p = pilot[index]

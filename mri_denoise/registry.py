@@ -36,6 +36,11 @@ class Bundle:
         """Where ``inference.yaml`` expects the weights."""
         return self.folder / "models" / "model.safetensors"
 
+    @property
+    def shipped(self) -> bool:
+        """Whether it is one of the bundles that ship with the package."""
+        return self.folder.parent == bundles_folder().resolve()
+
     def config(self, name: str) -> Path:
         """Path of one of the bundle's configs, as ``inference.yaml``."""
         return self.folder / "configs" / name

@@ -54,23 +54,27 @@ def koay_correction(mean: np.ndarray, std: np.ndarray, iterations: int = 200) ->
     return sigma
 
 
-def _step(values: np.ndarray) -> float:
-    """Distance of neighbouring grey levels: the quantisation, next to nothing for real numbers."""
-    levels = np.unique(values)
+def grey_step(levels: np.ndarray) -> float:
+    """Distance of neighbouring grey levels: the quantisation, next to nothing for real numbers.
+
+    Args:
+        levels: the values that occur, each once, in rising order (``np.unique``).
+    """
     return float(np.median(np.diff(levels))) if len(levels) > 1 else 0.0
 
 
-def rayleigh_sigma(values: np.ndarray) -> float:
+def rayleigh_sigma(values: np.ndarray, step: float) -> float:
     """Maximum likelihood sigma of Rayleigh samples, less the power that rounding adds (Sheppard: step^2 / 12).
 
     Args:
         values: magnitudes of pure noise, any shape, finite.
+        step: their quantisation (:func:`grey_step`).
 
     Returns:
         Sigma, in the units of ``values``.
     """
     power = float(np.mean(np.square(values, dtype=np.float64)))
-    return math.sqrt(max(power - _step(values) ** 2 / 12, 0.0) / 2)
+    return math.sqrt(max(power - step**2 / 12, 0.0) / 2)
 
 
 def rayleigh_distance(values: np.ndarray, sigma: float) -> float:
@@ -84,5 +88,5 @@ def rayleigh_distance(values: np.ndarray, sigma: float) -> float:
         Largest difference of the two cumulative distributions, 0 to 1.
     """
     levels, count = np.unique(values, return_counts=True)
-    upper = levels.astype(np.float64) + _step(values) / 2
+    upper = levels.astype(np.float64) + grey_step(levels) / 2
     return float(np.max(np.abs(np.cumsum(count) / values.size + np.expm1(-np.square(upper / sigma) / 2))))

@@ -10,10 +10,11 @@ import torch
 from monai.bundle import ConfigWorkflow
 from safetensors.torch import save
 
+from mri_denoise.environment import find_error
 from mri_denoise.io.case import InputError
+from mri_denoise.quick_import import import_monai
 from mri_denoise.registry import Bundle
 from mri_denoise.weights import record_sha256
-from mri_denoise.workflow import find_error
 
 
 def train_bundle(
@@ -37,6 +38,7 @@ def train_bundle(
     if output.resolve() == bundle.folder:
         raise InputError(f"{output}: is the bundle itself; choose another output.")
     copy_bundle(bundle, output)
+    import_monai(everything=True)  # a run before this one may have left most of it out
     workflow = ConfigWorkflow(
         config_file=str(output / "configs" / "train.yaml"),
         meta_file=str(output / "configs" / "metadata.json"),

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import logging
-import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from mri_denoise.environment import as_input_error, choose_device, find_error, quiet
 from mri_denoise.io.case import Case, InputError
+from mri_denoise.quick_import import import_monai
 from mri_denoise.registry import Bundle
 
 
@@ -39,58 +40,6 @@ class Settings:
     progress: bool = False
 
 
-def choose_device(device: str) -> str:
-    """The device to run on: what was asked for, or with ``"auto"`` CUDA, then Apple's MPS, then the CPU.
-
-    Raises:
-        InputError: if that device is not here.
-    """
-    import torch
-
-    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
-    if device == "auto":
-        return next(name for name, here in available.items() if here)
-    if not available.get(device.split(":")[0], False):
-        raise InputError(f"device {device}: not available on this computer; use --device auto or cpu.")
-    return device
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Keep engines' and libraries' logs and warnings out of the way of a command's own messages."""
-    before = logging.root.manager.disable
-    logging.disable(logging.CRITICAL)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(before)
-
-
-def find_error(error: BaseException) -> InputError | None:
-    """The InputError behind the layers that transforms, engines and configs wrap around it, if there is one."""
-    from mri_denoise.weights import WeightsError
-
-    seen: BaseException | None = error
-    while seen is not None:
-        if isinstance(seen, InputError):
-            return seen
-        if isinstance(seen, WeightsError):
-            return InputError(str(seen))
-        seen = seen.__cause__ or seen.__context__
-    return None
-
-
-def _unexpected(case: Case, error: BaseException) -> InputError:
-    """One line for an error that nothing foresaw, so that the other cases go on."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    words = str(error).strip().splitlines()
-    reason = f"{type(error).__name__}: {words[0]}" if words else type(error).__name__
-    return InputError(f"{case.label}: cannot be denoised ({reason}); this is a bug, please report it.")
-
-
 class DenoiseWorkflow:
     """A bundle's inference workflow, made once and run case by case, so that one bad case does not stop the others.
 
@@ -99,13 +48,23 @@ class DenoiseWorkflow:
         cases: what to denoise.
         output_dir: where the results go.
         settings: the user's choices.
+        background: an executor of one thread, which reads ahead and writes behind (:meth:`begin`); None does one thing
+            after another.
 
     Raises:
         InputError: if the bundle lacks what MONAI requires of an inference workflow, or its weights cannot be used.
     """
 
-    def __init__(self, bundle: Bundle, cases: Sequence[Case], output_dir: Path, settings: Settings) -> None:
+    def __init__(
+        self,
+        bundle: Bundle,
+        cases: Sequence[Case],
+        output_dir: Path,
+        settings: Settings,
+        background: Executor | None = None,
+    ) -> None:
         self._broken = False
+        self._background = background
         choices = {
             "sigma": settings.sigma,
             "planes": settings.planes,
@@ -123,6 +82,7 @@ class DenoiseWorkflow:
             **{name: value for name, value in choices.items() if name in bundle.options},
         }
         with quiet():
+            import_monai(everything=not bundle.shipped)
             from monai.bundle import ConfigWorkflow
 
             self._workflow = ConfigWorkflow(
@@ -147,6 +107,52 @@ class DenoiseWorkflow:
         self._workflow.initialize()
         self._evaluator = self._workflow.parser.get_parsed_content("evaluator")
         self._live: list[Case] = self._workflow.parser.get_parsed_content("cases")
+        self._live[:] = [self._live[0]] * 2  # the case at hand and the next one, which take turns
+        self._number = 0
+        dataset = self._workflow.parser.get_parsed_content("dataset")
+        self._items: list[Any] = dataset.data
+        self._ahead: Any = None
+        if self._background is not None and "volumes" in self._items[0]:
+            from mri_denoise.pipeline import ReadAhead
+
+            dataset.transform = self._ahead = ReadAhead(dataset.transform, self._background)
+            for saver in self._file_transforms("postprocessing"):
+                saver.background = self._background
+
+    def _file_transforms(self, chain: str) -> list[Any]:
+        """Transforms of a chain that hold files open."""
+        from mri_denoise.transforms import LoadVolumed, SaveVolumed
+
+        every = getattr(self._workflow.parser.get_parsed_content(chain), "transforms", ())
+        return [transform for transform in every if isinstance(transform, LoadVolumed | SaveVolumed)]
+
+    def _take(self, case: Case, following: Case | None) -> None:
+        """Make a case the one at hand, and another the one that is read ahead."""
+        if "volumes" not in self._items[0]:  # a bundle may read cases as a whole
+            self._live[0] = case
+            return
+        items = self._parts(case)
+        self._items[:] = items
+        self._evaluator.state.epoch_length = len(items)
+        if self._ahead is not None:
+            self._ahead.plan(items if following is None else [*items, *self._parts(following)[:1]])
+
+    def _parts(self, case: Case) -> list[dict[str, Any]]:
+        """The items of a case, under the number that it was announced with or the other one."""
+        from mri_denoise.parts import parts
+
+        if self._live[self._number] is not case:
+            self._number = 1 - self._number
+            self._live[self._number] = case
+        return [{**part, "case": self._number} for part in parts([case])]
+
+    def abandon(self) -> None:
+        """Let go of files that are open, and forget what was read ahead."""
+        if self._ahead is not None:
+            self._ahead.abandon()
+        for chain in ("preprocessing", "postprocessing"):
+            for transform in self._file_transforms(chain):
+                transform.abandon()
 
     def run(self, case: Case) -> dict[str, Any]:
         """Denoise one case and write it.
@@ -157,20 +163,39 @@ class DenoiseWorkflow:
         Raises:
             InputError: if the case cannot be read, denoised or written.
         """
+        return self.begin(case)()
+
+    def begin(self, case: Case, following: Case | None = None) -> Callable[[], dict[str, Any]]:
+        """Denoise one case, and have it written in the background if there is one.
+
+        Args:
+            case: what to denoise.
+            following: the case after it, if known, which is read in the background meanwhile.
+
+        Returns:
+            a function that waits until the case is written; it gives the run record, or raises InputError.
+
+        Raises:
+            InputError: if the case cannot be read or denoised; without a background also if it cannot be written.
+        """
         with quiet():
             if self._broken:
                 self._start()
-            self._live[0] = case
             # an engine of Ignite that an error has left does nothing when it is run again
             self._broken = True
             try:
+                self._take(case, following)
                 self._workflow.run()
-            except MemoryError as error:
-                raise InputError(f"{case.label}: too large for this computer's memory; cut it into parts.") from error
-            except Exception as error:
-                raise find_error(error) or _unexpected(case, error) from error
+                record = self._evaluator.state.output[0]["record"]
+            except BaseException as error:
+                self.abandon()
+                if isinstance(error, Exception):
+                    raise as_input_error(case, error) from error
+                raise
+            # the images of this case shall not be in memory together with those of the next one
+            self._evaluator.state.batch = self._evaluator.state.output = None
             self._broken = False
-        return self._evaluator.state.output[0]["record"]
+        return partial(_finish, case, record)
 
     def close(self) -> None:
         """Run the bundle's ``finalize``."""
@@ -178,39 +203,13 @@ class DenoiseWorkflow:
             self._workflow.finalize()
 
 
-def denoise(
-    bundle: Bundle,
-    cases: Sequence[Case],
-    output_dir: Path,
-    settings: Settings,
-    on_case: Callable[[Case, dict[str, Any] | None, str | None], None] = lambda case, record, error: None,
-) -> tuple[list[dict[str, Any]], list[tuple[Case, str]]]:
-    """Denoise cases one after another; those that fail are listed and the rest goes on.
-
-    Args:
-        bundle: what to run.
-        cases: at least one.
-        output_dir: where the results go.
-        settings: the user's choices.
-        on_case: called after each case with its record or its error.
-
-    Returns:
-        the run records of those that were done, and those that failed with one line each.
+def _finish(case: Case, record: dict[str, Any] | Future[dict[str, Any]]) -> dict[str, Any]:
+    """Wait until a case is written; gives its run record.
 
     Raises:
-        InputError: if the bundle itself cannot be run.
+        InputError: if it cannot be written.
     """
-    workflow = DenoiseWorkflow(bundle, cases, output_dir, settings)
-    done: list[dict[str, Any]] = []
-    failed: list[tuple[Case, str]] = []
-    for case in cases:
-        try:
-            record = workflow.run(case)
-        except InputError as error:
-            failed.append((case, str(error)))
-            on_case(case, None, str(error))
-        else:
-            done.append(record)
-            on_case(case, record, None)
-    workflow.close()
-    return done, failed
+    try:
+        return record.result() if isinstance(record, Future) else record
+    except Exception as error:
+        raise as_input_error(case, error) from error

@@ -120,6 +120,17 @@ def test_mixed_precision_runs_the_network_in_that_precision() -> None:
     assert kinds == [torch.float32, torch.bfloat16]
 
 
+@pytest.mark.parametrize(("precision", "counts"), [("float32", [2, 2, 1]), ("bfloat16", [4, 1])])
+def test_on_a_cpu_large_batches_go_through_the_network_in_pieces(precision: str, counts: list[int]) -> None:
+    spy, x = Spy(), torch.rand(5, 2, 256, 256)
+    with torch.inference_mode():
+        y = MixedPrecisionInferer(precision)(x, spy)
+    assert [len(piece) for piece in spy.seen] == counts
+    torch.testing.assert_close(y, x[:, :1] + 2 * x[:, 1:])
+    MixedPrecisionInferer(precision)(x, spy)  # with gradients: normalisation over a batch needs it whole
+    assert len(spy.seen[-1]) == 5
+
+
 def test_wrong_arguments_are_refused() -> None:
     with pytest.raises(ValueError, match="'int8'"):
         MixedPrecisionInferer("int8")
@@ -149,7 +160,7 @@ def test_three_planes_are_averaged() -> None:
     ],
 )
 def test_planes_are_chosen_by_the_voxels(shape: tuple, voxel: tuple, contiguous: bool, axes: int) -> None:
-    x = MetaTensor(torch.zeros(1, 1, *shape), affine=torch.diag(torch.tensor([*voxel, 1.0])))
+    x = MetaTensor(torch.ones(1, 1, *shape), affine=torch.diag(torch.tensor([*voxel, 1.0])))
     spy = Spy()
     SliceDenoiseInferer(batch_size=1000, precision="float32", planes="auto")(x, spy, contiguous=contiguous)
     assert len(spy.seen) == axes
@@ -175,3 +186,55 @@ def test_refined_takes_the_average_of_the_planes_further(contiguous: bool) -> No
 def test_refined_needs_the_noise_level() -> None:
     with pytest.raises(ValueError, match="noise_map"):
         SliceDenoiseInferer(refined=True)
+
+
+def test_slices_that_are_empty_within_reach_are_not_computed() -> None:
+    x = torch.zeros(1, 2, 4, 5, 12)
+    x[0, 0, 1, 1, 5] = 1
+    spy = Spy()
+    y = SliceDenoiseInferer(3, noise_map=True, batch_size=2, precision="float32")(
+        x, spy, sigma=torch.full((1, 2), 0.25), slice_axis=2
+    )
+    assert [len(batch) for batch in spy.seen] == [2, 1]  # slices 4, 5 and 6 of the first volume; none of the second
+    level = np.float32(0.25)
+    wanted = expected(x[0, 0].numpy(), 2, 3, level, True)
+    np.testing.assert_allclose(y[0, 0, ..., 4:7], wanted[..., 4:7], rtol=1e-6)
+    assert not y[0, 0, ..., :4].any() and not y[0, 0, ..., 7:].any() and not y[0, 1].any()
+
+
+@pytest.mark.parametrize(("num_slices", "contiguous"), [(5, False), (1, True)])
+def test_without_context_the_slices_beside_an_occupied_one_are_computed_too(num_slices: int, contiguous: bool) -> None:
+    x = torch.zeros(1, 1, 4, 5, 6)
+    x[..., 3] = 1
+    spy = Spy()
+    SliceDenoiseInferer(num_slices, precision="float32")(x, spy, slice_axis=2, contiguous=contiguous)
+    assert [tuple(batch.shape) for batch in spy.seen] == [(3, num_slices, 4, 5)]
+
+
+def test_larger_slices_come_in_smaller_batches() -> None:
+    spy = Spy()
+    SliceDenoiseInferer(1, batch_size=4, precision="float32")(torch.ones(1, 1, 6, 512, 256), spy, slice_axis=0)
+    assert [len(batch) for batch in spy.seen] == [2, 2, 2]
+
+
+class Cramped(Spy):
+    """Has memory for so many slices."""
+
+    def __init__(self, room: int) -> None:
+        super().__init__()
+        self.room = room
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if len(x) > self.room:
+            raise torch.OutOfMemoryError("out of memory")
+        return super().forward(x)
+
+
+def test_out_of_memory_makes_batches_smaller() -> None:
+    x = volumes(1)
+    plenty, little = Spy(), Cramped(2)
+    inferer = SliceDenoiseInferer(3, batch_size=7, precision="float32")
+    torch.testing.assert_close(inferer(x, little, slice_axis=2), inferer(x, plenty, slice_axis=2), rtol=0, atol=0)
+    assert {len(batch) for batch in little.seen} == {1}  # 7, 3, then 1
+    with pytest.raises(torch.OutOfMemoryError):
+        inferer(x, Cramped(0), slice_axis=2)

@@ -12,7 +12,7 @@ from scipy import ndimage, stats
 
 from mri_denoise.noise_level import UNEVEN, estimate, estimate_map
 from mri_denoise.phantom import head_phantom
-from mri_denoise.rice import koay_correction, rayleigh_distance, rayleigh_sigma, rice_moments
+from mri_denoise.rice import grey_step, koay_correction, rayleigh_distance, rayleigh_sigma, rice_moments
 
 
 def phantom(shape: tuple[int, int, int] = (96, 96, 32)) -> np.ndarray:
@@ -241,12 +241,12 @@ def test_koay_correction_of_pure_noise() -> None:
 
 def test_rayleigh_fit() -> None:
     samples = stats.rayleigh.rvs(scale=6, size=50_000, random_state=1)
-    sigma = rayleigh_sigma(samples)
+    sigma = rayleigh_sigma(samples, 0.0)
     assert sigma == pytest.approx(6, rel=0.01)
     assert rayleigh_distance(samples, sigma) == pytest.approx(
         stats.kstest(samples, "rayleigh", (0, sigma)).statistic, abs=1e-4
     )
     rounded = np.round(samples / 4) * 4
-    assert rayleigh_sigma(rounded) == pytest.approx(6, rel=0.02)
+    assert rayleigh_sigma(rounded, grey_step(np.unique(rounded))) == pytest.approx(6, rel=0.02)
     assert rayleigh_distance(rounded, sigma) < 0.02
     assert rayleigh_distance(stats.rice.rvs(2, scale=6, size=20_000, random_state=1), sigma) > 0.1

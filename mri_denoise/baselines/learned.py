@@ -46,13 +46,16 @@ class LearnedModel:
         bundle: what to run.
         overlay: another config of the bundle that is merged on top, as ``dncnn.yaml``.
         device: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
+        precision: ``"float32"``, ``"bfloat16"`` or ``"float16"``; the bundle chooses by default.
 
     Raises:
         InputError: if the weights are missing, altered or of another network, or the device is not here.
     """
 
-    def __init__(self, bundle: Bundle, overlay: str | None = None, device: str = "auto") -> None:
-        from mri_denoise.workflow import choose_device, find_error, quiet
+    def __init__(
+        self, bundle: Bundle, overlay: str | None = None, device: str = "auto", precision: str | None = None
+    ) -> None:
+        from mri_denoise.environment import choose_device, find_error, quiet
 
         files = [bundle.config("inference.yaml"), *([bundle.config(overlay)] if overlay else [])]
         self.bundle, self.device = bundle, choose_device(device)
@@ -61,6 +64,8 @@ class LearnedModel:
             self._parser.read_config([str(f) for f in files])
             self._parser["bundle_root"] = str(bundle.folder)
             self._parser["device"] = f"$torch.device('{self.device}')"
+            if precision is not None:
+                self._parser["precision"] = precision
             for chain in ("preprocessing", "postprocessing"):
                 steps = [t for t in self._parser[chain]["transforms"] if not t["_target_"].endswith(_FILE_TRANSFORMS)]
                 self._parser[chain]["transforms"] = steps

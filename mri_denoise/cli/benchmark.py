@@ -7,14 +7,15 @@ import typer
 from mri_denoise.cli.benchmark_accuracy import accuracy
 from mri_denoise.cli.benchmark_paper import paper
 from mri_denoise.cli.benchmark_repeats import repeats
+from mri_denoise.cli.benchmark_speed import speed
 
-app = typer.Typer(help="Measure denoisers: against the truth, and on real noise.", no_args_is_help=True)
+app = typer.Typer(help="Measure denoisers: against the truth, on real noise, and their speed.", no_args_is_help=True)
 
 
 @app.callback()
 def main() -> None:
-    """Measure denoisers: against the truth, and on real noise."""
+    """Measure denoisers: against the truth, on real noise, and their speed."""
 
 
-for command in (accuracy, paper, repeats):
+for command in (accuracy, paper, repeats, speed):
     app.command()(command)

@@ -50,6 +50,7 @@ def denoise(
     force: Annotated[
         bool, typer.Option("--force", help="Of DICOM, also phase images, maps, localizers and the like.")
     ] = False,
+    jobs: Annotated[int, typer.Option(min=1, help="Images denoised side by side, sharing the cores and memory.")] = 1,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace results that exist.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the run records as JSON.")] = False,
 ) -> None:
@@ -81,7 +82,7 @@ def denoise(
         settings = Settings(
             sigma, strength, device, extras, planes.number, picture_size, keep_vendor_headers, progress=bar
         )
-        done, new_failures = _run(bundle, ready, folder, settings, as_json)
+        done, new_failures = _run(bundle, ready, folder, settings, as_json, jobs)
         failed += new_failures
     _report(done, skips, failed, as_json)
     raise typer.Exit(common.exit_code(len(done), len(failed), skips))
@@ -149,12 +150,12 @@ def _check_sigma(sigma: str) -> None:
 
 
 def _run(
-    bundle: Any, cases: list[Case], folder: Path, settings: Any, as_json: bool
+    bundle: Any, cases: list[Case], folder: Path, settings: Any, as_json: bool, jobs: int
 ) -> tuple[list[dict[str, Any]], list[tuple[str, str]]]:
     """Denoise with a bar, and a line for each case."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from mri_denoise.workflow import denoise as run
+    from mri_denoise.denoising import denoise as run
 
     watched = common.interactive()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
@@ -170,7 +171,7 @@ def _run(
                 _say_uneven(case, record)
 
         try:
-            done, failures = run(bundle, cases, folder, settings, on_case)
+            done, failures = run(bundle, cases, folder, settings, on_case, jobs)
         except InputError as error:
             common.stop(str(error), common.WRONG_USAGE)
     return done, [(case.label, message) for case, message in failures]

@@ -47,7 +47,7 @@ class Experiment:
         steps: of each training; 0 leaves out Table 4 and what else is trained.
         seeds: of the trainings.
         skip: rivals to leave out: ``"bm3d"``, ``"adaptive_median"``, ``"dncnn"``.
-        device: see :func:`mri_denoise.workflow.choose_device`.
+        device: see :func:`mri_denoise.environment.choose_device`.
         training_overrides: further values of the bundle's ``train.yaml``.
         show_training: whether training shows a bar.
         on_training: called with its title when a training begins or goes on.

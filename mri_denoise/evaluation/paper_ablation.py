@@ -19,11 +19,11 @@ from monai.engines import Trainer
 from tqdm import tqdm
 
 from mri_denoise import provenance
+from mri_denoise.environment import quiet
 from mri_denoise.io.files import write_beside
 from mri_denoise.registry import Bundle, find_bundle
 from mri_denoise.training import train_bundle
 from mri_denoise.weights import SUMS, sha256
-from mri_denoise.workflow import quiet
 
 STEPS_AN_EPOCH = 250  # the state of training is saved as often
 OVERLAY = "variant.yaml"

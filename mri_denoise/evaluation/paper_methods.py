@@ -48,7 +48,7 @@ def table_2_methods(
         bundle: of HMAD-Net.
         training: how networks are trained alike; None where there is nothing to train on.
         seed: of that training.
-        device: see :func:`mri_denoise.workflow.choose_device`.
+        device: see :func:`mri_denoise.environment.choose_device`.
         skip: of :data:`RIVALS`, those to leave out.
 
     Raises:

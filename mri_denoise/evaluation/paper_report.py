@@ -6,12 +6,12 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mri_denoise import provenance
+from mri_denoise.environment import choose_device
 from mri_denoise.evaluation import paper_tables as tables
 from mri_denoise.evaluation.paper_ablation import ABLATION
 from mri_denoise.evaluation.paper_methods import DNCNN_ALIKE, HMAD, HMAD_ALIKE
 from mri_denoise.report.text import markdown_table, write_text
 from mri_denoise.weights import sha256
-from mri_denoise.workflow import choose_device
 
 if TYPE_CHECKING:
     from mri_denoise.evaluation.paper import Experiment, Results

@@ -6,11 +6,13 @@ Importing this package loads none of the format libraries; each is loaded by the
 from __future__ import annotations
 
 from pathlib import Path
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from mri_denoise.io.case import Case, Derivation, InputError, Skip, Volume
 from mri_denoise.io.discover import discover
+
+if TYPE_CHECKING:
+    import numpy as np
 
 __all__ = ["Case", "Derivation", "InputError", "Skip", "Volume", "discover", "read", "write"]
 

@@ -12,9 +12,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, cast
 
+from isal import igzip
+from isal.igzip_lib import IsalError
+
 from mri_denoise.io.case import InputError
 
 GZIP_MAGIC = b"\x1f\x8b"
+_GZIP_LEVEL = 2  # of ISA-L, 0 to 3: smaller files than its 3 on noisy integers
 
 
 class OutputError(InputError):
@@ -48,7 +52,7 @@ def reading(path: Path) -> Iterator[None]:
         raise InputError(f"{path}: is a folder where a file is needed") from error
     except EOFError as error:
         raise InputError(f"{path}: truncated; copy or download it again") from error
-    except (zlib.error, gzip.BadGzipFile) as error:
+    except (zlib.error, IsalError, gzip.BadGzipFile) as error:  # type: ignore[misc]  # isal's stub is wrong
         raise InputError(f"{path}: damaged gzip data; copy or download it again") from error
     except MemoryError as error:
         raise InputError(f"{path}: too large for this computer's memory; cut it into parts") from error
@@ -72,8 +76,29 @@ def open_bytes(path: Path) -> Iterator[IO[bytes]]:
         if not packed:
             yield plain
             return
-        with gzip.GzipFile(fileobj=plain, mode="rb") as unpacked:
+        with igzip.IGzipFile(fileobj=plain, mode="rb") as unpacked:
             yield cast("IO[bytes]", unpacked)
+
+
+@contextmanager
+def packing(path: Path) -> Iterator[IO[bytes]]:
+    """Open a file for writing, compressed with gzip when its name ends in .gz or .mgz.
+
+    There is no time stamp in it, so that equal content gives equal files. The compressor is ISA-L's, many times as fast
+    as zlib's at about the same size.
+
+    Args:
+        path: the file.
+
+    Yields:
+        The stream to write unpacked bytes to.
+    """
+    with open(path, "wb") as plain:
+        if path.suffix.lower() not in (".gz", ".mgz"):
+            yield plain
+            return
+        with igzip.IGzipFile(filename="", mode="wb", fileobj=plain, compresslevel=_GZIP_LEVEL, mtime=0) as stream:
+            yield cast("IO[bytes]", stream)
 
 
 @contextmanager

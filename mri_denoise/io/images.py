@@ -110,9 +110,10 @@ def _load(path: Path) -> tuple[Image.Image, np.ndarray]:
     try:
         with reading(path), warnings.catch_warnings(), open(path, "rb") as file:
             warnings.simplefilter("ignore")  # Pillow's remarks on broken metadata
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
             try:
                 image = Image.open(file, formats=["PNG", "JPEG", "BMP", "TIFF"])
+                if Image.MAX_IMAGE_PIXELS and image.width * image.height > Image.MAX_IMAGE_PIXELS:
+                    raise Image.DecompressionBombError  # Pillow only warns up to twice as many
                 _refuse(image, path)
                 return image, _grey(image)
             except UnidentifiedImageError as error:
@@ -121,7 +122,7 @@ def _load(path: Path) -> tuple[Image.Image, np.ndarray]:
                 raise
             except _DAMAGE as error:
                 raise InputError(f"{path}: truncated or damaged picture; copy or download it again") from error
-    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
+    except Image.DecompressionBombError as error:
         raise InputError(f"{path}: more than {Image.MAX_IMAGE_PIXELS} pixels; cut it into parts") from error
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Generator
+from contextlib import suppress
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 
 from mri_denoise.io.case import Case
-from mri_denoise.io.files import OutputError, write_beside
+from mri_denoise.io.files import OutputError, packing, write_beside
 
 
 def companion(case: Case, destination: Path, suffix: str, extension: str | None = None) -> Path:
@@ -54,18 +56,69 @@ def write_map(array: np.ndarray, affine: np.ndarray, case: Case, path: Path) -> 
     Raises:
         OutputError: if it cannot be written, or the name is of another format.
     """
-    if case.kind != "image" and not path.name.lower().endswith((".nii", ".nii.gz")):
-        raise OutputError(f"{path}: this is written as NIfTI; name the output .nii or .nii.gz")
-    values = np.ascontiguousarray(array, dtype=np.float32)
-    with write_beside(path, case.sources) as partial:
-        if case.kind == "image":
-            from PIL import Image
+    writer = MapWriter(affine, case, path, len(array))
+    writer.put(array)
+    return writer.finish()
 
-            Image.fromarray(values[0, :, :, 0]).save(partial, format="TIFF")
-        else:
-            data = values[0] if values.shape[0] == 1 else np.moveaxis(values, 0, -1)
-            nib.save(_nifti(data, affine, case.sources[0]), partial)
-    return path
+
+class MapWriter:
+    """A map that is written some volumes at a time; nothing is at its destination before :meth:`finish`.
+
+    Args:
+        affine: as for :func:`write_map`.
+        case: as for :func:`write_map`.
+        path: as for :func:`write_map`.
+        count: how many volumes there will be.
+
+    Raises:
+        OutputError: as :func:`write_map`, here and in the methods. After an error, nothing is left of the file.
+    """
+
+    def __init__(self, affine: np.ndarray, case: Case, path: Path, count: int) -> None:
+        if case.kind != "image" and not path.name.lower().endswith((".nii", ".nii.gz")):
+            raise OutputError(f"{path}: this is written as NIfTI; name the output .nii or .nii.gz")
+        self._path = path
+        self._steps = _picture_steps(case, path) if case.kind == "image" else _map_steps(affine, case, path, count)
+        next(self._steps)
+
+    def put(self, array: np.ndarray) -> None:
+        """Write the next volumes, shape (T, X, Y, Z)."""
+        self._steps.send(array)
+
+    def finish(self) -> Path:
+        """Put the file into its place; gives its path."""
+        with suppress(StopIteration):
+            self._steps.send(None)
+        return self._path
+
+    def abandon(self) -> None:
+        """Leave nothing behind."""
+        self._steps.close()
+
+
+def _picture_steps(case: Case, path: Path) -> Generator[None, np.ndarray | None, None]:
+    """Takes the one array of a picture, then None."""
+    from PIL import Image
+
+    with write_beside(path, case.sources) as partial:
+        while (array := (yield)) is not None:
+            Image.fromarray(np.ascontiguousarray(array[0, :, :, 0], dtype=np.float32)).save(partial, format="TIFF")
+
+
+def _map_steps(affine: np.ndarray, case: Case, path: Path, count: int) -> Generator[None, np.ndarray | None, None]:
+    """Takes arrays, then None."""
+    dtype: np.dtype | None = None
+    with write_beside(path, case.sources) as partial, packing(partial) as out:
+        while (array := (yield)) is not None:
+            if dtype is None:
+                shape = array.shape[1:] if count == 1 else (*array.shape[1:], count)
+                header = _nifti(np.broadcast_to(np.float32(0), shape), affine, case.sources[0]).header
+                header.set_slope_inter(1, 0)
+                header.write_to(out)
+                out.write(bytes(header.get_data_offset() - out.tell()))
+                dtype = header.get_data_dtype()
+            for volume in array:
+                out.write(np.asarray(volume, dtype=dtype).tobytes(order="F"))
 
 
 def _nifti(data: np.ndarray, affine: np.ndarray, source: Path) -> nib.Nifti1Image:

@@ -6,23 +6,23 @@ nothing that a header library does not know can be lost.
 
 from __future__ import annotations
 
-import gzip
+import math
 import shutil
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import IO, cast
+from typing import IO
 
 import numpy as np
 
 from mri_denoise.io.case import Case, InputError, Volume
-from mri_denoise.io.files import OutputError, open_bytes, reading, write_beside
+from mri_denoise.io.files import OutputError, open_bytes, packing, reading, write_beside
 from mri_denoise.io.layout import Layout, layout_of
 from mri_denoise.io.pairs import matrix_of, pair_of
 from mri_denoise.io.stored import to_stored, to_values
 
 _CHUNK = 2**20
-_GZIP_LEVEL = 5
+_SLAB = 2**21  # voxels that are converted at a time, which bounds the memory it takes
 
 
 def read(case: Case) -> Volume:
@@ -39,17 +39,64 @@ def read(case: Case) -> Volume:
         InputError: for a file that is no such image, is truncated or damaged, is RGB or complex, cannot be opened, or
             holds finite values beyond float32.
     """
-    layout = layout_of(_files(case.sources))
-    count = layout.shape[3]
-    with reading(layout.data_path):
-        array = np.empty((count, *layout.shape[:3]), dtype=np.float32)
-    with _voxels(layout) as source:
-        source.before()
-        for index in range(count):
-            array[index] = _values(source.volume(), layout)
-        for _ in source.after():  # to the end, where gzip keeps its checksum
-            pass
-    return Volume(array, layout.affine, layout.slice_axis)
+    with SeriesReader(case) as series:
+        return series.take(series.count)
+
+
+def shape_of(case: Case) -> tuple[int, int, int, int]:
+    """(X, Y, Z, T) by the header alone.
+
+    Raises:
+        InputError: as :func:`read`.
+    """
+    return layout_of(_files(case.sources)).shape
+
+
+class SeriesReader:
+    """A file that is read some volumes at a time, from the first to the last.
+
+    Args:
+        case: as for :func:`read`.
+
+    Raises:
+        InputError: as :func:`read`.
+    """
+
+    def __init__(self, case: Case) -> None:
+        self._layout = layout_of(_files(case.sources))
+        self.count = self._layout.shape[3]
+        self._left = self.count
+        with ExitStack() as stack:
+            self._source = stack.enter_context(_voxels(self._layout))
+            self._source.before()
+            self._stack = stack.pop_all()
+
+    def __enter__(self) -> SeriesReader:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def take(self, count: int) -> Volume:
+        """The next ``count`` volumes.
+
+        Raises:
+            InputError: as :func:`read`; after the last volume also for what gzip's checksum tells.
+        """
+        with reading(self._layout.data_path):
+            array = np.empty((count, *self._layout.shape[:3]), dtype=np.float32)
+        for volume in array:
+            for planes, stored in self._source.slabs():
+                volume[:, :, planes] = _values(stored, self._layout)
+        self._left -= count
+        if self._left == 0:
+            for _ in self._source.after():  # to the end, where gzip keeps its checksum
+                pass
+        return Volume(array, self._layout.affine, self._layout.slice_axis)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._stack.close()
 
 
 def write(case: Case, array: np.ndarray, destination: Path) -> list[Path]:
@@ -71,17 +118,65 @@ def write(case: Case, array: np.ndarray, destination: Path) -> list[Path]:
         OutputError: when the destination is an input, asks for another format, or cannot be written, or the array is
             not finite where the source is.
     """
+    writer = SeriesWriter(case, destination)
+    writer.put(array)
+    return writer.finish()
+
+
+class SeriesWriter:
+    """A file that is written some volumes at a time; nothing is at its destination before :meth:`finish`.
+
+    Args:
+        case: as for :func:`write`.
+        destination: as for :func:`write`.
+
+    Raises:
+        InputError: as :func:`write`, here and in the methods. After an error, nothing is left of the file.
+    """
+
+    def __init__(self, case: Case, destination: Path) -> None:
+        self._steps = _write_steps(case, destination)
+        next(self._steps)
+
+    def put(self, array: np.ndarray) -> None:
+        """Write the next volumes, float32 (T, X, Y, Z)."""
+        self._steps.send(array)
+
+    def finish(self) -> list[Path]:
+        """Put the file into its place, after the last volume; gives the files written."""
+        try:
+            self._steps.send(None)
+        except StopIteration as end:
+            return end.value
+        raise ValueError("finish() before the last volume")
+
+    def abandon(self) -> None:
+        """Leave nothing behind."""
+        self._steps.close()
+
+
+def _write_steps(case: Case, destination: Path) -> Generator[None, np.ndarray | None, list[Path]]:
+    """Takes arrays until the source has no more volumes, then None to finish."""
     sources = _files(case.sources)
     layout = layout_of(sources)
-    expected = (layout.shape[3], *layout.shape[:3])
-    if array.shape != expected:
-        raise ValueError(f"array of shape {array.shape} for {layout.header_path}, which has {expected}")
     targets = _targets(destination, layout)
     with ExitStack() as stack:
         temporary = [stack.enter_context(write_beside(target, sources)) for target in targets]
         for extra, path in zip(_copied(layout), temporary, strict=False):
             _copy(extra, path)
-        _write_voxels(layout, array, temporary[-1])
+        source, out = stack.enter_context(_voxels(layout)), stack.enter_context(packing(temporary[-1]))
+        out.write(source.before())
+        left = layout.shape[3]
+        while (array := (yield)) is not None:
+            if array.shape[1:] != layout.shape[:3] or len(array) > left:
+                raise ValueError(f"array of shape {array.shape} for {layout.header_path}, which has {layout.shape}")
+            left -= len(array)
+            for volume in array:
+                _write_volume(layout, volume, source, out)
+        if left:
+            raise ValueError(f"{left} volumes are missing for {layout.header_path}, which has {layout.shape}")
+        for chunk in source.after():
+            out.write(chunk)
     return targets
 
 
@@ -120,10 +215,15 @@ class _Source:
     def before(self) -> bytes:
         return self._take(self._layout.offset)
 
-    def volume(self) -> np.ndarray:
-        """Stored numbers of the next 3D volume, (X, Y, Z)."""
-        data = self._take(self._layout.volume_bytes)
-        return np.frombuffer(data, self._layout.dtype).reshape(self._layout.shape[:3], order="F")
+    def slabs(self) -> Iterator[tuple[slice, np.ndarray]]:
+        """Stored numbers of the next 3D volume, some planes at a time: which ones, and (X, Y, planes)."""
+        x, y, z = self._layout.shape[:3]
+        step = max(_SLAB // (x * y), 1)
+        for start in range(0, z, step):
+            planes = slice(start, min(start + step, z))
+            shape = (x, y, planes.stop - start)
+            data = self._take(math.prod(shape) * self._layout.dtype.itemsize)
+            yield planes, np.frombuffer(data, self._layout.dtype).reshape(shape, order="F")
 
     def after(self) -> Iterator[bytes]:
         while True:
@@ -182,35 +282,19 @@ def _targets(destination: Path, layout: Layout) -> list[Path]:
     return [*copied, bare.with_suffix(".img" + ending)]
 
 
-@contextmanager
-def _packed(path: Path) -> Iterator[IO[bytes]]:
-    """Open for writing, compressed when the name says so; no time stamp, so that equal content gives equal files."""
-    with open(path, "wb") as plain:
-        if path.suffix.lower() not in (".gz", ".mgz"):
-            yield plain
-            return
-        with gzip.GzipFile(filename="", mode="wb", fileobj=plain, compresslevel=_GZIP_LEVEL, mtime=0) as stream:
-            yield cast("IO[bytes]", stream)
-
-
 def _copy(source: Path, target: Path) -> None:
     """Copy the unpacked bytes of a file."""
     with ExitStack() as stack:
         with reading(source):
             stream = stack.enter_context(open_bytes(source))
-        shutil.copyfileobj(stream, stack.enter_context(_packed(target)))
+        shutil.copyfileobj(stream, stack.enter_context(packing(target)))
 
 
-def _write_voxels(layout: Layout, array: np.ndarray, target: Path) -> None:
-    """Write the data file: the source's bytes with the voxels replaced, one 3D volume at a time."""
-    with _voxels(layout) as source, _packed(target) as out:
-        out.write(source.before())
-        for volume in array:
-            stored = source.volume()
-            try:
-                changed = to_stored(volume, stored, layout.slope, layout.inter)
-            except ValueError as error:
-                raise OutputError(f"{layout.data_path}: {error}; nothing was written") from error
-            out.write(changed.tobytes(order="F"))
-        for chunk in source.after():
-            out.write(chunk)
+def _write_volume(layout: Layout, volume: np.ndarray, source: _Source, out: IO[bytes]) -> None:
+    """Write a 3D volume in the place of the source's next one."""
+    for planes, stored in source.slabs():
+        try:
+            changed = to_stored(volume[:, :, planes], stored, layout.slope, layout.inter)
+        except ValueError as error:
+            raise OutputError(f"{layout.data_path}: {error}; nothing was written") from error
+        out.write(changed.tobytes(order="F"))

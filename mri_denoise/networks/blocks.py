@@ -6,6 +6,8 @@ import torch
 from monai.networks.layers.factories import Conv
 from torch import nn
 
+from mri_denoise.networks.fused import can_fuse, convolve_add, convolve_silu, weigh
+
 
 class ChannelAttention(nn.Module):
     """Weigh feature maps by their global average and maximum (paper 3.1; CBAM, https://doi.org/10.1007/978-3-030-01234-2_1).
@@ -28,12 +30,12 @@ class ChannelAttention(nn.Module):
         self.spatial_dims = spatial_dims
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Shape (N, C, ...) in and out."""
+        """Shape (N, C, ...) in and out; in inference on a CPU the result takes the input's place in memory."""
         spatial = [2, 3] if self.spatial_dims == 2 else [2, 3, 4]
         pooled = torch.cat((x.mean(dim=spatial, keepdim=True), x.amax(dim=spatial, keepdim=True)), dim=0)
         both = self.excite(self.act(self.squeeze(pooled)))
         # cut by index: ONNX's optimiser fails on chunk() of a batch of any size
-        return x * torch.sigmoid(both[: x.shape[0]] + both[x.shape[0] :])
+        return weigh(x, torch.sigmoid(both[: x.shape[0]] + both[x.shape[0] :]))
 
 
 class SpatialAttention(nn.Module):
@@ -49,9 +51,26 @@ class SpatialAttention(nn.Module):
         self.conv = Conv[Conv.CONV, spatial_dims](2, 1, kernel_size=kernel_size, padding=kernel_size // 2)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Shape (N, C, ...) in and out."""
+        """Shape (N, C, ...) in and out; in inference on a CPU the result takes the input's place in memory."""
         summary = torch.cat((x.mean(dim=1, keepdim=True), x.amax(dim=1, keepdim=True)), dim=1)
-        return x * torch.sigmoid(self.conv(summary))
+        return weigh(x, torch.sigmoid(self.conv(summary)))
+
+
+class ConvolutionPair(nn.Sequential):
+    """Convolution, SiLU, convolution, SiLU; in inference on a CPU each two in one pass over memory."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Shape (N, C, ...) in and out."""
+        if torch.jit.is_scripting():
+            for module in self:
+                x = module(x)
+        else:
+            x = self._fused(x) if can_fuse(x) else super().forward(x)
+        return x
+
+    def _fused(self, x: torch.Tensor) -> torch.Tensor:
+        first, second = (module for module in self if isinstance(module, nn.Conv2d))
+        return convolve_silu(second, convolve_silu(first, x))
 
 
 class ResidualBlock(nn.Module):
@@ -70,7 +89,7 @@ class ResidualBlock(nn.Module):
     ) -> None:
         super().__init__()
         conv = Conv[Conv.CONV, spatial_dims]
-        self.body = nn.Sequential(
+        self.body = ConvolutionPair(
             conv(in_channels, out_channels, kernel_size=3, padding=1),
             nn.SiLU(),
             conv(out_channels, out_channels, kernel_size=3, padding=1),
@@ -85,9 +104,24 @@ class ResidualBlock(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Shape (N, in_channels, ...) in, (N, out_channels, ...) out."""
         y = self.body(x)
-        if self.residual:
-            return self.skip(x) + (y if self.scale == 1.0 else self.scale * y)
+        if not self.residual:
+            return y
+        if torch.jit.is_scripting():
+            y = self._plain_sum(x, y)
+        else:
+            y = self._fused_sum(x, y) if can_fuse(x) else self._plain_sum(x, y)
         return y
+
+    def _plain_sum(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return self.skip(x) + (y if self.scale == 1.0 else self.scale * y)
+
+    def _fused_sum(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        """In place where possible: the result of the convolutions is nobody else's."""
+        if self.scale != 1.0:
+            y.mul_(self.scale)
+        if isinstance(self.skip, nn.Conv2d):
+            return convolve_add(self.skip, x, y)
+        return y.add_(x) if x.dtype == y.dtype else x + y
 
 
 class AttentionStage(nn.Module):

@@ -16,10 +16,12 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
+from mri_denoise.environment import quiet
 from mri_denoise.io import discover
 from mri_denoise.io.case import Case, InputError, Skip
+from mri_denoise.quick_import import import_monai
 from mri_denoise.registry import find_bundle
-from mri_denoise.workflow import DenoiseWorkflow, Settings, quiet
+from mri_denoise.workflow import DenoiseWorkflow, Settings
 
 _MAX_WARM = 4
 
@@ -98,8 +100,7 @@ def main() -> None:
 
     threading.Thread(target=listen, daemon=True).start()
     with quiet():  # loaded before the first series comes
-        importlib.import_module("monai.bundle")
-        importlib.import_module("monai.engines")
+        import_monai()
         importlib.import_module("mri_denoise.transforms")
     denoiser = Denoiser(Path(sys.argv[1]), sys.argv[2])
     print(json.dumps({"ready": True}), file=answers, flush=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from monai.data import MetaTensor
 from monai.transforms import InvertibleTransform, MapTransform
 
 SAMPLE = 4_000_000
+_SLAB = 2**20  # voxels
 
 
 def robust_range(image: np.ndarray, upper: float = 99.9) -> tuple[float, float]:
@@ -73,18 +74,30 @@ class ScaleIntensityRobust(InvertibleTransform):
             ranges = [robust_range(channel.cpu().numpy(), self.upper) for channel in plain]
         out = torch.empty(plain.shape, dtype=torch.float32, device=plain.device)
         for channel, (lower, width) in enumerate(ranges):
-            out[channel] = (plain[channel].double() - lower) / width
+            for part, scaled in zip(_slabs(plain[channel]), _slabs(out[channel]), strict=True):
+                scaled.copy_((part.double() - lower) / width)
         result = _like(out, img)
         self.push_transform(result, extra_info={"ranges": ranges})
         return result
 
     def inverse(self, img: MetaTensor) -> MetaTensor:
-        """Back to the original units; shape (C, ...) in and out."""
+        """Back to the original units, in place where torch allows; shape (C, ...) in and out, on the CPU.
+
+        There because it takes float64, which Apple's GPUs lack, and because files are written from there.
+        """
         ranges = self.pop_transform(img)["extra_info"]["ranges"]
-        out = torch.empty(img.shape, dtype=torch.float32, device=img.device)
+        plain = img.as_tensor().cpu()
+        if plain.is_inference() and not torch.is_inference_mode_enabled():
+            plain = plain.clone()
         for channel, (lower, width) in enumerate(ranges):
-            out[channel] = img.as_tensor()[channel].double() * width + lower
-        return _like(out, img)
+            for part in _slabs(plain[channel]):
+                part.copy_(part.double() * width + lower)
+        return _like(plain, img)
+
+
+def _slabs(channel: torch.Tensor) -> Sequence[torch.Tensor]:
+    """Views that together are the channel, each small enough to have it in float64 as well."""
+    return channel.split(max(_SLAB * len(channel) // max(channel.numel(), 1), 1)) if channel.ndim else (channel,)
 
 
 def _like(data: torch.Tensor, img: torch.Tensor) -> MetaTensor:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Hashable, Mapping, Sequence
+from concurrent.futures import Executor, Future, wait
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +17,52 @@ from monai.transforms import MapTransform
 from mri_denoise import __version__, provenance
 from mri_denoise.io import write
 from mri_denoise.io.case import Case, Derivation
-from mri_denoise.io.maps import companion, write_map
+from mri_denoise.io.maps import MapWriter, companion
+from mri_denoise.io.nifti import SeriesWriter
 from mri_denoise.weights import sha256
+
+_SUFFIXES = {"residual": "_residual", "noise-map": "_noise"}
+
+
+@dataclass
+class _Open:
+    """The results of a case while they are being written.
+
+    Args:
+        case: the case.
+        destination: of its result.
+        started: clock when it began, if known.
+        writer: of a series in parts.
+        files: written so far.
+        maps: companions by their names in ``extras``.
+        picture: the figure.
+        sigma: noise level of each volume so far.
+        variation: of each volume so far.
+    """
+
+    case: Case
+    destination: Path
+    started: float | None
+    writer: SeriesWriter | None = None
+    files: list[Path] = field(default_factory=list)
+    maps: dict[str, MapWriter] = field(default_factory=dict)
+    picture: list[Path] = field(default_factory=list)
+    sigma: list[float] | None = None
+    variation: list[float] | None = None
+
+    def abandon(self) -> None:
+        """Leave nothing half-written behind."""
+        for writer in (self.writer, *self.maps.values()):
+            if writer is not None:
+                writer.abandon()
 
 
 class SaveVolumed(MapTransform):
     """Write the denoised image with its source's headers, and a run record beside it.
+
+    A series that comes in parts (``volumes`` of the item, :func:`mri_denoise.parts.parts`) is written as they come; its
+    files are in their place after the last one. With a ``background`` (an executor of one thread, an attribute) files
+    are written there, each image while the network works on the next one; ``record`` is then a Future of the record.
 
     Args:
         keys: the denoised image of shape (T, X, Y, Z) in the file's units.
@@ -54,33 +96,84 @@ class SaveVolumed(MapTransform):
         self.settings, self.extras = dict(settings or {}), tuple(extras)
         self.keep_vendor_headers = keep_vendor_headers
         self.case_key, self.raw_key, self.sigma_key = case_key, raw_key, sigma_key
+        self.background: Executor | None = None
+        self._open: _Open | None = None
+        self._writing: Future[dict[str, Any] | None] | None = None
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """Write; the item gets the record under ``record``."""
+        """Write; the item, of a series in parts the last one, gets the record under ``record``."""
         d = dict(data)
         case = self.cases[int(d[self.case_key])]
-        destination = self.output_dir / case.output
+        start, stop, count = (int(n) for n in d.get("volumes") or (0, 1, 1))
+        if start == 0 or self._open is None:
+            self.abandon()
+            self._open = _Open(case, self.output_dir / case.output, d.get("started"))
+        now, last = self._open, stop == count
+        keys = {self.keys[0], self.sigma_key, f"{self.sigma_key}_variation", "volumes"}
+        if self.extras:
+            keys.add(self.raw_key)
+        part = {key: value for key, value in d.items() if key in keys}  # nothing else is held until it is written
+        if self.background is None:
+            record: Any = self._put(now, part)
+        else:
+            if self._writing is not None:
+                self._writing.result()  # one part at a time, and what befell it ends the case
+            record = self._writing = self.background.submit(self._put, now, part)
+        if last:
+            d["record"] = record
+            self._open = self._writing = None
+        return d
+
+    def abandon(self) -> None:
+        """Remove what is half-written."""
+        if self._writing is not None and not self._writing.cancel():
+            wait([self._writing])
+        if self._open is not None:
+            self._open.abandon()
+        self._open = self._writing = None
+
+    def _put(self, now: _Open, d: Mapping[Hashable, Any]) -> dict[str, Any] | None:
+        """Write an item's volumes; gives the record after the last ones."""
+        start, stop, count = (int(n) for n in d.get("volumes") or (0, 1, 1))
         result = np.asarray(d[self.keys[0]])
-        sigma = d.get(self.sigma_key)
-        files = write(case, result, destination, self._derivation(sigma), keep_vendor_headers=self.keep_vendor_headers)
-        affine = np.asarray(d[self.raw_key].affine, dtype=np.float64)
-        beside = self._write_extras(case, destination, np.asarray(d[self.raw_key]), result, sigma, affine)
+        try:
+            if stop - start == count:
+                derivation = self._derivation(d.get(self.sigma_key))
+                keep = self.keep_vendor_headers
+                now.files += write(now.case, result, now.destination, derivation, keep_vendor_headers=keep)
+            else:
+                if now.writer is None:
+                    now.writer = SeriesWriter(now.case, now.destination)
+                now.writer.put(result)
+            if self.extras:
+                self._put_extras(now, d, result, len(result) if stop - start == count else count)
+            now.sigma = _more(now.sigma, d.get(self.sigma_key))
+            now.variation = _more(now.variation, d.get(f"{self.sigma_key}_variation"))
+            return self._finish(now) if stop == count else None
+        except BaseException:
+            now.abandon()
+            raise
+
+    def _finish(self, now: _Open) -> dict[str, Any]:
+        """Put files into their place and write the record."""
+        if now.writer is not None:
+            now.files += now.writer.finish()
+        companions = [writer.finish() for writer in now.maps.values()] + now.picture
         record = {
             "time": provenance.now(),
             "model": self.model,
             "settings": self.settings,
-            "sigma": _describe(sigma),
-            "sigma_variation": _describe(d.get(f"{self.sigma_key}_variation")),
-            "case": case.label,
-            "inputs": [{"path": str(p), "sha256": sha256(p)} for p in case.sources],
-            "outputs": [str(p) for p in files],
-            "companions": [str(p) for p in beside],
-            "seconds": round(time.monotonic() - d["started"], 3) if "started" in d else None,
+            "sigma": now.sigma,
+            "sigma_variation": now.variation,
+            "case": now.case.label,
+            "inputs": [{"path": str(p), "sha256": sha256(p)} for p in now.case.sources],
+            "outputs": [str(p) for p in now.files],
+            "companions": [str(p) for p in companions],
+            "seconds": None if now.started is None else round(time.monotonic() - float(now.started), 3),
             "versions": provenance.versions(),
         }
-        provenance.write_record(record, companion(case, destination, "", ".mri-denoise.json"))
-        d["record"] = record
-        return d
+        provenance.write_record(record, companion(now.case, now.destination, "", ".mri-denoise.json"))
+        return record
 
     def _derivation(self, sigma: torch.Tensor | None) -> Derivation:
         level = _describe(sigma)
@@ -100,33 +193,37 @@ class SaveVolumed(MapTransform):
             settings=" ".join(f"{key}={value}" for key, value in sorted(self.settings.items())),
         )
 
-    def _write_extras(
-        self,
-        case: Case,
-        destination: Path,
-        raw: np.ndarray,
-        result: np.ndarray,
-        sigma: torch.Tensor | None,
-        affine: np.ndarray,
-    ) -> list[Path]:
-        written = []
+    def _put_extras(self, now: _Open, d: Mapping[Hashable, Any], result: np.ndarray, count: int) -> None:
+        """The companions' next volumes, out of ``count``; the figure shows the first volume."""
+        raw, sigma = d[self.raw_key], d.get(self.sigma_key)
+        affine = np.asarray(raw.affine, dtype=np.float64)
+        raw = np.asarray(raw)
+        wanted = {}
         if "residual" in self.extras:
-            written.append(write_map(raw - result, affine, case, companion(case, destination, "_residual")))
+            wanted["residual"] = raw - result
         if "noise-map" in self.extras and sigma is not None:
             level = np.asarray(sigma, dtype=np.float32)
-            level = level.reshape(*level.shape, *[1] * (4 - level.ndim))
-            whole = np.broadcast_to(level, result.shape)
-            written.append(write_map(whole, affine, case, companion(case, destination, "_noise")))
-        if "figure" in self.extras:
+            wanted["noise-map"] = np.broadcast_to(level.reshape(*level.shape, *[1] * (4 - level.ndim)), result.shape)
+        for name, array in wanted.items():
+            if name not in now.maps:
+                path = companion(now.case, now.destination, _SUFFIXES[name])
+                now.maps[name] = MapWriter(affine, now.case, path, count)
+            now.maps[name].put(array)
+        if "figure" in self.extras and not now.picture:
             from mri_denoise.report.figures import comparison
 
-            picture = companion(case, destination, "_figure", ".png")
-            if case.kind == "image":
+            picture = companion(now.case, now.destination, "_figure", ".png")
+            if now.case.kind == "image":
                 comparison(raw[0, :, :, 0], result[0, :, :, 0], picture)
             else:
                 comparison(raw, result, picture, affine=affine)
-            written.append(picture)
-        return written
+            now.picture.append(picture)
+
+
+def _more(levels: list[float] | None, part: torch.Tensor | None) -> list[float] | None:
+    """The levels of the volumes so far and of the next ones."""
+    described = _describe(part)
+    return levels if described is None else [*(levels or []), *described]
 
 
 def _describe(sigma: torch.Tensor | None) -> list[float] | None:

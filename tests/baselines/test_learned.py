@@ -14,12 +14,13 @@ from monai.bundle import ConfigParser
 from PIL import Image
 
 from mri_denoise.baselines.learned import LearnedModel, Slicing, learned
+from mri_denoise.denoising import denoise
 from mri_denoise.io import InputError, discover
 from mri_denoise.phantom import head_phantom, phantom_affine
 from mri_denoise.registry import Bundle, find_bundle
 from mri_denoise.training import export_weights
 from mri_denoise.transforms.noise import add_rician, add_salt_pepper
-from mri_denoise.workflow import Settings, denoise
+from mri_denoise.workflow import Settings
 
 ROOT = Path(__file__).parents[2]
 SHAPE = (34, 36, 33)

@@ -103,7 +103,7 @@ def test_the_new_bundle_denoises_better_than_the_old(
         cli("denoise", volume, output, "--model", model, "--sigma", SIGMA)
         found = nib.load(output).get_fdata(dtype=np.float32)
         errors.append(float(np.sqrt(np.mean((found - clean)[clean > 200] ** 2))))
-    assert errors[0] == pytest.approx(SIGMA, rel=0.1)  # the old one does nothing
+    assert errors[0] > 0.8 * SIGMA  # the old network does nothing, and the filter that follows it only a little
     assert errors[1] < 0.9 * errors[0]
 
 

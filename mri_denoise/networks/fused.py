@@ -1,0 +1,74 @@
+"""Convolutions with what follows them in one pass over memory, by oneDNN, where only the result is wanted.
+
+In inference on a CPU, activations and sums move as much memory as the convolutions of a narrow network. oneDNN applies
+them to a block of the result while that is in the cache. PyTorch's compiler uses the same operators; used directly they
+need no compiler and no time to compile.
+"""
+
+from __future__ import annotations
+
+import platform
+from functools import cache
+
+import torch
+from torch import nn
+
+
+def can_fuse(x: torch.Tensor) -> bool:
+    """Whether fused operators may stand in for modules on this input, and intermediate results be written over.
+
+    Not where gradients are wanted, and not where the network is being traced, exported or compiled, which shall see
+    plain operators. Two dimensions on a CPU, in types that are :func:`supported`, also by autocast.
+    """
+    if x.device.type != "cpu" or x.ndim != 4 or torch.is_grad_enabled():
+        return False
+    if torch.jit.is_tracing() or torch.compiler.is_compiling() or not torch.backends.mkldnn.enabled:
+        return False
+    return supported(_dtype(x))
+
+
+@cache
+def supported(dtype: torch.dtype) -> bool:
+    """Whether oneDNN has fast fused convolutions of this type here: x86 only, bfloat16 from AVX-512 on.
+
+    Elsewhere they may be missing, or fall back to its slow reference code, where the plain ones do not.
+    """
+    if platform.machine() not in ("x86_64", "AMD64") or not torch.backends.mkldnn.is_available():
+        return False
+    return dtype == torch.float32 or (dtype == torch.bfloat16 and torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
+def convolve_silu(conv: nn.Conv2d, x: torch.Tensor) -> torch.Tensor:
+    """``silu(conv(x))``: shape (N, C, H, W) in and out."""
+    inputs, weight, bias = _cast(conv, x)
+    return torch.ops.mkldnn._convolution_pointwise(
+        inputs, weight, bias, conv.padding, conv.stride, conv.dilation, conv.groups, "swish", [], ""
+    )
+
+
+def convolve_add(conv: nn.Conv2d, x: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+    """``conv(x) + other``: shape (N, C, H, W) in and out."""
+    inputs, weight, bias = _cast(conv, x)
+    return torch.ops.mkldnn._convolution_pointwise.binary(
+        inputs, other, weight, bias, conv.padding, conv.stride, conv.dilation, conv.groups, "add", 1.0, None, [], None
+    )
+
+
+def weigh(x: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+    """``x * weights``, in place of ``x`` where :func:`can_fuse` says that only the result is wanted."""
+    if torch.jit.is_scripting():
+        x = x * weights
+    else:
+        x = x.mul_(weights) if can_fuse(x) and x.dtype == weights.dtype else x * weights
+    return x
+
+
+def _dtype(x: torch.Tensor) -> torch.dtype:
+    return torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else x.dtype
+
+
+def _cast(conv: nn.Conv2d, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
+    """What autocast would do, which these operators do not know; in the layout that is faster."""
+    dtype = _dtype(x)
+    bias = None if conv.bias is None else conv.bias.to(dtype)
+    return x.to(dtype, memory_format=torch.channels_last), conv.weight.to(dtype), bias
