@@ -68,6 +68,8 @@ def refine(
         end = min(stop, length)
         behind = pilot[end - reach : end].clone() if reach else behind
         x = noisy[index]
+        if not x.any():  # nothing but masked air
+            continue
         s = sigma if sigma.ndim == 0 else sigma[index]
         y = torch.where(x == 0, p, x - _rician_bias(p, s))
         padded = [F.pad(v[None], flat, mode="replicate")[0] if any(flat) else v for v in (y, p)]

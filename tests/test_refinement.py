@@ -105,3 +105,14 @@ def test_masked_air_pulls_nothing_down():
     refined = refine(noisy, truth.clone(), torch.tensor(0.1))
     assert abs(float(refined[8:16].mean()) - 0.7) < 0.01
     assert abs(float(refined[:4].mean())) < 0.005
+
+
+def test_chunks_of_masked_air_are_skipped_and_their_neighbours_not(monkeypatch):
+    noisy, pilot = torch.rand(40, 16, 16), torch.rand(40, 16, 16)
+    noisy[:24] = 0
+    pilot[:20] = 0
+    whole = refine(noisy, pilot.clone(), torch.tensor(0.1))
+    monkeypatch.setattr(refinement, "CHUNK", 8 * 16 * 16)
+    pieces = refine(noisy, pilot.clone(), torch.tensor(0.1))
+    torch.testing.assert_close(pieces[16:], whole[16:], rtol=0, atol=1e-6)
+    assert not pieces[:16].any()
