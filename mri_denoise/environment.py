@@ -11,6 +11,11 @@ from contextlib import contextmanager
 from mri_denoise.io.case import Case, InputError
 
 
+def usable_cores() -> int:
+    """How many processor cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def choose_device(device: str) -> str:
     """The device to run on: what was asked for, or with ``"auto"`` CUDA, then Apple's MPS, then the CPU.
 

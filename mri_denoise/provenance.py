@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from mri_denoise import __version__
+from mri_denoise.environment import usable_cores
 from mri_denoise.io.files import write_beside
 
 PACKAGES = ("torch", "monai", "numpy", "nibabel", "pydicom")
@@ -33,6 +34,11 @@ def command_line() -> str:
     return " ".join(["mri-denoise", *sys.argv[1:]])
 
 
+def run() -> dict[str, Any]:
+    """What a record says of any run: ``time``, ``command``, ``machine`` and ``versions``."""
+    return {"time": now(), "command": command_line(), "machine": machine(), "versions": versions()}
+
+
 def machine() -> dict[str, Any]:
     """Processor, cores and threads, operating system, and the GPU where there is one."""
     import torch
@@ -40,12 +46,22 @@ def machine() -> dict[str, Any]:
     here: dict[str, Any] = {
         "processor": _processor(),
         "cores": os.cpu_count(),
+        "usable_cores": usable_cores(),
         "torch_threads": torch.get_num_threads(),
         "system": platform.platform(),
     }
     if torch.cuda.is_available():
         here["gpu"] = torch.cuda.get_device_name()
     return here
+
+
+def describe(here: dict[str, Any]) -> str:
+    """A machine (:func:`machine`) in words."""
+    gpu = f", {here['gpu']}" if "gpu" in here else ""
+    return (
+        f"{here['processor']}, {here['usable_cores']} of {here['cores']} cores, {here['torch_threads']} threads in "
+        f"PyTorch{gpu}"
+    )
 
 
 def _processor() -> str:

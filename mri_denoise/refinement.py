@@ -53,7 +53,11 @@ def refine(
     edges = [EDGE if use and n >= EDGE // 2 else 1 for use, n in zip(blocked, noisy.shape, strict=True)]
     transform = _transform(edges).to(noisy)
     pads = [(EDGE // 2, EDGE // 2 + -n % EDGE) if e > 1 else (0, 0) for e, n in zip(edges, noisy.shape, strict=True)]
-    flat = (*pads[2], *pads[1], 0, 0)
+    flat = (*pads[2], *pads[1], 0, 0)  # along the first axis by index, as volumes go through in chunks
+
+    def pad(volume: torch.Tensor) -> torch.Tensor:
+        return F.pad(volume[None], flat, mode="replicate")[0]
+
     reach = EDGE // 2 if edges[0] > 1 else 0
     length = noisy.shape[0]
     step = max(CHUNK // (noisy[0].numel() * EDGE), 1) * EDGE
@@ -72,9 +76,7 @@ def refine(
             continue
         s = sigma if sigma.ndim == 0 else sigma[index]
         y = torch.where(x == 0, p, x - _rician_bias(p, s))
-        padded = [F.pad(v[None], flat, mode="replicate")[0] if any(flat) else v for v in (y, p)]
-        noise = s if s.ndim == 0 else F.pad(s[None], flat, mode="replicate")[0] if any(flat) else s
-        filtered = _filter(padded[0], padded[1], noise, edges, transform)
+        filtered = _filter(pad(y), pad(p), s if s.ndim == 0 else pad(s), edges, transform)
         inside = filtered[reach:, pads[1][0] :, pads[2][0] :][: end - start, : noisy.shape[1], : noisy.shape[2]]
         pilot[start:end] += weight * (inside - pilot[start:end])
     return pilot

@@ -12,6 +12,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from mri_denoise.environment import usable_cores
 from mri_denoise.io.case import Case, InputError
 from mri_denoise.registry import Bundle
 from mri_denoise.workflow import DenoiseWorkflow, Settings
@@ -36,7 +37,7 @@ def denoise_side_by_side(
         fails its case alone; another takes its place.
     """
     jobs = min(jobs, len(cases))
-    start = (bundle, output_dir, replace(settings, progress=False), max(cores() // jobs, 1))
+    start = (bundle, output_dir, replace(settings, progress=False), max(usable_cores() // jobs, 1))
     workers = [_Worker(start) for _ in range(jobs)]
     outcomes: dict[int, Outcome] = {}
     news, queue = threading.Condition(), iter(range(len(cases)))
@@ -71,7 +72,10 @@ def denoise_side_by_side(
 
 
 class _Worker:
-    """A process that denoises one case after another; started when needed, and again when it has died."""
+    """A process that denoises one case after another; started when needed, and again when it has died.
+
+    ``ProcessPoolExecutor`` gives up the whole pool, with all cases that wait, when one of its processes dies.
+    """
 
     def __init__(self, start: tuple[Bundle, Path, Settings, int]) -> None:
         self._start = start
@@ -137,8 +141,3 @@ def _serve(connection: Connection, bundle: Bundle, output_dir: Path, settings: S
             connection.send(("failed", str(error)))
     if workflow is not None:
         workflow.close()
-
-
-def cores() -> int:
-    """How many processor cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -40,14 +40,11 @@ def write_report(
         OutputError: if something cannot be written.
     """
     table = Table(scores, methods.found)
-    here = provenance.machine()
+    run = provenance.run()
     files = [*write_csv(table, output), *write_figures(table, output)]
-    files.append(write_text(markdown(table, methods.absent, failures, _facts(settings, here)), output / "tables.md"))
-    record = {
-        "time": provenance.now(),
-        "command": provenance.command_line(),
-        "machine": here,
-        "versions": provenance.versions(),
+    facts = _facts(settings, run["machine"])
+    files.append(write_text(markdown(table, methods.absent, failures, facts), output / "tables.md"))
+    record = run | {
         "settings": settings | {"levels": table.levels},
         "references": [{"label": r.label, "contrast": r.contrast, "sha256": r.sha256} for r in references],
         "methods": [_describe(method) for method in methods.found],
@@ -70,12 +67,10 @@ def _describe(method: Method) -> dict[str, Any]:
 
 def _facts(settings: dict[str, Any], here: dict[str, Any]) -> list[str]:
     part = "whole volumes" if settings.get("middle") is None else f"the middle {settings['middle']} slices"
-    gpu = f", {here['gpu']}" if "gpu" in here else ""
     return [
         f"Rician noise of seed {settings.get('seed', 0)} on {part}; sigma in percent of the maximum R. PSNR with the "
         "peak R and mean SSIM (3D, Gaussian window of 1.5 voxels, range R) over the head (above 10/255 R). The true "
         "sigma is given unless a line says otherwise (ANTs takes none). Three planes where voxels are nearly "
         "isotropic, else one. Best in bold; what ours is short of the best rival in brackets.",
-        f"{here['processor']}, {here['cores']} cores, {here['torch_threads']} threads in PyTorch{gpu}. "
-        "Times of a cached result are those of the run that made it.",
+        f"{provenance.describe(here)}. Times of a cached result are those of the run that made it.",
     ]

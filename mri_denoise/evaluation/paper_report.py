@@ -25,11 +25,8 @@ def record_of(experiment: Experiment, results: Results) -> dict[str, Any]:
     """All that is needed to do the same again, and the tables."""
     dataset = experiment.dataset
     shown = results.tables.get("table_2"), results.tables.get("pictures")
-    return {
-        "time": provenance.now(),
-        "command": provenance.command_line(),
-        "versions": provenance.versions(),
-        "machine": provenance.machine() | {"device": choose_device(experiment.device)},
+    return provenance.run() | {
+        "device": choose_device(experiment.device),
         "bundle": {"name": experiment.bundle.name, "version": experiment.bundle.version},
         "dataset": None if dataset is None else str(dataset),
         "datalist_sha256": None if dataset is None else sha256(dataset / "datalist.json"),
@@ -71,15 +68,12 @@ def write_report(experiment: Experiment, results: Results, record: dict[str, Any
 
 
 def _head(record: dict[str, Any]) -> str:
-    place = record["machine"]
-    cores = f"{place['processor']}, {place['cores']} cores, {place['torch_threads']} threads in PyTorch"
-    runs_on = place["gpu"] if place["device"].startswith("cuda") else cores
     versions = ", ".join(f"{name} {version}" for name, version in record["versions"].items())
     return "\n\n".join(
         [
             "# The paper's experiment with other data",
-            f"Command: `{record['command']}`  \nMachine: {runs_on} ({place['device']})  \nVersions: {versions}  \n"
-            f"Time: {record['time']}",
+            f"Command: `{record['command']}`  \nMachine: {provenance.describe(record['machine'])}; "
+            f"networks on {record['device']}  \nVersions: {versions}  \nTime: {record['time']}",
             "Salt-and-pepper noise, half of it white, on 8-bit images scaled to [0, 1]; PSNR with peak 1 and SSIM "
             "(Gaussian window, sigma 1.5) over the whole image, results clipped to [0, 1]. The paper's figures were "
             "measured on other images and stand beside ours to be looked at, not to be compared to a tenth of a dB.",

@@ -74,11 +74,7 @@ def run_repeats(
     write_csv([_row(score) for score in scores], output / "repeats.csv")
     write_text(_markdown(cases, scores, noise), output / "repeats.md")
     sources = [{"path": str(p), "sha256": sha256(p)} for case in cases for p in case.sources]
-    record = {
-        "time": provenance.now(),
-        "command": provenance.command_line(),
-        "machine": provenance.machine(),
-        "versions": provenance.versions(),
+    record = provenance.run() | {
         "model": {"name": model.bundle.name, "weights_sha256": model.weights_sha256},
         "settings": {"planes": planes, "sigma": "auto" if sigma is None else sigma, "volumes": span},
         "inputs": sources,

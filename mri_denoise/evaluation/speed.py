@@ -16,7 +16,7 @@ from mri_denoise.evaluation.speed_backends import backends, precisions
 from mri_denoise.evaluation.speed_machine import Peak, measure_peaks
 from mri_denoise.evaluation.speed_methods import volume_methods
 from mri_denoise.evaluation.speed_network import NetworkLine, measure_networks
-from mri_denoise.evaluation.speed_scaling import Growth, measure_batches, measure_growth, measure_threads, usable_cores
+from mri_denoise.evaluation.speed_scaling import Growth, measure_batches, measure_growth, measure_threads
 from mri_denoise.evaluation.speed_timing import Timing, run_again
 from mri_denoise.evaluation.speed_volume import PROGRAM, VolumeLine, make_volume, measure_volumes
 from mri_denoise.registry import find_bundle
@@ -162,11 +162,4 @@ def _measure_calls(speed: Speed, network: torch.nn.Module, effort: Effort, devic
 
 def as_record(speed: Speed, settings: dict[str, Any]) -> dict[str, Any]:
     """Everything with the machine, the versions and the command, for JSON."""
-    return {
-        "time": provenance.now(),
-        "command": provenance.command_line(),
-        "machine": provenance.machine() | {"usable_cores": usable_cores()},
-        "versions": provenance.versions(),
-        "settings": settings,
-        **asdict(speed),
-    }
+    return provenance.run() | {"settings": settings, **asdict(speed)}

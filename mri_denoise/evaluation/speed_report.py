@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ from mri_denoise import provenance
 from mri_denoise.evaluation.speed import Speed, as_record
 from mri_denoise.evaluation.speed_figure import write_figure
 from mri_denoise.evaluation.speed_timing import Timing
-from mri_denoise.io.files import write_beside
+from mri_denoise.report.text import markdown_table, write_text
 
 
 def write_speed(speed: Speed, output: Path, settings: dict[str, Any]) -> dict[str, Any]:
@@ -28,8 +27,7 @@ def write_speed(speed: Speed, output: Path, settings: dict[str, Any]) -> dict[st
         OutputError: if they cannot be written.
     """
     record = as_record(speed, settings)
-    with write_beside(output / "speed.md") as partial:
-        partial.write_text(markdown(speed, record), encoding="utf-8")
+    write_text(markdown(speed, record), output / "speed.md")
     write_figure(speed, output / "speed.png")
     provenance.write_record(record, output / "speed.json")
     return record
@@ -37,13 +35,11 @@ def write_speed(speed: Speed, output: Path, settings: dict[str, Any]) -> dict[st
 
 def markdown(speed: Speed, record: dict[str, Any]) -> str:
     """All tables; parts that were left out are missing."""
-    here = record["machine"]
-    gpu = f", {here['gpu']}" if "gpu" in here else ""
     parts = [
         "# Speed",
-        f"{here['processor']}, {here['usable_cores']} of {here['cores']} cores, {here['torch_threads']} threads in "
-        f"PyTorch{gpu}; networks on {record['settings']['device']}. The fastest repetition counts, the median stands "
-        "behind it where there is room; ratios are of the fastest. Times of different runs or machines do not compare.",
+        f"{provenance.describe(record['machine'])}; networks on {record['settings']['device']}. The fastest repetition "
+        "counts, the median stands behind it where there is room; ratios are of the fastest. Times of different runs "
+        "or machines do not compare.",
     ]
     parts += ["## Network alone", _networks(speed)] if speed.networks else []
     parts += ["## One volume", _volumes(speed)] if speed.volumes else []
@@ -55,11 +51,6 @@ def markdown(speed: Speed, record: dict[str, Any]) -> str:
     if speed.absent:
         parts += ["## Absent", "\n".join(f"- {label}: {hint}" for label, hint in speed.absent.items())]
     return "\n\n".join(parts) + "\n"
-
-
-def grid(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table."""
-    return "\n".join("| " + " | ".join(line) + " |" for line in (header, ["---"] * len(header), *rows))
 
 
 def _networks(speed: Speed) -> str:
@@ -78,7 +69,7 @@ def _networks(speed: Speed) -> str:
         "network", "backend", "GFLOP a slice", "ms a slice, batch of 4 (median)", "ms a slice, best batch",
         "DnCNN takes times", "GFLOP/s", "of the best convolution", "s to prepare", "worst change of PSNR (dB)",
     ]  # fmt: skip
-    return grid(header, rows)
+    return markdown_table(header, rows)
 
 
 def _volumes(speed: Speed) -> str:
@@ -97,7 +88,9 @@ def _volumes(speed: Speed) -> str:
         "method", "s, array to array", f"times {named}", "s, whole process (median, repetitions)",
         f"times {speed.volumes[0].label}", "s of processor time", "peak memory (MiB)",
     ]  # fmt: skip
-    return f"{shape} voxels, file to file; all were given the same estimated noise level.\n\n" + grid(header, rows)
+    return f"{shape} voxels, file to file; all were given the same estimated noise level.\n\n" + markdown_table(
+        header, rows
+    )
 
 
 def _call(line: Any) -> float:
@@ -106,7 +99,7 @@ def _call(line: Any) -> float:
 
 def _starts(speed: Speed) -> str:
     rows = [[f"`{words}`", f"{timing.least:.2f} ({timing.median:.2f})"] for words, timing in speed.starts.items()]
-    return grid(["command", "s (median)"], rows)
+    return markdown_table(["command", "s (median)"], rows)
 
 
 def _machine(speed: Speed) -> str:
@@ -116,7 +109,7 @@ def _machine(speed: Speed) -> str:
         [p.precision, f"{p.matrix_gflops:.0f}", *(f"{p.convolutions[name]:.0f}" for name in names)]
         for p in speed.peaks.values()
     ]
-    return "GFLOP/s; convolutions: images x channels x size, `channels_last`.\n\n" + grid(header, rows)
+    return "GFLOP/s; convolutions: images x channels x size, `channels_last`.\n\n" + markdown_table(header, rows)
 
 
 def _growth(speed: Speed) -> str:
@@ -131,7 +124,9 @@ def _growth(speed: Speed) -> str:
         f"`mri-denoise denoise --planes 1`. With next to no voxels it takes {speed.growth.start:.2f} s; past that the "
         f"slope of log(seconds) against log(voxels) is {slope} (1 is proportional)."
     )
-    return head + "\n\n" + grid(["voxels", "s", "s a million voxels past the start", "peak memory (MiB)"], rows)
+    return (
+        head + "\n\n" + markdown_table(["voxels", "s", "s a million voxels past the start", "peak memory (MiB)"], rows)
+    )
 
 
 def _past(seconds: float) -> str:
@@ -148,4 +143,4 @@ def _calls(times: dict[str, dict[int, Timing]], what: str, batch: int | None) ->
         first = each[counts[0]].least / slices[counts[0]]
         values = {n: each[n].least / slices[n] for n in counts}
         rows.append([precision, *(f"{1e3 * v:.1f} ({first / v:.2f}x)" for v in values.values())])
-    return grid([f"ms a slice, {what}:", *map(str, counts)], rows)
+    return markdown_table([f"ms a slice, {what}:", *map(str, counts)], rows)

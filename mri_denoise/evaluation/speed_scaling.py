@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from mri_denoise.environment import usable_cores
 from mri_denoise.evaluation.speed_timing import Timing, measure_in_turn, run_command
 from mri_denoise.evaluation.speed_volume import PROGRAM, make_volume
 from mri_denoise.inferers import MixedPrecisionInferer
@@ -91,11 +91,6 @@ def fit_slope(points: Sequence[tuple[float, float]], start: float) -> float | No
     if len(known) < 2:
         return None
     return float(np.polyfit(np.log(known[:, 0]), np.log(known[:, 1]), 1)[0])
-
-
-def usable_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def measure_batches(

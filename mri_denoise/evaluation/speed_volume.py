@@ -46,6 +46,15 @@ class VolumeLine:
     peak_bytes: int | None
 
 
+@dataclass(frozen=True)
+class _Program:
+    """What is run: its label, its command for an output, and whether it prints the seconds of the call by itself."""
+
+    label: str
+    command: Callable[[Path], list[str]]
+    times_itself: bool
+
+
 def make_volume(shape: tuple[int, int, int], path: Path) -> Path:
     """Write the phantom with Rician noise of 5 % as int16 NIfTI, repeated where ``shape`` is large.
 
@@ -85,12 +94,13 @@ def measure_volumes(
         the lines, and those that are absent or failed with the reason.
     """
     sigma = str(_sigma(volume))
-    words: dict[str, tuple[str, Callable[[Path], list[str]]]] = {}
+    programs: dict[str, _Program] = {}
     absent: dict[str, str] = {}
     if "command" not in skip:
         for planes in ("1", "3"):
             options = ["--model", model, "--device", device, "--planes", planes, "--overwrite"]
-            words[f"command-{planes}"] = (f"mri-denoise denoise --planes {planes}", _command(volume, options))
+            label = f"mri-denoise denoise --planes {planes}"
+            programs[f"command-{planes}"] = _Program(label, _command(volume, options), False)
     for method in volume_methods(device):
         if method.stem in skip:
             continue
@@ -98,20 +108,20 @@ def measure_volumes(
         if hint:
             absent[method.label] = hint
         else:
-            words[method.name] = (method.label, _child(method, model, device, sigma, volume))
-    runs: dict[str, list[dict[str, Any]]] = {name: [] for name in words}
+            programs[method.name] = _Program(method.label, _child(method, model, device, sigma, volume), True)
+    runs: dict[str, list[dict[str, Any]]] = {name: [] for name in programs}
     with tempfile.TemporaryDirectory() as folder:
         for number in range(repetitions):
-            for name, (label, command) in list(words.items()):
+            for name, program in list(programs.items()):
                 if number and sum(run["whole"] for run in runs[name]) > PATIENCE:
                     continue
-                say(f"{label} ({number + 1} of {repetitions})")
+                say(f"{program.label} ({number + 1} of {repetitions})")
                 try:
-                    runs[name].append(_once(command(Path(folder) / "out.nii.gz"), with_call=name[:7] != "command"))
+                    runs[name].append(_once(program, Path(folder) / "out.nii.gz"))
                 except InputError as error:
-                    absent[label] = str(error)
-                    del words[name], runs[name]
-    return [_line(name, words[name][0], found) for name, found in runs.items()], absent
+                    absent[program.label] = str(error)
+                    del programs[name], runs[name]
+    return [_line(name, programs[name].label, found) for name, found in runs.items()], absent
 
 
 def _sigma(volume: Path) -> float:
@@ -132,9 +142,9 @@ def _child(method: VolumeMethod, model: str, device: str, sigma: str, volume: Pa
     return lambda output: [*program, method.name, model, device, sigma, str(volume), str(output)]
 
 
-def _once(words: list[str], with_call: bool) -> dict[str, Any]:
-    done = run_command(words)
-    call = done.last_json()["call"] if with_call else None
+def _once(program: _Program, output: Path) -> dict[str, Any]:
+    done = run_command(program.command(output))
+    call = done.last_json()["call"] if program.times_itself else None
     return {"whole": done.seconds, "call": call, "cpu": done.cpu_seconds, "peak": done.peak_bytes}
 
 
