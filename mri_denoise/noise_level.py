@@ -119,8 +119,9 @@ def estimate_map(array: np.ndarray, *, slice_axis: int | None = None, reach: flo
         ValueError: the array does not have three axes.
     """
     level = estimate(array, slice_axis=slice_axis)
-    scale, _ = measured(np.asarray(array, dtype=np.float32))
-    data = normalised(np.asarray(array, dtype=np.float32), scale)
+    data = np.asarray(array, dtype=np.float32)
+    scale, _ = measured(data)
+    data = normalised(data, scale)
     axis = int(np.argmin(data.shape)) if slice_axis is None else slice_axis
     data = np.moveaxis(data, axis, 2)
     blocks = cut_blocks(data)

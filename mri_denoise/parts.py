@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from monai.data import MetaTensor, list_data_collate
@@ -15,6 +15,29 @@ from mri_denoise.io.case import Case, InputError
 PART_VOXELS = 2**24  # 64 MiB in float32
 
 
+class Part(NamedTuple):
+    """Volumes ``start`` to ``stop`` of ``total``."""
+
+    start: int
+    stop: int
+    total: int
+
+    @property
+    def first(self) -> bool:
+        """Whether the case begins here."""
+        return self.start == 0
+
+    @property
+    def last(self) -> bool:
+        """Whether the case ends here."""
+        return self.stop == self.total
+
+    @property
+    def whole(self) -> bool:
+        """Whether this is all of the case."""
+        return self.first and self.last
+
+
 def parts(cases: Sequence[Case], voxels: int = PART_VOXELS) -> list[dict[str, Any]]:
     """The items of a dataset: one a case, several for a series too long to be in memory at once.
 
@@ -23,16 +46,21 @@ def parts(cases: Sequence[Case], voxels: int = PART_VOXELS) -> list[dict[str, An
         voxels: how many voxels of several volumes a part may hold; a volume is never cut.
 
     Returns:
-        for each part ``{"case": number, "volumes": (start, stop, count)}``: volumes ``start`` to ``stop`` of ``count``,
-        in order and those of one case after one another, as ``LoadVolumed`` and ``SaveVolumed`` take them.
+        for each part ``{"case": number, "volumes": Part(start, stop, total)}``, in order and those of one case after
+        one another, as ``LoadVolumed`` and ``SaveVolumed`` take them.
     """
     items = []
     for number, case in enumerate(cases):
         count, volume = _series(case)
         step = max(voxels // volume, 1)
         for start in range(0, count, step):
-            items.append({"case": number, "volumes": (start, min(start + step, count), count)})
+            items.append({"case": number, "volumes": Part(start, min(start + step, count), count)})
     return items
+
+
+def part_of(item: Mapping[Hashable, Any]) -> Part:
+    """The volumes of an item, also after it was in a batch; without ``volumes``, all of the case."""
+    return Part(*(int(number) for number in item.get("volumes") or (0, 1, 1)))
 
 
 def _series(case: Case) -> tuple[int, int]:

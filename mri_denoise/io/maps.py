@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Generator
-from contextlib import suppress
 from pathlib import Path
 
 import nibabel as nib
@@ -12,6 +11,7 @@ import numpy as np
 
 from mri_denoise.io.case import Case
 from mri_denoise.io.files import OutputError, packing, write_beside
+from mri_denoise.io.steps import SteppedWriter
 
 
 def companion(case: Case, destination: Path, suffix: str, extension: str | None = None) -> Path:
@@ -61,8 +61,8 @@ def write_map(array: np.ndarray, affine: np.ndarray, case: Case, path: Path) -> 
     return writer.finish()
 
 
-class MapWriter:
-    """A map that is written some volumes at a time; nothing is at its destination before :meth:`finish`.
+class MapWriter(SteppedWriter[Path]):
+    """A map that is written some volumes, shape (T, X, Y, Z), at a time; `finish` gives its path.
 
     Args:
         affine: as for :func:`write_map`.
@@ -77,35 +77,20 @@ class MapWriter:
     def __init__(self, affine: np.ndarray, case: Case, path: Path, count: int) -> None:
         if case.kind != "image" and not path.name.lower().endswith((".nii", ".nii.gz")):
             raise OutputError(f"{path}: this is written as NIfTI; name the output .nii or .nii.gz")
-        self._path = path
-        self._steps = _picture_steps(case, path) if case.kind == "image" else _map_steps(affine, case, path, count)
-        next(self._steps)
-
-    def put(self, array: np.ndarray) -> None:
-        """Write the next volumes, shape (T, X, Y, Z)."""
-        self._steps.send(array)
-
-    def finish(self) -> Path:
-        """Put the file into its place; gives its path."""
-        with suppress(StopIteration):
-            self._steps.send(None)
-        return self._path
-
-    def abandon(self) -> None:
-        """Leave nothing behind."""
-        self._steps.close()
+        super().__init__(_picture_steps(case, path) if case.kind == "image" else _map_steps(affine, case, path, count))
 
 
-def _picture_steps(case: Case, path: Path) -> Generator[None, np.ndarray | None, None]:
+def _picture_steps(case: Case, path: Path) -> Generator[None, np.ndarray | None, Path]:
     """Takes the one array of a picture, then None."""
     from PIL import Image
 
     with write_beside(path, case.sources) as partial:
         while (array := (yield)) is not None:
             Image.fromarray(np.ascontiguousarray(array[0, :, :, 0], dtype=np.float32)).save(partial, format="TIFF")
+    return path
 
 
-def _map_steps(affine: np.ndarray, case: Case, path: Path, count: int) -> Generator[None, np.ndarray | None, None]:
+def _map_steps(affine: np.ndarray, case: Case, path: Path, count: int) -> Generator[None, np.ndarray | None, Path]:
     """Takes arrays, then None."""
     dtype: np.dtype | None = None
     with write_beside(path, case.sources) as partial, packing(partial) as out:
@@ -119,6 +104,7 @@ def _map_steps(affine: np.ndarray, case: Case, path: Path, count: int) -> Genera
                 dtype = header.get_data_dtype()
             for volume in array:
                 out.write(np.asarray(volume, dtype=dtype).tobytes(order="F"))
+    return path
 
 
 def _nifti(data: np.ndarray, affine: np.ndarray, source: Path) -> nib.Nifti1Image:

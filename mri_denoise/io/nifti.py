@@ -6,10 +6,9 @@ nothing that a header library does not know can be lost.
 
 from __future__ import annotations
 
-import math
 import shutil
-from collections.abc import Generator, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Generator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import IO
 
@@ -19,10 +18,9 @@ from mri_denoise.io.case import Case, InputError, Volume
 from mri_denoise.io.files import OutputError, open_bytes, packing, reading, write_beside
 from mri_denoise.io.layout import Layout, layout_of
 from mri_denoise.io.pairs import matrix_of, pair_of
+from mri_denoise.io.steps import SteppedWriter
 from mri_denoise.io.stored import to_stored, to_values
-
-_CHUNK = 2**20
-_SLAB = 2**21  # voxels that are converted at a time, which bounds the memory it takes
+from mri_denoise.io.voxels import VoxelStream, open_voxels
 
 
 def read(case: Case) -> Volume:
@@ -67,7 +65,7 @@ class SeriesReader:
         self.count = self._layout.shape[3]
         self._left = self.count
         with ExitStack() as stack:
-            self._source = stack.enter_context(_voxels(self._layout))
+            self._source = stack.enter_context(open_voxels(self._layout))
             self._source.before()
             self._stack = stack.pop_all()
 
@@ -123,8 +121,8 @@ def write(case: Case, array: np.ndarray, destination: Path) -> list[Path]:
     return writer.finish()
 
 
-class SeriesWriter:
-    """A file that is written some volumes at a time; nothing is at its destination before :meth:`finish`.
+class SeriesWriter(SteppedWriter[list[Path]]):
+    """A file that is written some volumes, float32 (T, X, Y, Z), at a time; `finish` gives the files written.
 
     Args:
         case: as for :func:`write`.
@@ -135,24 +133,7 @@ class SeriesWriter:
     """
 
     def __init__(self, case: Case, destination: Path) -> None:
-        self._steps = _write_steps(case, destination)
-        next(self._steps)
-
-    def put(self, array: np.ndarray) -> None:
-        """Write the next volumes, float32 (T, X, Y, Z)."""
-        self._steps.send(array)
-
-    def finish(self) -> list[Path]:
-        """Put the file into its place, after the last volume; gives the files written."""
-        try:
-            self._steps.send(None)
-        except StopIteration as end:
-            return end.value
-        raise ValueError("finish() before the last volume")
-
-    def abandon(self) -> None:
-        """Leave nothing behind."""
-        self._steps.close()
+        super().__init__(_write_steps(case, destination))
 
 
 def _write_steps(case: Case, destination: Path) -> Generator[None, np.ndarray | None, list[Path]]:
@@ -164,7 +145,7 @@ def _write_steps(case: Case, destination: Path) -> Generator[None, np.ndarray | 
         temporary = [stack.enter_context(write_beside(target, sources)) for target in targets]
         for extra, path in zip(_copied(layout), temporary, strict=False):
             _copy(extra, path)
-        source, out = stack.enter_context(_voxels(layout)), stack.enter_context(packing(temporary[-1]))
+        source, out = stack.enter_context(open_voxels(layout)), stack.enter_context(packing(temporary[-1]))
         out.write(source.before())
         left = layout.shape[3]
         while (array := (yield)) is not None:
@@ -196,50 +177,6 @@ def read_array(path: Path) -> tuple[np.ndarray, np.ndarray]:
     volume = read(Case("nifti", (path,), Path(path.name), path.name))
     array = np.moveaxis(volume.array, 0, -1)
     return (array[..., 0] if array.shape[-1] == 1 else array), volume.affine
-
-
-class _Source:
-    """The three parts of an unpacked data file, in order: before, between and after the voxels."""
-
-    def __init__(self, stream: IO[bytes], layout: Layout) -> None:
-        self._stream = stream
-        self._layout = layout
-
-    def _take(self, count: int) -> bytes:
-        with reading(self._layout.data_path):
-            taken = self._stream.read(count)
-            if len(taken) < count:
-                raise EOFError
-        return taken
-
-    def before(self) -> bytes:
-        return self._take(self._layout.offset)
-
-    def slabs(self) -> Iterator[tuple[slice, np.ndarray]]:
-        """Stored numbers of the next 3D volume, some planes at a time: which ones, and (X, Y, planes)."""
-        x, y, z = self._layout.shape[:3]
-        step = max(_SLAB // (x * y), 1)
-        for start in range(0, z, step):
-            planes = slice(start, min(start + step, z))
-            shape = (x, y, planes.stop - start)
-            data = self._take(math.prod(shape) * self._layout.dtype.itemsize)
-            yield planes, np.frombuffer(data, self._layout.dtype).reshape(shape, order="F")
-
-    def after(self) -> Iterator[bytes]:
-        while True:
-            with reading(self._layout.data_path):
-                chunk = self._stream.read(_CHUNK)
-            if not chunk:
-                return
-            yield chunk
-
-
-@contextmanager
-def _voxels(layout: Layout) -> Iterator[_Source]:
-    with ExitStack() as stack:
-        with reading(layout.data_path):
-            stream = stack.enter_context(open_bytes(layout.data_path))
-        yield _Source(stream, layout)
 
 
 def _files(sources: tuple[Path, ...]) -> tuple[Path, ...]:
@@ -290,7 +227,7 @@ def _copy(source: Path, target: Path) -> None:
         shutil.copyfileobj(stream, stack.enter_context(packing(target)))
 
 
-def _write_volume(layout: Layout, volume: np.ndarray, source: _Source, out: IO[bytes]) -> None:
+def _write_volume(layout: Layout, volume: np.ndarray, source: VoxelStream, out: IO[bytes]) -> None:
     """Write a 3D volume in the place of the source's next one."""
     for planes, stored in source.slabs():
         try:

@@ -6,7 +6,6 @@ from collections.abc import Hashable, Mapping
 from typing import Any
 
 import torch
-from monai.config import KeysCollection
 from monai.transforms import MapTransform
 
 # a change of so much of the range can only be the removal of an impulse
@@ -46,22 +45,16 @@ def keep_intermediate(
 class KeepIntermediated(MapTransform):
     """Dictionary version of :func:`keep_intermediate`, for each volume of shape (X, Y, Z) by itself.
 
+    The image as it was read is the item's ``raw``, its white level, if it has one, ``white_level``.
+
     Args:
         keys: denoised images of shape (T, X, Y, Z) in the file's units.
-        raw_key: the image as it was read.
-        white_key: name of the item's white level, if it has one.
     """
-
-    def __init__(self, keys: KeysCollection, raw_key: str = "raw", white_key: str = "white_level") -> None:
-        super().__init__(keys)
-        self.raw_key, self.white_key = raw_key, white_key
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Put them back."""
         d = dict(data)
         for key in self.key_iterator(d):
-            kept = [
-                keep_intermediate(r, n, d.get(self.white_key)) for r, n in zip(d[key], d[self.raw_key], strict=True)
-            ]
-            d[key] = torch.stack(kept)
+            white = d.get("white_level")
+            d[key] = torch.stack([keep_intermediate(r, n, white) for r, n in zip(d[key], d["raw"], strict=True)])
         return d

@@ -112,37 +112,29 @@ def _like(data: torch.Tensor, img: torch.Tensor) -> MetaTensor:
 class ScaleIntensityRobustd(MapTransform, InvertibleTransform):
     """Dictionary version of :class:`ScaleIntensityRobust`; the noise level is scaled along.
 
+    Where the item has a ``sigma`` in the image's units, shape (C,) or (C, ...), it is kept, and the first key's scaled
+    level goes to ``scaled_sigma``. Where its ``white_level`` is not None, that becomes 1 in place of the percentile.
+
     Args:
         keys: images of shape (C, ...).
         upper: percentile that becomes 1.
-        sigma_key: the item's noise level in the image's units, shape (C,) or (C, ...). Where there is one, the first
-            key's scaled level goes to ``scaled_<sigma_key>``; the level itself is kept.
-        white_key: name of the item's white level; where it is not None, that becomes 1.
         allow_missing_keys: see MONAI.
     """
 
-    def __init__(
-        self,
-        keys: KeysCollection,
-        upper: float = 99.9,
-        sigma_key: str = "sigma",
-        white_key: str = "white_level",
-        allow_missing_keys: bool = False,
-    ) -> None:
+    def __init__(self, keys: KeysCollection, upper: float = 99.9, allow_missing_keys: bool = False) -> None:
         MapTransform.__init__(self, keys, allow_missing_keys)
         self.scaler = ScaleIntensityRobust(upper)
-        self.sigma_key, self.white_key = sigma_key, white_key
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Scale each key by its own range, and sigma by the first key's."""
         d = dict(data)
         for number, key in enumerate(self.key_iterator(d)):
-            d[key] = self.scaler(d[key], d.get(self.white_key))
-            if number == 0 and self.sigma_key in d:
-                sigma = torch.as_tensor(d[self.sigma_key], dtype=torch.float32)
+            d[key] = self.scaler(d[key], d.get("white_level"))
+            if number == 0 and "sigma" in d:
+                sigma = torch.as_tensor(d["sigma"], dtype=torch.float32)
                 ranges = d[key].applied_operations[-1]["extra_info"]["ranges"]
                 widths = torch.tensor([width for _, width in ranges]).reshape(-1, *[1] * (sigma.ndim - 1))
-                d[f"scaled_{self.sigma_key}"] = sigma / widths
+                d["scaled_sigma"] = sigma / widths
         return d
 
     def inverse(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:

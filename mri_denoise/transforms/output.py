@@ -19,6 +19,7 @@ from mri_denoise.io import write
 from mri_denoise.io.case import Case, Derivation
 from mri_denoise.io.maps import MapWriter, companion
 from mri_denoise.io.nifti import SeriesWriter
+from mri_denoise.parts import Part, part_of
 from mri_denoise.weights import sha256
 
 _SUFFIXES = {"residual": "_residual", "noise-map": "_noise"}
@@ -63,6 +64,7 @@ class SaveVolumed(MapTransform):
     A series that comes in parts (``volumes`` of the item, :func:`mri_denoise.parts.parts`) is written as they come; its
     files are in their place after the last one. With a ``background`` (an executor of one thread, an attribute) files
     are written there, each image while the network works on the next one; ``record`` is then a Future of the record.
+    The item's ``sigma`` goes into the record and the noise map, ``raw`` (the image as it was read) into the residual.
 
     Args:
         keys: the denoised image of shape (T, X, Y, Z) in the file's units.
@@ -73,9 +75,6 @@ class SaveVolumed(MapTransform):
         extras: which companions to write: ``"residual"`` (input minus output), ``"noise-map"`` (sigma at each voxel),
             ``"figure"`` (input, output and absolute residual as a picture).
         keep_vendor_headers: of DICOM, keep private blocks that describe the old pixels (Siemens CSA).
-        case_key: name of the item's case number.
-        raw_key: the image as it was read.
-        sigma_key: noise level in the file's units, if the item has one.
     """
 
     def __init__(
@@ -87,15 +86,11 @@ class SaveVolumed(MapTransform):
         settings: Mapping[str, Any] | None = None,
         extras: Sequence[str] = (),
         keep_vendor_headers: bool = False,
-        case_key: str = "case",
-        raw_key: str = "raw",
-        sigma_key: str = "sigma",
     ) -> None:
         super().__init__(keys)
         self.cases, self.output_dir, self.model = cases, Path(output_dir), dict(model)
         self.settings, self.extras = dict(settings or {}), tuple(extras)
         self.keep_vendor_headers = keep_vendor_headers
-        self.case_key, self.raw_key, self.sigma_key = case_key, raw_key, sigma_key
         self.background: Executor | None = None
         self._open: _Open | None = None
         self._writing: Future[dict[str, Any] | None] | None = None
@@ -103,23 +98,21 @@ class SaveVolumed(MapTransform):
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Write; the item, of a series in parts the last one, gets the record under ``record``."""
         d = dict(data)
-        case = self.cases[int(d[self.case_key])]
-        start, stop, count = (int(n) for n in d.get("volumes") or (0, 1, 1))
-        if start == 0 or self._open is None:
+        case = self.cases[int(d["case"])]
+        part = part_of(d)
+        if part.first or self._open is None:
             self.abandon()
             self._open = _Open(case, self.output_dir / case.output, d.get("started"))
-        now, last = self._open, stop == count
-        keys = {self.keys[0], self.sigma_key, f"{self.sigma_key}_variation", "volumes"}
-        if self.extras:
-            keys.add(self.raw_key)
-        part = {key: value for key, value in d.items() if key in keys}  # nothing else is held until it is written
+        now = self._open
+        keys = {self.keys[0], "sigma", "sigma_variation", *(["raw"] if self.extras else [])}
+        needed = {key: value for key, value in d.items() if key in keys}  # nothing else is held until it is written
         if self.background is None:
-            record: Any = self._put(now, part)
+            record: Any = self._put(now, part, needed)
         else:
             if self._writing is not None:
                 self._writing.result()  # one part at a time, and what befell it ends the case
-            record = self._writing = self.background.submit(self._put, now, part)
-        if last:
+            record = self._writing = self.background.submit(self._put, now, part, needed)
+        if part.last:
             d["record"] = record
             self._open = self._writing = None
         return d
@@ -132,13 +125,12 @@ class SaveVolumed(MapTransform):
             self._open.abandon()
         self._open = self._writing = None
 
-    def _put(self, now: _Open, d: Mapping[Hashable, Any]) -> dict[str, Any] | None:
+    def _put(self, now: _Open, part: Part, d: Mapping[Hashable, Any]) -> dict[str, Any] | None:
         """Write an item's volumes; gives the record after the last ones."""
-        start, stop, count = (int(n) for n in d.get("volumes") or (0, 1, 1))
         result = np.asarray(d[self.keys[0]])
         try:
-            if stop - start == count:
-                derivation = self._derivation(d.get(self.sigma_key))
+            if part.whole:
+                derivation = self._derivation(d.get("sigma"))
                 keep = self.keep_vendor_headers
                 now.files += write(now.case, result, now.destination, derivation, keep_vendor_headers=keep)
             else:
@@ -146,10 +138,10 @@ class SaveVolumed(MapTransform):
                     now.writer = SeriesWriter(now.case, now.destination)
                 now.writer.put(result)
             if self.extras:
-                self._put_extras(now, d, result, len(result) if stop - start == count else count)
-            now.sigma = _more(now.sigma, d.get(self.sigma_key))
-            now.variation = _more(now.variation, d.get(f"{self.sigma_key}_variation"))
-            return self._finish(now) if stop == count else None
+                self._put_extras(now, d, result, len(result) if part.whole else part.total)
+            now.sigma = _more(now.sigma, d.get("sigma"))
+            now.variation = _more(now.variation, d.get("sigma_variation"))
+            return self._finish(now) if part.last else None
         except BaseException:
             now.abandon()
             raise
@@ -195,7 +187,7 @@ class SaveVolumed(MapTransform):
 
     def _put_extras(self, now: _Open, d: Mapping[Hashable, Any], result: np.ndarray, count: int) -> None:
         """The companions' next volumes, out of ``count``; the figure shows the first volume."""
-        raw, sigma = d[self.raw_key], d.get(self.sigma_key)
+        raw, sigma = d["raw"], d.get("sigma")
         affine = np.asarray(raw.affine, dtype=np.float64)
         raw = np.asarray(raw)
         wanted = {}

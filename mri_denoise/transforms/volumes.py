@@ -16,6 +16,7 @@ from monai.transforms import MapTransform
 
 from mri_denoise.geometry import slice_axis_of
 from mri_denoise.io import Case, InputError, Volume, read
+from mri_denoise.parts import Part, part_of
 
 if TYPE_CHECKING:
     from mri_denoise.io.nifti import SeriesReader
@@ -27,39 +28,29 @@ class LoadVolumed(MapTransform):
     """Read the case that an item names by its number.
 
     The item ``{"case": i}`` gets, under each key, a MetaTensor of shape (T, X, Y, Z) in the file's units with its
-    affine, NaN and infinity replaced by 0 (the writer puts them back); under ``raw_key`` the same tensor, which no
+    affine, NaN and infinity replaced by 0 (the writer puts them back); under ``raw`` the same tensor, which no
     later transform changes; and ``slice_axis``, ``contiguous`` and, where the file defines one, ``white_level``.
-    An item ``{"case": i, "volumes": (start, stop, count)}`` (:func:`mri_denoise.parts.parts`) gets only these volumes;
-    the file stays open from its first part to its last.
+    An item ``{"case": i, "volumes": part}`` (:func:`mri_denoise.parts.parts`) gets only these volumes; the file stays
+    open from its first part to its last.
 
     Args:
         keys: where the image goes.
         cases: what :func:`mri_denoise.io.discover` found.
-        case_key: name of the item's case number.
-        raw_key: name of the unchanged image.
         picture_size: pictures (PNG, JPEG ...) are resized to so many pixels on each side, as the paper does with 256;
             None keeps their own size.
     """
 
-    def __init__(
-        self,
-        keys: KeysCollection,
-        cases: Sequence[Case],
-        case_key: str = "case",
-        raw_key: str = "raw",
-        picture_size: int | None = None,
-    ) -> None:
+    def __init__(self, keys: KeysCollection, cases: Sequence[Case], picture_size: int | None = None) -> None:
         super().__init__(keys)
-        self.cases, self.case_key, self.raw_key = cases, case_key, raw_key
-        self.picture_size = picture_size
+        self.cases, self.picture_size = cases, picture_size
         self._series: SeriesReader | None = None
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Read."""
         d = dict(data)
         d["started"] = time.monotonic()
-        case = self.cases[int(d[self.case_key])]
-        volume = self._read(case, d.get("volumes"))
+        case = self.cases[int(d["case"])]
+        volume = self._read(case, part_of(d))
         array = torch.from_numpy(np.nan_to_num(volume.array, copy=False, nan=0.0, posinf=0.0, neginf=0.0))
         if self.picture_size is not None and case.kind == "image":
             size = (self.picture_size, self.picture_size)
@@ -67,24 +58,23 @@ class LoadVolumed(MapTransform):
         image = MetaTensor(array, affine=torch.from_numpy(np.array(volume.affine)))
         for key in self.keys:
             d[key] = image
-        d[self.raw_key] = image
+        d["raw"] = image
         d["slice_axis"] = slice_axis_of(volume)
         d["contiguous"] = volume.contiguous
         if volume.white_level is not None:
             d["white_level"] = volume.white_level
         return d
 
-    def _read(self, case: Case, volumes: Sequence[int] | None) -> Volume:
-        start, stop, count = volumes or (0, 1, 1)
-        if stop - start == count:
+    def _read(self, case: Case, part: Part) -> Volume:
+        if part.whole:
             return read(case)
         from mri_denoise.io.nifti import SeriesReader
 
-        if start == 0 or self._series is None:
+        if part.first or self._series is None:
             self.abandon()
             self._series = SeriesReader(case)
-        volume = self._series.take(stop - start)
-        if stop == count:
+        volume = self._series.take(part.stop - part.start)
+        if part.last:
             self.abandon()
         return volume
 
@@ -104,16 +94,17 @@ class EstimateNoised(MapTransform):
             (:func:`mri_denoise.noise_level.estimate_map`); a number is taken as it is, in the file's units; anything
             else is the path of a map in the image's grid, which may vary from place to place (``./map`` for a file
             of that name).
-        sigma_key: where it goes: shape (T,), or (T, X, Y, Z) for a map. With ``"auto"`` the variation of each volume's
-            noise over the image, shape (T,), goes to ``<sigma_key>_variation``.
+
+    The level goes to ``sigma``: shape (T,), or (T, X, Y, Z) for a map. With ``"auto"`` the variation of each volume's
+    noise over the image, shape (T,), goes to ``sigma_variation``.
 
     Raises:
         InputError: for a negative number, or a map that cannot be read or has another shape.
     """
 
-    def __init__(self, keys: KeysCollection, sigma: str | float = "auto", sigma_key: str = "sigma") -> None:
+    def __init__(self, keys: KeysCollection, sigma: str | float = "auto") -> None:
         super().__init__(keys)
-        self.sigma, self.sigma_key = sigma, sigma_key
+        self.sigma = sigma
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Measure, or take what was given."""
@@ -124,10 +115,10 @@ class EstimateNoised(MapTransform):
             from mri_denoise.noise_level import estimate
 
             levels = [estimate(np.asarray(volume), slice_axis=slice_axis) for volume in image]
-            d[self.sigma_key] = torch.tensor([level.sigma for level in levels], dtype=torch.float32)
-            d[f"{self.sigma_key}_variation"] = torch.tensor([level.variation for level in levels], dtype=torch.float32)
+            d["sigma"] = torch.tensor([level.sigma for level in levels], dtype=torch.float32)
+            d["sigma_variation"] = torch.tensor([level.variation for level in levels], dtype=torch.float32)
         else:
-            d[self.sigma_key] = self._level(image, slice_axis)
+            d["sigma"] = self._level(image, slice_axis)
         return d
 
     def _level(self, image: torch.Tensor, slice_axis: int) -> torch.Tensor:
@@ -158,22 +149,21 @@ class EstimateNoised(MapTransform):
 
 
 class BlendStrengthd(MapTransform):
-    """Between input and full result: ``raw + strength * (image - raw)``; strength 0 is the input bit for bit.
+    """Between input, ``raw``, and full result: ``raw + strength * (image - raw)``; strength 0 is the input bit for bit.
 
     Args:
         keys: denoised images.
         strength: 0 to 1.
-        raw_key: the image as it was read.
 
     Raises:
         ValueError: if the strength is outside of [0, 1].
     """
 
-    def __init__(self, keys: KeysCollection, strength: float = 1.0, raw_key: str = "raw") -> None:
+    def __init__(self, keys: KeysCollection, strength: float = 1.0) -> None:
         super().__init__(keys)
         if not 0 <= strength <= 1:
             raise ValueError(f"strength must lie in [0, 1], got {strength}.")
-        self.strength, self.raw_key = strength, raw_key
+        self.strength = strength
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Blend."""
@@ -181,7 +171,7 @@ class BlendStrengthd(MapTransform):
         if self.strength == 1:
             return d
         for key in self.key_iterator(d):
-            raw = d[self.raw_key]
+            raw = d["raw"]
             d[key] = raw if self.strength == 0 else (d[key] - raw).mul_(self.strength).add_(raw)
         return d
 
@@ -214,18 +204,13 @@ class KeepEmptyd(MapTransform):
 
     Args:
         keys: denoised images of shape (T, X, Y, Z).
-        raw_key: the image as it was read.
     """
-
-    def __init__(self, keys: KeysCollection, raw_key: str = "raw") -> None:
-        super().__init__(keys)
-        self.raw_key = raw_key
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Put zeros back."""
         d = dict(data)
         for key in self.key_iterator(d):
-            for image, raw in zip(d[key], d[self.raw_key], strict=True):
+            for image, raw in zip(d[key], d["raw"], strict=True):
                 step = max(_SLAB // raw[0].numel(), 1)
                 for start in range(0, len(raw), step):
                     low, stop = max(start - 1, 0), start + step
