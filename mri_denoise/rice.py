@@ -73,7 +73,7 @@ def rayleigh_sigma(values: np.ndarray, step: float) -> float:
     Returns:
         Sigma, in the units of ``values``.
     """
-    power = float(np.mean(np.square(values, dtype=np.float64)))
+    power = float(np.mean(np.square(values), dtype=np.float64))
     return math.sqrt(max(power - step**2 / 12, 0.0) / 2)
 
 
