@@ -10,7 +10,8 @@ leaves of no signal (Gudbjartsson & Patz 1995). It needs no assumption on the sp
 Foreground: the spread (median absolute deviation, as in Donoho & Johnstone 1994 and Coupe et al. 2010) of the high-pass
 response in the least active tenth of the bright blocks, corrected for Rice's distribution (Koay & Basser 2006).
 Activity and response come from different spatial frequencies, so choosing by the one does not bias the other. Noise
-that a scanner has interpolated or filtered lacks high frequencies, and is underestimated here.
+that a scanner has interpolated by zero-filling lacks high frequencies; such slices are first brought back to the grid
+on which they were measured (noise_band). What was filtered softly is underestimated here.
 
 The background is preferred unless the fit is poor (air masked, filtered or combined from many coils), or unless
 the foreground is so much noisier that the air says nothing about it (intensity correction, parallel imaging).
@@ -19,12 +20,14 @@ the foreground is so much noisier that the air says nothing about it (intensity 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 from scipy import ndimage
 
-from mri_denoise.noise_blocks import cut_blocks, interpolated, measured, normalised, slabs
+from mri_denoise.noise_band import measured_band, measured_grid
+from mri_denoise.noise_blocks import Blocks, cut_blocks, interpolated, measured, normalised, slabs
 from mri_denoise.rice import (
     MEAN_TABLE,
     RAYLEIGH_MEAN,
@@ -38,6 +41,7 @@ from mri_denoise.rice import (
 
 _MAD_TO_STD = 1.4826
 _PART_BLOCKS = 15
+_CENTRAL = 24  # slices brought back to their measured grid: enough blocks, and next to no time
 _NOISY = 30.0  # SNR above which the finest texture hides how even the noise is
 UNEVEN = 1.5  # texture and chance alone leave less (up to 1.4 in volumes of even noise)
 
@@ -79,18 +83,18 @@ def estimate(array: np.ndarray, *, slice_axis: int | None = None) -> NoiseLevel:
     scale, live = measured(data)
     axis = int(np.argmin(data.shape)) if slice_axis is None else slice_axis
     parts = slabs(np.moveaxis(data, axis, 2), np.moveaxis(live, axis, 2))
-    blocks = [b for b in (cut_blocks(normalised(part, scale)) for part in parts) if b is not None]
-    if not any(b.usable.any() for b in blocks):
+    parts = [normalised(part, scale) for part in parts]
+    blocks = _usable(cut_blocks(part) for part in parts)
+    if blocks is None:
         return NoiseLevel(0.0, math.inf, "none")
-    values, response, activity, position = (
-        np.concatenate([getattr(b, name)[b.usable] for b in blocks])
-        for name in ("values", "response", "activity", "position")
-    )
+    values, response, activity, position = blocks
     means, stds = _moments(values)
     bright = _bright(means)
-    foreground = _foreground_sigma(values[bright], response[bright], activity[bright])
     masked = 1 - float(np.mean(live)) > 0.1  # zero or not a number
     background = _background_sigma(values, means, stds, response, masked=masked)
+    foreground = _foreground_sigma(values[bright], response[bright], activity[bright])
+    if background is None or masked:
+        foreground = max(foreground, _measured_foreground_sigma(parts))
     if background is None or foreground > 2 * background or (masked and foreground < background):
         sigma, method = foreground, "foreground"
     else:
@@ -130,7 +134,7 @@ def estimate_map(array: np.ndarray, *, slice_axis: int | None = None, reach: flo
     if blocks is None or blocks.usable.sum() < 30 or level.sigma == 0:
         return np.full(array.shape, level.sigma, dtype=np.float32)
     mean = blocks.values.mean(axis=1)
-    spread = _MAD_TO_STD * np.median(np.abs(blocks.response), axis=1)
+    spread = _MAD_TO_STD * np.median(np.abs(blocks.response), axis=1) * _interpolation_gain(data, blocks)
     overall = level.sigma / scale
     # the means of halves carry noise too, about a third of sigma: less activity than that says nothing
     weight = np.where(blocks.usable, 1 / (np.square(blocks.activity) + overall**2 / 9), 0)
@@ -145,6 +149,40 @@ def estimate_map(array: np.ndarray, *, slice_axis: int | None = None, reach: flo
     for i in range(3):
         sigma = interpolated(sigma, i, data.shape[i], blocks.offset[i], blocks.edges[i])
     return np.moveaxis((scale * sigma).astype(np.float32), 2, axis)
+
+
+def _usable(blocks: Iterable[Blocks | None]) -> tuple[np.ndarray, ...] | None:
+    """Values, response, activity and position of what can be used of all blocks; None if that is nothing."""
+    found = [b for b in blocks if b is not None and b.usable.any()]
+    if not found:
+        return None
+    names = ("values", "response", "activity", "position")
+    return tuple(np.concatenate([getattr(b, name)[b.usable] for b in found]) for name in names)
+
+
+def _measured_foreground_sigma(parts: list[np.ndarray]) -> float:
+    """Foreground sigma on the grid on which the slices were measured; 0 where they were not interpolated."""
+    central = parts[len(parts) // 2]
+    bands = [measured_band(central, axis) for axis in (0, 1)]
+    if min(bands) == 1:
+        return 0.0
+    first = max(central.shape[2] // 2 - _CENTRAL // 2, 0)
+    blocks = _usable([cut_blocks(measured_grid(central[:, :, first : first + _CENTRAL], bands))])
+    if blocks is None:
+        return 0.0
+    values, response, activity, _ = blocks
+    bright = _bright(_moments(values)[0])
+    return _foreground_sigma(values[bright], response[bright], activity[bright])
+
+
+def _interpolation_gain(data: np.ndarray, blocks: Blocks) -> float:
+    """By how much interpolation lowered the high-pass response of the noise: 1 where there was none."""
+    measured_sigma = _measured_foreground_sigma([data])
+    if measured_sigma == 0:
+        return 1.0
+    values, response, activity, _ = _usable([blocks]) or ()
+    bright = _bright(_moments(values)[0])
+    return max(measured_sigma / _foreground_sigma(values[bright], response[bright], activity[bright]), 1.0)
 
 
 def _moments(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
