@@ -77,7 +77,7 @@ def _finite(value: Any) -> Any:
 
 
 def find_cases(source: Path, output: Path | None = None, *, force: bool = False) -> tuple[list[Case], list[Skip]]:
-    """Discover and list what is left alone; ``force`` takes DICOM that is no magnitude image, too.
+    """Discover and list what is left alone; ``force`` takes what is no magnitude image, too.
 
     Ends with one line: code 2 for a path that does not exist, 1 for one that holds no usable image. Results of an
     earlier run below ``output`` are not taken for input.

@@ -48,7 +48,7 @@ def denoise(
     ] = False,
     to_nifti: Annotated[bool, typer.Option("--to-nifti", help="Of DICOM, write NIfTI files.")] = False,
     force: Annotated[
-        bool, typer.Option("--force", help="Of DICOM, also phase images, maps, localizers and the like.")
+        bool, typer.Option("--force", help="Also phase images, maps, masks, and of DICOM localizers and the like.")
     ] = False,
     jobs: Annotated[int, typer.Option(min=1, help="Images denoised side by side, sharing the cores and memory.")] = 1,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace results that exist.")] = False,

@@ -21,6 +21,7 @@ from mri_denoise.transforms.noise import add_salt_pepper
 
 UPPER = 99.9  # percentile that becomes white, as in the bundle's training
 BRIGHT = 0.1  # of the scale; the air's noise stays below
+SPLITS = ("training", "validation", "test")
 FULL = 0.25  # a slice counts from this share of the fullest slice's bright pixels on
 
 
@@ -124,9 +125,6 @@ def read_datalist(dataset: Path) -> dict[str, list[dict[str, Any]]]:
         raise InputError(f"{path}: cannot be read; make one with mri-denoise data prepare.") from error
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise InputError(f"{path}: is no datalist of images; make one with mri-denoise data prepare.") from error
-
-
-SPLITS = ("training", "validation", "test")
 
 
 def share_out(available: Sequence[int], count: int) -> list[int]:

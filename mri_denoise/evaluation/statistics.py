@@ -65,10 +65,10 @@ def summarise(scores: ArrayLike) -> Summary:
     return Summary(int(values.size), float(values.mean()), sd)
 
 
-def compare_paired(first: ArrayLike, second: ArrayLike, confidence: float = 0.95) -> PairedComparison:
+def compare_paired(first: ArrayLike, second: ArrayLike) -> PairedComparison:
     """Compare two methods on the same images.
 
-    Student's paired t-test, the confidence interval of the mean difference, Wilcoxon's signed rank test (Biometrics
+    Student's paired t-test, the 95 % interval of the mean difference, Wilcoxon's signed rank test (Biometrics
     Bulletin 1(6), 80-83, 1945; differences of zero are left out) and Cohen's d_z (Lakens, Frontiers in Psychology 4,
     863, 2013, https://doi.org/10.3389/fpsyg.2013.00863). Images of one subject are not independent: slices of a volume
     make p smaller than it should be.
@@ -76,7 +76,6 @@ def compare_paired(first: ArrayLike, second: ArrayLike, confidence: float = 0.95
     Args:
         first: scores of one method, one number an image.
         second: scores of the other one on the same images, in the same order.
-        confidence: of the interval.
 
     Returns:
         the comparison of ``first - second``. Where all differences are equal, t and d_z are infinite (0 where they are
@@ -98,7 +97,7 @@ def compare_paired(first: ArrayLike, second: ArrayLike, confidence: float = 0.95
     else:
         t = 0.0 if mean == 0 else float(np.copysign(np.inf, mean))
     p = float(2 * stats.t.sf(abs(t), a.size - 1))
-    reach = float(stats.t.ppf((1 + confidence) / 2, a.size - 1)) * error
+    reach = float(stats.t.ppf(0.975, a.size - 1)) * error
     changed = difference[difference != 0]
     wilcoxon, wilcoxon_p = stats.wilcoxon(changed) if changed.size else (0.0, 1.0)
     return PairedComparison(

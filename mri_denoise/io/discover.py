@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from mri_denoise.io.archive import is_zip, unpack
+from mri_denoise.io.bids import not_magnitude
 from mri_denoise.io.case import Case, InputError, Skip
 from mri_denoise.io.files import natural, open_bytes, reading
 from mri_denoise.io.pairs import pair_of
@@ -41,12 +42,13 @@ def discover(path: Path, *, force: bool = False) -> tuple[list[Case], list[Skip]
     """Find the cases of a file, a folder with its subfolders, a zip file, or a DICOM tree.
 
     Hidden files and folders are passed over, and `derivatives` and `sourcedata` of a BIDS data set. Links to folders
-    are followed, each folder once. DICOM files of the whole tree are grouped together by `dicom_read.discover`. Zip
+    are followed, each folder once. Masks, maps and phase images, which BIDS tells by their names, are left alone unless
+    `path` names one. DICOM files of the whole tree are grouped together by `dicom_read.discover`. Zip
     files are unpacked into a temporary folder (`archive.unpack`) and stand for a folder of their name.
 
     Args:
         path: a file or a folder.
-        force: of DICOM, take also what is no magnitude image, or is not wanted denoised.
+        force: take also what is no magnitude image, or of DICOM not wanted denoised.
 
     Returns:
         Cases, sorted by output, whose `output` keeps the place under `path`; and what looks like an image but cannot
@@ -66,7 +68,7 @@ def discover(path: Path, *, force: bool = False) -> tuple[list[Case], list[Skip]
     if not stat.S_ISREG(mode):
         raise InputError(f"{path}: neither a file nor a folder; give one of these")
     path = (pair_of(path) or (path,))[0]
-    cases, skips = _collect(iter([path]), path.parent, force)
+    cases, skips = _collect(iter([path]), path.parent, force, named=True)
     if not cases:
         reason = skips[0].reason if skips else "not an image format that is read (NIfTI, Analyze, MGH, DICOM, pictures)"
         more = f" (and {len(skips) - 1} more files that are left alone)" if len(skips) > 1 else ""
@@ -94,8 +96,10 @@ def _walk(root: Path) -> Iterator[Path | Skip]:
     yield from failures
 
 
-def _collect(found: Iterator[Path | Skip], root: Path, force: bool) -> tuple[list[Case], list[Skip]]:
-    """Turn files into cases; DICOM files wait until all are known."""
+def _collect(
+    found: Iterator[Path | Skip], root: Path, force: bool, *, named: bool = False
+) -> tuple[list[Case], list[Skip]]:
+    """Turn files into cases; DICOM files wait until all are known. ``named``: by the user, so its name says nothing."""
     cases: list[Case] = []
     skips: list[Skip] = []
     dicom: list[Path] = []
@@ -110,7 +114,11 @@ def _collect(found: Iterator[Path | Skip], root: Path, force: bool) -> tuple[lis
         elif isinstance(result, Skip):
             skips.append(result)
         elif result is not None:
-            cases.append(result)
+            reason = "" if force or named or result.kind != "nifti" else not_magnitude(result.sources[0])
+            if reason:
+                skips.append(Skip(result.sources[0], reason))
+            else:
+                cases.append(result)
     if dicom:
         from mri_denoise.io import dicom_read
 

@@ -113,6 +113,31 @@ def test_bids_leaves_derived_and_source_data(tmp_path: Path) -> None:
     assert outputs(tmp_path) == ["sub-01/anat/a.nii", "sub-01/derivatives/a.nii"]
 
 
+BIDS_LEFT = {
+    "sub-01_desc-brain_mask.nii.gz": "labels",
+    "aparc_dseg.nii": "labels",
+    "sub-01_phasediff.nii": "phase",
+    "sub-01_T1map.nii.gz": "map",
+    "sub-01_echo-1_part-phase_bold.nii": "part-phase",
+}
+BIDS_TAKEN = ["mask.nii", "sub-01_T1w.nii", "sub-01_magnitude1.nii", "sub-01_part-mag_bold.nii", "sub-mask_T2w.nii"]
+
+
+def test_bids_names_tell_what_is_no_magnitude_image(tmp_path: Path) -> None:
+    for name in (*BIDS_LEFT, *BIDS_TAKEN):
+        volume(tmp_path / name)
+    volume(tmp_path / "old_mask.hdr", nib.Spm2AnalyzeImage)
+    cases, skips = discover(tmp_path)
+    assert {case.label for case in cases} == set(BIDS_TAKEN)
+    reasons = {skip.source.name: skip.reason for skip in skips}
+    assert set(reasons) == {*BIDS_LEFT, "old_mask.hdr"}
+    assert all(word in reasons[name] for name, word in BIDS_LEFT.items())
+    assert not any(skip.damaged for skip in skips)
+    assert len(discover(tmp_path, force=True)[0]) == len(BIDS_LEFT) + len(BIDS_TAKEN) + 1
+    for name in (*BIDS_LEFT, "old_mask.img"):  # what the user names is taken
+        assert len(discover(tmp_path / name)[0]) == 1
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")
 def test_links_are_followed_once(tmp_path: Path) -> None:
     volume(tmp_path / "elsewhere" / "a.nii")

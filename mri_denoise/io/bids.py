@@ -1,0 +1,33 @@
+"""What the name of a file says about it, by the Brain Imaging Data Structure (BIDS 1.10, https://bids.neuroimaging.io)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+_LABELS = {"mask", "dseg", "probseg", "defacemask"}
+_PHASES = {"phase", "phase1", "phase2", "phasediff", "fieldmap"}
+# appendix "Quantitative MRI", and ratio images whose noise is not Rician
+_MAPS = {
+    *("T1map", "T2map", "T2starmap", "T1rho", "R1map", "R2map", "R2starmap", "PDmap", "PDT2map", "MTRmap", "MTsat"),
+    *("MTVmap", "MWFmap", "Chimap", "S0map", "M0map", "TB1map", "RB1map", "UNIT1"),
+}
+_PARTS = {"part-phase", "part-real", "part-imag"}
+
+
+def not_magnitude(path: Path) -> str:
+    """Why an image is no magnitude image, by its suffix or its entity ``part``; empty if the name does not say so.
+
+    Args:
+        path: of the image, as ``sub-01_part-phase_bold.nii.gz``; only the name counts.
+    """
+    words = path.name.split(".")[0].split("_")
+    if len(words) < 2:
+        return ""
+    if words[-1] in _LABELS:
+        return f"labels, by its name (_{words[-1]})"
+    if words[-1] in _PHASES:
+        return f"phase or field map, by its name (_{words[-1]})"
+    if words[-1] in _MAPS:
+        return f"a map and no magnitude image, by its name (_{words[-1]})"
+    part = next((word for word in words if word in _PARTS), None)
+    return f"no magnitude image, by its name ({part})" if part else ""
