@@ -12,7 +12,7 @@ import numpy as np
 from scipy import ndimage
 
 _LEAST = 48  # voxels along an axis, below which its spectrum is too coarse to tell
-_DROP = 0.35  # decades, see below; 0.05 to 0.3 where all of k-space was measured
+_DROP = 0.38  # decades, see below; up to 0.35 where smooth anatomy or a soft filter lets the spectrum fall
 _INNERMOST = 0.4  # where anatomy itself falls steeply
 
 

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import ndimage
@@ -41,6 +41,9 @@ from mri_denoise.rice import (
 
 _MAD_TO_STD = 1.4826
 _PART_BLOCKS = 15
+_SERIES = 8  # volumes of a series that tell how it was sampled
+_SEVERAL = 4  # volumes from which on one can be told from most
+_FAR = 1.25
 _CENTRAL = 24  # slices brought back to their measured grid: enough blocks, and next to no time
 _NOISY = 30.0  # SNR above which the finest texture hides how even the noise is
 UNEVEN = 1.5  # texture and chance alone leave less (up to 1.4 in volumes of even noise)
@@ -66,12 +69,45 @@ class NoiseLevel:
     variation: float = 1.0
 
 
-def estimate(array: np.ndarray, *, slice_axis: int | None = None) -> NoiseLevel:
+def estimate_series(volumes: np.ndarray, *, slice_axis: int | None = None) -> list[NoiseLevel]:
+    """Estimate the noise level of each volume of a series, all of which were sampled and received alike.
+
+    How k-space was sampled is found out from several volumes together. Noise is that of the receiver, the same for weak
+    and strong signals: where one volume reads far more than most do (of diffusion series the unweighted one, whose
+    fine structure stands out), that is anatomy, and it gets the median.
+
+    Args:
+        volumes: magnitudes, shape (T, X, Y, Z), otherwise as for :func:`estimate`.
+        slice_axis: the axis across slices; the shortest one where it is not known.
+
+    Returns:
+        T levels.
+    """
+    if len(volumes) == 1:
+        return [estimate(volumes[0], slice_axis=slice_axis)]
+    axis = int(np.argmin(volumes.shape[1:])) if slice_axis is None else slice_axis
+    chosen = np.linspace(0, len(volumes) - 1, min(len(volumes), _SERIES)).astype(int)
+    slices = [_central(np.moveaxis(np.asarray(volumes[t], dtype=np.float32), axis, 2)) for t in chosen]
+    bands = _bands(np.concatenate(slices, axis=2))
+    levels = [estimate(volume, slice_axis=axis, bands=bands) for volume in volumes]
+    usual = float(np.median([level.sigma for level in levels]))
+    if len(levels) < _SEVERAL or usual == 0:
+        return levels
+    return [
+        replace(level, sigma=usual, snr=level.snr * level.sigma / usual) if level.sigma > _FAR * usual else level
+        for level in levels
+    ]
+
+
+def estimate(
+    array: np.ndarray, *, slice_axis: int | None = None, bands: tuple[float, float] | None = None
+) -> NoiseLevel:
     """Estimate the noise level of a volume from itself alone.
 
     Args:
         array: magnitudes, shape (X, Y, Z), any of which may be 1; NaN, infinity and constant fill are ignored.
         slice_axis: the axis across slices; the shortest one where it is not known.
+        bands: share of k-space that was measured along the two axes of a slice; found out where it is not known.
 
     Returns:
         Sigma in the units of ``array``, the signal-to-noise ratio and the method that was used.
@@ -94,7 +130,7 @@ def estimate(array: np.ndarray, *, slice_axis: int | None = None) -> NoiseLevel:
     background = _background_sigma(values, means, stds, response, masked=masked)
     foreground = _foreground_sigma(values[bright], response[bright], activity[bright])
     if background is None or masked:
-        foreground = max(foreground, _measured_foreground_sigma(parts))
+        foreground = max(foreground, _measured_foreground_sigma(parts, bands))
     if background is None or foreground > 2 * background or (masked and foreground < background):
         sigma, method = foreground, "foreground"
     else:
@@ -160,14 +196,22 @@ def _usable(blocks: Iterable[Blocks | None]) -> tuple[np.ndarray, ...] | None:
     return tuple(np.concatenate([getattr(b, name)[b.usable] for b in found]) for name in names)
 
 
-def _measured_foreground_sigma(parts: list[np.ndarray]) -> float:
+def _central(slices: np.ndarray) -> np.ndarray:
+    first = max(slices.shape[2] // 2 - _CENTRAL // 2, 0)
+    return slices[:, :, first : first + _CENTRAL]
+
+
+def _bands(slices: np.ndarray) -> tuple[float, float]:
+    return measured_band(slices, 0), measured_band(slices, 1)
+
+
+def _measured_foreground_sigma(parts: list[np.ndarray], bands: tuple[float, float] | None) -> float:
     """Foreground sigma on the grid on which the slices were measured; 0 where they were not interpolated."""
-    central = parts[len(parts) // 2]
-    bands = [measured_band(central, axis) for axis in (0, 1)]
+    slices = _central(parts[len(parts) // 2])
+    bands = _bands(slices) if bands is None else bands
     if min(bands) == 1:
         return 0.0
-    first = max(central.shape[2] // 2 - _CENTRAL // 2, 0)
-    blocks = _usable([cut_blocks(measured_grid(central[:, :, first : first + _CENTRAL], bands))])
+    blocks = _usable([cut_blocks(measured_grid(slices, bands))])
     if blocks is None:
         return 0.0
     values, response, activity, _ = blocks
@@ -177,7 +221,7 @@ def _measured_foreground_sigma(parts: list[np.ndarray]) -> float:
 
 def _interpolation_gain(data: np.ndarray, blocks: Blocks) -> float:
     """By how much interpolation lowered the high-pass response of the noise: 1 where there was none."""
-    measured_sigma = _measured_foreground_sigma([data])
+    measured_sigma = _measured_foreground_sigma([data], None)
     if measured_sigma == 0:
         return 1.0
     values, response, activity, _ = _usable([blocks]) or ()

@@ -7,7 +7,7 @@ import pytest
 from scipy.signal import resample
 
 from mri_denoise.noise_band import measured_band, measured_grid
-from mri_denoise.noise_level import estimate, estimate_map
+from mri_denoise.noise_level import estimate, estimate_map, estimate_series
 from mri_denoise.phantom import head_phantom
 
 SIGMA = 30.0
@@ -28,7 +28,7 @@ def scan(matrix: tuple[int, int], size: tuple[int, int], sigma: float = SIGMA, *
 @pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.parametrize("matrix", [(160, 160), (112, 160), (160, 80), (128, 96)])
 def test_measured_share_of_k_space_is_found(matrix: tuple[int, int], masked: bool) -> None:
-    image = scan(matrix, (160, 160), masked=masked)
+    image = scan(matrix, (160, 160), 2 * SIGMA, masked=masked)
     for axis, count in enumerate(matrix):
         found = measured_band(image, axis)
         assert found == 1 if count == 160 else count / 160 - 0.06 < found <= count / 160
@@ -63,7 +63,20 @@ def test_sigma_of_masked_interpolated_images_is_that_of_the_measurement(matrix: 
     assert level.sigma == pytest.approx(SIGMA, rel=0.12)
 
 
+@pytest.mark.parametrize("sigma", [5, 10, 30, 80])
+def test_smooth_anatomy_in_white_noise_is_not_taken_for_interpolation(sigma: float) -> None:
+    image = scan((160, 160), (160, 160), sigma, masked=True)
+    assert estimate(image, slice_axis=2).sigma == pytest.approx(sigma, rel=0.2 if sigma == 5 else 0.1)
+
+
 def test_map_of_masked_interpolated_images() -> None:
     image = scan((112, 160), (160, 160), masked=True)
     inside = image > 300
     assert float(np.median(estimate_map(image, slice_axis=2)[inside])) == pytest.approx(SIGMA, rel=0.15)
+
+
+def test_series_is_measured_alike() -> None:
+    series = np.stack([f * scan((112, 160), (160, 160), masked=True) for f in (1.0, 0.5)])
+    levels = estimate_series(series, slice_axis=2)
+    assert [level.sigma for level in levels] == pytest.approx([SIGMA, SIGMA / 2], rel=0.12)
+    assert levels[0].sigma == pytest.approx(2 * levels[1].sigma, rel=1e-4)

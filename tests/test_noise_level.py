@@ -10,7 +10,7 @@ import pytest
 from nibabel.testing import data_path
 from scipy import ndimage, stats
 
-from mri_denoise.noise_level import UNEVEN, estimate, estimate_map
+from mri_denoise.noise_level import UNEVEN, estimate, estimate_map, estimate_series
 from mri_denoise.phantom import head_phantom
 from mri_denoise.rice import grey_step, koay_correction, rayleigh_distance, rayleigh_sigma, rice_moments
 
@@ -77,6 +77,21 @@ def test_slice_axis_may_be_any_axis() -> None:
 def test_large_volume_is_sampled_without_bias() -> None:
     clean = np.repeat(np.repeat(phantom((96, 96, 64)), 2, axis=0), 3, axis=2)
     assert estimate(add_noise(clean, 50), slice_axis=2).sigma == pytest.approx(50, rel=0.03)
+
+
+def test_series_of_one_receiver() -> None:
+    clean = phantom() * np.ones((6, 1, 1, 1))
+    clean[0] *= 4  # unweighted: stronger signal, and texture that reads as noise
+    clean[0] *= 1 + 0.1 * np.random.default_rng(3).standard_normal(clean[0].shape)
+    noisy = np.stack([add_noise(volume, 30, seed) * (volume > 0) for seed, volume in enumerate(clean)])
+    alone = estimate(noisy[0], slice_axis=2)
+    assert alone.sigma > 60
+    levels = estimate_series(noisy, slice_axis=2)
+    assert [level.sigma for level in levels] == pytest.approx([30] * 6, rel=0.05)
+    assert levels[0].snr * levels[0].sigma == pytest.approx(alone.snr * alone.sigma)
+    assert estimate_series(noisy[:1], slice_axis=2) == [alone]
+    quiet = np.stack([add_noise(phantom(), sigma) for sigma in (30, 30, 30, 30, 5)])  # less is believed
+    assert estimate_series(quiet)[-1].sigma == pytest.approx(5, rel=0.05)
 
 
 def test_clean_image_has_next_to_no_noise() -> None:

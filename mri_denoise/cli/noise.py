@@ -44,12 +44,12 @@ def _measure(case: Case) -> list[dict[str, Any]]:
     """One result a volume of the case."""
     from mri_denoise.geometry import slice_axis_of
     from mri_denoise.io import read
-    from mri_denoise.noise_level import estimate
+    from mri_denoise.noise_level import estimate_series
 
     volume = read(case)
     axis = slice_axis_of(volume)
     several = volume.array.shape[0] > 1
     return [
-        {**asdict(estimate(array, slice_axis=axis)), "case": case.label, "volume": t if several else None}
-        for t, array in enumerate(volume.array)
+        {**asdict(level), "case": case.label, "volume": t if several else None}
+        for t, level in enumerate(estimate_series(volume.array, slice_axis=axis))
     ]

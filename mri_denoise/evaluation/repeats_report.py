@@ -22,7 +22,7 @@ from mri_denoise.evaluation.repeats import (
 )
 from mri_denoise.geometry import nearly_isotropic, slice_axis_of
 from mri_denoise.io import Case, InputError
-from mri_denoise.noise_level import estimate
+from mri_denoise.noise_level import estimate_series
 from mri_denoise.report.figures import comparison
 from mri_denoise.report.text import markdown_table, write_csv, write_text
 from mri_denoise.weights import sha256
@@ -62,11 +62,10 @@ def run_repeats(
         planes = 3 if averages and nearly_isotropic(series.array.shape[1:], series.affine) else 1
     denoiser = learned(model, Slicing(planes, axis, contiguous=series.contiguous))
     denoised = np.empty_like(series.array)
-    levels = []
     start = time.perf_counter()
-    for number, volume in enumerate(series.array):
-        levels.append(estimate(volume, slice_axis=axis).sigma)
-        denoised[number] = denoiser(volume, levels[number] if sigma is None else sigma)
+    levels = [level.sigma for level in estimate_series(series.array, slice_axis=axis)]
+    for number, (volume, level) in enumerate(zip(series.array, levels, strict=True)):
+        denoised[number] = denoiser(volume, level if sigma is None else sigma)
     seconds = (time.perf_counter() - start) / len(denoised)
     scores = score_repeats(series.array, denoised, levels, mask, span[0] if span else 0)
     noise = noise_of_repeats(series.array, mask)

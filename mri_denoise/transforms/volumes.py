@@ -112,9 +112,9 @@ class EstimateNoised(MapTransform):
         image = d[self.keys[0]]
         slice_axis = int(d.get("slice_axis", 2))
         if self.sigma == "auto":
-            from mri_denoise.noise_level import estimate
+            from mri_denoise.noise_level import estimate_series
 
-            levels = [estimate(np.asarray(volume), slice_axis=slice_axis) for volume in image]
+            levels = estimate_series(np.asarray(image), slice_axis=slice_axis)
             d["sigma"] = torch.tensor([level.sigma for level in levels], dtype=torch.float32)
             d["sigma_variation"] = torch.tensor([level.variation for level in levels], dtype=torch.float32)
         else:
