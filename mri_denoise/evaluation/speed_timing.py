@@ -107,11 +107,13 @@ def run_command(words: Sequence[str | Path], may_fail: bool = False) -> Command:
         may_fail: whether an exit code other than 0 is as good.
 
     Raises:
-        InputError: if it fails; with the last line of what it said.
+        InputError: if it fails, with the last line of what it said, or is stopped.
     """
     launched = subprocess.run(
         [sys.executable, "-I", str(_LAUNCHER), *map(str, words)], capture_output=True, text=True, check=False
     )
+    if launched.returncode:
+        raise InputError(f"{' '.join(map(str, words[:4]))}: was stopped.")
     answer: dict[str, Any] = json.loads(launched.stdout)
     if answer.pop("code") != 0 and not may_fail:
         lines = launched.stderr.strip().splitlines()

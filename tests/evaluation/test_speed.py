@@ -55,6 +55,12 @@ def test_a_command_that_fails_says_why() -> None:
     assert run_command(words, may_fail=True).output == ""
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL there")
+def test_command_whose_clock_is_killed() -> None:
+    with pytest.raises(InputError, match="was stopped"):
+        run_command([sys.executable, "-c", "import os; os.kill(os.getppid(), 9)"])
+
+
 def test_flops_of_a_convolution_are_its_multiplications_and_additions() -> None:
     conv, x = nn.Conv2d(3, 5, 3, padding=1), torch.rand(2, 3, 8, 10)
     assert count_flops(lambda: conv(x)) == 2 * (2 * 8 * 10) * 5 * 3 * 9
