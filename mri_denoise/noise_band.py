@@ -16,8 +16,8 @@ _DROP = 0.38  # decades, see below; up to 0.35 where smooth anatomy or a soft fi
 _INNERMOST = 0.4  # where anatomy itself falls steeply
 
 
-def measured_band(data: np.ndarray, axis: int) -> float:
-    """The share of k-space along an axis, 0 to 1, outside of which the image is empty.
+def measured_bands(slices: np.ndarray) -> tuple[float, float]:
+    """The shares of k-space along the two axes of a slice, 0 to 1, outside of which the image is empty.
 
     The power spectrum of an image falls ever more slowly towards high frequencies and ends in the level of the noise;
     that of an interpolated one falls steeply once more, where the measured part ends. Looked for is the frequency at
@@ -25,21 +25,50 @@ def measured_band(data: np.ndarray, axis: int) -> float:
     smooth window inside the foreground keeps out the edge of a mask, which is sharp whatever happened before.
 
     Args:
-        data: magnitudes, slices last, shape (X, Y, Z); NaN counts as 0.
-        axis: 0 or 1.
+        slices: magnitudes, shape (X, Y, slices); NaN counts as 0.
 
     Returns:
-        The share; 1 where there is no such drop, or too few voxels to tell.
+        The shares along X and Y; 1 where there is no such drop, or too few voxels to tell.
     """
-    if data.shape[axis] < _LEAST:
+    slices = np.nan_to_num(slices)
+    window = _window(slices)[..., None]
+    every = slice(None, None, 3)  # enough lines for an average
+    along_x = slices[:, every, every] * window[:, every]
+    along_y = slices[every, :, every] * window[every]
+    return _measured_share(along_x), _measured_share(along_y.swapaxes(0, 1))
+
+
+def measured_grid(slices: np.ndarray, bands: Sequence[float]) -> np.ndarray:
+    """Slices without the empty part of their k-space: on fewer pixels, of the same brightness.
+
+    Args:
+        slices: shape (X, Y, slices); 0 and NaN (masked) come out as 0.
+        bands: share of k-space that was measured along X and Y (:func:`measured_bands`).
+
+    Returns:
+        float32, ``bands`` times as many pixels, even numbers of them.
+    """
+    from scipy.signal import resample  # takes its time, and few images need it
+
+    found = np.nan_to_num(slices)
+    for axis, band in enumerate(bands):
+        length = found.shape[axis]
+        count = 2 * int(band * length / 2)
+        if band == 1 or count >= length:
+            continue
+        masked = np.take(found == 0, np.arange(count) * length // count, axis)
+        found = np.where(masked, np.float32(0), resample(found, count, axis=axis))
+    return found
+
+
+def _measured_share(lines: np.ndarray) -> float:
+    """The measured share of k-space along the first of three axes."""
+    if len(lines) < _LEAST:
         return 1.0
-    data = np.nan_to_num(data)
-    data *= _window(data)[..., None]
-    lines = data[:, ::3, ::3] if axis == 0 else data[::3, :, ::3]  # enough of them for an average
-    power = np.square(np.abs(np.fft.rfft(lines, axis=axis))).mean(axis=(1 - axis, 2), dtype=np.float64)
-    count = len(power) - 1
+    power = np.square(np.abs(np.fft.rfft(lines, axis=0))).mean(axis=(1, 2), dtype=np.float64)
     if not power[1:].any():
         return 1.0
+    count = len(power) - 1
     level = ndimage.uniform_filter1d(power, max(3, count // 24), mode="nearest")
     level = np.log10(level + 1e-12 * level.max())
     step = max(1, round(0.05 * count))
@@ -49,32 +78,9 @@ def measured_band(data: np.ndarray, axis: int) -> float:
     return float((at[found] - step) / count) if drop[found] > _DROP else 1.0
 
 
-def measured_grid(data: np.ndarray, bands: Sequence[float]) -> np.ndarray:
-    """Slices without the empty part of their k-space: on fewer pixels, of the same brightness.
-
-    Args:
-        data: slices last, shape (X, Y, Z); 0 and NaN (masked) come out as 0.
-        bands: share of k-space that was measured along X and Y (:func:`measured_band`).
-
-    Returns:
-        float32, ``bands`` times as many pixels, even numbers of them.
-    """
-    found = np.nan_to_num(data)
-    for axis, band in enumerate(bands):
-        length = data.shape[axis]
-        count = 2 * int(band * length / 2)
-        if band == 1 or count >= length:
-            continue
-        masked = np.take(found == 0, np.arange(count) * length // count, axis)
-        spectrum = np.fft.rfft(found, axis=axis).take(range(count // 2 + 1), axis=axis)
-        found = np.fft.irfft(spectrum * (count / length), count, axis=axis).astype(np.float32)
-        found[masked] = 0
-    return found
-
-
-def _window(data: np.ndarray) -> np.ndarray:
+def _window(slices: np.ndarray) -> np.ndarray:
     """Weights of the pixels of a slice: 1 inside of the foreground, 0 some pixels before its edge."""
-    mean = data.mean(axis=2)
+    mean = slices.mean(axis=2)
     inside = mean > 0.3 * np.percentile(mean, 95)
     inside = ndimage.binary_erosion(ndimage.binary_fill_holes(inside), iterations=4)
     return ndimage.gaussian_filter(inside.astype(np.float32), 3)

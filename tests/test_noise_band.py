@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from scipy.signal import resample
 
-from mri_denoise.noise_band import measured_band, measured_grid
-from mri_denoise.noise_level import estimate, estimate_map, estimate_series
+from mri_denoise.noise_band import measured_bands, measured_grid
+from mri_denoise.noise_level import estimate, estimate_series
+from mri_denoise.noise_map import estimate_map
 from mri_denoise.phantom import head_phantom
 
 SIGMA = 30.0
@@ -29,15 +30,14 @@ def scan(matrix: tuple[int, int], size: tuple[int, int], sigma: float = SIGMA, *
 @pytest.mark.parametrize("matrix", [(160, 160), (112, 160), (160, 80), (128, 96)])
 def test_measured_share_of_k_space_is_found(matrix: tuple[int, int], masked: bool) -> None:
     image = scan(matrix, (160, 160), 2 * SIGMA, masked=masked)
-    for axis, count in enumerate(matrix):
-        found = measured_band(image, axis)
+    for found, count in zip(measured_bands(image), matrix, strict=True):
         assert found == 1 if count == 160 else count / 160 - 0.06 < found <= count / 160
 
 
 def test_short_and_empty_axes_say_nothing() -> None:
-    assert measured_band(np.ones((16, 64, 4), np.float32), 0) == 1
-    assert measured_band(np.zeros((64, 64, 4), np.float32), 0) == 1
-    assert measured_band(np.full((64, 64, 4), np.nan, np.float32), 1) == 1
+    assert measured_bands(scan((16, 160), (32, 160), masked=True))[0] == 1
+    assert measured_bands(np.zeros((64, 64, 4), np.float32)) == (1, 1)
+    assert measured_bands(np.full((64, 64, 4), np.nan, np.float32)) == (1, 1)
 
 
 def test_measured_grid_keeps_what_the_measured_part_holds() -> None:

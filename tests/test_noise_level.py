@@ -10,7 +10,8 @@ import pytest
 from nibabel.testing import data_path
 from scipy import ndimage, stats
 
-from mri_denoise.noise_level import UNEVEN, estimate, estimate_map, estimate_series
+from mri_denoise.noise_level import UNEVEN, estimate, estimate_series
+from mri_denoise.noise_map import estimate_map
 from mri_denoise.phantom import head_phantom
 from mri_denoise.rice import grey_step, koay_correction, rayleigh_distance, rayleigh_sigma, rice_moments
 

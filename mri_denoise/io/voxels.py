@@ -13,7 +13,7 @@ from mri_denoise.io.files import open_bytes, reading
 from mri_denoise.io.layout import Layout
 
 _CHUNK = 2**20
-SLAB_VOXELS = 2**21  # converted at a time, which bounds the memory it takes
+_SLAB_VOXELS = 2**21  # converted at a time, which bounds the memory it takes
 
 
 class VoxelStream:
@@ -46,7 +46,7 @@ class VoxelStream:
     def slabs(self) -> Iterator[tuple[slice, np.ndarray]]:
         """Stored numbers of the next 3D volume, some planes at a time: which ones, and (X, Y, planes)."""
         x, y, z = self._layout.shape[:3]
-        step = max(SLAB_VOXELS // (x * y), 1)
+        step = max(_SLAB_VOXELS // (x * y), 1)
         for start in range(0, z, step):
             planes = slice(start, min(start + step, z))
             shape = (x, y, planes.stop - start)

@@ -91,7 +91,7 @@ class EstimateNoised(MapTransform):
     Args:
         keys: images of shape (T, X, Y, Z) in the file's units; the first one is measured.
         sigma: ``"auto"`` estimates it (:func:`mri_denoise.noise_level.estimate`), ``"map"`` estimates it at each voxel
-            (:func:`mri_denoise.noise_level.estimate_map`); a number is taken as it is, in the file's units; anything
+            (:func:`mri_denoise.noise_map.estimate_map`); a number is taken as it is, in the file's units; anything
             else is the path of a map in the image's grid, which may vary from place to place (``./map`` for a file
             of that name).
 
@@ -123,7 +123,7 @@ class EstimateNoised(MapTransform):
 
     def _level(self, image: torch.Tensor, slice_axis: int) -> torch.Tensor:
         if self.sigma == "map":
-            from mri_denoise.noise_level import estimate_map
+            from mri_denoise.noise_map import estimate_map
 
             maps = [torch.from_numpy(estimate_map(np.asarray(volume), slice_axis=slice_axis)) for volume in image]
             return torch.stack(maps)
