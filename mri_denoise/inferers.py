@@ -155,6 +155,8 @@ class SliceDenoiseInferer(MixedPrecisionInferer):
         context = bool(contiguous)
         plain = inputs.as_tensor() if isinstance(inputs, MetaTensor) else inputs
         axes = self._axes(int(slice_axis), tuple(plain.shape[2:]), affine, context)
+        alike = affine is None or nearly_isotropic(tuple(plain.shape[2:]), affine)
+        thick = None if alike and context else int(slice_axis)
         out = torch.zeros_like(plain, dtype=torch.float32)
         total = plain.shape[1] * sum(plain.shape[2 + axis] for axis in axes)
         bar = tqdm(total=total, unit="slice", leave=False, disable=not self.progress)
@@ -183,8 +185,7 @@ class SliceDenoiseInferer(MixedPrecisionInferer):
                     todo = todo[size:]
                     bar.update(len(chosen))
             if self.refined and level is not None:
-                blocked = [context or axis != int(slice_axis) for axis in range(3)]
-                refine(volume, out[0, t], level, blocked)
+                refine(volume, out[0, t], level, thick, context)
         bar.close()
         return MetaTensor(out, meta=inputs.meta) if isinstance(inputs, MetaTensor) else out
 

@@ -1,10 +1,10 @@
-"""A second look at a volume, in three dimensions: an empirical Wiener filter with the network's result as its pilot."""
+"""A second look at a volume: collaborative Wiener filtering of like blocks, with the network's result as its pilot."""
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -13,83 +13,102 @@ from scipy.fft import dct
 
 from mri_denoise.rice import rice_moments
 
-EDGE = 8  # voxels along a side of a block
-CHUNK = 2**20  # voxels at a time, more or less
+GROUP = 16  # blocks that are filtered together
+SHRINKAGE = 1.4  # times the noise's power in the filter's gain
+AIR = 0.5  # sigma: blocks whose mean in the pilot is below it stay as they are
+CHUNK = 2**19  # voxels of the planes whose blocks are matched at a time
+BATCH = 1024  # groups that are filtered at a time
 SNR_LIMIT, SNR_STEPS = 40, 20  # of the table of biases: its end, and steps in 1
 
 _snr = np.arange(SNR_LIMIT * SNR_STEPS + 1) / SNR_STEPS
 _BIAS = torch.from_numpy(rice_moments(_snr)[0] - _snr)
 
 
+class Axis(NamedTuple):
+    """How blocks lie along an axis."""
+
+    edge: int  # voxels of a block
+    step: int  # from one to the next
+    reach: int  # that a block's like may be off
+
+
+CUBES = Axis(4, 3, 2), Axis(4, 3, 2)  # within slices, and across them
+PLATES = Axis(5, 4, 3), Axis(2, 1, 1)
+SQUARES = Axis(8, 5, 4), Axis(1, 1, 0)
+
+
 def refine(
     noisy: torch.Tensor,
     pilot: torch.Tensor,
     sigma: torch.Tensor,
-    blocked: Sequence[bool] = (True, True, True),
-    weight: float = 0.4,
+    slice_axis: int | None = None,
+    contiguous: bool = True,
 ) -> torch.Tensor:
-    """Mix an estimate with the empirical Wiener filter of the noisy volume in which that estimate stands for the truth.
+    """Filter a noisy volume with an estimate of it as the pilot that tells signal from noise.
 
-    A network that looks at slices uses what lies beyond its few neighbours only a little; blocks of 8 x 8 x 8 voxels
-    use all three directions alike. In each block's discrete cosine transform the noisy coefficients Y become
-    Y P^2 / (P^2 + sigma^2), P being the pilot's: the second stage of BM3D and BM4D without their matching of blocks
-    (Dabov et al., 2007, https://doi.org/10.1109/TIP.2007.901238, section 3.3; Maggioni et al., 2013,
-    https://doi.org/10.1109/TIP.2012.2210725). Overlapping blocks are averaged, each weighted by the inverse of its
-    filter's power. The errors of filter and network differ, so a mixture is better than either.
+    A network that looks at slices knows its few neighbours only, and nothing of places that look alike. Here blocks of
+    voxels are each grouped with the 15 most like it nearby, as the pilot has them, and the groups transformed: the
+    discrete cosine transform in space and along the group. The noisy coefficients Y become
+    Y P^2 / (P^2 + 1.4 sigma^2), P being the pilot's. This is the second stage of BM4D (Maggioni et al., 2013,
+    https://doi.org/10.1109/TIP.2012.2210725) with the network in place of its first, a short search, and a somewhat
+    stronger filter, as the pilot's coefficients hold noise of their own. Blocks are put back and averaged, each
+    weighted by the inverse of its filter's power.
+
+    Blocks are cubes of 4 voxels, one every 3, and their like is sought within 2 voxels in each direction; in thick
+    slices 5 x 5 x 2 voxels, one every 4 x 4 x 1 and within 3 x 3 x 1; in single slices 8 x 8 pixels, one every 5 and
+    within 4. Where an axis is too short for one kind the next is taken.
 
     The bias of Rician noise at the pilot's signal is subtracted first. Voxels that are exactly 0 (masked air) hold no
-    noise and give the filter the pilot's value; where sigma is 0 everywhere the noisy volume is what the filter gives.
+    noise and give the filter the pilot's value; blocks of air keep the pilot; where sigma is 0 the noisy volume
+    comes out.
 
     Args:
         noisy: shape (X, Y, Z), magnitudes.
         pilot: the same shape and scale, an estimate of the signal. **Overwritten** by the result.
         sigma: of the noise, a scalar or the volume's shape, on the same scale.
-        blocked: which axes blocks extend along; False for an axis whose neighbours do not belong together.
-        weight: share of the Wiener filter in the result, 0 to 1.
+        slice_axis: across thick slices; None where voxels are about as long in all directions.
+        contiguous: False where neighbouring slices (of ``slice_axis``, which must be given) do not belong together.
 
     Returns:
-        ``pilot``, holding the result.
+        ``pilot``, holding the result; unchanged where slices are smaller than 8 x 8.
     """
-    edges = [EDGE if use and n >= EDGE // 2 else 1 for use, n in zip(blocked, noisy.shape, strict=True)]
-    transform = _transform(edges).to(noisy)
-    pads = [(EDGE // 2, EDGE // 2 + -n % EDGE) if e > 1 else (0, 0) for e, n in zip(edges, noisy.shape, strict=True)]
-    flat = (*pads[2], *pads[1], 0, 0)  # along the first axis by index, as volumes go through in chunks
-
-    def pad(volume: torch.Tensor) -> torch.Tensor:
-        return F.pad(volume[None], flat, mode="replicate")[0]
-
-    reach = EDGE // 2 if edges[0] > 1 else 0
-    length = noisy.shape[0]
-    step = max(CHUNK // (noisy[0].numel() * EDGE), 1) * EDGE
-    behind = pilot[:0]
-    for start in range(0, length, step):
-        stop = min(start + step, length + (-length % EDGE if reach else 0))
-        index = torch.arange(start - reach, stop + reach, device=noisy.device).clamp(0, length - 1)
-        # the slices before this chunk were overwritten: the pilot's own are kept
-        p = pilot[index]
-        if start and reach:
-            p[:reach] = behind
-        end = min(stop, length)
-        behind = pilot[end - reach : end].clone() if reach else behind
-        x = noisy[index]
+    axes = _axes(tuple(noisy.shape), slice_axis, contiguous)
+    if axes is None:
+        return pilot
+    edge, _, reach = axes[0]
+    low, sums = 0, noisy.new_zeros(2, 0, *noisy.shape[1:])  # weighted values and weights of the planes from `low` on
+    every = [_starts(n, axis).to(noisy.device) for n, axis in zip(noisy.shape, axes, strict=True)]
+    for planes in every[0].split(max(CHUNK // noisy[0].numel(), 1)):
+        bottom, top = max(int(planes[0]) - reach, 0), min(int(planes[-1]) + edge + reach, noisy.shape[0])
+        # planes below `bottom` have got all their blocks, and no later chunk looks at them
+        _put(sums[:, : bottom - low], pilot[low:bottom])
+        sums = F.pad(sums[:, bottom - low :], (0, 0, 0, 0, 0, top - low - sums.shape[1]))
+        low = bottom
+        x, p = noisy[low:top].contiguous(), pilot[low:top].contiguous()
         if not x.any():  # nothing but masked air
             continue
-        s = sigma if sigma.ndim == 0 else sigma[index]
+        s = sigma if sigma.ndim == 0 else sigma[low:top].contiguous()
         y = torch.where(x == 0, p, x - _rician_bias(p, s))
-        filtered = _filter(pad(y), pad(p), s if s.ndim == 0 else pad(s), edges, transform)
-        inside = filtered[reach:, pads[1][0] :, pads[2][0] :][: end - start, : noisy.shape[1], : noisy.shape[2]]
-        pilot[start:end] += weight * (inside - pilot[start:end])
+        _filter(y, p, s, axes, [planes - low, *every[1:]], sums)
+    _put(sums, pilot[low:])
     return pilot
 
 
-def _transform(edges: Sequence[int]) -> torch.Tensor:
-    """The orthonormal cosine transform of a flattened block, as a matrix."""
-    matrix = torch.ones(1, 1, dtype=torch.float64)
-    for edge in edges:
-        matrix = torch.kron(
-            matrix, torch.from_numpy(dct(torch.eye(edge, dtype=torch.float64).numpy(), norm="ortho", axis=0))
-        )
-    return matrix
+def _axes(shape: tuple[int, ...], slice_axis: int | None, contiguous: bool) -> list[Axis] | None:
+    """The first kind of blocks that a volume has room for."""
+    across = shape.index(min(shape)) if slice_axis is None else slice_axis
+    kinds = [SQUARES] if not contiguous else [PLATES, SQUARES] if slice_axis is not None else [CUBES, PLATES, SQUARES]
+    for kind in kinds:
+        axes = [kind[axis == across] for axis in range(3)]
+        if all(n >= axis.edge for n, axis in zip(shape, axes, strict=True)):
+            return axes
+    return None
+
+
+def _starts(length: int, axis: Axis) -> torch.Tensor:
+    """Where blocks begin: at every step, and where the last one ends with the volume."""
+    last = length - axis.edge
+    return torch.tensor(sorted({*range(0, last + 1, axis.step), last}))
 
 
 def _rician_bias(signal: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
@@ -101,43 +120,101 @@ def _rician_bias(signal: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
     return sigma * torch.lerp(table[index], table[index + 1], share)
 
 
+def _put(sums: torch.Tensor, pilot: torch.Tensor) -> None:
+    """Overwrite planes by their weighted means; where there was no block they stay."""
+    values, weights = sums
+    torch.where(weights > 0, values / weights.clamp_min(1e-20), pilot, out=pilot)
+
+
 def _filter(
-    y: torch.Tensor, p: torch.Tensor, sigma: torch.Tensor, edges: Sequence[int], transform: torch.Tensor
+    y: torch.Tensor,
+    p: torch.Tensor,
+    sigma: torch.Tensor,
+    axes: Sequence[Axis],
+    grid: Sequence[torch.Tensor],
+    sums: torch.Tensor,
+) -> None:
+    """Add the filtered groups of these planes' blocks to ``sums``, shape (2, X, Y, Z): weighted values, and weights."""
+    edges = [axis.edge for axis in axes]
+    size = math.prod(edges)
+    power = sigma.square() if sigma.ndim == 0 else _block_sums(sigma.square(), edges, grid) / size
+    chosen = (_block_sums(p, edges, grid) / size >= AIR * power.sqrt()).flatten()
+    if not chosen.any():
+        return
+    power = power if power.ndim == 0 else power.flatten()[chosen]
+    starts = _flat(torch.cartesian_prod(*grid), p)[chosen]
+    inside = _flat(torch.cartesian_prod(*(torch.arange(edge, device=p.device) for edge in edges)), p)
+    offsets = torch.cartesian_prod(*(torch.arange(-axis.reach, axis.reach + 1, device=p.device) for axis in axes))
+    distances = _distances(p, offsets, edges, grid).flatten(1)[:, chosen].T.contiguous()
+    offsets = _flat(offsets, p)
+    # fewer are in reach of a corner where an axis is hardly longer than a block
+    members = min(GROUP, math.prod(min(axis.reach, n - axis.edge) + 1 for axis, n in zip(axes, p.shape, strict=True)))
+    in_space, along_group = _cosines(edges).to(p), _cosines([members]).to(p)
+    at_start = torch.zeros_like(p)  # weights of blocks
+    y, p, values, weights = y.flatten(), p.flatten(), sums[0].view(-1), at_start.view(-1)
+
+    def transformed(blocks: torch.Tensor) -> torch.Tensor:  # shape (members, groups, voxels of a block)
+        return (along_group @ blocks.view(members, -1)).view(-1, size) @ in_space.T
+
+    for batch in torch.arange(len(starts), device=p.device).split(BATCH):
+        like = starts[batch] + offsets[distances[batch].topk(members, largest=False).indices.T.contiguous()]
+        index = like[..., None] + inside
+        gain = transformed(p[index]).square_()
+        noise = power if power.ndim == 0 else power[batch].repeat(members)[:, None]
+        gain /= gain + SHRINKAGE * noise.clamp_min(1e-20)
+        weight = 1 / gain.square().view(members, -1, size).sum((0, 2)).clamp_min(1e-3)
+        blocks = (transformed(y[index]).mul_(gain) @ in_space).view(members, -1)
+        blocks = (along_group.T @ blocks).view(index.shape).mul_(weight[:, None])
+        values.index_add_(0, index.view(-1), blocks.view(-1))
+        weights.index_add_(0, like.view(-1), weight.expand(like.shape).flatten())
+    sums[1] += _spread(at_start, edges)
+
+
+def _flat(places: torch.Tensor, volume: torch.Tensor) -> torch.Tensor:
+    """Index of each place, shape (N, 3), in the flattened volume."""
+    _, rows, columns = volume.shape
+    return (places * torch.tensor((rows * columns, columns, 1), device=places.device)).sum(1)
+
+
+def _cosines(edges: Sequence[int]) -> torch.Tensor:
+    """The orthonormal cosine transform of a flattened block, as a matrix."""
+    matrix = np.ones((1, 1))
+    for edge in edges:
+        matrix = np.kron(matrix, dct(np.eye(edge), norm="ortho", axis=0))
+    return torch.from_numpy(matrix)
+
+
+def _block_sums(volume: torch.Tensor, edges: Sequence[int], grid: Sequence[torch.Tensor]) -> torch.Tensor:
+    """Sum of the voxels of each block of a grid."""
+    for dim, (edge, starts) in enumerate(zip(edges, grid, strict=True)):  # the last, which is slow, once it is small
+        sums = volume.index_select(dim, starts)
+        for voxel in range(1, edge):
+            sums += volume.index_select(dim, starts + voxel)
+        volume = sums
+    return volume
+
+
+def _spread(at_start: torch.Tensor, edges: Sequence[int]) -> torch.Tensor:
+    """What is given where blocks begin, to each of their voxels."""
+    for dim, edge in enumerate(edges):
+        spread, n = at_start.clone(), at_start.shape[dim]
+        for voxel in range(1, edge):
+            spread.narrow(dim, voxel, n - voxel).add_(at_start.narrow(dim, 0, n - voxel))
+        at_start = spread
+    return at_start
+
+
+def _distances(
+    p: torch.Tensor, offsets: torch.Tensor, edges: Sequence[int], grid: Sequence[torch.Tensor]
 ) -> torch.Tensor:
-    """The Wiener filter of ``y``, blocks at every half edge; all of one shape, a multiple of the blocks'."""
-    total, weights = torch.zeros_like(y), torch.zeros_like(y)
-    for offsets in _offsets(edges):
-        extents = [n - 2 * o for n, o in zip(y.shape, offsets, strict=True)]
-        if min(extents) < 1:
-            continue
-        where = tuple(slice(o, o + n) for o, n in zip(offsets, extents, strict=True))
-        grid = [n // e for n, e in zip(extents, edges, strict=True)]
-        coefficients = _to_blocks(y[where], grid, edges) @ transform.T
-        gain = (_to_blocks(p[where], grid, edges) @ transform.T).square_()
-        noise = (
-            sigma.square() if sigma.ndim == 0 else _to_blocks(sigma[where], grid, edges).square().mean(1, keepdim=True)
-        )
-        gain /= gain + noise.clamp_min(1e-20)
-        weight = 1 / gain.square().sum(dim=1, keepdim=True).clamp_min(1e-3)
-        estimate = ((coefficients * gain) @ transform) * weight
-        total[where] += _from_blocks(estimate, grid, edges)
-        weights[where] += _from_blocks(weight.expand(-1, math.prod(edges)), grid, edges)
-    return total / weights
-
-
-def _offsets(edges: Sequence[int]) -> list[tuple[int, ...]]:
-    """Where the grids of blocks begin: in three dimensions half of the eight, each next to none of the others."""
-    every = itertools.product(*((0, EDGE // 2) if e > 1 else (0,) for e in edges))
-    return [o for o in every if min(edges) == 1 or sum(o) % EDGE == 0]
-
-
-def _to_blocks(volume: torch.Tensor, grid: Sequence[int], edges: Sequence[int]) -> torch.Tensor:
-    """Shape (X, Y, Z) to (blocks, voxels of a block)."""
-    (a, b, c), (i, j, k) = grid, edges
-    return volume.reshape(a, i, b, j, c, k).permute(0, 2, 4, 1, 3, 5).reshape(a * b * c, i * j * k)
-
-
-def _from_blocks(blocks: torch.Tensor, grid: Sequence[int], edges: Sequence[int]) -> torch.Tensor:
-    """Shape (blocks, voxels of a block) to (X, Y, Z)."""
-    (a, b, c), (i, j, k) = grid, edges
-    return blocks.reshape(a, b, c, i, j, k).permute(0, 3, 1, 4, 2, 5).reshape(a * i, b * j, c * k)
+    """Sum of squared differences between each block and those at its offsets: shape (offsets, *grid)."""
+    reach = offsets.max(0).values.tolist()
+    padded = F.pad(p, [side for n in reversed(reach) for side in (n, n)], value=math.inf)  # like nothing inside
+    distances = p.new_empty(len(offsets), *(len(starts) for starts in grid))
+    for place, offset in enumerate(offsets.tolist()):
+        if any(offset):
+            moved = padded[tuple(slice(r + o, r + o + n) for r, o, n in zip(reach, offset, p.shape, strict=True))]
+            distances[place] = _block_sums((p - moved).square_(), edges, grid)
+        else:
+            distances[place] = -1  # a block belongs to its own group
+    return distances

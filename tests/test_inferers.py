@@ -171,15 +171,24 @@ def test_unknown_planes_are_refused() -> None:
         SliceDenoiseInferer(planes=2)
 
 
-@pytest.mark.parametrize("contiguous", [True, False])
-def test_refined_takes_the_average_of_the_planes_further(contiguous: bool) -> None:
-    x, sigma = volumes(), torch.tensor([[0.25, 0.5]])
-    kwargs = {"sigma": sigma, "slice_axis": 2, "contiguous": contiguous}
+@pytest.mark.parametrize(
+    ("voxel", "contiguous", "slices"),
+    [
+        ((1.0, 1.0, 1.2), True, (None, True)),
+        ((1.0, 1.0, 4.0), True, (2, True)),
+        ((4.0, 1.0, 1.0), True, (0, True)),
+        ((1.0, 1.0, 1.0), False, (2, False)),
+    ],
+)
+def test_refined_takes_the_average_of_the_planes_further(voxel: tuple, contiguous: bool, slices: tuple) -> None:
+    affine = torch.diag(torch.tensor([*voxel, 1.0]))
+    x, sigma = MetaTensor(torch.rand(1, 2, 32, 33, 34), affine=affine), torch.tensor([[0.25, 0.5]])
+    kwargs = {"sigma": sigma, "contiguous": contiguous}
     plain = SliceDenoiseInferer(3, True, precision="float32", planes=3)(x, Spy(), **kwargs)
     out = SliceDenoiseInferer(3, True, precision="float32", planes=3, refined=True)(x, Spy(), **kwargs)
     for t in range(2):
-        wanted = refine(x[0, t], plain[0, t].clone(), sigma[0, t], (True, True, contiguous))
-        torch.testing.assert_close(out[0, t], wanted)
+        wanted = refine(x.as_tensor()[0, t], plain.as_tensor()[0, t].clone(), sigma[0, t], *slices)
+        torch.testing.assert_close(out.as_tensor()[0, t], wanted)
     assert not torch.equal(out, plain)
 
 
