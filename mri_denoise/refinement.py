@@ -17,7 +17,7 @@ GROUP = 16  # blocks that are filtered together
 SHRINKAGE = 1.4  # times the noise's power in the filter's gain
 AIR = 0.5  # sigma: blocks whose mean in the pilot is below it stay as they are
 CHUNK = 2**19  # voxels of the planes whose blocks are matched at a time
-BATCH = 1024  # groups that are filtered at a time
+BATCH = 512  # groups that are filtered at a time
 SNR_LIMIT, SNR_STEPS = 40, 20  # of the table of biases: its end, and steps in 1
 
 _snr = np.arange(SNR_LIMIT * SNR_STEPS + 1) / SNR_STEPS
@@ -32,7 +32,7 @@ class Axis(NamedTuple):
     reach: int  # that a block's like may be off
 
 
-CUBES = Axis(4, 3, 2), Axis(4, 3, 2)  # within slices, and across them
+CUBES = Axis(5, 3, 2), Axis(5, 3, 2)  # within slices, and across them
 PLATES = Axis(5, 4, 3), Axis(2, 1, 1)
 SQUARES = Axis(8, 5, 4), Axis(1, 1, 0)
 
@@ -54,7 +54,7 @@ def refine(
     stronger filter, as the pilot's coefficients hold noise of their own. Blocks are put back and averaged, each
     weighted by the inverse of its filter's power.
 
-    Blocks are cubes of 4 voxels, one every 3, and their like is sought within 2 voxels in each direction; in thick
+    Blocks are cubes of 5 voxels, one every 3, and their like is sought within 2 voxels in each direction; in thick
     slices 5 x 5 x 2 voxels, one every 4 x 4 x 1 and within 3 x 3 x 1; in single slices 8 x 8 pixels, one every 5 and
     within 4. Where an axis is too short for one kind the next is taken.
 
@@ -153,19 +153,19 @@ def _filter(
     at_start = torch.zeros_like(p)  # weights of blocks
     y, p, values, weights = y.flatten(), p.flatten(), sums[0].view(-1), at_start.view(-1)
 
-    def transformed(blocks: torch.Tensor) -> torch.Tensor:  # shape (members, groups, voxels of a block)
+    def transformed(blocks: torch.Tensor) -> torch.Tensor:  # as they lie: members, groups, voxels of a block
         return (along_group @ blocks.view(members, -1)).view(-1, size) @ in_space.T
 
     for batch in torch.arange(len(starts), device=p.device).split(BATCH):
         like = starts[batch] + offsets[distances[batch].topk(members, largest=False).indices.T.contiguous()]
-        index = like[..., None] + inside
-        gain = transformed(p[index]).square_()
+        index = (like[..., None] + inside).view(-1)
+        gain = transformed(p.index_select(0, index)).square_()
         noise = power if power.ndim == 0 else power[batch].repeat(members)[:, None]
         gain /= gain + SHRINKAGE * noise.clamp_min(1e-20)
         weight = 1 / gain.square().view(members, -1, size).sum((0, 2)).clamp_min(1e-3)
-        blocks = (transformed(y[index]).mul_(gain) @ in_space).view(members, -1)
-        blocks = (along_group.T @ blocks).view(index.shape).mul_(weight[:, None])
-        values.index_add_(0, index.view(-1), blocks.view(-1))
+        blocks = (transformed(y.index_select(0, index)).mul_(gain) @ in_space).view(members, -1)
+        blocks = (along_group.T @ blocks).view(members, -1, size).mul_(weight[:, None])
+        values.index_add_(0, index, blocks.view(-1))
         weights.index_add_(0, like.view(-1), weight.expand(like.shape).flatten())
     sums[1] += _spread(at_start, edges)
 
