@@ -43,12 +43,21 @@ def slice_axis_of(volume: Volume) -> int:
     return find_slice_axis(volume.affine) if volume.slice_axis is None else volume.slice_axis
 
 
+def isotropic_voxels(affine: ArrayLike) -> bool:
+    """Whether voxels are about as long in all directions: edges within a factor of 1.5.
+
+    Args:
+        affine: 4 x 4, voxel index to RAS+ millimetres.
+    """
+    sizes = voxel_sizes(affine)
+    return bool(sizes.max() <= 1.5 * sizes.min())
+
+
 def nearly_isotropic(shape: tuple[int, ...], affine: ArrayLike) -> bool:
-    """Whether slices across any axis look alike: edges within a factor of 1.5, 32 voxels or more on each axis.
+    """Whether slices across any axis look alike: isotropic voxels, 32 or more on each axis.
 
     Args:
         shape: (X, Y, Z).
         affine: 4 x 4, voxel index to RAS+ millimetres.
     """
-    sizes = voxel_sizes(affine)
-    return min(shape) >= 32 and bool(sizes.max() <= 1.5 * sizes.min())
+    return min(shape) >= 32 and isotropic_voxels(affine)

@@ -11,7 +11,7 @@ from monai.data import MetaTensor
 from monai.inferers import Inferer
 from tqdm import tqdm
 
-from mri_denoise.geometry import find_slice_axis, nearly_isotropic
+from mri_denoise.geometry import find_slice_axis, isotropic_voxels, nearly_isotropic
 from mri_denoise.refinement import refine
 from mri_denoise.tiling import denoise_in_tiles
 
@@ -87,7 +87,7 @@ class SliceDenoiseInferer(MixedPrecisionInferer):
             takes three times as long; ``"auto"`` is 3 where voxels are nearly isotropic (:func:`nearly_isotropic`).
         progress: whether a bar is shown.
         tile: slices with a longer side, in pixels, are done in tiles (:mod:`mri_denoise.tiling`), with the same result.
-        refined: whether a Wiener filter in three dimensions takes the network's result further
+        refined: whether like blocks of the noisy volume are filtered together, with the network's result as the pilot
             (:func:`mri_denoise.refinement.refine`). Needs ``noise_map``.
 
     Raises:
@@ -155,8 +155,8 @@ class SliceDenoiseInferer(MixedPrecisionInferer):
         context = bool(contiguous)
         plain = inputs.as_tensor() if isinstance(inputs, MetaTensor) else inputs
         axes = self._axes(int(slice_axis), tuple(plain.shape[2:]), affine, context)
-        alike = affine is None or nearly_isotropic(tuple(plain.shape[2:]), affine)
-        thick = None if alike and context else int(slice_axis)
+        alike = context and (affine is None or isotropic_voxels(affine))
+        thick = None if alike else int(slice_axis)
         out = torch.zeros_like(plain, dtype=torch.float32)
         total = plain.shape[1] * sum(plain.shape[2 + axis] for axis in axes)
         bar = tqdm(total=total, unit="slice", leave=False, disable=not self.progress)

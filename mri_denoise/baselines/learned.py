@@ -27,7 +27,7 @@ class Slicing:
     Args:
         planes: 1, 3 or ``"auto"`` for 3 where voxels are nearly isotropic, which takes an affine to know.
         slice_axis: the axis across slices, 0, 1 or 2.
-        affine: voxel index to RAS+ mm, as 16 numbers row by row; only ``"auto"`` looks at it.
+        affine: voxel index to RAS+ mm, as 16 numbers row by row; None stands for isotropic voxels.
         white_level: the value of white where the image has one (255 for 8-bit pictures).
         contiguous: False denoises each slice without its neighbours.
     """

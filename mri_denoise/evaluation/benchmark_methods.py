@@ -49,7 +49,8 @@ class Method:
             if self.denoiser.package is not None:
                 import_module(self.denoiser.package)
             return dataclasses.replace(self.denoiser, slice_axis=truth.slice_axis)
-        return learned(self.model, Slicing(self._planes(truth), truth.slice_axis), name=self.name, label=self.label)
+        slicing = Slicing(self._planes(truth), truth.slice_axis, tuple(truth.affine.ravel()))
+        return learned(self.model, slicing, name=self.name, label=self.label)
 
     def identity(self, truth: Truth) -> dict[str, Any]:
         """All that its result depends on beside the image."""

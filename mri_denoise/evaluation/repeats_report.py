@@ -60,7 +60,8 @@ def run_repeats(
     if planes == "auto":
         averages = "planes" in model.bundle.options and series.contiguous
         planes = 3 if averages and nearly_isotropic(series.array.shape[1:], series.affine) else 1
-    denoiser = learned(model, Slicing(planes, axis, contiguous=series.contiguous))
+    slicing = Slicing(planes, axis, tuple(series.affine.ravel()), contiguous=series.contiguous)
+    denoiser = learned(model, slicing)
     denoised = np.empty_like(series.array)
     start = time.perf_counter()
     levels = [level.sigma for level in estimate_series(series.array, slice_axis=axis)]
