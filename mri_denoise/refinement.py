@@ -113,11 +113,13 @@ def _starts(length: int, axis: Axis) -> torch.Tensor:
 
 def _rician_bias(signal: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
     """Mean of Rician magnitudes less their signal, from a table of :func:`~mri_denoise.rice.rice_moments`."""
-    place = (signal / sigma.clamp_min(1e-12)).clamp(0, SNR_LIMIT) * SNR_STEPS
+    snr = signal.clamp_min(0) / sigma.clamp_min(1e-12)
+    place = snr.clamp_max(SNR_LIMIT) * SNR_STEPS
     below = place.floor().clamp_max(SNR_LIMIT * SNR_STEPS - 1)
     index, share = below.long(), place - below
     table = _BIAS.to(signal)
-    return sigma * torch.lerp(table[index], table[index + 1], share)
+    beyond = (SNR_LIMIT / snr).clamp_max(1)  # where the bias goes as 1 / SNR
+    return sigma * torch.lerp(table[index], table[index + 1], share) * beyond
 
 
 def _put(sums: torch.Tensor, pilot: torch.Tensor) -> None:

@@ -158,6 +158,12 @@ def test_chunks_of_masked_air_are_skipped_and_their_neighbours_not(monkeypatch):
     assert not pieces[:16].any()
 
 
+def test_bias_is_that_of_the_rician_law():
+    snr = np.concatenate([[0], np.geomspace(0.01, 300, 200)])
+    bias = refinement._rician_bias(torch.from_numpy(2 * snr), torch.tensor(2.0)).numpy()
+    np.testing.assert_allclose(bias, 2 * (rice_moments(snr)[0] - snr), rtol=1e-3, atol=1e-4)
+
+
 def test_images_too_small_for_blocks_keep_the_pilot():
     noisy, pilot = torch.rand(7, 7, 1), torch.rand(7, 7, 1)
     assert torch.equal(refine(noisy, pilot.clone(), torch.tensor(0.1)), pilot)
