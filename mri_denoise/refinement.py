@@ -17,7 +17,7 @@ GROUP = 16  # blocks that are filtered together
 SHRINKAGE = 1.4  # times the noise's power in the filter's gain
 AIR = 0.5  # sigma: blocks whose mean in the pilot is below it stay as they are
 CHUNK = 2**19  # voxels of the planes whose blocks are matched at a time
-BATCH = 512  # groups that are filtered at a time
+BATCH = 1024  # groups that are filtered at a time
 SNR_LIMIT, SNR_STEPS = 40, 20  # of the table of biases: its end, and steps in 1
 
 _snr = np.arange(SNR_LIMIT * SNR_STEPS + 1) / SNR_STEPS
@@ -32,7 +32,7 @@ class Axis(NamedTuple):
     reach: int  # that a block's like may be off
 
 
-CUBES = Axis(5, 3, 2), Axis(5, 3, 2)  # within slices, and across them
+CUBES = Axis(4, 3, 2), Axis(4, 3, 2)  # within slices, and across them
 PLATES = Axis(5, 4, 3), Axis(2, 1, 1)
 SQUARES = Axis(8, 5, 4), Axis(1, 1, 0)
 
@@ -54,7 +54,7 @@ def refine(
     stronger filter, as the pilot's coefficients hold noise of their own. Blocks are put back and averaged, each
     weighted by the inverse of its filter's power.
 
-    Blocks are cubes of 5 voxels, one every 3, and their like is sought within 2 voxels in each direction; in thick
+    Blocks are cubes of 4 voxels, one every 3, and their like is sought within 2 voxels in each direction; in thick
     slices 5 x 5 x 2 voxels, one every 4 x 4 x 1 and within 3 x 3 x 1; in single slices 8 x 8 pixels, one every 5 and
     within 4. Where an axis is too short for one kind the next is taken.
 

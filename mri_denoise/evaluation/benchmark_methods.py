@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
+from mri_denoise import __version__
 from mri_denoise.baselines import BASELINES, Denoiser
 from mri_denoise.baselines.learned import LearnedModel, Slicing, learned
 from mri_denoise.evaluation.benchmark_data import Truth
@@ -59,6 +60,8 @@ class Method:
             return {"method": self.name, "made_by": self.denoiser.implementation()}
         return {
             "method": self.model.bundle.name,
+            "made_by": f"mri-denoise {__version__}",
+            "bundle": self.model.bundle.version,
             "weights": self.model.weights_sha256,
             "config": self.model.config_sha256,
             "device": self.model.device,
