@@ -12,7 +12,7 @@ from monai.inferers import Inferer
 from tqdm import tqdm
 
 from mri_denoise.geometry import find_slice_axis, isotropic_voxels, nearly_isotropic
-from mri_denoise.refinement import refine
+from mri_denoise.refinement import Blocks, refine
 from mri_denoise.tiling import denoise_in_tiles
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -152,41 +152,29 @@ class SliceDenoiseInferer(MixedPrecisionInferer):
         affine = inputs.affine.reshape(-1, 4, 4)[0] if isinstance(inputs, MetaTensor) else None  # collated: a batch
         if slice_axis is None:
             slice_axis = 2 if affine is None else find_slice_axis(affine)
-        context = bool(contiguous)
+        slice_axis, contiguous = int(slice_axis), bool(contiguous)
         plain = inputs.as_tensor() if isinstance(inputs, MetaTensor) else inputs
-        axes = self._axes(int(slice_axis), tuple(plain.shape[2:]), affine, context)
-        alike = context and (affine is None or isotropic_voxels(affine))
-        thick = None if alike else int(slice_axis)
+        axes = self._axes(slice_axis, tuple(plain.shape[2:]), affine, contiguous)
+        alike = affine is None or isotropic_voxels(affine)
+        blocks: Blocks = "squares" if not contiguous else "cubes" if alike else "plates"
         out = torch.zeros_like(plain, dtype=torch.float32)
         total = plain.shape[1] * sum(plain.shape[2 + axis] for axis in axes)
-        bar = tqdm(total=total, unit="slice", leave=False, disable=not self.progress)
 
         def run(batch: torch.Tensor) -> torch.Tensor:
+            if max(batch.shape[2:]) > self.tile:
+                return denoise_in_tiles(whole, network, batch, self.tile)
+            return whole(batch)
+
+        def whole(batch: torch.Tensor) -> torch.Tensor:
             return MixedPrecisionInferer.__call__(self, batch, network, *args, **kwargs)
 
-        for t, volume in enumerate(plain[0]):
-            level = None if sigma is None else sigma[0, t].to(volume)
-            for axis in axes:
-                result, stack = out[0, t].movedim(axis, 0), volume.movedim(axis, 0)
-                todo = self._occupied(volume, axis, context)
-                bar.update(stack.shape[0] - len(todo))
-                size = _batch_size(self.batch_size, stack)
-                while len(todo):
-                    chosen = todo[:size]
-                    batch = self._batch(stack, level, axis, chosen, context)
-                    try:
-                        slices = self._denoise(run, network, batch)
-                    except torch.OutOfMemoryError:
-                        if len(chosen) == 1:
-                            raise
-                        size = len(chosen) // 2
-                        continue
-                    result[chosen] += slices[:, 0] / len(axes)
-                    todo = todo[size:]
-                    bar.update(len(chosen))
-            if self.refined and level is not None:
-                refine(volume, out[0, t], level, thick, context)
-        bar.close()
+        with tqdm(total=total, unit="slice", leave=False, disable=not self.progress) as bar:
+            for t, volume in enumerate(plain[0]):
+                level = None if sigma is None else sigma[0, t].to(volume)
+                for axis in axes:
+                    self._add_slices(out[0, t], volume, level, axis, contiguous, 1 / len(axes), run, bar)
+                if self.refined and level is not None:
+                    refine(volume, out[0, t], level, slice_axis, blocks)
         return MetaTensor(out, meta=inputs.meta) if isinstance(inputs, MetaTensor) else out
 
     def _axes(
@@ -199,11 +187,35 @@ class SliceDenoiseInferer(MixedPrecisionInferer):
             three = self.planes == 3 and min(shape) > 1
         return (0, 1, 2) if three and contiguous else (slice_axis,)
 
-    def _denoise(self, run: Callable[[torch.Tensor], torch.Tensor], network: Any, batch: torch.Tensor) -> torch.Tensor:
-        """Slices, whole or in tiles: shape (n, 1, H, W)."""
-        if max(batch.shape[2:]) > self.tile:
-            return denoise_in_tiles(run, network, batch, self.tile)
-        return run(batch)
+    def _add_slices(
+        self,
+        out: torch.Tensor,
+        volume: torch.Tensor,
+        level: torch.Tensor | None,
+        axis: int,
+        contiguous: bool,
+        share: float,
+        run: Callable[[torch.Tensor], torch.Tensor],
+        bar: tqdm,
+    ) -> None:
+        """Add a share of the denoised slices across an axis; fewer at a time where memory does not suffice."""
+        result, stack = out.movedim(axis, 0), volume.movedim(axis, 0)
+        todo = self._occupied(volume, axis, contiguous)
+        bar.update(stack.shape[0] - len(todo))
+        size = _batch_size(self.batch_size, stack)
+        while len(todo):
+            chosen = todo[:size]
+            batch = self._batch(stack, level, axis, chosen, contiguous)
+            try:
+                slices = run(batch)
+            except torch.OutOfMemoryError:
+                if len(chosen) == 1:
+                    raise
+                size = len(chosen) // 2
+                continue
+            result[chosen] += share * slices[:, 0]
+            todo = todo[size:]
+            bar.update(len(chosen))
 
     def _occupied(self, volume: torch.Tensor, axis: int, contiguous: bool) -> torch.Tensor:
         """Numbers of the slices that are not 0 everywhere, and of those within the network's reach of them, at least 1.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -32,9 +32,12 @@ class Axis(NamedTuple):
     reach: int  # that a block's like may be off
 
 
-CUBES = Axis(4, 3, 2), Axis(4, 3, 2)  # within slices, and across them
-PLATES = Axis(5, 4, 3), Axis(2, 1, 1)
-SQUARES = Axis(8, 5, 4), Axis(1, 1, 0)
+Blocks = Literal["cubes", "plates", "squares"]
+KINDS: dict[Blocks, tuple[Axis, Axis]] = {  # within slices, and across them
+    "cubes": (Axis(4, 3, 2), Axis(4, 3, 2)),
+    "plates": (Axis(5, 4, 3), Axis(2, 1, 1)),
+    "squares": (Axis(8, 5, 4), Axis(1, 1, 0)),
+}
 
 
 def refine(
@@ -42,7 +45,7 @@ def refine(
     pilot: torch.Tensor,
     sigma: torch.Tensor,
     slice_axis: int | None = None,
-    contiguous: bool = True,
+    blocks: Blocks = "cubes",
 ) -> torch.Tensor:
     """Filter a noisy volume with an estimate of it as the pilot that tells signal from noise.
 
@@ -54,9 +57,9 @@ def refine(
     stronger filter, as the pilot's coefficients hold noise of their own. Blocks are put back and averaged, each
     weighted by the inverse of its filter's power.
 
-    Blocks are cubes of 4 voxels, one every 3, and their like is sought within 2 voxels in each direction; in thick
-    slices 5 x 5 x 2 voxels, one every 4 x 4 x 1 and within 3 x 3 x 1; in single slices 8 x 8 pixels, one every 5 and
-    within 4. Where an axis is too short for one kind the next is taken.
+    Blocks are cubes of 4 voxels, one every 3, and their like is sought within 2 voxels in each direction; plates, for
+    thick slices, are 5 x 5 x 2 voxels, one every 4 x 4 x 1 and within 3 x 3 x 1; squares, for slices that do not belong
+    together, 8 x 8 pixels, one every 5 and within 4. Where an axis is too short for one kind the next is taken.
 
     The bias of Rician noise at the pilot's signal is subtracted first. Voxels that are exactly 0 (masked air) hold no
     noise and give the filter the pilot's value; blocks of air keep the pilot; where sigma is 0 the noisy volume
@@ -66,15 +69,18 @@ def refine(
         noisy: shape (X, Y, Z), magnitudes.
         pilot: the same shape and scale, an estimate of the signal. **Overwritten** by the result.
         sigma: of the noise, a scalar or the volume's shape, on the same scale.
-        slice_axis: across thick slices; None where voxels are about as long in all directions.
-        contiguous: False where neighbouring slices (of ``slice_axis``, which must be given) do not belong together.
+        slice_axis: across the slices; the shortest by default.
+        blocks: their kind.
 
     Returns:
         ``pilot``, holding the result; unchanged where slices are smaller than 8 x 8.
     """
-    axes = _axes(tuple(noisy.shape), slice_axis, contiguous)
-    if axes is None:
+    shape = tuple(noisy.shape)
+    across = shape.index(min(shape)) if slice_axis is None else slice_axis
+    kind = fitting_blocks(shape, across, blocks)
+    if kind is None:
         return pilot
+    axes = [KINDS[kind][axis == across] for axis in range(3)]
     edge, _, reach = axes[0]
     low, sums = 0, noisy.new_zeros(2, 0, *noisy.shape[1:])  # weighted values and weights of the planes from `low` on
     every = [_starts(n, axis).to(noisy.device) for n, axis in zip(noisy.shape, axes, strict=True)]
@@ -94,14 +100,12 @@ def refine(
     return pilot
 
 
-def _axes(shape: tuple[int, ...], slice_axis: int | None, contiguous: bool) -> list[Axis] | None:
-    """The first kind of blocks that a volume has room for."""
-    across = shape.index(min(shape)) if slice_axis is None else slice_axis
-    kinds = [SQUARES] if not contiguous else [PLATES, SQUARES] if slice_axis is not None else [CUBES, PLATES, SQUARES]
-    for kind in kinds:
-        axes = [kind[axis == across] for axis in range(3)]
-        if all(n >= axis.edge for n, axis in zip(shape, axes, strict=True)):
-            return axes
+def fitting_blocks(shape: tuple[int, ...], slice_axis: int, wanted: Blocks) -> Blocks | None:
+    """The first kind of blocks, from the one wanted on, that a volume of this shape has room for."""
+    kinds = list(KINDS)
+    for kind in kinds[kinds.index(wanted) :]:
+        if all(n >= KINDS[kind][axis == slice_axis].edge for axis, n in enumerate(shape)):
+            return kind
     return None
 
 
@@ -158,7 +162,7 @@ def _filter(
     def transformed(blocks: torch.Tensor) -> torch.Tensor:  # as they lie: members, groups, voxels of a block
         return (along_group @ blocks.view(members, -1)).view(-1, size) @ in_space.T
 
-    for batch in torch.arange(len(starts), device=p.device).split(BATCH):
+    for batch in (slice(first, first + BATCH) for first in range(0, len(starts), BATCH)):
         like = starts[batch] + offsets[distances[batch].topk(members, largest=False).indices.T.contiguous()]
         index = (like[..., None] + inside).view(-1)
         gain = transformed(p.index_select(0, index)).square_()

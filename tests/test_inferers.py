@@ -174,10 +174,10 @@ def test_unknown_planes_are_refused() -> None:
 @pytest.mark.parametrize(
     ("voxel", "contiguous", "slices"),
     [
-        ((1.0, 1.0, 1.2), True, (None, True)),
-        ((1.0, 1.0, 4.0), True, (2, True)),
-        ((4.0, 1.0, 1.0), True, (0, True)),
-        ((1.0, 1.0, 1.0), False, (2, False)),
+        ((1.0, 1.0, 1.2), True, (2, "cubes")),
+        ((1.0, 1.0, 4.0), True, (2, "plates")),
+        ((4.0, 1.0, 1.0), True, (0, "plates")),
+        ((1.0, 1.0, 1.0), False, (2, "squares")),
     ],
 )
 def test_refined_takes_the_average_of_the_planes_further(voxel: tuple, contiguous: bool, slices: tuple) -> None:

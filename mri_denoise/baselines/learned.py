@@ -12,6 +12,7 @@ import torch
 from monai.bundle import ConfigParser
 from monai.data import MetaTensor
 
+from mri_denoise import __version__
 from mri_denoise.baselines.base import Denoiser, Noise
 from mri_denoise.registry import Bundle
 from mri_denoise.weights import sha256
@@ -71,13 +72,13 @@ class LearnedModel:
                 self._parser[chain]["transforms"] = steps
             extra = self._parser["evaluator"].get("prepare_batch", {}).get("extra_keys", {})
             self.inferer_keys: dict[str, str] = dict(extra)
-            self.weights = Path(self._parser.get_parsed_content("ckpt_path"))
+            weights = Path(self._parser.get_parsed_content("ckpt_path"))
             try:
                 self.network: torch.nn.Module = self._parser.get_parsed_content("network")
             except Exception as error:
                 raise find_error(error) or error from error
         self._chains: dict[int | str, list[Any]] = {}
-        self.weights_sha256 = sha256(self.weights)
+        self.weights_sha256 = sha256(weights)
         self.config_sha256 = hashlib.sha256(b"".join(f.read_bytes() for f in files)).hexdigest()
         self.uses_sigma = "sigma" in bundle.options
 
@@ -141,10 +142,11 @@ def learned(
         noise: kinds of noise that it is for.
 
     Returns:
-        the denoiser, its ``version`` a SHA-256 over weights, configs and device.
+        the denoiser, its ``version`` a SHA-256 over weights, configs, device and version of this package.
     """
     cut = slicing or Slicing()
     name = name or model.bundle.name
+    made_of = (model.weights_sha256, model.config_sha256, model.device, __version__)
     return Denoiser(
         name=name,
         label=label or name,
@@ -153,5 +155,5 @@ def learned(
         function=lambda image, sigma: model(image, sigma, cut),
         uses_sigma=model.uses_sigma,
         slice_axis=cut.slice_axis,
-        version=hashlib.sha256(f"{model.weights_sha256} {model.config_sha256} {model.device}".encode()).hexdigest(),
+        version=hashlib.sha256(" ".join(made_of).encode()).hexdigest(),
     )

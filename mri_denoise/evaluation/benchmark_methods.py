@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
-from mri_denoise import __version__
 from mri_denoise.baselines import BASELINES, Denoiser
 from mri_denoise.baselines.learned import LearnedModel, Slicing, learned
 from mri_denoise.evaluation.benchmark_data import Truth
@@ -55,16 +54,12 @@ class Method:
 
     def identity(self, truth: Truth) -> dict[str, Any]:
         """All that its result depends on beside the image."""
+        made_by = self.prepared(truth).implementation()
         if self.model is None:
-            assert self.denoiser is not None
-            return {"method": self.name, "made_by": self.denoiser.implementation()}
+            return {"method": self.name, "made_by": made_by}
         return {
             "method": self.model.bundle.name,
-            "made_by": f"mri-denoise {__version__}",
-            "bundle": self.model.bundle.version,
-            "weights": self.model.weights_sha256,
-            "config": self.model.config_sha256,
-            "device": self.model.device,
+            "made_by": made_by,
             "planes": self._planes(truth),
             "sigma": "true" if self.sigma_given else "estimated",
         }
