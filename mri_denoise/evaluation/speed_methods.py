@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import torch
 from mri_denoise.baselines import BASELINES, Denoiser
 from mri_denoise.baselines.itk import BILATERAL, CURVATURE
 from mri_denoise.baselines.learned import LearnedModel, Slicing, learned
+from mri_denoise.baselines.nlmeans import nlmeans
 from mri_denoise.evaluation.speed_backends import precisions
 from mri_denoise.inferers import SliceDenoiseInferer
 from mri_denoise.networks import DnCNN
@@ -18,7 +20,14 @@ from mri_denoise.registry import find_bundle
 
 CLASSICAL: dict[str, Denoiser] = {
     denoiser.name: denoiser
-    for denoiser in (*(BASELINES[n] for n in ("tv", "nlmeans", "ants", "bm3d", "bm4d")), CURVATURE, BILATERAL)
+    for denoiser in (
+        BASELINES["tv"],
+        # on all cores, as the others: the voxels in which it is not repeatable do not change its time
+        replace(BASELINES["nlmeans"], function=partial(nlmeans, threads=None)),
+        *(BASELINES[name] for name in ("ants", "bm3d", "bm4d")),
+        CURVATURE,
+        BILATERAL,
+    )
 }
 
 

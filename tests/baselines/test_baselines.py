@@ -62,6 +62,14 @@ def test_the_unit_of_the_image_does_not_matter(denoiser: Denoiser) -> None:
     np.testing.assert_allclose(in_ones, in_hundreds, atol=0.5)
 
 
+@pytest.mark.parametrize("denoiser", INSTALLED, ids=lambda d: d.name)
+def test_gives_the_same_each_time(denoiser: Denoiser) -> None:
+    noisy = noisy_volume(denoiser)[:, :, 5]
+    first = denoiser(noisy, SIGMA)
+    for _ in range(3):
+        np.testing.assert_allclose(denoiser(noisy, SIGMA), first, atol=1e-3)  # threads may add up in any order
+
+
 @pytest.mark.parametrize("shape", [(40, 44, 12), (80, 90)])
 def test_sigma_that_is_not_given_is_estimated_once_from_all(shape: tuple[int, ...]) -> None:
     given: list[float] = []
