@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy.fft import dctn, idctn
 from scipy.ndimage import gaussian_filter
 
-from mri_denoise import refinement
+from mri_denoise import like_blocks, refinement
 from mri_denoise.refinement import KINDS, refine
 from mri_denoise.rice import rice_moments
 
@@ -95,7 +95,7 @@ def test_chunks_leave_no_trace(monkeypatch, planes, slices):
     noisy, pilot = torch.rand(31, 20, 17), torch.rand(31, 20, 17)
     whole = refine(noisy, pilot.clone(), torch.tensor(0.2), *slices)
     monkeypatch.setattr(refinement, "CHUNK", planes * 20 * 17)
-    monkeypatch.setattr(refinement, "BATCH", 50)
+    monkeypatch.setattr(like_blocks, "BATCH", 50)
     torch.testing.assert_close(refine(noisy, pilot.clone(), torch.tensor(0.2), *slices), whole, rtol=0, atol=1e-5)
 
 
