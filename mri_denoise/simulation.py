@@ -8,12 +8,15 @@ from typing import Any
 import numpy as np
 
 from mri_denoise import __version__, provenance
+from mri_denoise.geometry import slice_axis_of
 from mri_denoise.io import Case, Derivation, read, write
 from mri_denoise.io.maps import companion, write_map
 from mri_denoise.transforms.noise import add_rician, add_salt_pepper
 
 
-def simulate_case(case: Case, folder: Path, noise: str, level: float, seed: int = 0, coils: int = 1) -> dict[str, Any]:
+def simulate_case(
+    case: Case, folder: Path, noise: str, level: float, seed: int = 0, coils: int = 1, band: float = 1.0
+) -> dict[str, Any]:
     """Write a noisy copy of a case.
 
     Args:
@@ -23,6 +26,8 @@ def simulate_case(case: Case, folder: Path, noise: str, level: float, seed: int 
         level: percent: sigma of the image's maximum, or density of salt and pepper.
         seed: of ``numpy.random.default_rng``.
         coils: receiver channels; 1 is Rician.
+        band: share of k-space along each axis of a slice that was measured; below 1, noise is correlated as after
+            zero-filling, and the image itself stays as sharp as it is.
 
     Returns:
         the run record.
@@ -41,15 +46,18 @@ def simulate_case(case: Case, folder: Path, noise: str, level: float, seed: int 
         record["density"] = level / 100
     else:
         sigma = level / 100 * peak
-        noisy = add_rician(volume.array, sigma, rng, coils)
-        record |= {"sigma": sigma, "coils": coils}
+        across = 1 + slice_axis_of(volume)
+        slices_first = volume.array.swapaxes(1, across) if band < 1 else volume.array  # the band is that of a slice
+        noisy = add_rician(slices_first, sigma, rng, coils, band)
+        noisy = noisy.swapaxes(1, across) if band < 1 else noisy
+        record |= {"sigma": sigma, "coils": coils, "band": band}
     noisy = np.where(finite, noisy, volume.array)
     destination = folder / case.output
     if case.kind == "nifti":
         write_map(noisy, volume.affine, case, destination)
         files = [destination]
     else:
-        settings = f"noise={noise} level={level} seed={seed} coils={coils}"
+        settings = f"noise={noise} level={level} seed={seed} coils={coils} band={band}"
         derivation = Derivation("simulation", __version__, "", settings, 1.0, __version__, settings, added_noise=True)
         files = write(case, noisy, destination, derivation)
     record |= {"outputs": [str(p) for p in files], "case": case.label, "versions": provenance.versions()}

@@ -29,6 +29,9 @@ def simulate(
     ] = 5.0,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the noise.")] = 0,
     coils: Annotated[int, typer.Option(min=1, help="Receiver channels for nc-chi.")] = 4,
+    band: Annotated[
+        float, typer.Option(min=0.1, max=1.0, help="Share of k-space measured, the rest zero-filled; not salt-pepper.")
+    ] = 1.0,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a result that exists.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -47,7 +50,8 @@ def simulate(
     if not overwrite and common.already_there(cases[0], folder):
         common.stop(f"{folder / cases[0].output}: exists; use --overwrite to replace it.", common.SOME_FAILED)
     with common.one_line_errors(), common.busy("adding noise"):
-        record = simulate_case(cases[0], folder, noise.value, level, seed, coils if noise is Noise.nc_chi else 1)
+        coils = coils if noise is Noise.nc_chi else 1
+        record = simulate_case(cases[0], folder, noise.value, level, seed, coils, band)
     if as_json:
         common.print_json(record)
     else:

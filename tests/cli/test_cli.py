@@ -247,6 +247,20 @@ def test_simulated_noise_is_that_of_the_yardstick(tmp_path: Path, volume: Path) 
     assert "one volume" in cli("simulate", salted(volume), tmp_path / "many", code=2).stderr
 
 
+def test_simulated_noise_of_zero_filled_slices_lacks_their_high_frequencies(tmp_path: Path) -> None:
+    nib.save(nib.Nifti1Image(np.full((48, 20, 64), 1000, np.float32), np.diag([1, 5, 1, 1])), tmp_path / "flat.nii")
+    record = json.loads(cli("simulate", tmp_path / "flat.nii", tmp_path / "n.nii", "--band", 0.5, "--json").stdout)
+    assert record["band"] == 0.5
+    noise = values(tmp_path / "n.nii") - 1000
+    assert noise.std() == pytest.approx(50, rel=0.03)
+    power = np.abs(np.fft.fftn(noise)) ** 2
+    power[0, 0, 0] = 0
+    x, y, z = (np.abs(np.fft.fftfreq(n)) > 0.26 for n in noise.shape)
+    assert power[x].sum() < 0.01 * power.sum() and power[:, :, z].sum() < 0.01 * power.sum()
+    assert power[:, y].sum() == pytest.approx(y.mean() * power.sum(), rel=0.1)
+    cli("simulate", tmp_path / "flat.nii", tmp_path / "m.nii", "--band", 0, code=2)
+
+
 def salted(volume: Path) -> Path:
     """The volume's folder with a second volume."""
     shutil.copy(volume, volume.parent / "second.nii.gz")
