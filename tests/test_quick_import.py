@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -21,6 +22,23 @@ def test_short_answers_load_nothing_heavy(arguments: list[str]) -> None:
     loaded = modules_after(code)
     assert "mri_denoise.cli.main" in loaded
     assert not loaded & {"numpy", "torch", "monai", "nibabel", "pydicom", "scipy", "matplotlib", "PIL"}
+
+
+@pytest.mark.parametrize(
+    ("given", "spins"), [({}, "10000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "active"}, None)]
+)
+def test_threads_that_wait_leave_the_cores_to_others(given: dict[str, str], spins: str | None) -> None:
+    code = """
+import os, sys
+from mri_denoise.cli.main import app
+assert "torch" not in sys.modules  # it would have been read by now
+try: app(["models"])
+except SystemExit: pass
+print("SPINS", os.environ.get("GOMP_SPINCOUNT"))
+"""
+    others = {k: v for k, v in os.environ.items() if k not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=others | given)
+    assert f"SPINS {spins}" in done.stdout
 
 
 def test_monai_comes_without_what_inference_does_not_use() -> None:
