@@ -38,33 +38,33 @@ def _filter_with_scipy(noisy: np.ndarray, pilot: np.ndarray, sigma: float, kind,
     def block(corner: tuple[int, ...]) -> tuple[slice, ...]:
         return tuple(slice(c, c + a.edge) for c, a in zip(corner, axes, strict=True))
 
+    window = np.einsum("i,j,k->ijk", *(np.kaiser(a.edge, 2.5) for a in axes))
     total, weights = np.zeros(y.shape), np.zeros(y.shape)
     for corner in itertools.product(*starts):
-        near = itertools.product(
-            *(
-                range(max(c - a.reach, 0), min(c + a.reach, n - a.edge) + 1)
-                for c, a, n in zip(corner, axes, y.shape, strict=True)
-            )
-        )
+        near = [
+            c
+            for c in itertools.product(*(range(n - a.edge + 1) for a, n in zip(axes, y.shape, strict=True)))
+            if sum(((i - j) / a.reach) ** 2 for i, j, a in zip(c, corner, axes, strict=True)) <= 1
+        ]
         ranked = sorted((np.sum((p[block(corner)] - p[block(c)]) ** 2) if c != corner else -1, c) for c in near)
-        group = [block(c) for _, c in ranked[:16]]
+        group = [block(c) for _, c in ranked[:12]]
         power = dctn(np.stack([p[b] for b in group]), norm="ortho") ** 2
-        gain = power / (power + 1.4 * sigma**2)
+        gain = power / (power + 1.2 * sigma**2)
         estimate = idctn(gain * dctn(np.stack([y[b] for b in group]), norm="ortho"), norm="ortho")
         for b, values in zip(group, estimate, strict=True):
-            total[b] += values / np.sum(gain**2)
-            weights[b] += 1 / np.sum(gain**2)
+            total[b] += window * values / np.sum(gain**2)
+            weights[b] += window / np.sum(gain**2)
     return total / weights
 
 
 @pytest.mark.parametrize(
     ("kind", "slice_axis", "blocks", "shape"),
     [
-        ("cubes", None, "cubes", (13, 12, 17)),
-        ("cubes", 2, "cubes", (13, 12, 17)),
+        ("cubes", 0, "cubes", (13, 12, 17)),
+        ("cubes", 2, "cubes", (6, 12, 13)),
         ("plates", 2, "plates", (14, 19, 6)),
         ("plates", 0, "plates", (7, 13, 17)),
-        ("plates", 2, "cubes", (14, 19, 3)),
+        ("plates", 2, "cubes", (14, 19, 4)),
         ("squares", 2, "squares", (21, 24, 3)),
         ("squares", 1, "plates", (19, 1, 22)),
     ],
@@ -72,24 +72,24 @@ def _filter_with_scipy(noisy: np.ndarray, pilot: np.ndarray, sigma: float, kind,
 def test_equals_the_filter_group_by_group(kind, slice_axis, blocks, shape):
     truth = _volume(shape)
     noisy, pilot = _rician(truth, 0.06), gaussian_filter(truth, 1)
-    wanted = _filter_with_scipy(noisy, pilot, 0.06, KINDS[kind], 0 if slice_axis is None else slice_axis)
+    wanted = _filter_with_scipy(noisy, pilot, 0.06, KINDS[kind], slice_axis)
     for order in ("C", "F"):  # volumes of NIfTI files are stored first axis first
         images = (torch.from_numpy(np.array(image, order=order)) for image in (noisy, pilot))
         got = refine(*images, torch.tensor(0.06), slice_axis, blocks)
         np.testing.assert_allclose(got.numpy(), wanted, atol=2e-5)
 
 
-@pytest.mark.parametrize("slices", [(None, "cubes"), (0, "plates"), (2, "plates")])
-@pytest.mark.parametrize(("pilot_of", "share"), [("blurred", 0.6), ("half denoised", 0.98)])
+@pytest.mark.parametrize("slices", [(0, "cubes"), (0, "plates"), (2, "plates")])
+@pytest.mark.parametrize(("pilot_of", "share"), [("blurred", 0.6), ("half denoised", 0.75)])
 def test_improves_a_result_that_lacks_detail_or_kept_noise(pilot_of, share, slices):
     truth = _volume((40, 40, 40))
     noisy = _rician(truth, 0.05)
-    pilot = gaussian_filter(truth, 1.5) if pilot_of == "blurred" else truth + 0.3 * (noisy - truth)
+    pilot = gaussian_filter(truth, 1.5) if pilot_of == "blurred" else truth + 0.5 * (noisy - truth)
     refined = refine(torch.from_numpy(noisy), torch.from_numpy(pilot.copy()), torch.tensor(0.05), *slices).numpy()
     assert np.mean((refined - truth) ** 2) < share * np.mean((pilot - truth) ** 2)
 
 
-@pytest.mark.parametrize("slices", [(None, "cubes"), (0, "plates"), (1, "plates")])
+@pytest.mark.parametrize("slices", [(0, "cubes"), (0, "plates"), (1, "plates")])
 @pytest.mark.parametrize("planes", [1, 4, 64])
 def test_chunks_leave_no_trace(monkeypatch, planes, slices):
     noisy, pilot = torch.rand(31, 20, 17), torch.rand(31, 20, 17)
@@ -102,7 +102,7 @@ def test_chunks_leave_no_trace(monkeypatch, planes, slices):
 @settings(max_examples=40, deadline=None)
 @given(
     shape=st.tuples(*[st.integers(1, 14)] * 3),
-    slices=st.tuples(st.sampled_from([None, 0, 1, 2]), st.sampled_from(list(KINDS))),
+    slices=st.tuples(st.sampled_from([0, 1, 2]), st.sampled_from(list(KINDS))),
     sigma=st.sampled_from([0.0, 1e-4, 0.1]),
 )
 def test_any_shape_and_a_map_as_its_constant(shape, slices, sigma):
@@ -115,7 +115,7 @@ def test_any_shape_and_a_map_as_its_constant(shape, slices, sigma):
 
 def test_without_noise_nothing_changes():
     image = torch.rand(20, 20, 20)
-    torch.testing.assert_close(refine(image, image.clone(), torch.tensor(0.0)), image, rtol=0, atol=1e-5)
+    torch.testing.assert_close(refine(image, image.clone(), torch.tensor(0.0), 0), image, rtol=0, atol=1e-5)
 
 
 def test_noise_that_differs_is_met_where_it_is():
@@ -124,7 +124,7 @@ def test_noise_that_differs_is_met_where_it_is():
     noisy, pilot = _rician(truth, sigma), torch.from_numpy(gaussian_filter(truth, 1))
 
     def error(level: torch.Tensor, half: slice) -> float:
-        refined = refine(torch.from_numpy(noisy), pilot.clone(), level).numpy()
+        refined = refine(torch.from_numpy(noisy), pilot.clone(), level, 0).numpy()
         return float(np.mean((refined - truth)[half] ** 2))
 
     for half, wrong in ((slice(2, 14), 0.1), (slice(18, 30), 0.02)):
@@ -139,7 +139,7 @@ def test_slices_that_do_not_belong_together_stay_apart():
     assert [bool((before[i] != after[i]).any()) for i in range(9)] == [i == 4 for i in range(9)]
 
 
-@pytest.mark.parametrize("slices", [(None, "cubes"), (0, "plates")])
+@pytest.mark.parametrize("slices", [(0, "cubes"), (0, "plates")])
 def test_masked_air_pulls_nothing_down(slices):
     truth = torch.zeros(24, 24, 24)
     truth[8:16] = 0.7
@@ -153,9 +153,9 @@ def test_chunks_of_masked_air_are_skipped_and_their_neighbours_not(monkeypatch):
     noisy, pilot = torch.rand(40, 16, 16), torch.rand(40, 16, 16)
     noisy[:24] = 0
     pilot[:20] = 0
-    whole = refine(noisy, pilot.clone(), torch.tensor(0.1))
+    whole = refine(noisy, pilot.clone(), torch.tensor(0.1), 0)
     monkeypatch.setattr(refinement, "CHUNK", 2 * 16 * 16)
-    pieces = refine(noisy, pilot.clone(), torch.tensor(0.1))
+    pieces = refine(noisy, pilot.clone(), torch.tensor(0.1), 0)
     torch.testing.assert_close(pieces[16:], whole[16:], rtol=0, atol=1e-5)
     assert not pieces[:16].any()
 
@@ -168,4 +168,4 @@ def test_bias_is_that_of_the_rician_law():
 
 def test_images_too_small_for_blocks_keep_the_pilot():
     noisy, pilot = torch.rand(7, 7, 1), torch.rand(7, 7, 1)
-    assert torch.equal(refine(noisy, pilot.clone(), torch.tensor(0.1)), pilot)
+    assert torch.equal(refine(noisy, pilot.clone(), torch.tensor(0.1), 0), pilot)
