@@ -10,7 +10,7 @@ from mri_denoise.transforms.salt_pepper import (
     SaltPepperNoise,
     SaltPepperNoised,
 )
-from mri_denoise.transforms.sampling import RandNoiseMapd, RandReferenceSlabd
+from mri_denoise.transforms.sampling import RandNoiseMapd, RandReferenceSlabd, RandRepeatedSlicesd
 from mri_denoise.transforms.slices import MiddleSlabd, VolumeToSlices, VolumeToSlicesd
 from mri_denoise.transforms.volumes import BlendStrengthd, EstimateNoised, KeepEmptyd, LoadVolumed
 
@@ -24,6 +24,7 @@ __all__ = [
     "MiddleSlabd",
     "RandNoiseMapd",
     "RandReferenceSlabd",
+    "RandRepeatedSlicesd",
     "RandRicianNoise",
     "RandRicianNoised",
     "RandSaltPepperNoise",

@@ -164,3 +164,34 @@ class RandNoiseMapd(MapTransform, Randomizable):
             sigma = torch.as_tensor(d[self.sigma_key], dtype=image.dtype) * factor
             d[key] = torch.cat((image, sigma.expand(1, *image.shape[1:])), dim=0)
         return d
+
+
+class RandRepeatedSlicesd(MapTransform, Randomizable):
+    """Show slabs as an inferer shows slices without neighbours and the ends of a volume: noisy slices repeat.
+
+    A network that knows slabs from inside volumes alone takes what repeats, and the noise with it, for signal.
+
+    Args:
+        keys: noisy slabs of shape (C, H, W), C odd: a slice and its neighbours.
+        alone_prob: probability of the slice in place of all its neighbours.
+        end_prob: probability of an end: on one side, from a random slice on, the last one repeats.
+    """
+
+    def __init__(self, keys: KeysCollection, alone_prob: float = 0.0, end_prob: float = 0.0) -> None:
+        MapTransform.__init__(self, keys)
+        self.alone_prob, self.end_prob = alone_prob, end_prob
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Shape (C, H, W) to the same, all keys alike."""
+        d = dict(data)
+        draw, upper, share = self.R.random(), self.R.random() < 0.5, self.R.random()
+        for key in self.key_iterator(d):
+            middle = len(d[key]) // 2
+            low, high = 0, 2 * middle
+            if draw < self.alone_prob:
+                low = high = middle
+            elif draw < self.alone_prob + self.end_prob:
+                beyond = int(share * middle)
+                low, high = (low, middle + beyond) if upper else (middle - beyond, high)
+            d[key] = d[key][torch.arange(2 * middle + 1).clamp(low, high)]
+        return d

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 import pytest
 import torch
 from monai.data import MetaTensor
 
-from mri_denoise.transforms import RandNoiseMapd, RandReferenceSlabd
+from mri_denoise.transforms import RandNoiseMapd, RandReferenceSlabd, RandRepeatedSlicesd
 from mri_denoise.transforms.contrast import LENGTH
 from mri_denoise.transforms.sampling import Slab
 
@@ -186,3 +188,18 @@ def test_the_noise_map_errs_by_one_log_normal_factor() -> None:
         factors.append(float(ratio[0, 0]))
     assert np.mean(np.log(factors)) == pytest.approx(0, abs=0.02)
     assert np.std(np.log(factors)) == pytest.approx(0.1, rel=0.1)
+
+
+def test_slices_repeat_as_the_inferer_repeats_them() -> None:
+    image = torch.arange(5.0)[:, None, None].expand(5, 3, 4)
+    transform = RandRepeatedSlicesd("image", alone_prob=0.3, end_prob=0.4).set_random_state(0)
+    seen = Counter(tuple(transform({"image": image})["image"][:, 0, 0].int().tolist()) for _ in range(2000))
+    wanted = {
+        (2, 2, 2, 2, 2): 0.3,  # alone
+        (0, 1, 2, 3, 4): 0.3,  # inside
+        (2, 2, 2, 3, 4): 0.1,  # the first slice of a volume, the second, the last but one, the last
+        (1, 1, 2, 3, 4): 0.1,
+        (0, 1, 2, 3, 3): 0.1,
+        (0, 1, 2, 2, 2): 0.1,
+    }
+    assert {slices: n / 2000 for slices, n in seen.items()} == pytest.approx(wanted, abs=0.03)
