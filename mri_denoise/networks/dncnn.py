@@ -23,13 +23,21 @@ class DnCNN(nn.Module):
         width: feature maps of each layer.
         num_slices: odd number of neighbouring slices that are the input channels.
         noise_map: whether a noise-level map follows as one more input channel.
+        from_identity: whether the last layer starts at zero, so that training starts from the identity. Where noise
+            levels differ widely it hardly starts otherwise.
 
     Raises:
         ValueError: if ``depth`` is less than 3 or ``num_slices`` is even.
     """
 
     def __init__(
-        self, spatial_dims: int = 2, depth: int = 17, width: int = 64, num_slices: int = 1, noise_map: bool = False
+        self,
+        spatial_dims: int = 2,
+        depth: int = 17,
+        width: int = 64,
+        num_slices: int = 1,
+        noise_map: bool = False,
+        from_identity: bool = False,
     ) -> None:
         super().__init__()
         if depth < 3:
@@ -42,7 +50,11 @@ class DnCNN(nn.Module):
         layers: list[nn.Module] = [conv(self.in_channels, width, kernel_size=3, padding=1), nn.ReLU(inplace=True)]
         for _ in range(depth - 2):
             layers += [conv(width, width, kernel_size=3, padding=1, bias=False), norm(width), nn.ReLU(inplace=True)]
-        layers.append(conv(width, 1, kernel_size=3, padding=1))
+        last = conv(width, 1, kernel_size=3, padding=1)
+        if from_identity:
+            nn.init.zeros_(last.weight)
+            nn.init.zeros_(last.bias)
+        layers.append(last)
         self.layers = nn.Sequential(*layers)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
