@@ -27,6 +27,7 @@ from mri_denoise.weights import load_weights
 ROOT = Path(__file__).parents[2]
 NAMES = ["hmad_rician", "hmad_salt_pepper"]
 SHAPE = (40, 44, 24)
+APART = ("train.yaml", "inference.yaml", "adapt.yaml")  # all others are merged on top of the first
 QUICK = "--max_epochs 1 --epoch_length 2 --batch_size 2 --patch_size 32 --num_workers 0"
 
 
@@ -95,6 +96,18 @@ def test_training_resumes_from_its_last_state(trained: Path, dataset: Path, tmp_
     after = torch.load(models / "state_checkpoint_epoch=2.pt", weights_only=False)
     steps = [next(iter(s["optimizer"]["state"].values()))["step"] for s in (before, after)]
     assert [float(s) for s in steps] == [2, 4]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_fine_tuning_goes_on_from_the_shipped_weights(dataset: Path, tmp_path: Path, name: str) -> None:
+    """At a learning rate of 0 it leaves them."""
+    bundle = ROOT / "bundles" / name
+    files = ["--config_file", "['configs/train.yaml','configs/finetune.yaml']"]
+    run(bundle, f"run --dataset_dir {dataset} --output_dir {tmp_path} --learning_rate 0 {QUICK}", more=files)
+    before, after = (torch.load(p / "models" / "model.pt", weights_only=True) for p in (bundle, tmp_path))
+    assert before.keys() == after.keys()
+    for key in before:
+        torch.testing.assert_close(after[key], before[key], rtol=1e-5, atol=1e-6)  # the average rounds
 
 
 def test_evaluation_scores_each_volume_at_each_level(trained: Path, dataset: Path, tmp_path: Path) -> None:
@@ -204,7 +217,8 @@ def test_train_and_inference_run_the_network_alike(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_the_bundle_is_complete(name: str) -> None:
     folder = ROOT / "bundles" / name
-    configs = ["train.yaml", "inference.yaml", "evaluate.yaml", "multi_gpu_train.yaml", "metadata.json", "logging.conf"]
+    configs = [f"{c}.yaml" for c in ("train", "finetune", "multi_gpu_train", "evaluate", "inference")]
+    configs += ["metadata.json", "logging.conf"]
     for file in ["LICENSE", "docs/metadata_schema.json", "docs/README.md", *(f"configs/{c}" for c in configs)]:
         assert (folder / file).is_file(), file
     metadata = config(name, "metadata.json")
@@ -224,8 +238,8 @@ def leaves(value: Any) -> list[Any]:
 @pytest.mark.parametrize("name", NAMES)
 def test_expressions_are_python_and_references_have_a_target(name: str) -> None:
     folder = ROOT / "bundles" / name / "configs"
-    train = ["train.yaml"]
-    for files in (train, ["inference.yaml"], [*train, "evaluate.yaml"], [*train, "multi_gpu_train.yaml"]):
+    onto_train = [["train.yaml", p.name] for p in folder.glob("*.yaml") if p.name not in APART]
+    for files in (["train.yaml"], ["inference.yaml"], *onto_train):
         parser = ConfigParser()
         parser.read_config([folder / file for file in files])
         for text in [leaf for leaf in leaves(parser.get()) if isinstance(leaf, str)]:
