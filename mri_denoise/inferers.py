@@ -155,8 +155,9 @@ class SliceDenoiseInferer(MixedPrecisionInferer):
         slice_axis, contiguous = int(slice_axis), bool(contiguous)
         plain = inputs.as_tensor() if isinstance(inputs, MetaTensor) else inputs
         axes = self._axes(slice_axis, tuple(plain.shape[2:]), affine, contiguous)
-        alike = affine is None or isotropic_voxels(affine)
-        blocks: Blocks = "squares" if not contiguous else "cubes" if alike else "plates"
+        blocks: Blocks = "cubes" if affine is None or isotropic_voxels(affine) else "plates"
+        if not contiguous:
+            blocks = "squares"
         out = torch.zeros_like(plain, dtype=torch.float32)
         total = plain.shape[1] * sum(plain.shape[2 + axis] for axis in axes)
 

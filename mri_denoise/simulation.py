@@ -46,10 +46,8 @@ def simulate_case(
         record["density"] = level / 100
     else:
         sigma = level / 100 * peak
-        across = 1 + slice_axis_of(volume)
-        slices_first = volume.array.swapaxes(1, across) if band < 1 else volume.array  # the band is that of a slice
-        noisy = add_rician(slices_first, sigma, rng, coils, band)
-        noisy = noisy.swapaxes(1, across) if band < 1 else noisy
+        across = 1 + slice_axis_of(volume) if band < 1 else 1  # a band is that of slices; white noise knows none
+        noisy = add_rician(volume.array.swapaxes(1, across), sigma, rng, coils, band).swapaxes(1, across)
         record |= {"sigma": sigma, "coils": coils, "band": band}
     noisy = np.where(finite, noisy, volume.array)
     destination = folder / case.output
