@@ -8,7 +8,7 @@ import torch
 from monai.data import MetaTensor
 from torch import nn
 
-from mri_denoise.inferers import MixedPrecisionInferer, SliceDenoiseInferer
+from mri_denoise.inferers import MixedPrecisionInferer, SliceDenoiseInferer, choose_precision
 from mri_denoise.refinement import refine
 
 SHAPE = (5, 6, 7)
@@ -109,6 +109,21 @@ def test_bfloat16_is_close_to_float32() -> None:
     assert exact.dtype == rounded.dtype == torch.float32
     difference = (exact - rounded).abs().max().item()
     assert 0 < difference < 2**-6  # bfloat16 has 8 significant bits
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "precision"),
+    [
+        ({"cpu_name": "AMD EPYC 9755", "avx512_bf16": True}, "bfloat16"),
+        ({"cpu_name": "Intel Xeon", "avx512_bf16": True, "amx_bf16": True}, "bfloat16"),
+        ({"cpu_name": "Intel Xeon", "avx512_bf16": True, "amx_bf16": False}, "float32"),
+        ({"cpu_name": "AMD Ryzen 7 5800X", "avx512_bf16": False}, "float32"),
+        ({}, "float32"),
+    ],
+)
+def test_bfloat16_is_chosen_where_it_is_faster(monkeypatch, capabilities: dict, precision: str) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities, raising=False)
+    assert choose_precision("cpu") == precision
 
 
 def test_mixed_precision_runs_the_network_in_that_precision() -> None:
