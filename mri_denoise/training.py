@@ -62,12 +62,14 @@ def run_training(workflow: ConfigWorkflow, bundle: Bundle) -> None:
         InputError: if the bundle lacks what MONAI requires of a training, or an input cannot be used.
     """
     try:
-        workflow.initialize()
-        missing = workflow.check_properties()
-        if missing:
-            raise InputError(f"{bundle.folder}: not a training bundle, it lacks {', '.join(missing)}.")
-        workflow.run()
-        workflow.finalize()
+        try:
+            workflow.initialize()
+            missing = workflow.check_properties()
+            if missing:
+                raise InputError(f"{bundle.folder}: not a training bundle, it lacks {', '.join(missing)}.")
+            workflow.run()
+        finally:
+            workflow.finalize()
     except Exception as error:
         raise find_error(error) or error from error
 

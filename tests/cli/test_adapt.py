@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,13 @@ def volume(tmp_path_factory: pytest.TempPathFactory, clean: np.ndarray) -> Path:
 
 def sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.fixture(autouse=True)
+def subnormal_numbers() -> Iterator[None]:
+    """A training flushes them to zero, and leaves the process as it was, whatever its end."""
+    yield
+    assert torch.tensor(1e-40) * 1 > 0
 
 
 @pytest.fixture(scope="module")

@@ -183,6 +183,7 @@ class Node:
         }
         self.file = folder / "node.yaml"
         self.file.write_text(yaml.safe_dump(self.settings))
+        self.environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self, before: Callable[[], None] | None = None) -> Node:
@@ -190,8 +191,7 @@ class Node:
         self.begun = self.log.stat().st_size if self.log.exists() else 0
         with self.log.open("ab") as log:
             command = [sys.executable, "-m", "mri_denoise.cli.main", "node", str(self.file)]
-            environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-            self.process = subprocess.Popen(command, stdout=log, stderr=log, env=environment, preexec_fn=before)
+            self.process = subprocess.Popen(command, stdout=log, stderr=log, env=self.environment, preexec_fn=before)
         until(self._listens, 120, "the node does not listen")
         return self
 
