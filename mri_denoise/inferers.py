@@ -12,6 +12,7 @@ from monai.inferers import Inferer
 from tqdm import tqdm
 
 from mri_denoise.geometry import find_slice_axis, isotropic_voxels, nearly_isotropic
+from mri_denoise.noise_correlation import noise_correlation
 from mri_denoise.refinement import Blocks, refine
 from mri_denoise.tiling import denoise_in_tiles
 
@@ -91,7 +92,8 @@ class SliceDenoiseInferer(MixedPrecisionInferer):
         progress: whether a bar is shown.
         tile: slices with a longer side, in pixels, are done in tiles (:mod:`mri_denoise.tiling`), with the same result.
         refined: whether like blocks of the noisy volume are filtered together, with the network's result as the pilot
-            (:func:`mri_denoise.refinement.refine`). Needs ``noise_map``.
+            (:func:`mri_denoise.refinement.refine`), by the correlation that the volume's noise has
+            (:func:`mri_denoise.noise_correlation.noise_correlation`). Needs ``noise_map``.
 
     Raises:
         ValueError: if ``planes`` is neither 1, 3 nor ``"auto"``, ``tile`` is below 256, or ``refined`` lacks the noise
@@ -178,7 +180,8 @@ class SliceDenoiseInferer(MixedPrecisionInferer):
                 for axis in axes:
                     self._add_slices(out[0, t], volume, level, axis, contiguous, 1 / len(axes), run, bar)
                 if self.refined and level is not None:
-                    refine(volume, out[0, t], level, slice_axis, blocks)
+                    correlation = noise_correlation(volume.cpu().numpy(), slice_axis)
+                    refine(volume, out[0, t], level, slice_axis, blocks, correlation)
         return MetaTensor(out, meta=inputs.meta) if isinstance(inputs, MetaTensor) else out
 
     def _axes(

@@ -14,6 +14,7 @@ from scipy.fft import dct
 GROUP = 12  # blocks that are filtered together
 SHRINKAGE = 1.2  # times the noise's power in the filter's gain
 KAISER = 2.5  # beta of the window that a block is put back with
+LEAST_NOISE = 0.05  # power of a coefficient's noise, of that of a voxel
 AIR = 0.5  # sigma: blocks whose mean in the pilot is below it stay as they are
 BATCH = 1024  # groups that are filtered at a time
 
@@ -33,9 +34,16 @@ class LikeBlocks:
         axes: how blocks lie along each axis of the volume.
         shape: of the volume, at least a block along each axis.
         like: a tensor of the type and device to work with.
+        correlation: of the noise with its neighbours, a row for each axis, from 1 at lag 0; None is white noise.
     """
 
-    def __init__(self, axes: Sequence[Axis], shape: Sequence[int], like: torch.Tensor) -> None:
+    def __init__(
+        self,
+        axes: Sequence[Axis],
+        shape: Sequence[int],
+        like: torch.Tensor,
+        correlation: np.ndarray | None = None,
+    ) -> None:
         self.edges = [axis.edge for axis in axes]
         self.size = math.prod(self.edges)
         self.offsets = _ellipsoid([axis.reach for axis in axes])
@@ -49,6 +57,8 @@ class LikeBlocks:
         ]
         in_space = zip(self.windows, self.to_cosines, strict=False)
         self.from_cosines = [window[:, None] * cosines.T for window, cosines in in_space] + [self.to_cosines[-1].T]
+        spectrum = _noise_power(np.ones((3, 1)) if correlation is None else correlation, self.edges)
+        self.spectrum = torch.from_numpy(np.repeat(spectrum, self.members)).to(like)[:, None]
         # used again and again: clearing new pages takes longer than the arithmetic
         self.memory = like.new_empty(3, self.size * self.members * BATCH)
 
@@ -111,8 +121,9 @@ class LikeBlocks:
         self._gather(p, like, gain)
         gain, spare = _along_axes(self.to_cosines, gain, spare)
         gain = gain.square_().view(-1, len(power))
-        gain /= torch.add(gain, SHRINKAGE * power.clamp_min(1e-20), out=spare.view_as(gain))
-        weight = 1 / torch.square(gain, out=spare.view_as(gain)).sum(0).clamp_min(1e-3)
+        noise = torch.mul(self.spectrum, SHRINKAGE * power.clamp_min(1e-20), out=spare.view_as(gain))
+        gain /= noise.add_(gain)
+        weight = 1 / (self.spectrum.T @ torch.square(gain, out=spare.view_as(gain)))[0].clamp_min(1e-3)
         self._gather(y, like, work)
         work, spare = _along_axes(self.to_cosines, work, spare)
         work.view_as(gain).mul_(gain).mul_(weight)
@@ -136,6 +147,25 @@ def _along_axes(
         torch.bmm(matrix.expand(before, *matrix.shape), values.view(shape), out=spare.view(shape))
         values, spare, before = spare, values, before * len(matrix)
     return values, spare
+
+
+def _noise_power(correlation: np.ndarray, edges: Sequence[int]) -> np.ndarray:
+    """Power of the noise in each cosine coefficient of a block, of that in a voxel, at least :data:`LEAST_NOISE`.
+
+    Args:
+        correlation: from 1 at lag 0, a row for each axis; beyond its end there is none.
+        edges: of the block.
+
+    Returns:
+        one number for each coefficient, in the order of the block's voxels.
+    """
+    power = np.ones(1)
+    for row, edge in zip(correlation, edges, strict=True):
+        lags = np.abs(np.subtract.outer(np.arange(edge), np.arange(edge)))
+        covariance = np.append(row, 0)[np.minimum(lags, len(row))]
+        cosines = dct(np.eye(edge), norm="ortho", axis=0)
+        power = np.outer(power, np.einsum("ij,jk,ik->i", cosines, covariance, cosines)).ravel()
+    return np.maximum(power, LEAST_NOISE)
 
 
 def _ellipsoid(reach: Sequence[float]) -> torch.Tensor:

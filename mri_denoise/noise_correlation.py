@@ -1,22 +1,30 @@
-"""How noise is correlated between neighbouring voxels: measured in the air, and noise of the same kind drawn anew.
+"""How noise is correlated between neighbouring voxels, and noise of the same kind drawn anew.
 
 A scanner that fills k-space with zeros, filters or interpolates leaves noise whose neighbours resemble each other.
 Where there is no signal, the power (squared magnitude) of complex Gaussian noise has the squared correlation of the
 noise itself (I. S. Reed, "On a moment theorem for complex Gaussian processes", 1962), so the air tells it. The sign is
-lost; correlations are taken as positive and end at the first lag that shows none. They are treated as separable along
-the three axes, which zero-filling is.
+lost; correlations are taken as positive and end at the first lag that shows none. Where the air is masked or is not
+pure noise, the measured share of k-space tells as much of zero-filling: noise of a band is correlated as a sinc. Either
+way it is treated as separable along the three axes, which zero-filling is.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from scipy import ndimage
 
+from mri_denoise.noise_band import measured_bands
+from mri_denoise.noise_blocks import central
+from mri_denoise.noise_level import estimate
+
 REACH = 4
 _RAYLEIGH_MEAN = float(np.sqrt(np.pi / 2))
 _LEAST_AIR = 4000  # voxels, below which the air says too little
+_AGREE = 0.1  # difference of correlations
 _LEAST_POWER = 0.05  # squared correlations below cannot be told from leftovers of signal in the air
 
 
@@ -30,10 +38,14 @@ def find_air(volume: np.ndarray, sigma: float) -> np.ndarray:
     Returns:
         boolean, same shape; masked air (zeros) is not among them.
     """
-    size = [min(9, n) if n > 3 else 1 for n in volume.shape]
-    mean = ndimage.uniform_filter(volume.astype(np.float32), size)
+    mean = ndimage.uniform_filter(volume.astype(np.float32), _window(volume.shape))
     alike = np.abs(mean / (_RAYLEIGH_MEAN * sigma) - 1) < 0.3
     return ndimage.binary_erosion(alike, np.ones([3 if n > 3 else 1 for n in volume.shape], bool))
+
+
+def _window(shape: Sequence[int]) -> list[int]:
+    """Voxels along each axis that a local mean is taken over."""
+    return [min(9, n) if n > 3 else 1 for n in shape]
 
 
 def power_correlation(volume: np.ndarray, sigma: float) -> np.ndarray | None:
@@ -49,11 +61,13 @@ def power_correlation(volume: np.ndarray, sigma: float) -> np.ndarray | None:
     air = find_air(volume, sigma)
     if np.count_nonzero(air) < _LEAST_AIR:
         return None
-    power = np.square(volume.astype(np.float64) / sigma) / 2
-    power -= power[air].mean()
+    power = np.where(air, np.square(volume / np.float32(sigma)) / 2, np.float32(0))
+    # what little signal the air holds (ghosts) varies slowly
+    window = _window(volume.shape)
+    share = ndimage.uniform_filter(air.astype(np.float32), window)
+    power -= ndimage.uniform_filter(power, window) / share.clip(1e-3)
     variance = np.square(power[air]).mean()
-    found = np.zeros((3, REACH + 1))
-    found[:, 0] = 1
+    found = np.eye(1, REACH + 1).repeat(3, axis=0)
     for axis in range(3):
         for lag in range(1, min(REACH, volume.shape[axis] - 1) + 1):
             here, there = np.moveaxis(power, axis, 0)[lag:], np.moveaxis(power, axis, 0)[:-lag]
@@ -81,26 +95,48 @@ def filter_of(correlation: np.ndarray) -> np.ndarray:
     return kernel / np.sqrt(np.square(kernel).sum())
 
 
-def noise_filters(volume: np.ndarray, sigma: float) -> np.ndarray:
-    """Filters along the three axes that make white noise like that of a volume.
+def noise_correlation(volume: np.ndarray, slice_axis: int) -> np.ndarray:
+    """Correlation of the noise with its neighbours along each axis, by the slices in the middle.
 
     Args:
         volume: magnitudes, shape (X, Y, Z), finite.
-        sigma: of the noise, above 0, in the same units.
+        slice_axis: the axis across slices.
 
     Returns:
-        float32, shape (3, 2 ``REACH`` + 1); those of white noise (1 in the middle) where there is too little air.
+        shape (3, :data:`REACH` + 1), each row from 1 at lag 0; zeros follow where noise is white, or nothing tells.
     """
-    power = power_correlation(volume, sigma)
-    filters = np.zeros((3, 2 * REACH + 1), np.float32)
-    filters[:, REACH] = 1
-    if power is None:
-        return filters
-    for axis, row in enumerate(power):
-        end = next((lag for lag, value in enumerate(row) if value < _LEAST_POWER), len(row))
-        if end > 1:
-            filters[axis] = filter_of(np.where(np.arange(len(row)) < end, np.sqrt(np.clip(row, 0, 1)), 0))
-    return filters
+    found = np.eye(1, REACH + 1).repeat(3, axis=0)
+    level = estimate(volume, slice_axis=slice_axis)
+    if level.sigma == 0:
+        return found
+    slices = central(np.moveaxis(volume, slice_axis, 2))
+    power = power_correlation(slices, level.sigma) if level.method == "background" else None
+    in_order = [*(axis for axis in range(3) if axis != slice_axis), slice_axis]
+    for place, (axis, band) in enumerate(zip(in_order, (*measured_bands(slices), 1.0), strict=True)):
+        row = np.sinc(band * np.arange(REACH + 1)) if band < 1 else found[axis]
+        if power is not None:  # the air decides; where the spectrum agrees, all lags of its sinc are known
+            of_air = _of_power(power[place])
+            row = row if of_air[1] > 0 and abs(of_air[1] - row[1]) < _AGREE else of_air
+        found[axis] = row
+    return found
+
+
+def _of_power(row: np.ndarray) -> np.ndarray:
+    """Correlation of the noise from that of its power, up to the first lag that shows none."""
+    end = next((lag for lag, value in enumerate(row) if value < _LEAST_POWER), len(row))
+    return np.where(np.arange(len(row)) < end, np.sqrt(row.clip(0, 1)), 0)
+
+
+def noise_filters(correlation: np.ndarray) -> np.ndarray:
+    """Filters along the three axes that make white noise like that of a volume.
+
+    Args:
+        correlation: of :func:`noise_correlation`.
+
+    Returns:
+        float32, shape (3, 2 ``REACH`` + 1); 1 in the middle and 0 elsewhere for white noise.
+    """
+    return np.stack([filter_of(row) for row in correlation]).astype(np.float32)
 
 
 def draw_noise(

@@ -12,7 +12,7 @@ from monai.transforms import MapTransform, Randomizable
 
 from mri_denoise.geometry import nearly_isotropic
 from mri_denoise.io.case import InputError
-from mri_denoise.noise_correlation import noise_filters
+from mri_denoise.noise_correlation import noise_correlation, noise_filters
 from mri_denoise.transforms.sampling import RandReferenceSlabd
 from mri_denoise.transforms.slices import volume_to_slices
 
@@ -53,8 +53,7 @@ def noisy_volumes(dataset: Sequence[Mapping[Hashable, Any]], max_volumes: int) -
     if len(found) > max_volumes:
         found = [found[int(i)] for i in np.linspace(0, len(found) - 1, max_volumes)]
     for item in found:
-        typical = float(item["sigma"].median())
-        item["filters"] = torch.from_numpy(noise_filters(item["image"][0].numpy(), typical))
+        item["filters"] = torch.from_numpy(noise_filters(noise_correlation(item["image"][0].numpy(), item["axes"][0])))
     return found
 
 

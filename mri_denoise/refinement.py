@@ -33,16 +33,19 @@ def refine(
     sigma: torch.Tensor,
     slice_axis: int,
     blocks: Blocks = "cubes",
+    correlation: np.ndarray | None = None,
 ) -> torch.Tensor:
     """Filter a noisy volume with an estimate of it as the pilot that tells signal from noise.
 
     A network that looks at slices knows its few neighbours only, and nothing of places that look alike. Here blocks of
     voxels are each grouped with the 11 most like it nearby, as the pilot has them, and the groups transformed: the
     discrete cosine transform in space and along the group. The noisy coefficients Y become
-    Y P^2 / (P^2 + 1.2 sigma^2), P being the pilot's. This is the second stage of BM4D (Maggioni et al., 2013,
-    https://doi.org/10.1109/TIP.2012.2210725) with the network in place of its first, a short search, and a somewhat
-    stronger filter, as the pilot's coefficients hold noise of their own. Blocks are put back and averaged, each
-    weighted by the inverse of its filter's power and by a Kaiser window, since a block's middle is known best.
+    Y P^2 / (P^2 + 1.2 S sigma^2), P being the pilot's. S is the power of the noise in that coefficient: 1 where it is
+    white; noise that is correlated in space has more in slow waves and little in fast ones. This is the second stage of
+    BM4D (Maggioni et al., 2013, https://doi.org/10.1109/TIP.2012.2210725) with the network in place of its first, a
+    short search, and a somewhat stronger filter, as the pilot's coefficients hold noise of their own. Blocks are put
+    back and averaged, each weighted by the inverse of the noise that its filter leaves and by a Kaiser window, since a
+    block's middle is known best.
 
     Blocks are cubes of 5 voxels, one every 3, and their like is sought up to 4 voxels away. Plates, for thick slices,
     are 5 x 5 x 2 voxels, one every 3 x 3 x 1, and sought within 4.5 voxels and the next slices; squares, for slices
@@ -59,6 +62,8 @@ def refine(
         sigma: of the noise, a scalar or the volume's shape, on the same scale.
         slice_axis: across the slices.
         blocks: their kind.
+        correlation: of the noise with its neighbours (:func:`~mri_denoise.noise_correlation.noise_correlation`), shape
+            (3, lags); None is white noise.
 
     Returns:
         ``pilot``, holding the result; unchanged where slices are smaller than 8 x 8.
@@ -69,7 +74,7 @@ def refine(
         return pilot
     axes = [KINDS[kind][axis == slice_axis] for axis in range(3)]
     edge, reach = axes[0].edge, math.floor(axes[0].reach)
-    like_blocks = LikeBlocks(axes, shape, noisy)
+    like_blocks = LikeBlocks(axes, shape, noisy, correlation)
     low, sums = 0, noisy.new_zeros(2, 0, *shape[1:])  # weighted values and weights of the planes from `low` on
     every, *within = (_starts(n, axis) for n, axis in zip(shape, axes, strict=True))
     count = max(CHUNK // math.prod(shape[1:]), 1)

@@ -10,11 +10,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.fft import dctn, idctn
+from scipy.linalg import toeplitz
 from scipy.ndimage import gaussian_filter
 
 from mri_denoise import like_blocks, refinement
+from mri_denoise.noise_correlation import noise_correlation
 from mri_denoise.refinement import KINDS, refine
 from mri_denoise.rice import rice_moments
+from mri_denoise.transforms.noise import add_rician
 
 
 def _volume(shape: tuple[int, ...], seed: int = 0) -> np.ndarray:
@@ -28,7 +31,9 @@ def _rician(volume: np.ndarray, sigma: float, seed: int = 1) -> np.ndarray:
     return np.hypot(volume + real, imaginary).astype(np.float32)
 
 
-def _filter_with_scipy(noisy: np.ndarray, pilot: np.ndarray, sigma: float, kind, across: int) -> np.ndarray:
+def _filter_with_scipy(
+    noisy: np.ndarray, pilot: np.ndarray, sigma: float, kind, across: int, correlation: np.ndarray
+) -> np.ndarray:
     """The same filter one group at a time."""
     axes = [kind[axis == across] for axis in range(3)]
     y = noisy - sigma * (rice_moments(pilot / sigma)[0] - pilot / sigma)
@@ -38,6 +43,12 @@ def _filter_with_scipy(noisy: np.ndarray, pilot: np.ndarray, sigma: float, kind,
     def block(corner: tuple[int, ...]) -> tuple[slice, ...]:
         return tuple(slice(c, c + a.edge) for c, a in zip(corner, axes, strict=True))
 
+    edges = [a.edge for a in axes]
+    covariance = np.ones((1, 1))
+    for row, edge in zip(correlation, edges, strict=True):
+        covariance = np.kron(covariance, toeplitz(np.pad(row, (0, 8))[:edge]))
+    waves = dctn(np.eye(len(covariance)).reshape(-1, *edges), axes=(1, 2, 3), norm="ortho").reshape(covariance.shape)
+    spectrum = np.maximum(np.diag(waves.T @ covariance @ waves), 0.05).reshape(edges)
     window = np.einsum("i,j,k->ijk", *(np.kaiser(a.edge, 2.5) for a in axes))
     total, weights = np.zeros(y.shape), np.zeros(y.shape)
     for corner in itertools.product(*starts):
@@ -49,11 +60,11 @@ def _filter_with_scipy(noisy: np.ndarray, pilot: np.ndarray, sigma: float, kind,
         ranked = sorted((np.sum((p[block(corner)] - p[block(c)]) ** 2) if c != corner else -1, c) for c in near)
         group = [block(c) for _, c in ranked[:12]]
         power = dctn(np.stack([p[b] for b in group]), norm="ortho") ** 2
-        gain = power / (power + 1.2 * sigma**2)
+        gain = power / (power + 1.2 * spectrum * sigma**2)
         estimate = idctn(gain * dctn(np.stack([y[b] for b in group]), norm="ortho"), norm="ortho")
         for b, values in zip(group, estimate, strict=True):
-            total[b] += window * values / np.sum(gain**2)
-            weights[b] += window / np.sum(gain**2)
+            total[b] += window * values / np.sum(spectrum * gain**2)
+            weights[b] += window / np.sum(spectrum * gain**2)
     return total / weights
 
 
@@ -69,13 +80,14 @@ def _filter_with_scipy(noisy: np.ndarray, pilot: np.ndarray, sigma: float, kind,
         ("squares", 1, "plates", (19, 1, 22)),
     ],
 )
-def test_equals_the_filter_group_by_group(kind, slice_axis, blocks, shape):
-    truth = _volume(shape)
+@pytest.mark.parametrize("lags", [[[1, 0]] * 3, [[1, 0.4, 0.1], [1, 0.7, -0.1], [1, 0.2, 0]]])
+def test_equals_the_filter_group_by_group(kind, slice_axis, blocks, shape, lags):
+    truth, correlation = _volume(shape), np.array(lags, dtype=float)
     noisy, pilot = _rician(truth, 0.06), gaussian_filter(truth, 1)
-    wanted = _filter_with_scipy(noisy, pilot, 0.06, KINDS[kind], slice_axis)
+    wanted = _filter_with_scipy(noisy, pilot, 0.06, KINDS[kind], slice_axis, correlation)
     for order in ("C", "F"):  # volumes of NIfTI files are stored first axis first
         images = (torch.from_numpy(np.array(image, order=order)) for image in (noisy, pilot))
-        got = refine(*images, torch.tensor(0.06), slice_axis, blocks)
+        got = refine(*images, torch.tensor(0.06), slice_axis, blocks, correlation)
         np.testing.assert_allclose(got.numpy(), wanted, atol=2e-5)
 
 
@@ -87,6 +99,19 @@ def test_improves_a_result_that_lacks_detail_or_kept_noise(pilot_of, share, slic
     pilot = gaussian_filter(truth, 1.5) if pilot_of == "blurred" else truth + 0.5 * (noisy - truth)
     refined = refine(torch.from_numpy(noisy), torch.from_numpy(pilot.copy()), torch.tensor(0.05), *slices).numpy()
     assert np.mean((refined - truth) ** 2) < share * np.mean((pilot - truth) ** 2)
+
+
+@pytest.mark.parametrize("blocks", list(KINDS))
+def test_noise_that_is_correlated_is_told_from_signal(blocks):
+    truth = _volume((24, 48, 48))
+    noisy = add_rician(truth, 0.1, np.random.default_rng(0), band=0.6)
+    pilot = torch.from_numpy(truth + 0.4 * (noisy - truth))
+
+    def error(correlation: np.ndarray | None) -> float:
+        refined = refine(torch.from_numpy(noisy), pilot.clone(), torch.tensor(0.1), 0, blocks, correlation).numpy()
+        return float(np.mean((refined - truth) ** 2))
+
+    assert error(noise_correlation(noisy, 0)) < 0.9 * error(None)
 
 
 @pytest.mark.parametrize("slices", [(0, "cubes"), (0, "plates"), (1, "plates")])

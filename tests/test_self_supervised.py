@@ -12,7 +12,7 @@ from monai.data import MetaTensor
 from torch import nn
 
 from mri_denoise.io.case import InputError
-from mri_denoise.noise_correlation import draw_noise, noise_filters
+from mri_denoise.noise_correlation import draw_noise
 from mri_denoise.noisy_slabs import RandNoisySlabd, fit_size, held_out, held_out_tiles, noisy_volumes
 from mri_denoise.self_supervised import HeldOutCurve, PrepareRecorrupted, RecorruptedLoss
 
@@ -104,30 +104,6 @@ def test_the_same_seed_gives_the_same_noise() -> None:
     free = batch(image, 0.1)
     free.pop("seed")
     assert not torch.equal(prepare(free)[0], prepare(free)[0])
-
-
-def correlated_air(band: float, shape: tuple[int, int, int] = (96, 80, 12)) -> np.ndarray:
-    from mri_denoise.transforms.noise import add_rician
-
-    clean = np.zeros(shape, np.float32)
-    clean[30:60, 30:50] = 100
-    return np.moveaxis(add_rician(np.moveaxis(clean, 2, 0).copy(), 5.0, np.random.default_rng(0), band=band), 0, 2)
-
-
-def test_filters_are_those_of_the_noise() -> None:
-    assert noise_filters(correlated_air(1.0), 5.0)[:, 4].tolist() == [1, 1, 1]
-    filters = noise_filters(correlated_air(0.6), 5.0)
-    np.testing.assert_allclose(np.square(filters).sum(axis=1), 1, rtol=1e-5)
-    assert filters[2, 4] == 1  # slices are independent
-    for row in filters[:2]:
-        first_lag = float((row[1:] * row[:-1]).sum())
-        assert first_lag == pytest.approx(np.sin(0.6 * np.pi) / (0.6 * np.pi), abs=0.08)  # a sinc, by theory
-
-
-def test_without_air_noise_is_taken_as_white() -> None:
-    volume = correlated_air(0.6)
-    volume[volume < 60] = 0
-    assert noise_filters(volume, 5.0)[:, 4].tolist() == [1, 1, 1]
 
 
 def test_drawn_noise_has_variance_one_and_the_filters_correlation() -> None:
