@@ -1,4 +1,4 @@
-"""How noise is correlated between neighbouring voxels, and noise of the same kind drawn anew.
+"""How noise is correlated between neighbouring voxels.
 
 A scanner that fills k-space with zeros, filters or interpolates leaves noise whose neighbours resemble each other.
 Where there is no signal, the power (squared magnitude) of complex Gaussian noise has the squared correlation of the
@@ -13,8 +13,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 from scipy import ndimage
 
 from mri_denoise.noise_band import measured_bands
@@ -77,29 +75,11 @@ def power_correlation(volume: np.ndarray, sigma: float) -> np.ndarray | None:
     return found
 
 
-def filter_of(correlation: np.ndarray) -> np.ndarray:
-    """The symmetric filter that gives white noise this correlation: the square root of its spectrum.
-
-    Args:
-        correlation: at lags 0 to R, 1 at lag 0.
-
-    Returns:
-        shape (2 R + 1,), sum of squares 1, so that white noise keeps its variance.
-    """
-    reach, length = len(correlation) - 1, 64
-    wrapped = np.zeros(length)
-    wrapped[: reach + 1] = correlation
-    wrapped[length - reach :] = correlation[:0:-1]
-    spectrum = np.clip(np.fft.fft(wrapped).real, 0, None)
-    kernel = np.fft.fftshift(np.fft.ifft(np.sqrt(spectrum)).real)[length // 2 - reach : length // 2 + reach + 1]
-    return kernel / np.sqrt(np.square(kernel).sum())
-
-
 def noise_correlation(volume: np.ndarray, slice_axis: int) -> np.ndarray:
     """Correlation of the noise with its neighbours along each axis, by the slices in the middle.
 
     Args:
-        volume: magnitudes, shape (X, Y, Z), finite.
+        volume: magnitudes, shape (X, Y, Z); what is not finite is ignored.
         slice_axis: the axis across slices.
 
     Returns:
@@ -109,7 +89,7 @@ def noise_correlation(volume: np.ndarray, slice_axis: int) -> np.ndarray:
     level = estimate(volume, slice_axis=slice_axis)
     if level.sigma == 0:
         return found
-    slices = central(np.moveaxis(volume, slice_axis, 2))
+    slices = np.nan_to_num(central(np.moveaxis(volume, slice_axis, 2)), posinf=0, neginf=0)
     power = power_correlation(slices, level.sigma) if level.method == "background" else None
     in_order = [*(axis for axis in range(3) if axis != slice_axis), slice_axis]
     for place, (axis, band) in enumerate(zip(in_order, (*measured_bands(slices), 1.0), strict=True)):
@@ -125,39 +105,3 @@ def _of_power(row: np.ndarray) -> np.ndarray:
     """Correlation of the noise from that of its power, up to the first lag that shows none."""
     end = next((lag for lag, value in enumerate(row) if value < _LEAST_POWER), len(row))
     return np.where(np.arange(len(row)) < end, np.sqrt(row.clip(0, 1)), 0)
-
-
-def noise_filters(correlation: np.ndarray) -> np.ndarray:
-    """Filters along the three axes that make white noise like that of a volume.
-
-    Args:
-        correlation: of :func:`noise_correlation`.
-
-    Returns:
-        float32, shape (3, 2 ``REACH`` + 1); 1 in the middle and 0 elsewhere for white noise.
-    """
-    return np.stack([filter_of(row) for row in correlation]).astype(np.float32)
-
-
-def draw_noise(
-    shape: tuple[int, int, int, int], filters: torch.Tensor, generator: torch.Generator | None = None
-) -> torch.Tensor:
-    """Gaussian noise of variance 1, correlated along the last three axes.
-
-    Args:
-        shape: (N, slices, H, W).
-        filters: shape (N, 3, odd length), for each item along slices, rows and columns, as :func:`noise_filters` gives.
-        generator: on the CPU; None is torch's own.
-
-    Returns:
-        float32 of that shape, on the device of ``filters``.
-    """
-    more = filters.shape[-1] - 1
-    n, *rest = shape
-    noise = torch.randn(n, *(length + more for length in rest), generator=generator).to(filters.device)
-    for axis in range(3):
-        last = noise.movedim(1 + axis, -1)
-        lines = last.reshape(n, -1, last.shape[-1]).transpose(0, 1)
-        lines = F.conv1d(lines, filters[:, axis : axis + 1], groups=n).transpose(0, 1)
-        noise = lines.reshape(*last.shape[:-1], -1).movedim(-1, 1 + axis)
-    return noise

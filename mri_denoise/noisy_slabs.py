@@ -12,7 +12,8 @@ from monai.transforms import MapTransform, Randomizable
 
 from mri_denoise.geometry import nearly_isotropic
 from mri_denoise.io.case import InputError
-from mri_denoise.noise_correlation import noise_correlation, noise_filters
+from mri_denoise.noise_correlation import noise_correlation
+from mri_denoise.noise_drawing import noise_filters
 from mri_denoise.transforms.sampling import RandReferenceSlabd
 from mri_denoise.transforms.slices import volume_to_slices
 

@@ -23,7 +23,7 @@ from monai.engines import PrepareBatch
 from torch import nn
 
 from mri_denoise.inferers import MixedPrecisionInferer
-from mri_denoise.noise_correlation import draw_noise
+from mri_denoise.noise_drawing import draw_noise
 
 LEAST_SNR = 3.0
 

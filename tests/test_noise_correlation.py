@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from mri_denoise.noise_correlation import noise_correlation, noise_filters
+from mri_denoise.noise_correlation import noise_correlation
+from mri_denoise.noise_drawing import noise_filters
 from mri_denoise.phantom import head_phantom
 from mri_denoise.transforms.noise import add_rician
 

@@ -12,7 +12,7 @@ from monai.data import MetaTensor
 from torch import nn
 
 from mri_denoise.io.case import InputError
-from mri_denoise.noise_correlation import draw_noise
+from mri_denoise.noise_drawing import draw_noise
 from mri_denoise.noisy_slabs import RandNoisySlabd, fit_size, held_out, held_out_tiles, noisy_volumes
 from mri_denoise.self_supervised import HeldOutCurve, PrepareRecorrupted, RecorruptedLoss
 

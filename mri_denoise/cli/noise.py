@@ -16,7 +16,7 @@ def noise(
     source: Annotated[Path, typer.Argument(metavar="INPUT", help="A file, a DICOM folder, or a folder of files.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Estimate the noise level (Rician sigma) in the file's own intensity units."""
+    """Estimate the noise level (Rician sigma) in the file's own intensity units, and how neighbours share noise."""
     cases, skips = common.find_cases(source)
     results: list[dict[str, Any]] = []
     failed = 0
@@ -34,9 +34,13 @@ def noise(
     else:
         for found in results:
             volume = "" if found["volume"] is None else f" volume {found['volume']}"
-            uneven = f", varies x{found['variation']:.1f} over the image" if found["variation"] > UNEVEN else ""
-            level = f"sigma {found['sigma']:.6g}, SNR {found['snr']:.4g} ({found['method']})"
-            print(f"{found['case']}{volume}: {level}{uneven}")
+            notes = [f"sigma {found['sigma']:.6g}", f"SNR {found['snr']:.4g} ({found['method']})"]
+            if found["variation"] > UNEVEN:
+                notes.append(f"varies x{found['variation']:.1f} over the image")
+            if any(found["correlation"]):
+                alike = " / ".join(f"{value:.2f}" for value in found["correlation"])
+                notes.append(f"correlated with the next voxel by {alike} along the axes")
+            print(f"{found['case']}{volume}: {', '.join(notes)}")
     raise typer.Exit(common.exit_code(len(results), failed, skips))
 
 
@@ -44,12 +48,20 @@ def _measure(case: Case) -> list[dict[str, Any]]:
     """One result a volume of the case."""
     from mri_denoise.geometry import slice_axis_of
     from mri_denoise.io import read
+    from mri_denoise.noise_correlation import noise_correlation
     from mri_denoise.noise_level import estimate_series
 
     volume = read(case)
     axis = slice_axis_of(volume)
     several = volume.array.shape[0] > 1
     return [
-        {**asdict(level), "case": case.label, "volume": t if several else None}
-        for t, level in enumerate(estimate_series(volume.array, slice_axis=axis))
+        {
+            **asdict(level),
+            "correlation": noise_correlation(array, axis)[:, 1].round(3).tolist(),  # with the next along each axis
+            "case": case.label,
+            "volume": t if several else None,
+        }
+        for t, (level, array) in enumerate(
+            zip(estimate_series(volume.array, slice_axis=axis), volume.array, strict=True)
+        )
     ]

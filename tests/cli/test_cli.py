@@ -221,10 +221,20 @@ def test_the_noise_level_is_reported(tmp_path: Path, noisy: np.ndarray, volume: 
     both = json.loads(cli("noise", series, "--json").stdout)
     assert [f["volume"] for f in both] == [0, 1]
     assert both[1]["sigma"] == pytest.approx(2 * both[0]["sigma"], rel=1e-3)
-    assert "volume 1: sigma" in cli("noise", series).stdout
+    assert "volume 1: sigma" in cli("noise", series).stdout and "correlated" not in cli("noise", series).stdout
+    assert both[0]["correlation"] == [0, 0, 0]
     # nothing to measure is null and not NaN, which JSON does not know
     nib.save(nib.Nifti1Image(np.zeros(SHAPE, np.float32), np.eye(4)), tmp_path / "zero.nii")
     assert json.loads(cli("noise", tmp_path / "zero.nii", "--json").stdout)["sigma"] == 0
+
+
+def test_noise_of_interpolated_images_is_reported_as_correlated(tmp_path: Path) -> None:
+    clean = 1000 * head_phantom((96, 112, 60), seed=0)[:, :, 20:40]
+    nib.save(nib.Nifti1Image(clean, phantom_affine(clean.shape)), tmp_path / "clean.nii")
+    cli("simulate", tmp_path / "clean.nii", tmp_path / "band.nii", "--level", 9, "--band", 0.6)
+    found = json.loads(cli("noise", tmp_path / "band.nii", "--json").stdout)
+    assert found["correlation"] == pytest.approx([np.sinc(0.6), np.sinc(0.6), 0], abs=0.07)
+    assert "correlated with the next voxel by 0.5" in cli("noise", tmp_path / "band.nii").stdout
 
 
 def test_simulated_noise_is_that_of_the_yardstick(tmp_path: Path, volume: Path) -> None:
