@@ -163,6 +163,8 @@ class SliceDenoiseInferer(MixedPrecisionInferer):
         blocks: Blocks = "cubes" if affine is None or isotropic_voxels(affine) else "plates"
         if not contiguous:
             blocks = "squares"
+        refined = self.refined and sigma is not None
+        correlation = noise_correlation(plain[0].cpu().numpy(), slice_axis) if refined else None
         out = torch.zeros_like(plain, dtype=torch.float32)
         total = plain.shape[1] * sum(plain.shape[2 + axis] for axis in axes)
 
@@ -179,8 +181,7 @@ class SliceDenoiseInferer(MixedPrecisionInferer):
                 level = None if sigma is None else sigma[0, t].to(volume)
                 for axis in axes:
                     self._add_slices(out[0, t], volume, level, axis, contiguous, 1 / len(axes), run, bar)
-                if self.refined and level is not None:
-                    correlation = noise_correlation(volume.cpu().numpy(), slice_axis)
+                if refined and level is not None:
                     refine(volume, out[0, t], level, slice_axis, blocks, correlation)
         return MetaTensor(out, meta=inputs.meta) if isinstance(inputs, MetaTensor) else out
 

@@ -12,6 +12,7 @@ import numpy as np
 from scipy import ndimage
 
 _LEAST = 48  # voxels along an axis, below which its spectrum is too coarse to tell
+_LEAST_SAMPLES = 200  # of the spectrum in each mean, below which chance makes a drop
 _DROP = 0.38  # decades, see below; up to 0.35 where smooth anatomy or a soft filter lets the spectrum fall
 _INNERMOST = 0.4  # where anatomy itself falls steeply
 
@@ -66,10 +67,11 @@ def _measured_share(lines: np.ndarray) -> float:
     if len(lines) < _LEAST:
         return 1.0
     power = np.square(np.abs(np.fft.rfft(lines, axis=0))).mean(axis=(1, 2), dtype=np.float64)
-    if not power[1:].any():
-        return 1.0
     count = len(power) - 1
-    level = ndimage.uniform_filter1d(power, max(3, count // 24), mode="nearest")
+    width = max(3, count // 24)
+    if not power[1:].any() or lines[0].size * width < _LEAST_SAMPLES:
+        return 1.0
+    level = ndimage.uniform_filter1d(power, width, mode="nearest")
     level = np.log10(level + 1e-12 * level.max())
     step = max(1, round(0.05 * count))
     at = np.arange(max(round(_INNERMOST * count), 3 * step), count - step + 1)

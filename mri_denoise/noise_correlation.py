@@ -17,7 +17,7 @@ from scipy import ndimage
 
 from mri_denoise.noise_band import measured_bands
 from mri_denoise.noise_blocks import central
-from mri_denoise.noise_level import estimate
+from mri_denoise.noise_level import SERIES, estimate
 
 REACH = 4
 _RAYLEIGH_MEAN = float(np.sqrt(np.pi / 2))
@@ -75,28 +75,36 @@ def power_correlation(volume: np.ndarray, sigma: float) -> np.ndarray | None:
     return found
 
 
-def noise_correlation(volume: np.ndarray, slice_axis: int) -> np.ndarray:
+def noise_correlation(volumes: np.ndarray, slice_axis: int) -> np.ndarray:
     """Correlation of the noise with its neighbours along each axis, by the slices in the middle.
 
     Args:
-        volume: magnitudes, shape (X, Y, Z); what is not finite is ignored.
+        volumes: magnitudes, shape (T, X, Y, Z), all sampled alike; what is not finite is ignored.
         slice_axis: the axis across slices.
 
     Returns:
         shape (3, :data:`REACH` + 1), each row from 1 at lag 0; zeros follow where noise is white, or nothing tells.
     """
     found = np.eye(1, REACH + 1).repeat(3, axis=0)
-    level = estimate(volume, slice_axis=slice_axis)
-    if level.sigma == 0:
+    slices, of_air = [], []
+    for t in np.linspace(0, len(volumes) - 1, min(len(volumes), SERIES)).astype(int):
+        level = estimate(volumes[t], slice_axis=slice_axis)
+        if level.sigma == 0:
+            continue
+        middle = central(np.moveaxis(np.asarray(volumes[t], dtype=np.float32), slice_axis, 2))
+        slices.append(np.nan_to_num(middle, posinf=0, neginf=0))
+        power = power_correlation(slices[-1], level.sigma) if level.method == "background" else None
+        if power is not None:
+            of_air.append(power)
+    if not slices:
         return found
-    slices = np.nan_to_num(central(np.moveaxis(volume, slice_axis, 2)), posinf=0, neginf=0)
-    power = power_correlation(slices, level.sigma) if level.method == "background" else None
     in_order = [*(axis for axis in range(3) if axis != slice_axis), slice_axis]
-    for place, (axis, band) in enumerate(zip(in_order, (*measured_bands(slices), 1.0), strict=True)):
+    bands = (*measured_bands(np.concatenate(slices, axis=2)), 1.0)
+    for place, (axis, band) in enumerate(zip(in_order, bands, strict=True)):
         row = np.sinc(band * np.arange(REACH + 1)) if band < 1 else found[axis]
-        if power is not None:  # the air decides; where the spectrum agrees, all lags of its sinc are known
-            of_air = _of_power(power[place])
-            row = row if of_air[1] > 0 and abs(of_air[1] - row[1]) < _AGREE else of_air
+        if of_air:  # the air decides; where the spectrum agrees, all lags of its sinc are known
+            measured = _of_power(np.mean(of_air, axis=0)[place])
+            row = row if measured[1] > 0 and abs(measured[1] - row[1]) < _AGREE else measured
         found[axis] = row
     return found
 

@@ -36,7 +36,7 @@ from mri_denoise.noise_fit import (
 from mri_denoise.rice import koay_correction
 
 _PART_BLOCKS = 15
-_SERIES = 8  # volumes of a series that tell how it was sampled
+SERIES = 8  # volumes of a series that tell how it was sampled
 _SEVERAL = 4  # volumes from which on one can be told from most
 _FAR = 1.25
 _NOISY = 30.0  # SNR above which the finest texture hides how even the noise is
@@ -80,7 +80,7 @@ def estimate_series(volumes: np.ndarray, *, slice_axis: int | None = None) -> li
     if len(volumes) == 1:
         return [estimate(volumes[0], slice_axis=slice_axis)]
     axis = int(np.argmin(volumes.shape[1:])) if slice_axis is None else slice_axis
-    chosen = np.linspace(0, len(volumes) - 1, min(len(volumes), _SERIES)).astype(int)
+    chosen = np.linspace(0, len(volumes) - 1, min(len(volumes), SERIES)).astype(int)
     slices = [central(np.moveaxis(np.asarray(volumes[t], dtype=np.float32), axis, 2)) for t in chosen]
     bands = measured_bands(np.concatenate(slices, axis=2))
     levels = [estimate(volume, slice_axis=axis, bands=bands) for volume in volumes]

@@ -54,7 +54,7 @@ def noisy_volumes(dataset: Sequence[Mapping[Hashable, Any]], max_volumes: int) -
     if len(found) > max_volumes:
         found = [found[int(i)] for i in np.linspace(0, len(found) - 1, max_volumes)]
     for item in found:
-        item["filters"] = torch.from_numpy(noise_filters(noise_correlation(item["image"][0].numpy(), item["axes"][0])))
+        item["filters"] = torch.from_numpy(noise_filters(noise_correlation(item["image"].numpy(), item["axes"][0])))
     return found
 
 

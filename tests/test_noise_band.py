@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+import pydicom
 import pytest
+from pydicom.data import get_testdata_file
 from scipy.signal import resample
 
 from mri_denoise.noise_band import measured_bands, measured_grid
@@ -38,6 +40,12 @@ def test_short_and_empty_axes_say_nothing() -> None:
     assert measured_bands(scan((16, 160), (32, 160), masked=True))[0] == 1
     assert measured_bands(np.zeros((64, 64, 4), np.float32)) == (1, 1)
     assert measured_bands(np.full((64, 64, 4), np.nan, np.float32)) == (1, 1)
+
+
+def test_a_small_slice_says_nothing() -> None:
+    image = pydicom.dcmread(get_testdata_file("MR_small.dcm")).pixel_array.astype(np.float32)[..., None]
+    assert measured_bands(image) == (1, 1)
+    assert estimate(image, slice_axis=2).sigma < 40  # with bands it was 95, and edges went with the noise
 
 
 def test_measured_grid_keeps_what_the_measured_part_holds() -> None:

@@ -27,21 +27,21 @@ def head(level: float, band: float = 1.0, *, masked: bool = False) -> np.ndarray
 @pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.parametrize("level", [10, 30, 90, 150])
 def test_white_noise_is_found_white(level: float, masked: bool) -> None:
-    np.testing.assert_array_equal(noise_correlation(head(level, masked=masked), 2), WHITE)
+    np.testing.assert_array_equal(noise_correlation(head(level, masked=masked)[None], 2), WHITE)
 
 
 @pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.parametrize("band", [0.5, 0.7])
 def test_noise_of_a_band_is_a_sinc_within_slices(band: float, masked: bool) -> None:
     volume = head(90, band, masked=masked)
-    found = noise_correlation(volume, 2)
+    found = noise_correlation(volume[None], 2)
     np.testing.assert_allclose(found[:2], [np.sinc(band * LAGS)] * 2, atol=0.13)
     np.testing.assert_array_equal(found[2], WHITE[2])
-    np.testing.assert_array_equal(noise_correlation(volume.transpose(2, 0, 1), 0), found[[2, 0, 1]])
+    np.testing.assert_array_equal(noise_correlation(volume.transpose(2, 0, 1)[None], 0), found[[2, 0, 1]])
 
 
 def test_the_air_tells_where_anatomy_hides_the_band() -> None:
-    found = noise_correlation(head(20, 0.6), 2)  # the phantom's own edges are not limited to it
+    found = noise_correlation(head(20, 0.6)[None], 2)  # the phantom's own edges are not limited to it
     np.testing.assert_allclose(found[:, 1], [np.sinc(0.6), np.sinc(0.6), 0], atol=0.03)
 
 
@@ -49,7 +49,7 @@ def test_soft_filters_and_neighbouring_slices_are_measured_in_the_air() -> None:
     clean = 1000 * head_phantom((*SHAPE[:2], 60), seed=0)[:, :, 20:40]
     noise = gaussian_filter(np.random.default_rng(0).normal(size=(2, *SHAPE)), (0, 0.6, 0.9, 0.7))
     noise *= 60 / noise.std()
-    found = noise_correlation(np.hypot(clean + noise[0], noise[1]).astype(np.float32), 2)
+    found = noise_correlation(np.hypot(clean + noise[0], noise[1])[None], 2)
     along = [np.moveaxis(noise, axis, 0) for axis in (1, 2, 3)]
     np.testing.assert_allclose(found[:, 1], [np.mean(n[1:] * n[:-1]) / 60**2 for n in along], atol=0.03)
 
@@ -59,13 +59,20 @@ def test_a_ghost_in_the_air_is_not_taken_for_correlation() -> None:
     ghost = 25 * np.sin(np.linspace(0, 3 * np.pi, SHAPE[1])) ** 2  # along the phase encoding
     g = np.random.default_rng(1)
     haunted = np.hypot(volume + ghost[:, None], g.normal(0, 1, SHAPE)).astype(np.float32)
-    np.testing.assert_array_equal(noise_correlation(haunted, 2), WHITE)
+    np.testing.assert_array_equal(noise_correlation(haunted[None], 2), WHITE)
+
+
+def test_series_is_measured_as_a_whole() -> None:
+    strong, still = head(90, 0.6, masked=True), np.full((*SHAPE,), 3, np.float32)
+    series = np.stack([strong, still, head(30, masked=True), *[strong] * 4])
+    found = noise_correlation(series, 2)
+    np.testing.assert_allclose(found[:2], [np.sinc(0.6 * LAGS)] * 2, atol=0.13)
 
 
 @pytest.mark.parametrize("shape", [(1, 64, 64), (7, 5, 3), (64, 64, 1), (2, 2, 2)])
 def test_small_and_empty_volumes_count_as_white(shape: tuple[int, int, int]) -> None:
     for volume in (np.zeros(shape), np.full(shape, 7.0), np.random.default_rng(0).random(shape)):
-        found = noise_correlation(volume.astype(np.float32), int(np.argmin(shape)))
+        found = noise_correlation(volume[None].astype(np.float32), int(np.argmin(shape)))
         np.testing.assert_array_equal(found, WHITE)
 
 

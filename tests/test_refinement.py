@@ -111,7 +111,7 @@ def test_noise_that_is_correlated_is_told_from_signal(blocks):
         refined = refine(torch.from_numpy(noisy), pilot.clone(), torch.tensor(0.1), 0, blocks, correlation).numpy()
         return float(np.mean((refined - truth) ** 2))
 
-    assert error(noise_correlation(noisy, 0)) < 0.9 * error(None)
+    assert error(noise_correlation(noisy[None], 0)) < 0.9 * error(None)
 
 
 @pytest.mark.parametrize("slices", [(0, "cubes"), (0, "plates"), (1, "plates")])

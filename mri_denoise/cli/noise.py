@@ -53,15 +53,12 @@ def _measure(case: Case) -> list[dict[str, Any]]:
 
     volume = read(case)
     axis = slice_axis_of(volume)
+    common_to_all = {
+        "correlation": noise_correlation(volume.array, axis)[:, 1].round(3).tolist(),  # with the next along each axis
+        "case": case.label,
+    }
     several = volume.array.shape[0] > 1
     return [
-        {
-            **asdict(level),
-            "correlation": noise_correlation(array, axis)[:, 1].round(3).tolist(),  # with the next along each axis
-            "case": case.label,
-            "volume": t if several else None,
-        }
-        for t, (level, array) in enumerate(
-            zip(estimate_series(volume.array, slice_axis=axis), volume.array, strict=True)
-        )
+        {**asdict(level), **common_to_all, "volume": t if several else None}
+        for t, level in enumerate(estimate_series(volume.array, slice_axis=axis))
     ]
