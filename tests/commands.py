@@ -11,7 +11,7 @@ from monai.bundle import ConfigParser
 from typer.testing import CliRunner
 
 from mri_denoise.cli.main import app
-from mri_denoise.training import export_weights
+from mri_denoise.training.train import export_weights
 
 ROOT = Path(__file__).parents[1]
 

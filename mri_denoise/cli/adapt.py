@@ -29,7 +29,7 @@ def adapt(
         cases += common.find_cases(source)[0]
     if not cases:
         common.stop("no volume to learn from; name NIfTI files, DICOM folders or folders of these.", common.SOME_FAILED)
-    from mri_denoise.registry import find_bundle
+    from mri_denoise.bundles.registry import find_bundle
 
     with common.one_line_errors(common.WRONG_USAGE):
         bundle = find_bundle(model)
@@ -37,7 +37,7 @@ def adapt(
         common.stop(f"model {model}: cannot be adapted without references; use --model rician.", common.WRONG_USAGE)
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         common.stop(f"{output}: exists; the new bundle needs a folder of its own.", common.WRONG_USAGE)
-    from mri_denoise.adaptation import AdaptSettings, adapt_bundle
+    from mri_denoise.training.adapt import AdaptSettings, adapt_bundle
 
     settings = AdaptSettings(sigma, steps, learning_rate, seed, device)
     with common.one_line_errors(), common.busy("learning from the noise"):

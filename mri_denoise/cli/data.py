@@ -25,7 +25,7 @@ def prepare(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Find the files of the manifests by their SHA-256 and lay them out with a datalist for training."""
-    from mri_denoise.data import prepare as run
+    from mri_denoise.training.manifests import prepare as run
 
     if not folder.is_dir():
         common.stop(f"{folder}: no such folder.", common.WRONG_USAGE)
@@ -56,8 +56,8 @@ def references(
     factor: Annotated[float, typer.Option(min=0.0, help="Noise level given: the estimated one times this.")] = 1.5,
 ) -> None:
     """Denoise the training volumes and add the results to the datalist, as cleaner references for the next training."""
-    from mri_denoise.references import add_references
-    from mri_denoise.registry import find_bundle
+    from mri_denoise.bundles.registry import find_bundle
+    from mri_denoise.training.references import add_references
 
     with common.one_line_errors(common.WRONG_USAGE):
         bundle = find_bundle(model)

@@ -68,7 +68,7 @@ def denoise(
     ]
     done: list[dict[str, Any]] = []
     if ready:
-        from mri_denoise.registry import find_bundle
+        from mri_denoise.bundles.registry import find_bundle
 
         with common.one_line_errors(common.WRONG_USAGE):
             bundle = find_bundle(model)
@@ -76,7 +76,7 @@ def denoise(
             common.stop(f"model {model} does not use a noise level: no --sigma, no --noise-map.", common.WRONG_USAGE)
         if "planes" not in bundle.options and planes is not Planes.auto:
             common.stop(f"model {model} does not average over planes: no --planes.", common.WRONG_USAGE)
-        from mri_denoise.workflow import Settings
+        from mri_denoise.pipeline.workflow import Settings
 
         bar = common.interactive() and len(ready) == 1
         settings = Settings(
@@ -90,7 +90,7 @@ def denoise(
 
 def _as_nifti(cases: list[Case], skips: list[Skip]) -> tuple[list[Case], list[Skip]]:
     """Let DICOM be written as NIfTI, and list what cannot be."""
-    from mri_denoise.io.dicom_nifti import as_nifti
+    from mri_denoise.io.dicom.to_nifti import as_nifti
 
     named, left = as_nifti(cases)
     for skip in left:
@@ -109,7 +109,7 @@ def _say_notes(cases: list[Case]) -> None:
 
 def _say_uneven(case: Case, record: dict[str, Any]) -> None:
     """Say when one noise level for the whole image is clearly not enough."""
-    from mri_denoise.noise_level import UNEVEN
+    from mri_denoise.noise.level import UNEVEN
 
     variation = max(record.get("sigma_variation") or [1.0])
     if variation > UNEVEN:
@@ -155,7 +155,7 @@ def _run(
     """Denoise with a bar, and a line for each case."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from mri_denoise.denoising import denoise as run
+    from mri_denoise.pipeline.batch import denoise as run
 
     watched = common.interactive()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())

@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 
 from mri_denoise import __version__
-from mri_denoise.cli import benchmark, data, dicomweb
+from mri_denoise.cli import data, dicomweb
 from mri_denoise.cli.adapt import adapt
+from mri_denoise.cli.benchmark import app as benchmark
 from mri_denoise.cli.demo import demo
 from mri_denoise.cli.denoise import denoise
 from mri_denoise.cli.dicom import dicom

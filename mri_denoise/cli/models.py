@@ -11,7 +11,7 @@ from mri_denoise.cli import common
 
 def models(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """List the models that ship with the package."""
-    from mri_denoise.registry import shipped
+    from mri_denoise.bundles.registry import shipped
 
     found = shipped()
     if as_json:

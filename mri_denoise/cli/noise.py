@@ -27,7 +27,7 @@ def noise(
         except InputError as error:
             failed += 1
             common.messages.print(f"failed {error}")
-    from mri_denoise.noise_level import UNEVEN
+    from mri_denoise.noise.level import UNEVEN
 
     if as_json:
         common.print_json(results[0] if len(results) == 1 else results)
@@ -48,8 +48,8 @@ def _measure(case: Case) -> list[dict[str, Any]]:
     """One result a volume of the case."""
     from mri_denoise.geometry import slice_axis_of
     from mri_denoise.io import read
-    from mri_denoise.noise_correlation import noise_correlation
-    from mri_denoise.noise_level import estimate_series
+    from mri_denoise.noise.correlation import noise_correlation
+    from mri_denoise.noise.level import estimate_series
 
     volume = read(case)
     axis = slice_axis_of(volume)

@@ -39,7 +39,7 @@ def simulate(
 
     NIfTI files become float32, so that nothing is rounded or cut off; DICOM and pictures keep their type.
     """
-    from mri_denoise.simulation import simulate_case
+    from mri_denoise.simulation.noisy_copies import simulate_case
 
     cases, _ = common.find_cases(source)
     if len(cases) != 1:

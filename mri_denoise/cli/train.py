@@ -21,7 +21,7 @@ def train(
     ] = None,
 ) -> None:
     """Train a bundle on your own data; the result is a bundle that denoise --model takes."""
-    from mri_denoise.registry import find_bundle
+    from mri_denoise.bundles.registry import find_bundle
 
     if not (dataset / "datalist.json").is_file():
         common.stop(f"{dataset}: has no datalist.json; make one with mri-denoise data prepare.", common.WRONG_USAGE)
@@ -30,7 +30,7 @@ def train(
         overrides["max_epochs"] = epochs
     with common.one_line_errors(common.WRONG_USAGE):
         bundle = find_bundle(model)
-    from mri_denoise.training import train_bundle
+    from mri_denoise.training.train import train_bundle
 
     with common.one_line_errors():
         weights = train_bundle(bundle, dataset, output, resume, overrides)

@@ -9,7 +9,7 @@ import numpy as np
 
 from mri_denoise.evaluation import metrics
 from mri_denoise.io import Case, InputError, read
-from mri_denoise.io.nifti import read_array
+from mri_denoise.io.nifti.image import read_array
 
 
 def compare_cases(reference: Case, image: Case, mask: str = "auto", peak: float | None = None) -> dict[str, Any]:

@@ -30,14 +30,14 @@ def read(case: Case) -> Volume:
         InputError: in one line, for whatever is wrong with the files.
     """
     if case.kind == "dicom":
-        from mri_denoise.io import dicom_read
+        from mri_denoise.io.dicom import read as dicom_read
 
         return dicom_read.read(case)
     if case.kind == "image":
-        from mri_denoise.io import images
+        from mri_denoise.io import pictures as images
 
         return images.read(case)
-    from mri_denoise.io import nifti
+    from mri_denoise.io.nifti import image as nifti
 
     return nifti.read(case)
 
@@ -61,17 +61,17 @@ def write(
         InputError: `files.OutputError` when the result cannot be written.
     """
     if case.kind == "dicom" and destination.name.lower().endswith((".nii", ".nii.gz")):
-        from mri_denoise.io import dicom_nifti
+        from mri_denoise.io.dicom import to_nifti as dicom_nifti
 
         return dicom_nifti.write(case, array, destination)
     if case.kind == "dicom":
-        from mri_denoise.io import dicom_write
+        from mri_denoise.io.dicom import write as dicom_write
 
         return dicom_write.write(case, array, destination, derivation, keep_vendor_headers=keep_vendor_headers)
     if case.kind == "image":
-        from mri_denoise.io import images
+        from mri_denoise.io import pictures as images
 
         return images.write(case, array, destination)
-    from mri_denoise.io import nifti
+    from mri_denoise.io.nifti import image as nifti
 
     return nifti.write(case, array, destination)

@@ -17,7 +17,7 @@ from mri_denoise.io.archive import is_zip, unpack
 from mri_denoise.io.bids import not_magnitude
 from mri_denoise.io.case import Case, InputError, Skip
 from mri_denoise.io.files import natural, open_bytes, reading
-from mri_denoise.io.pairs import pair_of
+from mri_denoise.io.nifti.pairs import pair_of
 
 _VOLUME_ENDINGS = (".nii", ".nii.gz", ".hdr", ".img", ".hdr.gz", ".img.gz", ".mgh", ".mgz")
 _PICTURE_ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
@@ -120,7 +120,7 @@ def _collect(
             else:
                 cases.append(result)
     if dicom:
-        from mri_denoise.io import dicom_read
+        from mri_denoise.io.dicom import read as dicom_read
 
         dicom_cases, dicom_skips = dicom_read.discover(dicom, root, force=force)
         cases += dicom_cases

@@ -16,12 +16,12 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
-from mri_denoise.environment import quiet
+from mri_denoise._monai import import_monai
+from mri_denoise.bundles.registry import find_bundle
 from mri_denoise.io import discover
 from mri_denoise.io.case import Case, InputError, Skip
-from mri_denoise.quick_import import import_monai
-from mri_denoise.registry import find_bundle
-from mri_denoise.workflow import DenoiseWorkflow, Settings
+from mri_denoise.pipeline.workflow import DenoiseWorkflow, Settings
+from mri_denoise.runtime import quiet
 
 _MAX_WARM = 4
 

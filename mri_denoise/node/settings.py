@@ -10,10 +10,10 @@ from typing import Any, Literal
 import yaml
 from pydicom.datadict import tag_for_keyword
 
+from mri_denoise.bundles.registry import find_bundle
 from mri_denoise.io.case import InputError
 from mri_denoise.node.endpoints import Destination, Listen, Peer, is_loopback
 from mri_denoise.node.parse import build, limited
-from mri_denoise.registry import find_bundle
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,9 @@
 """Transforms that MONAI lacks."""
 
+from mri_denoise.pipeline.result import SaveVolumed
+from mri_denoise.transforms.background import BlendStrengthd, EstimateNoised, KeepEmptyd, LoadVolumed
 from mri_denoise.transforms.impulses import KeepIntermediated
 from mri_denoise.transforms.intensity import ScaleIntensityRobust, ScaleIntensityRobustd
-from mri_denoise.transforms.output import SaveVolumed
 from mri_denoise.transforms.rician import RandRicianNoise, RandRicianNoised, RicianNoise, RicianNoised
 from mri_denoise.transforms.salt_pepper import (
     RandSaltPepperNoise,
@@ -12,7 +13,6 @@ from mri_denoise.transforms.salt_pepper import (
 )
 from mri_denoise.transforms.sampling import RandNoiseMapd, RandReferenceSlabd, RandRepeatedSlicesd
 from mri_denoise.transforms.slices import MiddleSlabd, VolumeToSlices, VolumeToSlicesd
-from mri_denoise.transforms.volumes import BlendStrengthd, EstimateNoised, KeepEmptyd, LoadVolumed
 
 __all__ = [
     "BlendStrengthd",

@@ -11,7 +11,7 @@ from monai.config.type_definitions import NdarrayOrTensor
 from monai.transforms import MapTransform, Randomizable, RandomizableTransform, Transform
 from monai.utils import convert_to_dst_type, convert_to_tensor
 
-from mri_denoise.transforms.noise import Level, add_rician, choose_level, smooth_field
+from mri_denoise.noise.simulate import Level, add_rician, choose_level, smooth_field
 
 # of the range [0, 1]
 NEARLY_ZERO = 0.004
@@ -25,7 +25,7 @@ class RicianNoise(Transform):
         seed: seed of the noise.
         coils: number of receiver channels; 1 is Rician.
         band: below 1, noise correlated in plane as after zero-filling
-            (:func:`~mri_denoise.transforms.noise.limit_band`).
+            (:func:`~mri_denoise.noise.simulate.limit_band`).
         masked: no noise where the image is (nearly) zero, as after skull-stripping.
     """
 

@@ -11,7 +11,7 @@ from monai.config.type_definitions import NdarrayOrTensor
 from monai.transforms import MapTransform, Randomizable, RandomizableTransform, Transform
 from monai.utils import convert_to_dst_type
 
-from mri_denoise.transforms.noise import Level, add_salt_pepper, choose_level
+from mri_denoise.noise.simulate import Level, add_salt_pepper, choose_level
 
 
 class SaltPepperNoise(Transform):

@@ -20,9 +20,9 @@ import torch
 import yaml
 from monai.bundle import ConfigExpression, ConfigParser
 
+from mri_denoise.bundles.weights import load_weights
 from mri_denoise.networks import HMADNet
-from mri_denoise.phantom import head_phantom, phantom_affine
-from mri_denoise.weights import load_weights
+from mri_denoise.simulation import head_phantom, phantom_affine
 
 ROOT = Path(__file__).parents[2]
 NAMES = ["hmad_rician", "hmad_salt_pepper"]

@@ -14,14 +14,14 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from commands import cli
 from monai.bundle import ConfigParser
 
-from mri_denoise.adaptation import AdaptSettings, adapt_bundle
+from mri_denoise.bundles.registry import find_bundle
 from mri_denoise.io import discover
-from mri_denoise.phantom import head_phantom, phantom_affine
-from mri_denoise.registry import find_bundle
-from mri_denoise.training import export_weights
+from mri_denoise.simulation import head_phantom, phantom_affine
+from mri_denoise.training.adapt import AdaptSettings, adapt_bundle
+from mri_denoise.training.train import export_weights
+from tests.commands import cli
 
 ROOT = Path(__file__).parents[2]
 SHAPE = (48, 60, 12)

@@ -15,16 +15,16 @@ import nibabel as nib
 import numpy as np
 import pytest
 import torch
-from commands import cli, make_bundle
 from PIL import Image
 from skimage.metrics import peak_signal_noise_ratio
 
-from mri_denoise.inferers import choose_precision
+from mri_denoise.bundles.registry import find_bundle
+from mri_denoise.inference.slices import choose_precision
 from mri_denoise.io import InputError
-from mri_denoise.noise_level import estimate
-from mri_denoise.phantom import head_phantom, phantom_affine, write_phantom_dicom
-from mri_denoise.registry import find_bundle
-from mri_denoise.training import train_bundle
+from mri_denoise.noise.level import estimate
+from mri_denoise.simulation import head_phantom, phantom_affine, write_phantom_dicom
+from mri_denoise.training.train import train_bundle
+from tests.commands import cli, make_bundle
 
 ROOT = Path(__file__).parents[2]
 SHAPE = (32, 36, 12)

@@ -10,11 +10,11 @@ import nibabel as nib
 import numpy as np
 import pydicom
 import pytest
-from commands import cli, make_bundle
 from pydicom.data import get_testdata_file
 
-from tests.io.dicom_frames_phantom import enhanced, frames, mosaic
-from tests.io.dicom_phantom import Phantom, save, series
+from tests.commands import cli, make_bundle
+from tests.io.dicom.frames_phantom import enhanced, frames, mosaic
+from tests.io.dicom.phantom import Phantom, save, series
 
 CT = Path(str(get_testdata_file("CT_small.dcm")))
 

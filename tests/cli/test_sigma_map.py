@@ -8,10 +8,10 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
-from commands import cli
 
-from mri_denoise.phantom import head_phantom, phantom_affine
-from mri_denoise.transforms.noise import add_rician
+from mri_denoise.noise.simulate import add_rician
+from mri_denoise.simulation import head_phantom, phantom_affine
+from tests.commands import cli
 
 SHAPE = (104, 128, 16)
 PEAK, LEVEL = 1000.0, 40.0

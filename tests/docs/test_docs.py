@@ -195,8 +195,8 @@ def test_marked_python_snippets_run(
     name: str, body: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from mri_denoise.io import discover
-    from mri_denoise.phantom import head_phantom, write_phantom_nifti
-    from mri_denoise.simulation import simulate_case
+    from mri_denoise.simulation import head_phantom, write_phantom_nifti
+    from mri_denoise.simulation.noisy_copies import simulate_case
 
     monkeypatch.chdir(tmp_path)
     (tmp_path / "truth").mkdir()

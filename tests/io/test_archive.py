@@ -11,7 +11,7 @@ import pytest
 
 from mri_denoise.io import InputError, discover, read
 from mri_denoise.io.archive import unpack
-from tests.io.dicom_phantom import Phantom, save, series
+from tests.io.dicom.phantom import Phantom, save, series
 
 
 @pytest.fixture

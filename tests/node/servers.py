@@ -19,10 +19,10 @@ from typing import Any
 
 import pytest
 import yaml
-from programs import need
 from pydicom.dataset import Dataset
 
-from tests.io.dicom_phantom import Phantom, save, series
+from tests.io.dicom.phantom import Phantom, save, series
+from tests.programs import need
 
 ROOT = Path(__file__).parents[2]
 PLUGINS = [Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so"), Path("/usr/lib/orthanc/libOrthancDicomWeb.so")]

@@ -8,9 +8,9 @@ import torch
 from monai.data import MetaTensor
 from scipy.ndimage import gaussian_filter
 
+from mri_denoise.noise.simulate import add_salt_pepper
 from mri_denoise.transforms import KeepIntermediated
 from mri_denoise.transforms.impulses import keep_intermediate
-from mri_denoise.transforms.noise import add_salt_pepper
 
 
 @pytest.fixture

@@ -1,0 +1,1 @@
+"""``mri-denoise benchmark paper``: the tables of the paper, made anew."""

@@ -1,0 +1,1 @@
+"""``mri-denoise benchmark repeats``: repeated scans, whose mean stands for the truth."""

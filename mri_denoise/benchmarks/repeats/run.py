@@ -1,0 +1,121 @@
+"""Measure a model on repeated scans, and write what was found."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mri_denoise import record as provenance
+from mri_denoise.benchmarks.baselines.learned import LearnedModel, Slicing, learned
+from mri_denoise.benchmarks.repeats.scores import (
+    NoiseOfRepeats,
+    RepeatScore,
+    load_repeats,
+    noise_of_repeats,
+    object_mask,
+    score_repeats,
+)
+from mri_denoise.bundles.weights import sha256
+from mri_denoise.geometry import nearly_isotropic, slice_axis_of
+from mri_denoise.io import Case, InputError
+from mri_denoise.noise.level import estimate_series
+from mri_denoise.report.figures import comparison
+from mri_denoise.report.text import markdown_table, write_csv, write_text
+
+
+def run_repeats(
+    cases: Sequence[Case],
+    model: LearnedModel,
+    output: Path,
+    planes: int | str = "auto",
+    sigma: float | None = None,
+    span: tuple[int, int] | None = None,
+) -> dict[str, Any]:
+    """Denoise each volume by itself and score it; write ``repeats.csv``, ``.md`` and ``.png``, and ``record.json``.
+
+    Args:
+        cases: one series, or several files of the same object.
+        model: what denoises.
+        output: the folder.
+        planes: 1, 3 or ``"auto"``.
+        sigma: of the noise, to denoise with; by default as estimated from each volume. Scores go by the estimate.
+        span: first and last of the volumes that are repeats, from 0; all by default.
+
+    Returns:
+        the record.
+
+    Raises:
+        InputError: if a file cannot be read, grids differ or there is nothing to see.
+    """
+    series = load_repeats(cases, span)
+    axis = slice_axis_of(series)
+    mask = object_mask(series.array)
+    if not mask.any():
+        raise InputError(f"{cases[0].label}: has no voxel above 0; choose another series.")
+    if planes == "auto":
+        averages = "planes" in model.bundle.options and series.contiguous
+        planes = 3 if averages and nearly_isotropic(series.array.shape[1:], series.affine) else 1
+    slicing = Slicing(planes, axis, tuple(series.affine.ravel()), contiguous=series.contiguous)
+    denoiser = learned(model, slicing)
+    denoised = np.empty_like(series.array)
+    start = time.perf_counter()
+    levels = [level.sigma for level in estimate_series(series.array, slice_axis=axis)]
+    for number, (volume, level) in enumerate(zip(series.array, levels, strict=True)):
+        denoised[number] = denoiser(volume, level if sigma is None else sigma)
+    seconds = (time.perf_counter() - start) / len(denoised)
+    scores = score_repeats(series.array, denoised, levels, mask, span[0] if span else 0)
+    noise = noise_of_repeats(series.array, mask)
+    comparison(series.array[0], denoised[0], output / "repeats.png", affine=series.affine)
+    write_csv([_row(score) for score in scores], output / "repeats.csv")
+    write_text(_markdown(cases, scores, noise), output / "repeats.md")
+    sources = [{"path": str(p), "sha256": sha256(p)} for case in cases for p in case.sources]
+    record = provenance.run() | {
+        "model": {"name": model.bundle.name, "weights_sha256": model.weights_sha256},
+        "settings": {"planes": planes, "sigma": "auto" if sigma is None else sigma, "volumes": span},
+        "inputs": sources,
+        "seconds_per_volume": seconds,
+        "noise_of_repeats": None if noise is None else asdict(noise),
+        "volumes": [asdict(score) for score in scores],
+    }
+    provenance.write_record(record, output / "record.json")
+    return record
+
+
+def _row(score: RepeatScore) -> dict[str, Any]:
+    values = asdict(score)
+    lags = values.pop("residual_correlation")
+    return values | dict(zip(("residual_lag_x", "residual_lag_y", "residual_lag_z"), lags, strict=True))
+
+
+def _markdown(cases: Sequence[Case], scores: Sequence[RepeatScore], noise: NoiseOfRepeats | None) -> str:
+    header = [
+        "volume", "sigma", "mean of others: noisy", "denoised", "signal of others: noisy", "denoised",
+        "residual / sigma", "residual lag 1 (x, y, z)",
+    ]  # fmt: skip
+    lines = []
+    for s in scores:
+        psnr = (s.psnr_noisy, s.psnr_denoised, s.psnr_signal_noisy, s.psnr_signal_denoised)
+        cells = ["-" if value is None else f"{value:.2f} dB" for value in psnr]
+        removed = (f"{s.residual_ratio:.2f}", _lags(s.residual_correlation))
+        lines.append([str(s.volume), f"{s.sigma:.4g}", *cells, *removed])
+    parts = [
+        f"# Real noise: {', '.join(case.label for case in cases)}",
+        "PSNR over the object, against the mean of the other noisy volumes and against their signal without Rician "
+        "bias. The others are noisy too, so no PSNR here can grow beyond what their mean allows.",
+        markdown_table(header, lines),
+    ]
+    if noise is not None:
+        parts.append(
+            f"Differences of successive volumes: sigma {noise.sigma:.4g}, lag 1 {_lags(noise.correlation)}: the own "
+            "correlation of the noise, which a residual without anatomy shares."
+        )
+    return "\n\n".join(parts) + "\n"
+
+
+def _lags(values: Sequence[float]) -> str:
+    return ", ".join("-" if np.isnan(value) else f"{value:+.2f}" for value in values)

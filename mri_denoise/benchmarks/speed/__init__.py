@@ -1,0 +1,1 @@
+"""``mri-denoise benchmark speed``: time and memory of methods, precisions and backends."""

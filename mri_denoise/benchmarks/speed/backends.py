@@ -1,0 +1,130 @@
+"""Programs that can run a network, each made ready under one contract: a tensor in, a tensor out."""
+
+from __future__ import annotations
+
+import copy
+import tempfile
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+import torch
+
+from mri_denoise.inference.slices import MixedPrecisionInferer, choose_precision
+from mri_denoise.runtime import quiet
+
+Run = Callable[[torch.Tensor], torch.Tensor]
+
+
+@dataclass(frozen=True)
+class Backend:
+    """One way to run a network.
+
+    Args:
+        name: as in tables.
+        precision: of the arithmetic.
+        prepare: takes the network and a batch as example, gives the function to time.
+        package: the module that it needs beside PyTorch.
+    """
+
+    name: str
+    precision: str
+    prepare: Callable[[torch.nn.Module, torch.Tensor], Run]
+    package: str | None = None
+
+    @property
+    def label(self) -> str:
+        """Name and precision."""
+        return f"{self.name}, {self.precision}"
+
+    def available(self) -> bool:
+        """Whether its package is installed."""
+        return self.package is None or find_spec(self.package) is not None
+
+
+def precisions(device: str) -> list[str]:
+    """float32, and the faster type where the hardware has it: emulation is not worth a line."""
+    return list(dict.fromkeys(["float32", choose_precision(device)]))
+
+
+def backends(device: str) -> list[Backend]:
+    """All of them for a device; the first is PyTorch in float32, which the others are held to."""
+    found = [Backend("PyTorch", p, _eager(p)) for p in precisions(device)]
+    found += [Backend("torch.compile", p, _compiled(p)) for p in precisions(device)]
+    if device == "cpu":
+        found.append(Backend("ONNX Runtime", "float32", _onnxruntime, "onnxruntime"))
+        found += [Backend("OpenVINO", p, _openvino(p), "openvino") for p in precisions(device)]
+    return found
+
+
+def _eager(precision: str) -> Callable[[torch.nn.Module, torch.Tensor], Run]:
+    """As the bundles run it."""
+
+    def prepare(network: torch.nn.Module, example: torch.Tensor) -> Run:
+        inferer = MixedPrecisionInferer(precision)
+
+        def run(batch: torch.Tensor) -> torch.Tensor:
+            with torch.inference_mode():
+                return inferer(batch, network)
+
+        return run
+
+    return prepare
+
+
+def _compiled(precision: str) -> Callable[[torch.nn.Module, torch.Tensor], Run]:
+    def prepare(network: torch.nn.Module, example: torch.Tensor) -> Run:
+        compiled = torch.compile(copy.deepcopy(network), dynamic=False)
+        inferer = MixedPrecisionInferer(precision)
+
+        def run(batch: torch.Tensor) -> torch.Tensor:
+            with quiet(), torch.no_grad():
+                return inferer(batch, compiled)
+
+        return run
+
+    return prepare
+
+
+def _export(network: torch.nn.Module, example: torch.Tensor, path: Path) -> None:
+    axes = {0: "batch", 2: "height", 3: "width"}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            network, (example,), str(path), input_names=["image"], output_names=["pred"],
+            dynamic_axes={"image": axes, "pred": axes}, dynamo=False,
+        )  # fmt: skip
+
+
+def _onnxruntime(network: torch.nn.Module, example: torch.Tensor) -> Run:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "network.onnx"
+        _export(network, example, path)
+        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    return lambda batch: torch.from_numpy(session.run(None, {"image": batch.contiguous().numpy()})[0])
+
+
+def _openvino(precision: str) -> Callable[[torch.nn.Module, torch.Tensor], Run]:
+    def prepare(network: torch.nn.Module, example: torch.Tensor) -> Run:
+        import openvino
+
+        hints = {"float32": "f32", "bfloat16": "bf16"}
+        core = openvino.Core()
+        config = {
+            "INFERENCE_PRECISION_HINT": hints[precision],
+            "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+            "PERFORMANCE_HINT": "LATENCY",
+        }
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "network.onnx"
+            _export(network, example, path)
+            compiled = core.compile_model(core.read_model(str(path)), "CPU", config)
+        return lambda batch: torch.from_numpy(compiled(batch.contiguous().numpy())[0])
+
+    return prepare

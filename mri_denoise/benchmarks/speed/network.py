@@ -1,0 +1,186 @@
+"""The network alone: milliseconds a slice in each backend and precision, beside DnCNN, and the accuracy kept."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache, partial
+from typing import Any
+
+import numpy as np
+import torch
+
+from mri_denoise.benchmarks.speed.backends import Backend, Run, backends
+from mri_denoise.benchmarks.speed.machine import Peak, count_flops
+from mri_denoise.benchmarks.speed.timing import Timing, measure_in_turn
+from mri_denoise.networks import DnCNN
+from mri_denoise.noise.simulate import add_rician
+from mri_denoise.simulation import head_phantom
+from mri_denoise.transforms.slices import volume_to_slices
+
+LEVELS = (1.0, 3.0, 5.0, 7.0, 9.0, 15.0)
+BATCH = 4
+
+
+@dataclass(frozen=True)
+class NetworkLine:
+    """One network in one backend and precision.
+
+    Args:
+        network: ``"ours"`` or ``"DnCNN"``.
+        backend: name of the program.
+        precision: of its arithmetic.
+        gflop: a slice.
+        milliseconds: a slice, in batches of 4.
+        best_milliseconds: a slice, in the batch that is fastest.
+        best_batch: that batch.
+        gflops: reached in the fastest batch.
+        share: of the best convolution in that precision; None where that was not measured.
+        dncnn_ratio: how many times longer DnCNN takes in PyTorch in the same precision, each in its fastest batch.
+        preparation: seconds to make it ready, its first call included.
+        psnr_change: of ours: dB against PyTorch in float32 on the phantom, by noise level in percent.
+    """
+
+    network: str
+    backend: str
+    precision: str
+    gflop: float
+    milliseconds: dict[str, float]
+    best_milliseconds: float
+    best_batch: int
+    gflops: float
+    share: float | None
+    dncnn_ratio: float | None
+    preparation: float
+    psnr_change: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Ready:
+    network: str
+    backend: Backend
+    run: Run
+    gflop: float
+    preparation: float
+
+
+def measure_networks(
+    network: torch.nn.Module,
+    noise_map: bool,
+    size: int,
+    batches: Sequence[int],
+    repetitions: int,
+    peaks: Mapping[str, Peak],
+    skip: Sequence[str] = (),
+    device: str = "cpu",
+) -> tuple[list[NetworkLine], dict[str, str]]:
+    """Measure ours in every backend, and DnCNN in PyTorch.
+
+    Args:
+        network: ours, in evaluation mode, on the device in ``channels_last`` order.
+        noise_map: whether its last channel is the noise level.
+        size: height and width of the slices.
+        batches: how many slices at a time; 4 is always measured.
+        repetitions: see :func:`measure_in_turn`.
+        peaks: see :func:`measure_peaks`.
+        skip: names of backends to leave out.
+        device: where.
+
+    Returns:
+        the lines, and the backends that could not be used with the reason.
+    """
+    depth = int(network.num_slices)  # type: ignore[arg-type]
+    rival: Any = DnCNN(num_slices=depth, noise_map=noise_map).eval()
+    rival = rival.to(device, memory_format=torch.channels_last)
+    batch = _slices(size, BATCH, depth, noise_map, LEVELS[2])[0].to(device)
+    ready, absent = [], {}
+    for backend in backends(device):
+        if backend.name in skip:
+            continue
+        if not backend.available():
+            absent[backend.label] = f"pip install {backend.package}"
+            continue
+        try:
+            ready.append(_prepare("ours", network, backend, batch))
+            if backend.name == "PyTorch":
+                ready.append(_prepare("DnCNN", rival, backend, batch))
+        except Exception as error:  # a compiler or an operator that is not there: the rest goes on without it
+            absent[backend.label] = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
+    times = {n: _times(ready, torch.cat([batch] * -(-n // BATCH))[:n], repetitions, device) for n in {BATCH, *batches}}
+    reference = next((r.run for r in ready if r.network == "ours" and r.backend.precision == "float32"), None)
+    changes = [
+        _changes(r.run, reference, size, depth, noise_map, device) if r.network == "ours" and reference else {}
+        for r in ready
+    ]
+    return [_line(r, i, ready, times, peaks, c) for i, (r, c) in enumerate(zip(ready, changes, strict=True))], absent
+
+
+def _prepare(name: str, network: torch.nn.Module, backend: Backend, batch: torch.Tensor) -> _Ready:
+    flops = count_flops(lambda: network(batch))
+    start = time.perf_counter()
+    run = backend.prepare(network, batch)
+    run(batch)
+    return _Ready(name, backend, run, flops / len(batch) / 1e9, time.perf_counter() - start)
+
+
+def _times(ready: Sequence[_Ready], batch: torch.Tensor, repetitions: int, device: str) -> list[Timing]:
+    calls: dict[str, Callable[[], object]] = {str(i): partial(r.run, batch) for i, r in enumerate(ready)}
+    return list(measure_in_turn(calls, repetitions, device).values())
+
+
+def _line(
+    ready: _Ready,
+    index: int,
+    everything: Sequence[_Ready],
+    times: Mapping[int, Sequence[Timing]],
+    peaks: Mapping[str, Peak],
+    change: dict[str, float],
+) -> NetworkLine:
+    precision = ready.backend.precision
+    batch, seconds = _fastest(index, times)
+    peak = peaks.get(precision)
+    rivals = (i for i, r in enumerate(everything) if r.network == "DnCNN" and r.backend.precision == precision)
+    rival = next(rivals, None)
+    ratio = None if rival is None else _fastest(rival, times)[1] / seconds
+    gflops = ready.gflop / seconds
+    return NetworkLine(
+        ready.network, ready.backend.name, precision, ready.gflop, times[BATCH][index].scaled(1e3 / BATCH),
+        1e3 * seconds, batch, gflops, gflops / peak.convolution_gflops if peak else None, ratio, ready.preparation,
+        change,
+    )  # fmt: skip
+
+
+def _fastest(index: int, times: Mapping[int, Sequence[Timing]]) -> tuple[int, float]:
+    """The batch in which a slice takes least, and its seconds."""
+    each = {n: timings[index].least / n for n, timings in times.items()}
+    best = min(each, key=lambda n: each[n])
+    return best, each[best]
+
+
+@cache
+def _phantom(size: int, slices: int) -> np.ndarray:
+    return head_phantom((size, size, slices))
+
+
+def _slices(size: int, count: int, depth: int, noise_map: bool, level: float) -> tuple[torch.Tensor, np.ndarray]:
+    """Slices of the phantom with noise, as the network takes them, and the truth."""
+    truth = _phantom(size, max(count + depth, 8))
+    start = (truth.shape[2] - count) // 2
+    noisy = add_rician(truth, level / 100, np.random.default_rng(0)).astype(np.float32)
+    channels = volume_to_slices(torch.from_numpy(noisy), 2, depth)[start : start + count]
+    if noise_map:
+        channels = torch.cat((channels, torch.full((count, 1, size, size), level / 100)), dim=1)
+    batch = channels.contiguous(memory_format=torch.channels_last)
+    return batch, np.moveaxis(truth, 2, 0)[start : start + count]
+
+
+def _changes(run: Run, reference: Run, size: int, depth: int, noise_map: bool, device: str) -> dict[str, float]:
+    """What the PSNR over the head gains or loses against the reference's, in dB, at each noise level."""
+    changes = {}
+    for level in LEVELS:
+        batch, truth = _slices(size, BATCH, depth, noise_map, level)
+        batch, head = batch.to(device), truth > 10 / 255
+        errors = [np.mean(np.square(r(batch)[:, 0].cpu().numpy() - truth)[head]) for r in (reference, run)]
+        changes[f"{level:g}"] = float(10 * np.log10(errors[0] / errors[1]))
+    return changes

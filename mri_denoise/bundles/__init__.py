@@ -1,0 +1,1 @@
+"""MONAI bundles: which ship, where they are, and their weights."""

@@ -1,0 +1,83 @@
+"""The bundles that ship with the package, found without importing MONAI or torch."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from mri_denoise.io.case import InputError
+
+SHORT_NAMES = {"rician": "hmad_rician", "salt-pepper": "hmad_salt_pepper"}
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A MONAI bundle on disk.
+
+    Args:
+        folder: the bundle's root.
+        name: from its metadata.
+        version: from its metadata.
+        task: what it is for, one line.
+        options: what its ``inference.yaml`` lets a user choose (its top-level names).
+    """
+
+    folder: Path
+    name: str
+    version: str
+    task: str
+    options: frozenset[str]
+
+    @property
+    def weights(self) -> Path:
+        """Where ``inference.yaml`` expects the weights."""
+        return self.folder / "models" / "model.safetensors"
+
+    @property
+    def shipped(self) -> bool:
+        """Whether it is one of the bundles that ship with the package."""
+        return self.folder.parent == bundles_folder().resolve()
+
+    def config(self, name: str) -> Path:
+        """Path of one of the bundle's configs, as ``inference.yaml``."""
+        return self.folder / "configs" / name
+
+
+def bundles_folder() -> Path:
+    """Where the shipped bundles are: inside the installed package, or beside it in a source tree."""
+    inside = Path(__file__).parents[1] / "_bundles"
+    return inside if inside.is_dir() else Path(__file__).parents[2] / "bundles"
+
+
+def find_bundle(model: str) -> Bundle:
+    """The bundle of a short name (``rician``, ``salt-pepper``), of its own name, or of a path.
+
+    Args:
+        model: name or path.
+
+    Raises:
+        InputError: if there is no such bundle.
+    """
+    folder = bundles_folder() / SHORT_NAMES.get(model, model)
+    if not (folder / "configs" / "metadata.json").is_file():
+        folder = Path(model)
+    metadata = folder / "configs" / "metadata.json"
+    if not metadata.is_file() or not (folder / "configs" / "inference.yaml").is_file():
+        known = ", ".join(SHORT_NAMES)
+        raise InputError(f"model {model}: neither a shipped model ({known}) nor the folder of a bundle with configs/.")
+    try:
+        meta = json.loads(metadata.read_text(encoding="utf-8"))
+        config = yaml.safe_load((folder / "configs" / "inference.yaml").read_text(encoding="utf-8"))
+        name, task = meta.get("name", folder.name), meta.get("task", "")
+        return Bundle(folder.resolve(), name, meta["version"], task, frozenset(config))
+    except (ValueError, KeyError, TypeError, OSError, yaml.YAMLError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"{folder}: not a MONAI bundle, its configs cannot be used ({reason}).") from error
+
+
+def shipped() -> dict[str, Bundle]:
+    """The shipped bundles by short name."""
+    return {name: find_bundle(name) for name in SHORT_NAMES}

@@ -1,0 +1,1 @@
+"""``mri-denoise benchmark``."""

@@ -1,0 +1,86 @@
+"""``mri-denoise benchmark accuracy``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mri_denoise.cli import common
+
+
+def accuracy(
+    references: Annotated[
+        list[Path], typer.Argument(metavar="REFERENCE...", help="Clean volumes, or datalist.json with --split.")
+    ],
+    output: Annotated[Path, typer.Option(help="Folder of tables, figures and the cache; a second run goes on there.")],
+    levels: Annotated[str, typer.Option(help="Noise levels in percent of the maximum.")] = "1,3,5,7,9,15",
+    methods: Annotated[str | None, typer.Option(help="Names, with commas between them; all by default.")] = None,
+    model: Annotated[list[str] | None, typer.Option(help="A model or bundle of ours; may be given again.")] = None,
+    split: Annotated[str, typer.Option(help="Which part of a datalist: test, validation or training.")] = "test",
+    middle: Annotated[
+        int | None, typer.Option(min=8, help="Only so many slices in the middle; all by default.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the noise.")] = 0,
+    device: Annotated[str, typer.Option(help="For networks: auto, cpu, cuda or mps.")] = "auto",
+    as_json: Annotated[bool, typer.Option("--json", help="Print the record as JSON.")] = False,
+) -> None:
+    """Add noise to clean volumes and compare what denoisers make of it: PSNR, SSIM, HFEN, bias and time."""
+    numbers = _levels(levels)
+    with common.one_line_errors(common.WRONG_USAGE), common.busy("looking for references and methods"):
+        from mri_denoise.benchmarks.methods import choose_methods
+        from mri_denoise.benchmarks.references import find_references
+        from mri_denoise.bundles.registry import find_bundle
+
+        found = find_references(references, split)
+        bundles = [find_bundle(name) for name in model or ["rician"]]
+        wanted = [name.strip() for name in methods.split(",")] if methods else None
+        chosen = choose_methods(bundles, wanted, device)
+    from mri_denoise.benchmarks.accuracy.report import write_report
+    from mri_denoise.benchmarks.accuracy.run import run_accuracy
+
+    total = len(found) * len(numbers) * len(chosen.found)
+    with common.one_line_errors(), _counting(total) as on_result:
+        scores, failures = run_accuracy(found, chosen.found, output / "cache", numbers, seed, middle, on_result)
+    for failure in failures:
+        where = failure.reference if failure.level is None else f"{failure.reference}, {failure.level:g} %"
+        common.messages.print(f"failed {where} {failure.method}: {failure.reason}")
+    if not scores:
+        common.stop("nothing could be scored.", common.SOME_FAILED)
+    for label, hint in chosen.absent.items():
+        common.messages.print(f"absent {label}: {hint}")
+    with common.one_line_errors():
+        record = write_report(found, chosen, scores, failures, output, {"seed": seed, "middle": middle, "split": split})
+    if as_json:
+        common.print_json(record)
+    else:
+        print(f"{len(scores)} results, {len(failures)} failed: {output / 'tables.md'}")
+    raise typer.Exit(common.SOME_FAILED if failures else common.DONE)
+
+
+def _levels(text: str) -> list[float]:
+    found = common.numbers("--levels", text, float)
+    if not all(0 < number <= 100 for number in found):
+        common.stop(f"--levels {text}: must be percentages above 0 with commas between them.", common.WRONG_USAGE)
+    return found
+
+
+@contextmanager
+def _counting(total: int) -> Iterator[Callable[[str, bool], None]]:
+    """A bar that says which result is being worked out."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=common.messages, disable=not common.interactive(), transient=True) as progress:
+        bar = progress.add_task("", total=total)
+        begun = False
+
+        def on_result(what: str, cached: bool) -> None:
+            nonlocal begun
+            progress.update(bar, description=what, advance=1 if begun else 0)
+            begun = True
+
+        yield on_result

@@ -1,0 +1,87 @@
+"""``mri-denoise benchmark paper``."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mri_denoise.cli import common
+
+
+def paper(
+    dataset: Annotated[
+        Path | None, typer.Argument(metavar="[DATASET]", help="Folder with datalist.json (mri-denoise data).")
+    ] = None,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder of tables, figures and what is kept to go on after a stop.")
+    ] = Path("paper"),
+    images: Annotated[Path | None, typer.Option(help="Folder of 2D pictures (PNG, JPEG), too or instead.")] = None,
+    densities: Annotated[str, typer.Option(help="Densities of the noise in percent.")] = "10,20,30",
+    slices: Annotated[int, typer.Option(min=2, help="Slices of test and validation volumes (Table 3).")] = 999,
+    compared: Annotated[int, typer.Option(min=2, help="Slices of test volumes (Tables 2 and 4).")] = 70,
+    pictures: Annotated[int | None, typer.Option(min=1, help="Take so many of the pictures, chosen at random.")] = None,
+    steps: Annotated[int, typer.Option(min=0, help="Steps of each training (Table 4); 0 trains nothing.")] = 2000,
+    seeds: Annotated[str, typer.Option(help="Seeds of the trainings.")] = "0,1,2",
+    skip: Annotated[str, typer.Option(help="Rivals to leave out: bm3d, adaptive_median, dncnn.")] = "",
+    model: Annotated[str, typer.Option(help="Bundle of HMAD-Net: a name or a folder.")] = "salt-pepper",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override train.yaml in all trainings.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the record as JSON.")] = False,
+) -> None:
+    """Repeat the paper's experiment: Tables 2, 3 and 4, Figures 7, 8, 11 and 12, the paper's figures beside them."""
+    shares = [number / 100 for number in common.numbers("--densities", densities, float)]
+    if any(not 0 < share < 1 for share in shares):
+        common.stop(f"--densities {densities}: must lie between 0 and 100 percent.", common.WRONG_USAGE)
+    chosen = [int(number) for number in common.numbers("--seeds", seeds, int)]
+    overrides = common.parse_settings(settings)
+    if output.exists() and not output.is_dir():
+        common.stop(f"{output}: is a file, but the results need a folder.", common.WRONG_USAGE)
+    left_out = [word.strip() for word in skip.split(",") if word.strip()]
+    from mri_denoise.benchmarks.paper.methods import RIVALS
+    from mri_denoise.bundles.registry import find_bundle
+
+    if not set(left_out) <= set(RIVALS):
+        common.stop(f"--skip {skip}: must be of {', '.join(RIVALS)}.", common.WRONG_USAGE)
+    with common.one_line_errors(common.WRONG_USAGE):
+        bundle = find_bundle(model)
+    from mri_denoise.benchmarks.paper.run import Experiment, run_experiment
+
+    experiment = Experiment(
+        bundle, dataset, output, images, shares, slices, compared, pictures, steps, chosen, left_out, device, overrides,
+        show_training=common.interactive(), on_training=_say,
+    )  # fmt: skip
+    with common.one_line_errors():
+        record = run_experiment(experiment, _stage)
+    if as_json:
+        common.print_json(record)
+    else:
+        print((output / "report.md").read_text(encoding="utf-8"))
+        print(f"written to {output}")
+
+
+def _say(title: str) -> None:
+    """A line where nobody watches bars."""
+    if not common.interactive():
+        common.messages.print(title)
+
+
+@contextmanager
+def _stage(title: str, total: int) -> Iterator[Callable[[], None]]:
+    """A bar on standard error, or a line where nobody watches."""
+    from tqdm import tqdm
+
+    watched = common.interactive()
+    _say(title)
+    with tqdm(total=total or None, desc=title, leave=watched, disable=not watched, file=sys.stderr) as bar:
+
+        def step() -> None:
+            bar.update()
+
+        yield step

@@ -1,0 +1,62 @@
+"""``mri-denoise benchmark repeats``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mri_denoise.cli import common
+from mri_denoise.cli.denoise import Planes
+
+
+def repeats(
+    sources: Annotated[
+        list[Path], typer.Argument(metavar="SERIES...", help="A 4D series, or several scans of one object.")
+    ],
+    output: Annotated[Path, typer.Option(help="Folder of the table, the picture and the record.")],
+    model: Annotated[str, typer.Option(help="A model that takes a noise level, or the folder of a bundle.")] = "rician",
+    sigma: Annotated[
+        float | None, typer.Option(min=0.0, help="Noise level in the file's units; estimated by default.")
+    ] = None,
+    volumes: Annotated[
+        str | None, typer.Option(help="Which volumes are repeats, from 0, as 1-12; all by default.")
+    ] = None,
+    planes: Annotated[Planes, typer.Option(help="As for denoise.")] = Planes.auto,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    as_json: Annotated[bool, typer.Option("--json", help="Print the record as JSON.")] = False,
+) -> None:
+    """Real noise: judge each scan of a repeated series against the mean of the others, and look at what was removed.
+
+    A single volume has no PSNR, but its residual is measured and drawn all the same.
+    """
+    span = _span(volumes)
+    cases = [case for source in sources for case in common.find_cases(source)[0]]
+    if not cases:
+        common.stop("there is no volume to denoise.", common.SOME_FAILED)
+    with common.one_line_errors(common.WRONG_USAGE), common.busy("loading the network"):
+        from mri_denoise.benchmarks.baselines.learned import LearnedModel
+        from mri_denoise.bundles.registry import find_bundle
+
+        network = LearnedModel(find_bundle(model), device=device)
+    if "planes" not in network.bundle.options and planes is not Planes.auto:
+        common.stop(f"model {model} does not average over planes: no --planes.", common.WRONG_USAGE)
+    from mri_denoise.benchmarks.repeats.run import run_repeats
+
+    with common.one_line_errors(), common.busy("denoising"):
+        record = run_repeats(cases, network, output, planes.number, sigma, span)
+    if as_json:
+        common.print_json(record)
+    else:
+        print((output / "repeats.md").read_text(encoding="utf-8"), end="")
+
+
+def _span(volumes: str | None) -> tuple[int, int] | None:
+    """First and last volume."""
+    if volumes is None:
+        return None
+    first, _, last = volumes.partition("-")
+    if not (first.isdigit() and last.isdigit() and int(first) <= int(last)):
+        common.stop(f"--volumes {volumes}: must be two numbers from 0 on, as 1-12.", common.WRONG_USAGE)
+    return int(first), int(last)

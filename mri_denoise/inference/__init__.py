@@ -1,0 +1,1 @@
+"""Tensors to tensors: slices through the network, tiles, and the collaborative filter."""

@@ -1,0 +1,185 @@
+"""From the header of a source image to that of the derived one: identifiers, provenance, and nothing else.
+
+DICOM PS3.3: General Series C.7.3.1, General Equipment and Contributing Equipment C.12.1, General Image C.7.6.1,
+General Reference C.12.4; codes of PS3.16 (CID 7203 Image Derivation, CID 7005 Contributing Equipment).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence as Numbers
+from datetime import datetime
+
+import numpy as np
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.sequence import Sequence
+from pydicom.tag import Tag
+from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, generate_uid
+
+from mri_denoise.io.case import Derivation
+from mri_denoise.io.dicom.codes import MANUFACTURER, code, in_words, source_reference
+from mri_denoise.io.dicom.eligibility import is_enhanced, is_mosaic, number, sop_class, text
+from mri_denoise.io.dicom.functional_groups import describe_frames
+
+SERIES_NUMBER_OFFSET = 10000
+"""A derived series has the source's Series Number plus this."""
+SERIES_SUFFIX = " (denoised)"
+"""What the description of a denoised series ends in."""
+NOISE_SUFFIX = " (noise added)"
+"""What the description of a noisy copy ends in."""
+_LARGEST_IS = 2**31 - 1
+_SHORT_TEXT = 1024
+_LONG_STRING = 64
+_SWAPPED = {"OW": 2, "OL": 4, "OF": 4, "OD": 8, "OV": 8}
+# What is no longer true of new pixels, or would contradict them.
+_DROPPED = (
+    *("IconImageSequence", "SmallestPixelValueInSeries", "LargestPixelValueInSeries", "InstanceCreatorUID"),
+    *("DigitalSignaturesSequence", "MACParametersSequence", "ExtendedOffsetTable", "ExtendedOffsetTableLengths"),
+)
+
+
+def derived_uid(source_uid: str, derivation: Derivation, *more: str) -> str:
+    """A UID that is the same whenever the same source is processed in the same way.
+
+    Args:
+        source_uid: UID of the source series or instance.
+        derivation: model, weights, strength and settings enter; the noise level, an estimate for each volume, does not.
+        more: anything else that keeps sources apart.
+
+    Returns:
+        A UID under pydicom's root, a hash of the arguments.
+    """
+    parts = (source_uid, *more, derivation.model, derivation.version, derivation.weights_sha256)
+    return generate_uid(entropy_srcs=["\0".join((*parts, repr(float(derivation.strength)), derivation.settings))])
+
+
+def derive(
+    ds: Dataset,
+    derivation: Derivation,
+    now: datetime,
+    *,
+    frames: Numbers[int] = (0,),
+    keep_vendor_headers: bool = False,
+) -> None:
+    """Turn the data set of a source image into that of the derived one, in place; pixels are left to `set_pixels`.
+
+    Args:
+        ds: the source, read as a whole.
+        derivation: how the result came about.
+        now: local time of the derivation, for Content Date and Time.
+        frames: numbers of the frames that were changed, from 0.
+        keep_vendor_headers: keep private blocks that describe the old pixels (Siemens CSA). Those of a mosaic always
+            stay, for they say how it is laid out.
+    """
+    source_class, source_series = str(sop_class(ds)), text(ds, "SeriesInstanceUID")
+    source_uid = text(ds, "SOPInstanceUID") or str(ds.file_meta.MediaStorageSOPInstanceUID)
+    implicit = ds.file_meta.TransferSyntaxUID == ImplicitVRLittleEndian
+    if not ds.original_encoding[1]:
+        _to_little_endian(ds)
+    for keyword in _DROPPED:
+        if keyword in ds:
+            del ds[keyword]
+    if not keep_vendor_headers and not is_mosaic(ds):
+        _drop_private(ds, "SIEMENS CSA")
+    _identify(ds, derivation, source_class, source_uid, frames)
+    if is_enhanced(ds):
+        describe_frames(ds, derivation, frames, (source_class, source_uid), source_series)
+    else:
+        _describe(ds, derivation, source_class, source_uid)
+    _add_equipment(ds, derivation, now)
+    ds.ContentDate, ds.ContentTime = now.strftime("%Y%m%d"), now.strftime("%H%M%S")
+    if "InstanceCreationDate" in ds:
+        ds.InstanceCreationDate = ds.ContentDate
+    if "InstanceCreationTime" in ds:
+        ds.InstanceCreationTime = ds.ContentTime
+    ds.preamble = bytes(128)
+    ds.file_meta = FileMetaDataset()
+    ds.file_meta.MediaStorageSOPClassUID = ds.SOPClassUID
+    ds.file_meta.MediaStorageSOPInstanceUID = ds.SOPInstanceUID
+    ds.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
+
+
+def set_pixels(ds: Dataset, words: np.ndarray, smallest: int, largest: int) -> None:
+    """Put uncompressed pixels into a data set, and their range where the source gave one.
+
+    Args:
+        ds: the derived data set.
+        words: unsigned integers of Bits Allocated, shape (frames, rows, columns).
+        smallest: smallest stored value.
+        largest: largest stored value.
+    """
+    data = words.astype(words.dtype.newbyteorder("<")).tobytes()
+    ds.add_new(0x7FE00010, "OW" if words.dtype.itemsize > 1 else "OB", data + b"\0" * (len(data) % 2))
+    if ds.file_meta.TransferSyntaxUID == ImplicitVRLittleEndian:
+        ds[0x7FE00010].VR = "OW"
+    for keyword, found in (("SmallestImagePixelValue", smallest), ("LargestImagePixelValue", largest)):
+        if keyword in ds:
+            if -(2**15) <= found < 2**16:
+                ds.add_new(Tag(keyword), "SS" if ds.PixelRepresentation else "US", found)
+            else:
+                del ds[keyword]
+
+
+def _identify(ds: Dataset, derivation: Derivation, source_class: str, source_uid: str, frames: Numbers[int]) -> None:
+    """New instance and series, in the same study, frame of reference and position."""
+    ds.SOPClassUID = source_class
+    # The same object with other frames changed (forced, for instance) is another instance.
+    partly = len(frames) < int(number(ds, "NumberOfFrames") or 1)
+    ds.SOPInstanceUID = derived_uid(source_uid, derivation, *([f"frames {sorted(frames)}"] if partly else []))
+    for keyword in ("ConcatenationUID", "SOPInstanceUIDOfConcatenationSource"):
+        if text(ds, keyword):
+            setattr(ds, keyword, derived_uid(text(ds, keyword), derivation))
+    patient_and_study = (text(ds, "PatientID"), text(ds, "StudyInstanceUID"))
+    ds.SeriesInstanceUID = derived_uid(text(ds, "SeriesInstanceUID"), derivation, *patient_and_study)
+    series_number = int(number(ds, "SeriesNumber") or 0) + SERIES_NUMBER_OFFSET
+    if series_number <= _LARGEST_IS:
+        ds.SeriesNumber = series_number
+    suffix = NOISE_SUFFIX if derivation.added_noise else SERIES_SUFFIX
+    room = _LONG_STRING - len(suffix)
+    ds.SeriesDescription = (text(ds, "SeriesDescription")[:room] + suffix).strip()
+
+
+def _describe(ds: Dataset, derivation: Derivation, source_class: str, source_uid: str) -> None:
+    """Say in words, codes and references where the pixels of a classic image come from."""
+    found = ds.get("ImageType") or []
+    source_type = [found] if isinstance(found, str) else list(found)
+    ds.ImageType = ["DERIVED", "SECONDARY", *source_type[2:]]
+    words, before = in_words(derivation), text(ds, "DerivationDescription")
+    ds.DerivationDescription = (f"{before}; {words}" if before else words)[-_SHORT_TEXT:]
+    if not derivation.added_noise:
+        _append(ds, "DerivationCodeSequence", code("113087", "Smoothing"))
+    ds.SourceImageSequence = Sequence([source_reference(source_class, source_uid)])
+
+
+def _add_equipment(ds: Dataset, derivation: Derivation, now: datetime) -> None:
+    """Name what processed the image: model, version, weights and settings."""
+    weights = f", weights SHA-256 {derivation.weights_sha256}" if derivation.weights_sha256 else ""
+    equipment = Dataset()
+    equipment.PurposeOfReferenceCodeSequence = Sequence([code("109102", "Processing Equipment")])
+    equipment.Manufacturer = MANUFACTURER
+    equipment.ManufacturerModelName = derivation.model[:_LONG_STRING]
+    equipment.SoftwareVersions = [f"mri-denoise {derivation.software_version}"[:_LONG_STRING]]
+    equipment.ContributionDateTime = now.strftime("%Y%m%d%H%M%S")
+    settings = f"; settings {derivation.settings}" if derivation.settings else ""
+    equipment.ContributionDescription = f"model version {derivation.version}{weights}{settings}"[:_SHORT_TEXT]
+    _append(ds, "ContributingEquipmentSequence", equipment)
+
+
+def _append(ds: Dataset, keyword: str, item: Dataset) -> None:
+    setattr(ds, keyword, Sequence([*(ds.get(keyword) or []), item]))
+
+
+def _drop_private(ds: Dataset, creator: str) -> None:
+    """Delete the private blocks whose creator starts with the given words."""
+    creators = [tag for tag in ds.keys() if tag.is_private_creator and str(ds[tag].value).startswith(creator)]
+    for tag in creators:
+        block = [other for other in ds.keys() if other.group == tag.group and other.element >> 8 == tag.element]
+        for other in [*block, tag]:
+            del ds[other]
+
+
+def _to_little_endian(ds: Dataset) -> None:
+    """Swap the bytes of binary values read from a big-endian file, which pydicom keeps as they are."""
+    for element in ds.iterall():
+        size = _SWAPPED.get(element.VR)
+        if size and isinstance(element.value, bytes) and element.tag != 0x7FE00010:
+            element.value = np.frombuffer(element.value, dtype=f">u{size}").astype(f"<u{size}").tobytes()

@@ -1,0 +1,233 @@
+"""From a DICOM file to what sorting needs to know of it, without its pixel values."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydicom.dataset import Dataset
+from pydicom.uid import MediaStorageDirectoryStorage
+
+from mri_denoise.io.case import Skip
+from mri_denoise.io.dicom.eligibility import (
+    PARSE_ERRORS,
+    image_types,
+    is_enhanced,
+    number,
+    numbers,
+    private_numbers,
+    sop_class,
+    text,
+    unreadable,
+    unwanted,
+    value,
+)
+from mri_denoise.io.dicom.open import instance_uid, is_dicom, pixels_missing, read_header, readable
+from mri_denoise.io.dicom.planes import LayoutError, Plane, planes
+
+# b-value and direction in the vendors' private attributes, after their DICOM conformance statements.
+_PRIVATE_DIFFUSION = (
+    ((0x0019, "SIEMENS MR HEADER", 0x0C), (0x0019, "SIEMENS MR HEADER", (0x0E,))),
+    ((0x0043, "GEMS_PARM_01", 0x39), (0x0019, "GEMS_ACQU_01", (0xBB, 0xBC, 0xBD))),
+    ((0x2001, "Philips Imaging DD 001", 0x03), (0x2005, "Philips MR Imaging DD 001", (0xB0, 0xB1, 0xB2))),
+    ((0x0065, "Image Private Header", 0x09), (0x0065, "Image Private Header", (0x37,))),
+)
+
+
+@dataclass(frozen=True)
+class Instance:
+    """One slice of MR: a classic image, a frame or a tile, as sorting sees it.
+
+    Args:
+        path: the file.
+        plane: its number among the slices of the file, from 0.
+        sop_uid: SOP Instance UID.
+        series: patient, study and series: images that differ here never come together.
+        series_number: Series Number, or None.
+        description: Series Description, or the protocol's name.
+        shape: rows, columns.
+        divider: what always divides a series into volumes (size, spacing, echo, image type, diffusion, stack ...).
+        moment: the time point that the header names; divides too.
+        orientation: Image Orientation (Patient): direction cosines of a row, then of a column; or None.
+        position: Image Position (Patient): centre of the first pixel, mm, LPS; or None.
+        spacing: Pixel Spacing in mm: between rows, between columns; or None.
+        thickness: the larger of Slice Thickness and Spacing Between Slices in mm, or None.
+        number: Instance Number, or None.
+        acquisition: Acquisition Number, or None.
+        timing: what may tell repeated positions apart: inversion time, flip angle, trigger time, acquisition time.
+        what: kind of image and contrast, in words.
+        forced: why it would have been left alone if the user had not insisted, or empty.
+    """
+
+    path: Path
+    plane: int
+    sop_uid: str
+    series: tuple[str, ...]
+    series_number: int | None
+    description: str
+    shape: tuple[int, int]
+    divider: tuple[object, ...]
+    moment: tuple[object, ...]
+    orientation: tuple[float, ...] | None
+    position: tuple[float, ...] | None
+    spacing: tuple[float, float] | None
+    thickness: float | None
+    number: int | None
+    acquisition: int | None
+    timing: tuple[object, ...]
+    what: str
+    forced: str = ""
+
+    @property
+    def key(self) -> tuple[Path, int]:
+        """What tells a slice from all others."""
+        return self.path, self.plane
+
+
+def read_file(path: Path, *, force: bool = False) -> tuple[list[Instance], list[Skip]]:
+    """Read one file's header.
+
+    Args:
+        path: the file.
+        force: take also what is no magnitude image, or is not wanted denoised (phase, maps, localizers ...).
+
+    Returns:
+        Its slices that are to be denoised; and why the file, or some of its frames, are left alone. Neither for a
+        DICOMDIR, which is only an index of other files.
+    """
+    try:
+        if not path.stat().st_size:
+            return [], [Skip(path, "empty file", damaged=True)]
+        if not is_dicom(path):
+            return [], [Skip(path, "not a DICOM file" if readable(path) else "no permission to read it")]
+        ds = read_header(path)
+    except OSError as error:
+        return [], [Skip(path, f"cannot be read: {error.strerror or error}", damaged=True)]
+    except ValueError as error:
+        reason = f"damaged or truncated DICOM file: {one_line(str(error))}"
+        return [], [Skip(path, reason, damaged=True)]
+    if sop_class(ds) == MediaStorageDirectoryStorage or "DirectoryRecordSequence" in ds:
+        return [], []
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            if why := unreadable(ds):
+                return [], [Skip(path, one_line(why))]
+            if missing := pixels_missing(ds, path):
+                return [], [Skip(path, missing, damaged=True)]
+            return _wanted(planes(ds), path, force)
+    except LayoutError as error:
+        return [], [Skip(path, str(error))]
+    except PARSE_ERRORS as error:
+        return [], [Skip(path, f"damaged header: {one_line(str(error))}", damaged=True)]
+
+
+def _wanted(found: list[Plane], path: Path, force: bool) -> tuple[list[Instance], list[Skip]]:
+    """Divide the slices of a file into those to denoise and, reason by reason, those to leave alone."""
+    reasons = [one_line(unwanted(plane.header) or "") for plane in found]
+    taken = [k for k, reason in enumerate(reasons) if force or not reason]
+    instances = [_instance(found[k], k, path, reasons[k]) for k in taken]
+    skips = []
+    for reason in dict.fromkeys(reason for reason in reasons if reason and not force):
+        numbers_ = [k + 1 for k, other in enumerate(reasons) if other == reason]
+        where = "" if len(numbers_) == len(found) else f"{ranges('frame', numbers_)}: "
+        skips.append(Skip(path, where + reason))
+    return instances, skips
+
+
+def one_line(words: str) -> str:
+    """Words that may quote a damaged header, without line breaks and control characters, shortened."""
+    return " ".join("".join(c if c.isprintable() else " " for c in words).split())[:160]
+
+
+def ranges(what: str, numbers_: list[int]) -> str:
+    """Whole numbers in words: ``frames 1-32, 40``."""
+    parts: list[list[int]] = []
+    for one in sorted(numbers_):
+        if parts and one == parts[-1][1] + 1:
+            parts[-1][1] = one
+        else:
+            parts.append([one, one])
+    words = ", ".join(f"{a}" if a == b else f"{a}-{b}" for a, b in parts)
+    return f"{what}{'s' if len(numbers_) > 1 else ''} {words}"
+
+
+def _instance(plane: Plane, index: int, path: Path, forced: str) -> Instance:
+    ds = plane.header
+    diffusion = _diffusion(ds)
+    spacing = numbers(ds, "PixelSpacing")
+    thickness = [n for n in (number(ds, "SliceThickness"), number(ds, "SpacingBetweenSlices")) if n]
+    patient = (text(ds, "PatientID"), text(ds, "PatientName"), text(ds, "PatientBirthDate"))
+    timing = ("InversionTime", "FlipAngle", "RepetitionTime", "TriggerTime", "AcquisitionDateTime", "AcquisitionTime")
+    return Instance(
+        path=path,
+        plane=index,
+        sop_uid=instance_uid(ds),
+        series=(*patient, text(ds, "StudyInstanceUID"), text(ds, "SeriesInstanceUID")),
+        series_number=_whole(ds, "SeriesNumber"),
+        description=text(ds, "SeriesDescription") or text(ds, "ProtocolName"),
+        shape=plane.shape,
+        divider=_divider(ds, diffusion),
+        moment=tuple(numbers(ds, keyword) for keyword in ("TemporalPositionIdentifier", "TemporalPositionIndex")),
+        orientation=_finite(numbers(ds, "ImageOrientationPatient"), 6),
+        position=_finite(numbers(ds, "ImagePositionPatient"), 3),
+        spacing=(spacing[0], spacing[1]) if len(spacing) == 2 and min(spacing) > 0 else None,
+        thickness=max(map(abs, thickness)) if thickness else None,
+        number=_whole(ds, "InstanceNumber"),
+        acquisition=_whole(ds, "AcquisitionNumber"),
+        timing=tuple(text(ds, keyword) for keyword in timing),
+        what=_what(ds, diffusion),
+        forced=forced,
+    )
+
+
+def _what(ds: Dataset, diffusion: tuple[object, ...]) -> str:
+    """Kind of image and contrast, in words."""
+    layout = "enhanced" if is_enhanced(ds) else "mosaic" if "MOSAIC" in image_types(ds) else "classic"
+    echo = number(ds, "EffectiveEchoTime") or number(ds, "EchoTime")
+    return ", ".join(
+        [
+            f"{layout} {text(ds, 'Modality') or 'MR'}",
+            *([f"TE {echo:g} ms"] if echo else []),
+            *([f"b {diffusion[0]} s/mm2"] if diffusion else []),
+        ]
+    )
+
+
+def _divider(ds: Dataset, diffusion: tuple[object, ...]) -> tuple[object, ...]:
+    """Attributes by which the images of a series are always divided."""
+    numeric = ("Rows", "Columns", "BitsStored", "PixelRepresentation", "EchoTime", "EchoNumbers", "EffectiveEchoTime")
+    parts: list[object] = [tuple(round(n, 4) for n in numbers(ds, keyword)) for keyword in (*numeric, "PixelSpacing")]
+    parts += [image_types(ds), *(text(ds, keyword) for keyword in ("ComplexImageComponent", "RescaleType", "StackID"))]
+    # Siemens scanners without public diffusion attributes put b-value and direction into the name: ep_b1000#12.
+    parts.append(text(ds, "SequenceName") if "ep_b" in text(ds, "SequenceName") else "")
+    # GE writes magnitude images and field maps into one series: image type, and a number of the kind of image.
+    parts += [private_numbers(ds, 0x0043, "GEMS_PARM_01", element)[:1] for element in (0x2F, 0x30)]
+    return (*parts, diffusion)
+
+
+def _diffusion(ds: Dataset) -> tuple[object, ...]:
+    """b-value in s/mm2 and direction, from the standard attributes or the vendors' private ones; empty if neither."""
+    gradient = value(ds, "DiffusionGradientDirectionSequence")
+    direction = numbers(gradient[0] if gradient else ds, "DiffusionGradientOrientation")
+    b_value = number(ds, "DiffusionBValue")
+    for (group, creator, element), (other, owner, elements) in _PRIVATE_DIFFUSION:
+        if b_value is not None:
+            break
+        b_value = next(iter(private_numbers(ds, group, creator, element)), None)
+        direction = tuple(part for one in elements for part in private_numbers(ds, other, owner, one))
+    if b_value is None:
+        return ()
+    b = round(b_value % 1e9)  # GE adds 10^9 to the b-values of some acquisitions.
+    return (b, tuple(round(part, 3) + 0.0 for part in direction) if b else ())
+
+
+def _finite(found: tuple[float, ...], count: int) -> tuple[float, ...] | None:
+    return found if len(found) == count and all(map(math.isfinite, found)) else None
+
+
+def _whole(ds: Dataset, keyword: str) -> int | None:
+    found = number(ds, keyword)
+    return None if found is None or not math.isfinite(found) else int(found)

@@ -1,0 +1,204 @@
+"""How volumes of a series are read and written: their slices in files, their places, and the folder they go to."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from mri_denoise.io.case import Case
+from mri_denoise.io.dicom.instance import Instance
+from mri_denoise.io.dicom.sort import Stack, evenly_spaced, normal, stack_problem
+
+
+@dataclass(frozen=True, eq=False)
+class StackPlan:
+    """One volume in space and time.
+
+    Args:
+        slices: for each slice, in order: the index of its file in `DicomVolume.paths`, and its number in that file.
+        affine: 4 x 4 float64, indices of column, row and slice to RAS+ mm; approximate unless regular.
+        contrast: equal for volumes that differ in time only.
+        moment: what the header says of the time of the first slice; equal where nothing tells volumes apart.
+        even: whether the slices lie at equal distances, so that the affine holds for all of them.
+    """
+
+    slices: tuple[tuple[int, int], ...]
+    affine: np.ndarray
+    contrast: Hashable
+    moment: Hashable
+    even: bool
+
+
+@dataclass(frozen=True, eq=False)
+class DicomVolume:
+    """What reader and writer know of a case: one volume, or several that share a file.
+
+    Args:
+        paths: the source files, each once, in the order of their first slice.
+        names: the derived files, relative to the folder of the derived series, in the same order.
+        shape: columns, rows, slices of a volume; one slice where the volumes differ in size.
+        stacks: the volumes; their slices, one after the other, are those of the array.
+        contiguous: whether neighbouring slices may serve as context for one another.
+        series_uid: Series Instance UID of the source.
+        description: Series Description of the source.
+        what: kind of image and contrast, in words.
+        notes: in words, what is unusual.
+    """
+
+    paths: tuple[Path, ...]
+    names: tuple[Path, ...]
+    shape: tuple[int, int, int]
+    stacks: tuple[StackPlan, ...]
+    contiguous: bool
+    series_uid: str
+    description: str
+    what: str = ""
+    notes: tuple[str, ...] = ()
+
+    @property
+    def affine(self) -> np.ndarray:
+        """Indices of column, row and slice to RAS+ mm, of the first volume."""
+        return self.stacks[0].affine
+
+    @property
+    def slices(self) -> tuple[tuple[int, int], ...]:
+        """File and number in it of each slice, volume by volume."""
+        return tuple(one for stack in self.stacks for one in stack.slices)
+
+    @property
+    def array_shape(self) -> tuple[int, int, int, int]:
+        """Shape of the array: volumes, columns, rows, slices."""
+        return (len(self.slices) // self.shape[2], *self.shape)
+
+    def by_file(self) -> dict[int, dict[int, tuple[int, int]]]:
+        """For each file, for each of its slices that belongs here: volume and slice in the array."""
+        found: dict[int, dict[int, tuple[int, int]]] = {k: {} for k in range(len(self.paths))}
+        for k, (file, plane) in enumerate(self.slices):
+            found[file][plane] = divmod(k, self.shape[2])
+        return found
+
+
+def plan_cases(stacks: list[Stack], root: Path, taken: set[str], patients: Mapping[Path, set]) -> list[Case]:
+    """Lay out the cases of one source series.
+
+    Args:
+        stacks: its volumes, from `sort_volumes`.
+        root: the folder that the files were found under.
+        taken: folders of other series, in small letters; this one's is added.
+        patients: the patients whose files lie in each folder.
+
+    Returns:
+        The cases, which share a folder; files keep their names and what tells them apart in it.
+    """
+    parent = Path(os.path.commonpath([one.path.parent for stack in stacks for one in stack]))
+    place = parent.relative_to(root) if parent.is_relative_to(root) else Path()
+    output = place / _folder(stacks[0][0], place, taken)
+    most = max(len(patients[folder]) for folder in {one.path.parent for stack in stacks for one in stack})
+    said = (f"the folder holds {most} patients: each in a series of its own",) if most > 1 else ()
+    cases = []
+    parts = _sharing_files(stacks)
+    for index, part in enumerate(parts, start=1):
+        details = _details(part, parent, said)
+        count = "" if len(parts) == 1 else f" (volume {index} of {len(parts)})"
+        cases.append(Case("dicom", details.paths, output, output.as_posix() + count, details))
+    return cases
+
+
+def _sharing_files(stacks: list[Stack]) -> list[list[Stack]]:
+    """Bring volumes together that have slices in one file, for a file is written as a whole."""
+    part_of: dict[Path, list[Stack]] = {}
+    parts: dict[int, list[Stack]] = {}
+    for stack in stacks:
+        part = [stack]
+        for path in {one.path for one in stack}:
+            other = part_of.get(path)
+            if other is not None and other is not part:
+                del parts[id(other)]
+                part[:0] = other
+                part_of.update((one.path, part) for moved in other for one in moved)
+            part_of[path] = part
+        parts[id(part)] = part
+    return list(parts.values())
+
+
+def _details(stacks: list[Stack], parent: Path, said: tuple[str, ...]) -> DicomVolume:
+    """Lay out the volumes of a case."""
+    first = stacks[0][0]
+    paths = tuple(dict.fromkeys(one.path for stack in stacks for one in stack))
+    index = {path: k for k, path in enumerate(paths)}
+    problems = [stack_problem(stack) for stack in stacks]
+    equal = len({len(stack) for stack in stacks}) == 1 and len({stack[0].spacing for stack in stacks}) == 1
+    notes = [*said, *(f"{problem}: slice by slice" for problem in dict.fromkeys(filter(None, problems)))]
+    if not equal:
+        notes.append("volumes of unequal size in one file: slice by slice")
+    if first.position is None or first.orientation is None:
+        notes.append("no position or orientation: each image alone")
+    forced = dict.fromkeys(one.forced for stack in stacks for one in stack if one.forced)
+    notes += [f"forced: {reason}" for reason in forced]
+    plans = tuple(
+        StackPlan(
+            slices=tuple((index[one.path], one.plane) for one in stack),
+            affine=affine_of(stack),
+            contrast=(stack[0].series_number, stack[0].divider),
+            moment=(stack[0].number, stack[0].moment, stack[0].timing),
+            even=evenly_spaced(stack),
+        )
+        for stack in stacks
+    )
+    return DicomVolume(
+        paths=paths,
+        names=tuple(path.relative_to(parent) for path in paths),
+        shape=(first.shape[1], first.shape[0], len(stacks[0]) if equal else 1),
+        stacks=plans,
+        contiguous=equal and len(stacks[0]) > 1 and not any(problems),
+        series_uid=first.series[-1],
+        description=first.description,
+        what="; ".join(dict.fromkeys(stack[0].what for stack in stacks)),
+        notes=tuple(notes),
+    )
+
+
+def _folder(first: Instance, place: Path, taken: set[str]) -> str:
+    """A folder name that no other series has: number and description, with what file systems do not like replaced."""
+    number = [] if first.series_number is None else [str(first.series_number)]
+    words = re.sub(r"[^\w.+-]+", "_", first.description).strip("._")[:80]
+    words = re.sub(r"\.(nii|nii\.gz)$", r"_\1", words, flags=re.IGNORECASE)  # a folder is no NIfTI file
+    base = "_".join([*number, words] if words else [*number, "series"])
+    name, count = base, 1
+    while (place / name).as_posix().casefold() in taken:
+        count += 1
+        name = f"{base}_{count}"
+    taken.add((place / name).as_posix().casefold())
+    return name
+
+
+def affine_of(stack: Stack) -> np.ndarray:
+    """Indices of column, row and slice to RAS+ mm (DICOM PS3.3 equation C.7.6.2.1-1, x and y negated).
+
+    Args:
+        stack: sorted slices. A single slice steps by its thickness along the normal; without position or orientation
+            the affine holds the voxel size only.
+
+    Returns:
+        4 x 4 float64.
+    """
+    first = stack[0]
+    row_spacing, column_spacing = first.spacing or (1.0, 1.0)
+    if first.orientation is None or first.position is None:
+        return np.diag([column_spacing, row_spacing, first.thickness or 1.0, 1.0])
+    cosines = np.asarray(first.orientation, dtype=np.float64)
+    if len(stack) > 1:
+        step = np.subtract(stack[-1].position or (), first.position) / (len(stack) - 1)
+    else:
+        step = normal(first) * (first.thickness or 1.0)
+    affine = np.eye(4)
+    affine[:3, 0] = cosines[:3] * column_spacing
+    affine[:3, 1] = cosines[3:] * row_spacing
+    affine[:3, 2] = step
+    affine[:3, 3] = first.position
+    return np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine

@@ -1,0 +1,118 @@
+"""DICOM files opened without trust: what they are, their headers, and whether their pixel data can be whole."""
+
+from __future__ import annotations
+
+import struct
+import warnings
+import zlib
+from pathlib import Path
+
+import pydicom
+from pydicom.dataset import Dataset
+from pydicom.filereader import read_file_meta_info
+from pydicom.uid import DeflatedExplicitVRLittleEndian
+
+from mri_denoise.io.dicom.eligibility import MAX_BYTES, PARSE_ERRORS, number, text, transfer_syntax
+
+_DEFER_BYTES = 4096
+_META_START = 144  # preamble, DICM, and the element that says how long the file meta information is
+_PIECE = 1 << 16
+_ALWAYS_INFLATED = 64 << 20
+_DEFLATE_RATIO = 200
+_UNDEFINED_LENGTH = 0xFFFFFFFF
+_PIXEL_DATA = 0x7FE00010
+
+
+def is_dicom(path: Path) -> bool:
+    """Whether a file looks like DICOM by its first bytes: ``DICM`` after the preamble, or a data set without one."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(132)
+    except OSError:
+        return False
+    if start[128:132] == b"DICM":
+        return True
+    if len(start) < 8:
+        return False
+    # A data set without preamble starts with group 0002 or 0008, in either byte order, and a small element number.
+    return any(
+        group in (0x0002, 0x0008) and element < 0x0100 and start[4:6] != b"\0\0" or (group, element) == (0x0008, 0x0005)
+        for group, element in (struct.unpack("<HH", start[:4]), struct.unpack(">HH", start[:4]))
+    )
+
+
+def read_header(path: Path) -> Dataset:
+    """Read a header, pixel values left in the file.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: it is no DICOM file, or damaged.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            # Of a deflated file, values left behind could not be found again.
+            defer = None if check_deflated(path) else _DEFER_BYTES
+            return pydicom.dcmread(str(path), defer_size=defer, force=True)
+        except (*PARSE_ERRORS, zlib.error) as error:
+            raise ValueError(str(error)) from error
+
+
+def check_deflated(path: Path) -> bool:
+    """Whether a file is deflated; it is inflated piece by piece before any reader does it as a whole.
+
+    Raises:
+        ValueError: it swells to more than a DICOM file may hold, or than images do.
+        OSError: the file cannot be read.
+    """
+    with path.open("rb") as file:
+        if DeflatedExplicitVRLittleEndian.encode() not in file.read(1024):
+            return False
+        meta = read_file_meta_info(str(path))
+        if meta.get("TransferSyntaxUID") != DeflatedExplicitVRLittleEndian:
+            return False
+        file.seek(_META_START + int(meta.FileMetaInformationGroupLength))
+        inflater, size, packed = zlib.decompressobj(-zlib.MAX_WBITS), 0, 0
+        while (piece := inflater.unconsumed_tail or file.read(_PIECE)) and not inflater.eof:
+            out = inflater.decompress(piece, _PIECE * 16)
+            packed += len(piece) - len(inflater.unconsumed_tail)
+            size += len(out)
+            if size > MAX_BYTES or (size > _ALWAYS_INFLATED and size > _DEFLATE_RATIO * packed):
+                raise ValueError(f"its deflated data swell to more than {size >> 20} MiB; no image does")
+    return True
+
+
+def readable(path: Path) -> bool:
+    """Whether a file may be opened."""
+    try:
+        with path.open("rb"):
+            return True
+    except OSError:
+        return False
+
+
+def pixels_missing(ds: Dataset, path: Path) -> str | None:
+    """Why the pixel data cannot be whole, judged by their length in the file."""
+    if not instance_uid(ds):
+        return "no SOP Instance UID: the source could not be referred to"
+    if _PIXEL_DATA not in ds:
+        return "no pixel data, or the file is truncated before they end"
+    element = ds.get_item(_PIXEL_DATA, keep_deferred=True)
+    syntax = transfer_syntax(ds)
+    length = getattr(element, "length", _UNDEFINED_LENGTH)
+    if length == _UNDEFINED_LENGTH or (syntax is not None and syntax.is_encapsulated):
+        return None
+    frames = number(ds, "NumberOfFrames") or 1
+    pixels = (number(ds, "Rows") or 0) * (number(ds, "Columns") or 0) * frames
+    expected = int(pixels * (number(ds, "BitsAllocated") or 0) / 8)
+    start = getattr(element, "value_tell", 0)
+    in_file = max(0, path.stat().st_size - start) if syntax is None or not syntax.is_deflated else length
+    available = min(length, in_file)
+    if available < expected:
+        return f"truncated: {available} of {expected} bytes of pixel data"
+    return None
+
+
+def instance_uid(ds: Dataset) -> str:
+    """SOP Instance UID of the data set, or of the file meta information where the data set has none."""
+    return text(ds, "SOPInstanceUID") or text(getattr(ds, "file_meta", Dataset()), "MediaStorageSOPInstanceUID")

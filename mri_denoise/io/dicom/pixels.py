@@ -1,0 +1,207 @@
+"""Stored values of DICOM slices, and the way to real-world values and back (PS3.3 C.7.6.3.1 and C.11.1)."""
+
+from __future__ import annotations
+
+import functools
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pydicom
+from pydicom.dataset import Dataset
+from pydicom.pixels import pixel_array
+from pydicom.uid import (
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    JPEGExtended12Bit,
+    RLELossless,
+)
+
+from mri_denoise.io.case import InputError
+from mri_denoise.io.dicom.eligibility import PARSE_ERRORS, number, text, transfer_syntax
+
+
+@dataclass(frozen=True)
+class PixelFormat:
+    """How stored values of a slice are to be read.
+
+    Args:
+        shape: rows, columns.
+        allocated: bits a pixel takes up: 8, 16 or 32.
+        stored: bits of them that hold the value.
+        signed: two's complement.
+        slope: real value per stored value.
+        intercept: real value of stored 0.
+        padding: the smallest and largest stored value that mark pixels outside the image, or None.
+    """
+
+    shape: tuple[int, int]
+    allocated: int
+    stored: int
+    signed: bool
+    slope: float
+    intercept: float
+    padding: tuple[int, int] | None
+
+    @property
+    def limits(self) -> tuple[int, int]:
+        """Smallest and largest value that can be stored."""
+        return (-(1 << self.stored - 1), (1 << self.stored - 1) - 1) if self.signed else (0, (1 << self.stored) - 1)
+
+
+def open_image(path: Path) -> Dataset:
+    """Read a whole DICOM file, pixel data included.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            ds = pydicom.dcmread(str(path), force=True)
+    except (*PARSE_ERRORS, OSError) as error:
+        raise InputError(f"{path}: cannot be read as DICOM ({' '.join(str(error).split())[:120]})") from error
+    if not text(ds.file_meta, "TransferSyntaxUID"):
+        implicit, little = ds.original_encoding
+        explicit = ExplicitVRLittleEndian if little else ExplicitVRBigEndian
+        ds.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else explicit
+    return ds
+
+
+def pixel_format(ds: Dataset) -> PixelFormat:
+    """Read the pixel format from a header; an absent or zero slope counts as 1."""
+    signed = bool(number(ds, "PixelRepresentation"))
+    allocated = int(number(ds, "BitsAllocated") or 16)
+    stored = int(number(ds, "BitsStored") or allocated)
+    edges = [number(ds, "PixelPaddingValue"), number(ds, "PixelPaddingRangeLimit")]
+    # An explicit VR of the wrong sign (US for SS) is common: wrap into the range of the pixels.
+    low = -(1 << stored - 1) if signed else 0
+    padding = [int(edge - low) % (1 << stored) + low for edge in edges if edge is not None and edges[0] is not None]
+    return PixelFormat(
+        shape=(int(number(ds, "Rows") or 0), int(number(ds, "Columns") or 0)),
+        allocated=allocated,
+        stored=stored,
+        signed=signed,
+        slope=number(ds, "RescaleSlope") or 1.0,
+        intercept=number(ds, "RescaleIntercept") or 0.0,
+        padding=(min(padding), max(padding)) if padding else None,
+    )
+
+
+def decode(ds: Dataset, path: Path, frame: int = 0) -> np.ndarray:
+    """Decode the pixel data of one frame.
+
+    Args:
+        ds: the data set as read from `path`, pixel data included.
+        path: the file, for messages and for GDCM.
+        frame: which, from 0.
+
+    Returns:
+        The words of the pixel data, unsigned integers of `BitsAllocated`, shape (rows, columns). Bits above
+        `BitsStored` are as in the file where it is uncompressed.
+
+    Raises:
+        InputError: the pixel data are damaged, cut off, or do not fit the header.
+    """
+    layout = pixel_format(ds)
+    syntax = transfer_syntax(ds)
+    # pydicom's own RLE decoder reports damaged data; the quicker one of pylibjpeg panics.
+    plugin = "pydicom" if syntax == RLELossless else ""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            if syntax == JPEGExtended12Bit and layout.stored > 8:
+                pixels = _decode_gdcm(path, path.stat().st_mtime_ns)[frame]
+            else:
+                # Bits above the stored ones may hold something in uncompressed data, which `replaced` keeps.
+                clean = syntax is not None and syntax.is_encapsulated
+                pixels = pixel_array(ds, index=frame, raw=True, correct_unused_bits=clean, decoding_plugin=plugin)
+    except (*PARSE_ERRORS, OSError) as error:
+        why = " ".join(str(error).split())[:160]
+        raise InputError(f"{path}: pixel data cannot be decoded ({why}); export the file again") from error
+    if pixels.shape != layout.shape:
+        raise InputError(f"{path}: pixel data decode to {pixels.shape}, the header says {layout.shape}; export again")
+    if pixels.dtype.itemsize * 8 > layout.allocated:
+        low, high = layout.limits
+        if pixels.min() < low or pixels.max() > high:
+            raise InputError(f"{path}: pixel data exceed the {layout.stored} bits of the header; export it again")
+    signed = np.dtype(f"i{layout.allocated // 8}")
+    narrow = pixels.astype(signed if pixels.dtype.kind == "i" else f"u{layout.allocated // 8}")
+    return narrow.view(f"u{layout.allocated // 8}")
+
+
+def stored_values(words: np.ndarray, layout: PixelFormat) -> np.ndarray:
+    """Words of pixel data to stored values: int64, junk above the stored bits masked, sign extended."""
+    values = words.astype(np.int64) & ((1 << layout.stored) - 1)
+    if layout.signed:
+        values -= (values >> (layout.stored - 1)) << layout.stored
+    return values
+
+
+def real_values(stored: np.ndarray, layout: PixelFormat) -> np.ndarray:
+    """Stored to real-world values, float32: stored * slope + intercept."""
+    return (stored * layout.slope + layout.intercept).astype(np.float32)
+
+
+def replaced(words: np.ndarray, layout: PixelFormat, array: np.ndarray) -> np.ndarray:
+    """Put new real-world values into the words of pixel data.
+
+    Where a value is the one that was read, or is not finite, and where the source marks padding, the word is copied.
+    Elsewhere it is round((value - intercept) / slope), clipped to the stored bits. Bits above those are kept where
+    the source uses them for something else (an overlay, junk), otherwise they extend the sign.
+
+    Args:
+        words: from `decode`, shape (rows, columns).
+        layout: the format of the slice.
+        array: new values, float32, shape (rows, columns), in the slice's real-world units.
+
+    Returns:
+        Words like `words`.
+    """
+    stored = stored_values(words, layout)
+    keep = (array == real_values(stored, layout)) | ~np.isfinite(array)
+    if layout.padding is not None:
+        keep |= (stored >= layout.padding[0]) & (stored <= layout.padding[1])
+    scaled = (np.where(np.isfinite(array), array, 0.0).astype(np.float64) - layout.intercept) / layout.slope
+    new = np.clip(np.rint(scaled), *layout.limits).astype(np.int64)
+    canonical = np.array_equal(stored.astype(words.dtype), words)
+    if not canonical:
+        mask = (1 << layout.stored) - 1
+        new = (new & mask) | (words.astype(np.int64) & ~mask)
+    return np.where(keep, words, new.astype(words.dtype))
+
+
+@functools.lru_cache(maxsize=1)
+def _decode_gdcm(path: Path, modified: int) -> np.ndarray:
+    """Decode 12-bit JPEG, all frames at once, with GDCM itself, which pydicom's plugins refuse."""
+    import gdcm
+
+    reader = gdcm.ImageReader()
+    reader.SetFileName(str(path))
+    with _libraries_silent():
+        if not reader.Read():
+            raise ValueError("GDCM cannot read it")
+        image = reader.GetImage()
+        buffer = image.GetBuffer().encode("utf-8", "surrogateescape")
+    kind = "i" if image.GetPixelFormat().GetPixelRepresentation() else "u"
+    bits = image.GetPixelFormat().GetBitsAllocated()
+    columns, rows = image.GetDimension(0), image.GetDimension(1)
+    return np.frombuffer(buffer, dtype=f"<{kind}{bits // 8}").reshape(-1, rows, columns)
+
+
+@contextmanager
+def _libraries_silent() -> Iterator[None]:
+    """Keep what GDCM's JPEG library writes to standard error, trying 8 bits before 12, away from the user."""
+    saved = os.dup(2)
+    try:
+        with open(os.devnull, "wb") as nothing:
+            os.dup2(nothing.fileno(), 2)
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)

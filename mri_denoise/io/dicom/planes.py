@@ -1,0 +1,206 @@
+"""The slices inside one DICOM file: its only image, the frames of enhanced MR, or the tiles of a mosaic.
+
+Enhanced MR: functional groups of DICOM PS3.3 C.7.6.16 and C.8.13.5. Siemens mosaics: layout and slice normal from the
+CSA image header, as nibabel reads it. UIH grids: the private VFrame sequence, an item a tile.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.tag import Tag
+from pydicom.valuerep import format_number_as_ds
+
+from mri_denoise.io.dicom.eligibility import (
+    PARSE_ERRORS,
+    image_types,
+    is_enhanced,
+    is_mosaic,
+    number,
+    numbers,
+    private,
+    private_numbers,
+    value,
+)
+
+_UIH = (0x0065, "Image Private Header")
+# Groups that refer to other images or to the coils: their attributes would be mistaken for those of the frame.
+_NOT_FLATTENED = {
+    *("ReferencedImageSequence", "DerivationImageSequence", "MRReceiveCoilSequence", "MRTransmitCoilSequence"),
+    *("RealWorldValueMappingSequence", "ContrastBolusUsageSequence", "ConversionSourceAttributesSequence"),
+}
+# What a frame calls by another name than a classic image.
+_RENAMED = {
+    "FrameType": "ImageType",
+    "FrameAcquisitionNumber": "AcquisitionNumber",
+    "FrameAcquisitionDateTime": "AcquisitionDateTime",
+    "NominalCardiacTriggerDelayTime": "TriggerTime",
+    "InversionTimes": "InversionTime",
+}
+
+
+class LayoutError(ValueError):
+    """Slices that cannot be told apart in a file; the message says why, in a few words."""
+
+
+@dataclass(frozen=True)
+class Plane:
+    """One slice and where it lies in the pixel data of its file.
+
+    Args:
+        header: the attributes that hold for this slice, named as in a classic image; no pixel data of its own.
+        frame: the frame that holds it, from 0.
+        corner: row and column of its first pixel in the frame.
+        shape: its rows and columns.
+    """
+
+    header: Dataset
+    frame: int
+    corner: tuple[int, int]
+    shape: tuple[int, int]
+
+    def cut(self, frame: np.ndarray) -> np.ndarray:
+        """The part of a frame, shape (rows, columns), that this slice is; a view."""
+        return frame[self.corner[0] : self.corner[0] + self.shape[0], self.corner[1] : self.corner[1] + self.shape[1]]
+
+
+def planes(ds: Dataset) -> list[Plane]:
+    """List the slices of a file.
+
+    Args:
+        ds: an MR image, classic or enhanced; pixel data need not be read.
+
+    Returns:
+        One plane for a classic image; one a frame, in order; one a tile, row by row.
+
+    Raises:
+        LayoutError: frames or tiles are not described, or not so that each has its place.
+        ValueError: and others of `PARSE_ERRORS` where the header is damaged.
+    """
+    if is_enhanced(ds):
+        return _frames(ds)
+    if is_mosaic(ds):
+        return _mosaic(ds)
+    if "VFRAME" in image_types(ds) or "GRID" in image_types(ds):
+        return _grid(ds)
+    return [Plane(ds, 0, (0, 0), _size(ds))]
+
+
+def _size(ds: Dataset) -> tuple[int, int]:
+    return int(number(ds, "Rows") or 0), int(number(ds, "Columns") or 0)
+
+
+def _frames(ds: Dataset) -> list[Plane]:
+    """A classic header for each frame: shared groups, then those of the frame, over the attributes of the instance."""
+    shared, each = value(ds, "SharedFunctionalGroupsSequence"), value(ds, "PerFrameFunctionalGroupsSequence")
+    count = int(number(ds, "NumberOfFrames") or 1)
+    if not each or len(each) != count:
+        raise LayoutError(f"{len(each or ())} functional groups for {count} frames: damaged header")
+    base = _copy(ds)
+    for keyword in ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"):
+        base.pop(keyword, None)
+    _flatten(shared[0] if shared else Dataset(), base)
+    found = []
+    for index, groups in enumerate(each):
+        header = _copy(base)
+        _flatten(groups, header)
+        found.append(Plane(header, index, (0, 0), _size(ds)))
+    return found
+
+
+def _copy(ds: Dataset) -> Dataset:
+    copy = Dataset(dict(ds.items()))  # elements shared, the mapping not
+    copy.file_meta = getattr(ds, "file_meta", FileMetaDataset())
+    return copy
+
+
+def _flatten(groups: Dataset, into: Dataset) -> None:
+    """Put the attributes of functional groups where a classic image has them."""
+    for group in groups:
+        if group.tag.is_private or group.VR != "SQ":
+            continue
+        if group.keyword in _NOT_FLATTENED:
+            into[group.tag] = group
+            continue
+        for element in group.value[0] if group.value else ():
+            into[element.tag] = element
+            if element.keyword in _RENAMED:
+                into.add_new(Tag(_RENAMED[element.keyword]), element.VR, element.value)
+
+
+def _mosaic(ds: Dataset) -> list[Plane]:
+    """Tiles of a Siemens mosaic.
+
+    Its Image Position is that of a single slice as large as the whole mosaic; the true first slice has the same centre
+    (nibabel, "Siemens mosaic": ``ipp + Q (mosaic - tile) / 2``). Slices follow the normal of the CSA header.
+    """
+    count, normal = _csa_layout(ds)
+    corners, shape = _tiling(ds, count)
+    position, cosines = numbers(ds, "ImagePositionPatient"), numbers(ds, "ImageOrientationPatient")
+    spacing = numbers(ds, "PixelSpacing")
+    gap = number(ds, "SpacingBetweenSlices") or number(ds, "SliceThickness")
+    if (len(position), len(cosines), len(spacing)) != (3, 6, 2) or not gap:
+        raise LayoutError("Siemens mosaic without position, orientation, pixel spacing or slice distance")
+    row, column = np.array(cosines[:3]), np.array(cosines[3:])
+    rows, columns = _size(ds)
+    # Pixel Spacing: first between rows (along a column), then between columns (along a row).
+    centre_shift = row * spacing[1] * (columns - shape[1]) / 2 + column * spacing[0] * (rows - shape[0]) / 2
+    first = np.array(position) + centre_shift
+    return [_tile(ds, corner, shape, first + k * gap * normal) for k, corner in enumerate(corners)]
+
+
+def _csa_layout(ds: Dataset) -> tuple[int, np.ndarray]:
+    """Number of slices in a mosaic and their direction, from the CSA image header."""
+    missing = "Siemens mosaic without a readable CSA header: number and direction of its slices are unknown"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # nibabel calls all its DICOM code experimental
+        from nibabel.nicom import csareader
+
+        header = private(ds, 0x0029, "SIEMENS CSA HEADER", 0x10)
+        if not isinstance(header, bytes):
+            raise LayoutError(missing)
+        try:
+            tags = csareader.read(header)
+            count = csareader.get_scalar(tags, "NumberOfImagesInMosaic")
+            normal = csareader.get_vector(tags, "SliceNormalVector", 3)
+        except (*PARSE_ERRORS, csareader.CSAError, AssertionError) as error:
+            raise LayoutError(missing) from error
+    if not count or normal is None or not np.isfinite(normal).all() or abs(np.linalg.norm(normal) - 1) > 0.01:
+        raise LayoutError(missing)
+    return int(count), np.asarray(normal, dtype=np.float64)
+
+
+def _grid(ds: Dataset) -> list[Plane]:
+    """Tiles of a UIH grid; each item of the VFrame sequence has the position of its slice."""
+    items = private(ds, *_UIH, 0x51)
+    count = private_numbers(ds, *_UIH, 0x50)
+    if not items or isinstance(items, bytes) or count[:1] != (len(items),):
+        raise LayoutError("UIH grid without a private description of its slices: their number and places are unknown")
+    positions = [numbers(item, "ImagePositionPatient") for item in items]
+    if any(len(position) != 3 for position in positions):
+        raise LayoutError("UIH grid whose slices have no positions")
+    corners, shape = _tiling(ds, len(items))
+    return [_tile(ds, corner, shape, np.array(p)) for corner, p in zip(corners, positions, strict=True)]
+
+
+def _tiling(ds: Dataset, count: int) -> tuple[list[tuple[int, int]], tuple[int, int]]:
+    """Corners of the tiles of a square grid, row by row, and the size of a tile."""
+    across = math.ceil(math.sqrt(count))
+    rows, columns = _size(ds)
+    if across < 1 or rows % across or columns % across:
+        raise LayoutError(f"{columns} x {rows} pixels cannot be cut into {across} x {across} tiles: damaged header")
+    height, width = rows // across, columns // across
+    return [(k // across * height, k % across * width) for k in range(count)], (height, width)
+
+
+def _tile(ds: Dataset, corner: tuple[int, int], shape: tuple[int, int], position: np.ndarray) -> Plane:
+    header = _copy(ds)
+    # add_new: setting an attribute would change the element that all headers share
+    header.add_new(Tag("Rows"), "US", shape[0])
+    header.add_new(Tag("Columns"), "US", shape[1])
+    header.add_new(Tag("ImagePositionPatient"), "DS", [format_number_as_ds(float(x)) for x in position])
+    return Plane(header, 0, corner, shape)

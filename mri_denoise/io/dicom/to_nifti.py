@@ -1,0 +1,193 @@
+"""DICOM volumes out as NIfTI: the values and the geometry that the derived DICOM series would have.
+
+Voxels are laid out as columns, rows from bottom to top, and slices along the normal of rows and columns, so that the
+determinant of the affine is negative, as FSL has it. dcm2niix does the same, but keeps the order of acquisition of
+some slices: there its file runs the other way, and its affine with it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+
+from mri_denoise.io.case import Case, InputError, Skip
+from mri_denoise.io.dicom.eligibility import number
+from mri_denoise.io.dicom.layout import DicomVolume, StackPlan
+from mri_denoise.io.dicom.pixels import PixelFormat, pixel_format, real_values, replaced, stored_values
+from mri_denoise.io.dicom.read import slices_of
+from mri_denoise.io.files import write_beside
+
+NIFTI_ENDINGS = (".nii", ".nii.gz")
+_AFFINE_TOLERANCE = 1e-3
+
+
+def as_nifti(cases: Sequence[Case]) -> tuple[list[Case], list[Skip]]:
+    """Let DICOM cases be written as NIfTI files; time points of one series become one file.
+
+    Args:
+        cases: from `discover`; other kinds are left as they are.
+
+    Returns:
+        The cases with the names of their files, ``5_t2_tse.nii.gz``, numbered where a series gives several; and what
+        NIfTI cannot hold.
+    """
+    skips = [
+        Skip(case.sources[0], "slices at unequal distances, which NIfTI cannot say; write DICOM instead")
+        for case in cases
+        if case.kind == "dicom" and not all(stack.even for stack in case.details.stacks)
+    ]
+    left = {skip.source for skip in skips}
+    groups: dict[object, list[Case]] = {}
+    for case in (case for case in cases if case.sources[0] not in left):
+        stacks: tuple[StackPlan, ...] = case.details.stacks if case.kind == "dicom" else ()
+        single = len(stacks) == 1 and case.details.shape[2] == len(stacks[0].slices)
+        key = (case.output, case.details.contiguous, stacks[0].contrast) if single else id(case)
+        group = groups.setdefault(key, [])
+        if group and not _follows(stacks[0], [other.details.stacks[0] for other in group]):
+            group = groups.setdefault(id(case), [])
+        group.append(case)
+    joined = [_joined(group) for group in groups.values()]
+    several = {case.output: 0 for case in joined}
+    for case in joined:
+        several[case.output] += 1
+    counts = dict.fromkeys(several, 0)
+    named = []
+    for case in joined:
+        if case.kind != "dicom":
+            named.append(case)
+            continue
+        counts[case.output] += 1
+        suffix = f"_{counts[case.output]}" if several[case.output] > 1 else ""
+        output = case.output.with_name(f"{case.output.name}{suffix}.nii.gz")
+        named.append(dataclasses.replace(case, output=output, label=output.as_posix()))
+    return named, skips
+
+
+def write(case: Case, array: np.ndarray, destination: Path) -> list[Path]:
+    """Write a DICOM case as NIfTI-1.
+
+    Stored integers, slope and intercept are those of the source where all slices share them; otherwise the values are
+    written as float32. Volumes that differ in more than time go to files of their own, numbered.
+
+    Args:
+        case: from `discover`.
+        array: float32 (volumes, columns, rows, slices), in the source's real-world units.
+        destination: the file, ``.nii`` or ``.nii.gz``.
+
+    Returns:
+        The files written.
+
+    Raises:
+        InputError: a source cannot be read any more, or has another shape than the array.
+        OutputError: a file would replace one of the sources, or cannot be written.
+    """
+    details: DicomVolume = case.details
+    if array.shape != details.array_shape:
+        raise InputError(f"{case.label}: result has shape {array.shape}, the source {details.array_shape}")
+    stored, formats, seconds = _values(details, array)
+    groups = _groups(details.stacks)
+    written = []
+    for index, group in enumerate(groups, start=1):
+        name = destination.name
+        if len(groups) > 1:
+            ending = next(e for e in sorted(NIFTI_ENDINGS, key=len, reverse=True) if name.lower().endswith(e))
+            name = f"{name[: -len(ending)]}_{index}{name[-len(ending) :]}"
+        image = _image([details.stacks[k] for k in group], stored, formats, seconds)
+        with write_beside(destination.with_name(name), case.sources) as partial:
+            nib.save(image, partial)
+        written.append(destination.with_name(name))
+    return written
+
+
+def _values(
+    details: DicomVolume, array: np.ndarray
+) -> tuple[dict[tuple[int, int], np.ndarray], dict[tuple[int, int], PixelFormat], float]:
+    """Stored values of each slice, shape (rows, columns), with their formats; and the repetition time in seconds."""
+    stored, formats, seconds = {}, {}, 0.0
+    for file, wanted in details.by_file().items():
+        index = {place: plane for plane, place in wanted.items()}
+        for (t, z), plane, words in slices_of(details, file, wanted):
+            layout = pixel_format(plane.header)
+            key = (file, index[t, z])
+            stored[key] = stored_values(replaced(words, layout, array[t, :, :, z].T), layout)
+            formats[key] = layout
+            seconds = seconds or (number(plane.header, "RepetitionTime") or 0.0) / 1000
+    return stored, formats, seconds
+
+
+def _image(
+    stacks: list[StackPlan],
+    stored: dict[tuple[int, int], np.ndarray],
+    formats: dict[tuple[int, int], PixelFormat],
+    seconds: float,
+) -> nib.Nifti1Image:
+    """One NIfTI image of volumes that differ in time only."""
+    keys = [key for stack in stacks for key in stack.slices]
+    layouts = [formats[key] for key in keys]
+    first = layouts[0]
+    shared = len({(one.slope, one.intercept, one.signed) for one in layouts}) == 1
+    planes = [stored[key] if shared else real_values(stored[key], formats[key]) for key in keys]
+    # (time, slice, row, column) to (column, row from below, slice, time)
+    shape = (len(stacks), len(keys) // len(stacks), *planes[0].shape)
+    data = np.stack(planes).reshape(shape).transpose(3, 2, 1, 0)[:, ::-1]
+    affine = stacks[0].affine @ np.array([[1, 0, 0, 0], [0, -1, 0, shape[2] - 1], [0, 0, 1, 0], [0, 0, 0, 1]])
+    if shared:
+        low, high = min(one.limits[0] for one in layouts), max(one.limits[1] for one in layouts)
+        data = data.astype(np.min_scalar_type(low if low < 0 else high) if high > 32767 else np.int16)
+    image = nib.Nifti1Image(np.ascontiguousarray(data[..., 0] if len(stacks) == 1 else data), affine)
+    image.header.set_xyzt_units("mm", "sec")
+    image.set_sform(affine, 1)
+    image.set_qform(affine, 1)
+    if shared:
+        image.header.set_slope_inter(first.slope, first.intercept)
+    if len(stacks) > 1 and seconds:
+        image.header["pixdim"][4] = seconds
+    image.header["descrip"] = b"denoised by mri-denoise"
+    return image
+
+
+def _groups(stacks: Sequence[StackPlan]) -> list[list[int]]:
+    """Numbers of the volumes that go into one file."""
+    groups: list[list[int]] = []
+    for k, stack in enumerate(stacks):
+        for group in groups:
+            if _follows(stack, [stacks[other] for other in group]):
+                group.append(k)
+                break
+        else:
+            groups.append([k])
+    return groups
+
+
+def _follows(stack: StackPlan, others: Sequence[StackPlan]) -> bool:
+    """Whether a volume is another time point of others: same contrast, size and place, another moment."""
+    first = others[0]
+    alike = stack.contrast == first.contrast and len(stack.slices) == len(first.slices)
+    same_place = alike and np.allclose(stack.affine, first.affine, rtol=0, atol=_AFFINE_TOLERANCE)
+    # Frames of one file are told apart by their order.
+    told = all(stack.moment != one.moment or stack.slices[0][0] == one.slices[0][0] for one in others)
+    return bool(same_place) and told
+
+
+def _joined(cases: list[Case]) -> Case:
+    """Volumes of single cases in one case; their files follow one another."""
+    if len(cases) == 1:
+        return cases[0]
+    stacks, shift = [], 0
+    for case in cases:
+        (stack,) = case.details.stacks
+        slices = tuple((file + shift, plane) for file, plane in stack.slices)
+        stacks.append(dataclasses.replace(stack, slices=slices))
+        shift += len(case.details.paths)
+    details = dataclasses.replace(
+        cases[0].details,
+        paths=tuple(path for case in cases for path in case.details.paths),
+        names=tuple(name for case in cases for name in case.details.names),
+        stacks=tuple(stacks),
+        notes=tuple(dict.fromkeys(note for case in cases for note in case.details.notes)),
+    )
+    return dataclasses.replace(cases[0], sources=details.paths, details=details)

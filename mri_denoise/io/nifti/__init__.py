@@ -1,0 +1,1 @@
+"""NIfTI, Analyze and MGH: read to a volume, and written with the source's header."""

@@ -1,0 +1,237 @@
+"""NIfTI-1/2, Analyze and MGH volumes: read to real-world values, written back with every header byte as it was.
+
+Writing copies the source's bytes around the voxels (header, extensions, MGH footer) and replaces only the voxels, so
+nothing that a header library does not know can be lost.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Generator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+
+from mri_denoise.io.case import Case, InputError, Volume
+from mri_denoise.io.files import OutputError, open_bytes, packing, reading, write_beside
+from mri_denoise.io.nifti.layout import Layout, layout_of
+from mri_denoise.io.nifti.pairs import matrix_of, pair_of
+from mri_denoise.io.nifti.voxels import VoxelStream, open_voxels
+from mri_denoise.io.scaling import to_stored, to_values
+from mri_denoise.io.steps import SteppedWriter
+
+
+def read(case: Case) -> Volume:
+    """Read a volume or a series of volumes.
+
+    Args:
+        case: sources are the file, or header and image of a pair.
+
+    Returns:
+        array float32 (T, X, Y, Z), slope and intercept applied in float64; one T per 3D volume, axes past the fourth
+        folded into T with the fourth running fastest; missing axes are 1. slice_axis follows dim_info where set.
+
+    Raises:
+        InputError: for a file that is no such image, is truncated or damaged, is RGB or complex, cannot be opened, or
+            holds finite values beyond float32.
+    """
+    with SeriesReader(case) as series:
+        return series.take(series.count)
+
+
+def shape_of(case: Case) -> tuple[int, int, int, int]:
+    """(X, Y, Z, T) by the header alone.
+
+    Raises:
+        InputError: as :func:`read`.
+    """
+    return layout_of(_files(case.sources)).shape
+
+
+class SeriesReader:
+    """A file that is read some volumes at a time, from the first to the last.
+
+    Args:
+        case: as for :func:`read`.
+
+    Raises:
+        InputError: as :func:`read`.
+    """
+
+    def __init__(self, case: Case) -> None:
+        self._layout = layout_of(_files(case.sources))
+        self.count = self._layout.shape[3]
+        self._left = self.count
+        with ExitStack() as stack:
+            self._source = stack.enter_context(open_voxels(self._layout))
+            self._source.before()
+            self._stack = stack.pop_all()
+
+    def __enter__(self) -> SeriesReader:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def take(self, count: int) -> Volume:
+        """The next ``count`` volumes.
+
+        Raises:
+            InputError: as :func:`read`; after the last volume also for what gzip's checksum tells.
+        """
+        with reading(self._layout.data_path):
+            array = np.empty((count, *self._layout.shape[:3]), dtype=np.float32)
+        for volume in array:
+            for planes, stored in self._source.slabs():
+                volume[:, :, planes] = _values(stored, self._layout)
+        self._left -= count
+        if self._left == 0:
+            for _ in self._source.after():  # to the end, where gzip keeps its checksum
+                pass
+        return Volume(array, self._layout.affine, self._layout.slice_axis)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._stack.close()
+
+
+def write(case: Case, array: np.ndarray, destination: Path) -> list[Path]:
+    """Write `array` in the container, type and scaling of the case's source.
+
+    Every byte but the voxels' is the source's; voxels that are bitwise what `read` gave keep their stored number.
+    The name decides on compression (.gz, .mgz); a pair is written as a pair.
+
+    Args:
+        case: the case that was read.
+        array: float32 (T, X, Y, Z), as `read` gave it.
+        destination: the file; of a pair, header or image.
+
+    Returns:
+        The files written.
+
+    Raises:
+        InputError: when the source cannot be read any more.
+        OutputError: when the destination is an input, asks for another format, or cannot be written, or the array is
+            not finite where the source is.
+    """
+    writer = SeriesWriter(case, destination)
+    writer.put(array)
+    return writer.finish()
+
+
+class SeriesWriter(SteppedWriter[list[Path]]):
+    """A file that is written some volumes, float32 (T, X, Y, Z), at a time; `finish` gives the files written.
+
+    Args:
+        case: as for :func:`write`.
+        destination: as for :func:`write`.
+
+    Raises:
+        InputError: as :func:`write`, here and in the methods. After an error, nothing is left of the file.
+    """
+
+    def __init__(self, case: Case, destination: Path) -> None:
+        super().__init__(_write_steps(case, destination))
+
+
+def _write_steps(case: Case, destination: Path) -> Generator[None, np.ndarray | None, list[Path]]:
+    """Takes arrays until the source has no more volumes, then None to finish."""
+    sources = _files(case.sources)
+    layout = layout_of(sources)
+    targets = _targets(destination, layout)
+    with ExitStack() as stack:
+        temporary = [stack.enter_context(write_beside(target, sources)) for target in targets]
+        for extra, path in zip(_copied(layout), temporary, strict=False):
+            _copy(extra, path)
+        source, out = stack.enter_context(open_voxels(layout)), stack.enter_context(packing(temporary[-1]))
+        out.write(source.before())
+        left = layout.shape[3]
+        while (array := (yield)) is not None:
+            if array.shape[1:] != layout.shape[:3] or len(array) > left:
+                raise ValueError(f"array of shape {array.shape} for {layout.header_path}, which has {layout.shape}")
+            left -= len(array)
+            for volume in array:
+                _write_volume(layout, volume, source, out)
+        if left:
+            raise ValueError(f"{left} volumes are missing for {layout.header_path}, which has {layout.shape}")
+        for chunk in source.after():
+            out.write(chunk)
+    return targets
+
+
+def read_array(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Read a file as a plain array: a mask, a map of the noise level, or a reference.
+
+    Args:
+        path: NIfTI, Analyze or MGH file.
+
+    Returns:
+        float32 array (X, Y, Z), or (X, Y, Z, T) for several volumes, in real-world units, and the 4 x 4 affine to
+        RAS+ mm.
+
+    Raises:
+        InputError: as in `read`.
+    """
+    volume = read(Case("nifti", (path,), Path(path.name), path.name))
+    array = np.moveaxis(volume.array, 0, -1)
+    return (array[..., 0] if array.shape[-1] == 1 else array), volume.affine
+
+
+def _files(sources: tuple[Path, ...]) -> tuple[Path, ...]:
+    """Complete a pair of which only one file was named."""
+    if len(sources) == 1:
+        return pair_of(sources[0]) or sources
+    return sources
+
+
+def _values(stored: np.ndarray, layout: Layout) -> np.ndarray:
+    try:
+        return to_values(stored, layout.slope, layout.inter)
+    except OverflowError as error:
+        raise InputError(f"{layout.data_path}: {error}; rescale the image") from error
+
+
+def _copied(layout: Layout) -> list[Path]:
+    """Files of the case that are copied as they are: a pair's header, and SPM's matrix where there is one."""
+    if layout.header_path == layout.data_path:
+        return []
+    matrix = matrix_of(layout.header_path)
+    return [layout.header_path, matrix] if matrix else [layout.header_path]
+
+
+def _targets(destination: Path, layout: Layout) -> list[Path]:
+    """Names of the copied files, then of the data file."""
+    name = destination.name.lower()
+    source = layout.header_path.name.lower()
+    for endings in ((".nii", ".nii.gz"), (".mgh", ".mgz"), (".hdr", ".img", ".hdr.gz", ".img.gz")):
+        if source.endswith(endings) and not name.endswith(endings):
+            raise OutputError(f"{destination}: the image keeps its format; name the output {' or '.join(endings)}")
+    if layout.header_path == layout.data_path:
+        return [destination]
+    packed = destination.suffix.lower() == ".gz"
+    bare = destination.with_suffix("") if packed else destination
+    ending = ".gz" if packed else ""
+    copied = [bare.with_suffix(".hdr" + ending)]
+    if len(_copied(layout)) > 1:
+        copied.append(bare.with_suffix(".mat"))
+    return [*copied, bare.with_suffix(".img" + ending)]
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy the unpacked bytes of a file."""
+    with ExitStack() as stack:
+        with reading(source):
+            stream = stack.enter_context(open_bytes(source))
+        shutil.copyfileobj(stream, stack.enter_context(packing(target)))
+
+
+def _write_volume(layout: Layout, volume: np.ndarray, source: VoxelStream, out: IO[bytes]) -> None:
+    """Write a 3D volume in the place of the source's next one."""
+    for planes, stored in source.slabs():
+        try:
+            changed = to_stored(volume[:, :, planes], stored, layout.slope, layout.inter)
+        except ValueError as error:
+            raise OutputError(f"{layout.data_path}: {error}; nothing was written") from error
+        out.write(changed.tobytes(order="F"))

@@ -1,0 +1,205 @@
+"""Where header, voxels and trailing bytes lie in NIfTI-1/2, Analyze and MGH files; nibabel interprets the header."""
+
+from __future__ import annotations
+
+import math
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+from nibabel.freesurfer.mghformat import DATA_OFFSET, MGHHeader
+from nibabel.nifti1 import Nifti1PairHeader
+from nibabel.nifti2 import Nifti2PairHeader
+from nibabel.spatialimages import HeaderDataError
+
+from mri_denoise.io.case import InputError
+from mri_denoise.io.files import GZIP_MAGIC, open_bytes, reading
+from mri_denoise.io.nifti.pairs import matrix_of
+
+# a deflate stream expands at most 1032-fold (zlib's technical notes), so larger claims are refused before any reading
+_DEFLATE_LIMIT = 1032
+_LARGEST = 64 * 2**30
+_MILLIMETRES = {"meter": 1000.0, "micron": 0.001}
+_NIFTI1 = {b"n+1\0": nib.Nifti1Header, b"ni1\0": Nifti1PairHeader}
+_NIFTI2 = {b"n+2\0": nib.Nifti2Header, b"ni2\0": Nifti2PairHeader}
+
+
+@dataclass(frozen=True)
+class Layout:
+    """One volume file (or header and image pair) as it lies on disk.
+
+    Args:
+        header_path: the file with the header.
+        data_path: the file with the voxels; for single-file formats the same.
+        shape: (X, Y, Z, T), where all axes past the third are folded into T, the fourth running fastest.
+        dtype: stored type with its byte order.
+        offset: bytes before the first voxel in the unpacked data file.
+        slope: multiplier of stored numbers; 1 where the header defines none.
+        inter: offset in real-world units.
+        affine: 4 x 4 float64, voxel index to RAS+ millimetres.
+        slice_axis: the spatial axis across slices if the header names one that its voxel size bears out.
+    """
+
+    header_path: Path
+    data_path: Path
+    shape: tuple[int, int, int, int]
+    dtype: np.dtype
+    offset: int
+    slope: float
+    inter: float
+    affine: np.ndarray
+    slice_axis: int | None
+
+    @property
+    def volume_bytes(self) -> int:
+        """Bytes of one 3D volume."""
+        return math.prod(self.shape[:3]) * self.dtype.itemsize
+
+
+def layout_of(sources: tuple[Path, ...]) -> Layout:
+    """Read the header and check that it describes voxels this file can hold and this package can read.
+
+    Args:
+        sources: the file, or (header, image).
+
+    Returns:
+        The layout. No voxel is read.
+
+    Raises:
+        InputError: for anything that is not an image, RGB, complex, of an unknown or too wide type, of an impossible
+            size, or shorter than its header says.
+    """
+    header_path, data_path = sources[0], sources[-1]
+    with reading(header_path), open_bytes(header_path) as stream:
+        head = stream.read(540)
+    if not head:
+        raise InputError(f"{header_path}: empty file; copy or download it again")
+    header = _header(head)
+    if header is None:
+        raise InputError(f"{header_path}: not a NIfTI, Analyze or MGH image; check the file")
+    if isinstance(header, MGHHeader) or getattr(header, "is_single", False):
+        data_path = header_path
+    elif data_path == header_path:
+        raise InputError(f"{header_path}: its .hdr or .img partner is missing; put both into one folder")
+    try:
+        dtype, shape = _dtype(header), _shape(header)
+        slope, inter = _scaling(header)
+        offset = _offset(header)
+        affine = _affine(header, header_path)
+    except (HeaderDataError, ValueError, OverflowError) as error:
+        raise InputError(f"{header_path}: {' '.join(str(error).split())}; such an image cannot be denoised") from error
+    layout = Layout(header_path, data_path, shape, dtype, offset, slope, inter, affine, _slice_axis(header, affine))
+    _check_size(layout)
+    return layout
+
+
+def _header(head: bytes) -> nib.Nifti1Header | nib.AnalyzeHeader | MGHHeader | None:
+    """Choose the header class by content: size field, magic, version."""
+    if head[:4] == b"\0\0\0\1" and len(head) >= 90:
+        return MGHHeader(head[:DATA_OFFSET], check=False)
+    for endianness, order in (("<", "little"), (">", "big")):
+        size = int.from_bytes(head[:4], order)  # type: ignore[arg-type]
+        if size == 540 and len(head) >= 540 and head[4:8] in _NIFTI2:
+            return _NIFTI2[head[4:8]](head[:540], endianness=endianness, check=False)
+        if size == 348 and len(head) >= 348:
+            kind = _NIFTI1.get(head[344:348], nib.Spm2AnalyzeHeader)
+            return kind(head[:348], endianness=endianness, check=False)
+    return None
+
+
+def _dtype(header: nib.AnalyzeHeader | MGHHeader) -> np.dtype:
+    """Stored type; ValueError for what has no single real number a voxel."""
+    try:
+        dtype = np.dtype(header.get_data_dtype())
+    except (HeaderDataError, KeyError) as error:
+        raise ValueError("unknown data type") from error
+    if dtype.fields is not None:
+        raise ValueError("RGB colour voxels")
+    if dtype.kind == "c":
+        raise ValueError("complex voxels (export the magnitude)")
+    if dtype.kind not in "iuf":
+        raise ValueError("unknown data type")
+    if dtype.itemsize > 8:
+        raise ValueError("128-bit voxels")
+    return dtype
+
+
+def _shape(header: nib.AnalyzeHeader | MGHHeader) -> tuple[int, int, int, int]:
+    """(X, Y, Z, T); missing axes are 1, axes past the fourth are folded into it."""
+    if isinstance(header, nib.AnalyzeHeader) and not 1 <= int(header["dim"][0]) <= 7:
+        raise ValueError(f"{int(header['dim'][0])} dimensions")
+    shape = [int(n) for n in header.get_data_shape()]
+    if any(n < 1 for n in shape):
+        raise ValueError(f"shape {' x '.join(map(str, shape))}")
+    shape += [1] * (3 - len(shape))
+    return shape[0], shape[1], shape[2], math.prod(shape[3:])
+
+
+def _scaling(header: nib.AnalyzeHeader | MGHHeader) -> tuple[float, float]:
+    """Slope and intercept; (1, 0) where the header says that stored numbers are the values."""
+    if isinstance(header, MGHHeader):
+        return 1.0, 0.0
+    slope, inter = header.get_slope_inter()
+    return (1.0, 0.0) if slope is None else (float(slope), float(inter or 0.0))
+
+
+def _offset(header: nib.AnalyzeHeader | MGHHeader) -> int:
+    """Bytes before the first voxel."""
+    if isinstance(header, MGHHeader):
+        return DATA_OFFSET
+    offset = int(header["vox_offset"])  # ValueError or OverflowError for NaN and infinity
+    if isinstance(header, nib.Nifti1Header) and header.is_single:
+        smallest = header.single_vox_offset
+        offset = offset or smallest
+        if offset < smallest:
+            raise ValueError(f"vox_offset {offset} lies inside the header")
+    if offset < 0:
+        raise ValueError(f"negative vox_offset {offset}")
+    return offset
+
+
+def _affine(header: nib.AnalyzeHeader | MGHHeader, path: Path) -> np.ndarray:
+    """Voxel index to RAS+ mm; an unusable qform or sform gives way to the voxel size alone."""
+    try:
+        affine = header.get_best_affine()
+    except (HeaderDataError, ValueError, np.linalg.LinAlgError):
+        affine = header.get_base_affine()
+    if isinstance(header, nib.Spm2AnalyzeHeader) and matrix_of(path):
+        # a .mat of the same name need not be SPM's, and scipy raises many kinds of errors on foreign ones
+        with suppress(Exception):
+            affine = nib.Spm2AnalyzeImage.from_filename(str(path)).affine
+    affine = np.array(affine, dtype=np.float64)
+    if not np.isfinite(affine).all():
+        affine = np.eye(4)
+    if isinstance(header, nib.Nifti1Header):
+        try:
+            unit = header.get_xyzt_units()[0]
+        except KeyError:
+            unit = "unknown"
+        affine[:3] *= _MILLIMETRES.get(unit, 1.0)
+    return affine
+
+
+def _slice_axis(header: nib.AnalyzeHeader | MGHHeader, affine: np.ndarray) -> int | None:
+    """dim_info's slice axis, unless thicker voxels along another axis show it to be left over from a rotation."""
+    if not isinstance(header, nib.Nifti1Header):
+        return None
+    axis = header.get_dim_info()[2]
+    spacing = np.linalg.norm(affine[:3, :3], axis=0)
+    return axis if axis is not None and spacing[axis] >= 0.99 * spacing.max() else None
+
+
+def _check_size(layout: Layout) -> None:
+    """Refuse a header that claims more than its file can hold, before memory is taken."""
+    path = layout.data_path
+    needed = layout.offset + layout.volume_bytes * layout.shape[3]
+    with reading(path), open(path, "rb") as file:
+        packed = file.read(2) == GZIP_MAGIC
+        held = file.seek(0, 2)
+    size = " x ".join(map(str, layout.shape))
+    if needed > (held * _DEFLATE_LIMIT if packed else held):
+        raise InputError(f"{path}: truncated, its header promises {size} voxels; copy or download it again")
+    if needed > _LARGEST:
+        raise InputError(f"{path}: {size} voxels are more than 64 GiB; cut it into parts")

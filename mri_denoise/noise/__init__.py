@@ -1,0 +1,1 @@
+"""Noise of magnitude images: estimated, described and simulated."""

@@ -1,0 +1,1 @@
+"""Cases to files: batches, reading ahead, workers, results."""

@@ -1,0 +1,16 @@
+"""A head phantom with known truth, drawn from formulas, and writers that give it the headers of real files."""
+
+from __future__ import annotations
+
+from mri_denoise.simulation.files import write_phantom_dicom, write_phantom_nifti
+from mri_denoise.simulation.head import CONTRASTS, TISSUES, head_phantom, phantom_affine, tissue_fraction
+
+__all__ = [
+    "CONTRASTS",
+    "TISSUES",
+    "head_phantom",
+    "phantom_affine",
+    "tissue_fraction",
+    "write_phantom_dicom",
+    "write_phantom_nifti",
+]

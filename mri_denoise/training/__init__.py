@@ -1,0 +1,1 @@
+"""Training: manifests, losses, train, adapt."""

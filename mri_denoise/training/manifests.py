@@ -1,0 +1,221 @@
+"""Lay out a local copy of the public training data, each file known by its SHA-256 and never by its name."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from mri_denoise.io.case import InputError
+
+
+@dataclass(frozen=True)
+class DataFile:
+    """One file of a public data set.
+
+    Args:
+        dataset: the name of the manifest it stands in.
+        path: its path inside the data set, with forward slashes.
+        local: where it is laid out, relative to the prepared folder (``volumes/train/...``).
+        size: bytes.
+        sha256: the SHA-256 of the file as published, in hexadecimal.
+        licence: SPDX identifier, or the name of the licence where there is none.
+    """
+
+    dataset: str
+    path: str
+    local: str
+    size: int
+    sha256: str
+    licence: str
+
+
+@dataclass(frozen=True)
+class Mismatch:
+    """A file that has the name of a listed one but other content (another version, or a broken download)."""
+
+    local: str
+    found: Path
+
+
+@dataclass(frozen=True)
+class Report:
+    """What ``prepare`` did.
+
+    Args:
+        placed: listed files now in the prepared folder, by their local path.
+        missing: listed files that were not found under the folder searched.
+        mismatched: those of ``missing`` for which a file of that name with other content was found.
+        datalist: the MONAI datalist that was written, holding only files that are there.
+    """
+
+    placed: tuple[str, ...]
+    missing: tuple[str, ...]
+    mismatched: tuple[Mismatch, ...]
+    datalist: Path
+
+
+def manifests_folder() -> Path:
+    """Folder of the manifests and ``datalist.json``: inside an installed package, else in the source tree.
+
+    Raises:
+        InputError: if neither is there (a damaged installation).
+    """
+    package = Path(__file__).resolve().parents[1]
+    for folder in (package / "_data", package.parent / "data"):
+        if (folder / "datalist.json").is_file():
+            return folder
+    raise InputError(f"{package / '_data'}: the data manifests are not there: install mri-denoise again")
+
+
+def load_manifests(folder: Path) -> list[DataFile]:
+    """Every file that the manifests (``*.yaml``) in ``folder`` list, in the order of manifest and entry.
+
+    Raises:
+        InputError: if a manifest is not valid YAML or lacks a field.
+    """
+    files = []
+    for manifest in sorted(folder.glob("*.yaml")):
+        try:
+            content = yaml.safe_load(manifest.read_text(encoding="utf-8"))
+            files += [_data_file(manifest.stem, entry) for entry in content["files"]]
+        except (yaml.YAMLError, KeyError, TypeError) as error:
+            reason = " ".join(str(error).split())
+            raise InputError(f"{manifest}: not a manifest ({reason}): restore it from the source tree") from error
+    return files
+
+
+def prepare(folder: Path, output: Path, *, copy: bool = False, manifests: Path | None = None) -> Report:
+    """Check the hashes of a local copy of the public data and lay it out for training.
+
+    Files may lie anywhere below ``folder`` under any name. Only files of a listed size are hashed.
+
+    Args:
+        folder: where the data sets were downloaded to.
+        output: receives ``volumes/{train,validation,test}/...`` and ``datalist.json``; may be ``folder`` itself.
+        copy: copy the files; by default they are hard-linked where the file system allows it.
+        manifests: folder of the manifests; the package's own by default.
+
+    Returns:
+        The listed files placed, missing and mismatched.
+
+    Raises:
+        InputError: if ``folder`` is not a folder, a file cannot be read, or ``output`` holds another file of that name.
+    """
+    folder, output = Path(folder), Path(output)
+    if not folder.is_dir():
+        raise InputError(f"{folder}: not a folder: name the folder that holds the downloaded data")
+    source = manifests_folder() if manifests is None else manifests
+    wanted = load_manifests(source)
+    candidates = list(_regular_files(folder))
+    found = _find_by_content(wanted, candidates)
+    present = [file for file in wanted if file.sha256 in found]
+    _refuse_to_overwrite(present, output)
+    for file in present:
+        _place(found[file.sha256], output / file.local, copy=copy)
+    missing = [file for file in wanted if file.sha256 not in found]
+    datalist = _write_datalist(source / "datalist.json", output, {file.local for file in present})
+    return Report(
+        placed=tuple(file.local for file in present),
+        missing=tuple(file.local for file in missing),
+        mismatched=tuple(_mismatches(missing, candidates, set(found.values()))),
+        datalist=datalist,
+    )
+
+
+def _data_file(dataset: str, entry: dict[str, Any]) -> DataFile:
+    local = str(entry["local"])
+    if Path(local).is_absolute() or ".." in Path(local).parts:
+        raise KeyError(f"local path leaves the folder: {local}")
+    return DataFile(dataset, str(entry["path"]), local, int(entry["size"]), str(entry["sha256"]), str(entry["licence"]))
+
+
+def _regular_files(folder: Path) -> Iterator[Path]:
+    """Files below ``folder`` in a fixed order; links to files are followed (DataLad), broken ones are not there."""
+    for parent, folders, names in os.walk(folder):
+        folders.sort()
+        for name in sorted(names):
+            path = Path(parent, name)
+            if path.is_file():
+                yield path
+
+
+def _find_by_content(wanted: Iterable[DataFile], candidates: Iterable[Path]) -> dict[str, Path]:
+    """The first file with each wanted content, by SHA-256."""
+    hashes_by_size: dict[int, set[str]] = {}
+    for file in wanted:
+        hashes_by_size.setdefault(file.size, set()).add(file.sha256)
+    found: dict[str, Path] = {}
+    for path in candidates:
+        hashes = hashes_by_size.get(path.stat().st_size)
+        if hashes is None or hashes <= found.keys():
+            continue
+        digest = _sha256(path)
+        if digest in hashes:
+            found.setdefault(digest, path)
+    return found
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    try:
+        with path.open("rb") as stream:
+            while block := stream.read(1 << 20):
+                digest.update(block)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}): check its permissions") from error
+    return digest.hexdigest()
+
+
+def _mismatches(missing: Iterable[DataFile], candidates: list[Path], used: set[Path]) -> Iterator[Mismatch]:
+    """Files named like a missing one, either by its path in the data set or by its local name."""
+    for file in missing:
+        for path in candidates:
+            name = path.as_posix()
+            if path not in used and (name.endswith("/" + file.path) or path.name == Path(file.local).name):
+                yield Mismatch(file.local, path)
+
+
+def _refuse_to_overwrite(files: Iterable[DataFile], output: Path) -> None:
+    """Checked for all files before the first is placed, so that a refusal leaves nothing half done."""
+    for file in files:
+        target = output / file.local
+        if target.exists() and (target.stat().st_size != file.size or _sha256(target) != file.sha256):
+            raise InputError(f"{target}: exists with other content: delete it or choose another output folder")
+
+
+def _place(source: Path, target: Path, *, copy: bool) -> None:
+    if target.exists():
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if not copy:
+        try:
+            os.link(source.resolve(), target)
+            return
+        except OSError:  # another file system, or one without hard links
+            pass
+    partial = target.with_name(target.name + ".partial")
+    try:
+        shutil.copyfile(source, partial)
+        os.replace(partial, target)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise InputError(f"{target}: cannot be written ({error.strerror}): free space or check permissions") from error
+
+
+def _write_datalist(template: Path, output: Path, present: set[str]) -> Path:
+    """The shipped datalist without the entries that are not there."""
+    full = json.loads(template.read_text(encoding="utf-8"))
+    kept = {key: [entry for entry in entries if entry["image"] in present] for key, entries in full.items()}
+    output.mkdir(parents=True, exist_ok=True)
+    target, partial = output / "datalist.json", output / "datalist.json.partial"
+    partial.write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")
+    os.replace(partial, target)
+    return target

@@ -1,0 +1,80 @@
+"""Cleaner references for training: the training volumes themselves, denoised by the weights at hand.
+
+A noisy reference teaches a network to keep noise as if it were texture. Denoised once, somewhat above their own noise
+level, the same volumes show edges without noise; both kinds are mixed in training, so that texture is not lost.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from mri_denoise.bundles.registry import Bundle
+from mri_denoise.geometry import slice_axis_of
+from mri_denoise.io import discover
+from mri_denoise.io.case import InputError
+from mri_denoise.io.nifti import image as nifti
+from mri_denoise.noise.level import estimate
+from mri_denoise.pipeline.workflow import DenoiseWorkflow, Settings
+
+FOLDER = "references"
+
+
+def add_references(
+    dataset: Path,
+    bundle: Bundle,
+    factor: float = 1.5,
+    weight: float = 3.0,
+    on_volume: Callable[[str, float], None] = lambda image, sigma: None,
+) -> int:
+    """Denoise each training volume of a data set and add the result to its datalist.
+
+    Results go to ``references/`` in the data set, in the tree of the volumes; those that exist are kept, so that an
+    interrupted run goes on. The datalist then has the volumes with weight 1 and the references with ``weight``.
+
+    Args:
+        dataset: folder with ``datalist.json``, as ``mri-denoise data prepare`` makes it.
+        bundle: what denoises.
+        factor: the noise level given to it is the estimated one times this; above 1, because estimates miss the part of
+            the noise that interpolation has smoothed.
+        weight: how often a reference is drawn for one draw of a volume as it was measured.
+        on_volume: called after each volume with its name in the datalist and the noise level given.
+
+    Returns:
+        the number of references.
+
+    Raises:
+        InputError: if there is no usable datalist, or a volume cannot be read or denoised.
+    """
+    listed = dataset / "datalist.json"
+    try:
+        lists = json.loads(listed.read_text(encoding="utf-8"))
+        images = [e for e in lists["training"] if not e["image"].startswith(f"{FOLDER}/")]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{listed}: not a datalist with a list 'training'; run mri-denoise data prepare.") from error
+    references = []
+    for entry in images:
+        target = Path(FOLDER) / Path(entry["image"]).relative_to(Path(entry["image"]).parts[0])
+        if not (dataset / target).exists():
+            on_volume(entry["image"], _denoise(dataset / entry["image"], dataset / target, bundle, factor))
+        references.append({**entry, "image": target.as_posix(), "weight": weight})
+    lists["training"] = [{**entry, "weight": 1.0} for entry in images] + references
+    partial = listed.with_name(listed.name + ".partial")
+    partial.write_text(json.dumps(lists, indent=2) + "\n", encoding="utf-8")
+    os.replace(partial, listed)
+    return len(references)
+
+
+def _denoise(source: Path, target: Path, bundle: Bundle, factor: float) -> float:
+    """One volume; returns the noise level given to the bundle."""
+    cases, skips = discover(source)
+    if len(cases) != 1:
+        raise InputError(f"{source}: {skips[0].reason if skips else 'not one volume'}.")
+    volume = nifti.read(cases[0])
+    sigma = factor * estimate(volume.array[0], slice_axis=slice_axis_of(volume)).sigma
+    workflow = DenoiseWorkflow(bundle, cases, target.parent, Settings(sigma=str(sigma)))
+    workflow.run(cases[0])
+    workflow.close()
+    return sigma

@@ -1,0 +1,110 @@
+"""Run a bundle's training and make a bundle of the result."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+from monai.bundle import ConfigWorkflow
+from safetensors.torch import save
+
+from mri_denoise._monai import import_monai
+from mri_denoise.bundles.registry import Bundle
+from mri_denoise.bundles.weights import record_sha256
+from mri_denoise.io.case import InputError
+from mri_denoise.runtime import find_error
+
+
+def train_bundle(
+    bundle: Bundle, dataset: Path, output: Path, resume: bool = False, overrides: dict[str, Any] | None = None
+) -> Path:
+    """Train, and leave in ``output`` a bundle of the same configs with the best weights.
+
+    Args:
+        bundle: whose ``train.yaml`` is run.
+        dataset: folder with ``datalist.json``.
+        output: folder of the new bundle; states of training and logs go to its ``train`` folder.
+        resume: go on from the last state.
+        overrides: values of ``train.yaml`` to change.
+
+    Returns:
+        the new weights.
+
+    Raises:
+        InputError: if ``output`` is the bundle itself, or the training left no weights.
+    """
+    if output.resolve() == bundle.folder:
+        raise InputError(f"{output}: is the bundle itself; choose another output.")
+    copy_bundle(bundle, output)
+    import_monai(everything=True)  # a run before this one may have left most of it out
+    workflow = ConfigWorkflow(
+        config_file=str(output / "configs" / "train.yaml"),
+        meta_file=str(output / "configs" / "metadata.json"),
+        workflow_type="train",
+        bundle_root=str(output),
+        dataset_dir=str(dataset),
+        resume=resume,
+        **(overrides or {}),
+    )
+    run_training(workflow, bundle)
+    best = output / "train" / "models" / "model.pt"
+    if not best.is_file():
+        raise InputError(f"{best}: the training left no weights; give it at least one epoch with validation.")
+    return export_weights(best, output / "models")
+
+
+def run_training(workflow: ConfigWorkflow, bundle: Bundle) -> None:
+    """Run a training workflow from its start to its end.
+
+    Raises:
+        InputError: if the bundle lacks what MONAI requires of a training, or an input cannot be used.
+    """
+    try:
+        try:
+            workflow.initialize()
+            missing = workflow.check_properties()
+            if missing:
+                raise InputError(f"{bundle.folder}: not a training bundle, it lacks {', '.join(missing)}.")
+            workflow.run()
+        finally:
+            workflow.finalize()
+    except Exception as error:
+        raise find_error(error) or error from error
+
+
+def copy_bundle(bundle: Bundle, output: Path) -> None:
+    """Copy a bundle without its weights: configs, docs and licence.
+
+    Args:
+        bundle: what is copied.
+        output: folder, made if it is not there.
+    """
+    output.mkdir(parents=True, exist_ok=True)
+    for part in ("configs", "docs", "LICENSE"):
+        source = bundle.folder / part
+        if source.is_dir():
+            shutil.copytree(source, output / part, dirs_exist_ok=True)
+        elif source.is_file():
+            shutil.copy2(source, output / part)
+
+
+def export_weights(checkpoint: Path, models: Path) -> Path:
+    """The weights of a training checkpoint as ``model.pt`` and ``model.safetensors``, with their SHA-256.
+
+    Args:
+        checkpoint: a state dict, or a dictionary with one under ``model``.
+        models: the folder ``models`` of a bundle.
+
+    Returns:
+        the path of ``model.safetensors``.
+    """
+    state = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    state = {name: tensor.contiguous() for name, tensor in state.get("model", state).items()}
+    models.mkdir(parents=True, exist_ok=True)
+    torch.save(state, models / "model.pt")
+    # the library's save_file makes files that only their owner can read
+    (models / "model.safetensors").write_bytes(save(state))
+    record_sha256(models)
+    return models / "model.safetensors"

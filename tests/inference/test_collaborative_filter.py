@@ -1,0 +1,197 @@
+"""The collaborative filter: against scipy's transform group by group, and what it must leave alone."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.fft import dctn, idctn
+from scipy.linalg import toeplitz
+from scipy.ndimage import gaussian_filter
+
+from mri_denoise.inference import block_matching as like_blocks
+from mri_denoise.inference import collaborative_filter as refinement
+from mri_denoise.inference.collaborative_filter import KINDS, refine
+from mri_denoise.noise.correlation import noise_correlation
+from mri_denoise.noise.rician import rice_moments
+from mri_denoise.noise.simulate import add_rician
+
+
+def _volume(shape: tuple[int, ...], seed: int = 0) -> np.ndarray:
+    """Smooth structures on the scale [0.2, 1]."""
+    smooth = gaussian_filter(np.random.default_rng(seed).normal(size=shape), 2)
+    return (0.2 + 0.8 * (smooth - smooth.min()) / np.ptp(smooth)).astype(np.float32)
+
+
+def _rician(volume: np.ndarray, sigma: float, seed: int = 1) -> np.ndarray:
+    real, imaginary = np.random.default_rng(seed).normal(0, sigma, (2, *volume.shape))
+    return np.hypot(volume + real, imaginary).astype(np.float32)
+
+
+def _filter_with_scipy(
+    noisy: np.ndarray, pilot: np.ndarray, sigma: float, kind, across: int, correlation: np.ndarray
+) -> np.ndarray:
+    """The same filter one group at a time."""
+    axes = [kind[axis == across] for axis in range(3)]
+    y = noisy - sigma * (rice_moments(pilot / sigma)[0] - pilot / sigma)
+    p = pilot.astype(np.float64)
+    starts = [sorted({*range(0, n - a.edge + 1, a.step), n - a.edge}) for n, a in zip(y.shape, axes, strict=True)]
+
+    def block(corner: tuple[int, ...]) -> tuple[slice, ...]:
+        return tuple(slice(c, c + a.edge) for c, a in zip(corner, axes, strict=True))
+
+    edges = [a.edge for a in axes]
+    covariance = np.ones((1, 1))
+    for row, edge in zip(correlation, edges, strict=True):
+        covariance = np.kron(covariance, toeplitz(np.pad(row, (0, 8))[:edge]))
+    waves = dctn(np.eye(len(covariance)).reshape(-1, *edges), axes=(1, 2, 3), norm="ortho").reshape(covariance.shape)
+    spectrum = np.maximum(np.diag(waves.T @ covariance @ waves), 0.05).reshape(edges)
+    window = np.einsum("i,j,k->ijk", *(np.kaiser(a.edge, 2.5) for a in axes))
+    total, weights = np.zeros(y.shape), np.zeros(y.shape)
+    for corner in itertools.product(*starts):
+        near = [
+            c
+            for c in itertools.product(*(range(n - a.edge + 1) for a, n in zip(axes, y.shape, strict=True)))
+            if sum(((i - j) / a.reach) ** 2 for i, j, a in zip(c, corner, axes, strict=True)) <= 1
+        ]
+        ranked = sorted((np.sum((p[block(corner)] - p[block(c)]) ** 2) if c != corner else -1, c) for c in near)
+        group = [block(c) for _, c in ranked[:12]]
+        power = dctn(np.stack([p[b] for b in group]), norm="ortho") ** 2
+        gain = power / (power + 1.2 * spectrum * sigma**2)
+        estimate = idctn(gain * dctn(np.stack([y[b] for b in group]), norm="ortho"), norm="ortho")
+        for b, values in zip(group, estimate, strict=True):
+            total[b] += window * values / np.sum(spectrum * gain**2)
+            weights[b] += window / np.sum(spectrum * gain**2)
+    return total / weights
+
+
+@pytest.mark.parametrize(
+    ("kind", "slice_axis", "blocks", "shape"),
+    [
+        ("cubes", 0, "cubes", (13, 12, 17)),
+        ("cubes", 2, "cubes", (6, 12, 13)),
+        ("plates", 2, "plates", (14, 19, 6)),
+        ("plates", 0, "plates", (7, 13, 17)),
+        ("plates", 2, "cubes", (14, 19, 4)),
+        ("squares", 2, "squares", (21, 24, 3)),
+        ("squares", 1, "plates", (19, 1, 22)),
+    ],
+)
+@pytest.mark.parametrize("lags", [[[1, 0]] * 3, [[1, 0.4, 0.1], [1, 0.7, -0.1], [1, 0.2, 0]]])
+def test_equals_the_filter_group_by_group(kind, slice_axis, blocks, shape, lags):
+    truth, correlation = _volume(shape), np.array(lags, dtype=float)
+    noisy, pilot = _rician(truth, 0.06), gaussian_filter(truth, 1)
+    wanted = _filter_with_scipy(noisy, pilot, 0.06, KINDS[kind], slice_axis, correlation)
+    for order in ("C", "F"):  # volumes of NIfTI files are stored first axis first
+        images = (torch.from_numpy(np.array(image, order=order)) for image in (noisy, pilot))
+        got = refine(*images, torch.tensor(0.06), slice_axis, blocks, correlation)
+        np.testing.assert_allclose(got.numpy(), wanted, atol=2e-5)
+
+
+@pytest.mark.parametrize("slices", [(0, "cubes"), (0, "plates"), (2, "plates")])
+@pytest.mark.parametrize(("pilot_of", "share"), [("blurred", 0.6), ("half denoised", 0.75)])
+def test_improves_a_result_that_lacks_detail_or_kept_noise(pilot_of, share, slices):
+    truth = _volume((40, 40, 40))
+    noisy = _rician(truth, 0.05)
+    pilot = gaussian_filter(truth, 1.5) if pilot_of == "blurred" else truth + 0.5 * (noisy - truth)
+    refined = refine(torch.from_numpy(noisy), torch.from_numpy(pilot.copy()), torch.tensor(0.05), *slices).numpy()
+    assert np.mean((refined - truth) ** 2) < share * np.mean((pilot - truth) ** 2)
+
+
+@pytest.mark.parametrize("blocks", list(KINDS))
+def test_noise_that_is_correlated_is_told_from_signal(blocks):
+    truth = _volume((24, 48, 48))
+    noisy = add_rician(truth, 0.1, np.random.default_rng(0), band=0.6)
+    pilot = torch.from_numpy(truth + 0.4 * (noisy - truth))
+
+    def error(correlation: np.ndarray | None) -> float:
+        refined = refine(torch.from_numpy(noisy), pilot.clone(), torch.tensor(0.1), 0, blocks, correlation).numpy()
+        return float(np.mean((refined - truth) ** 2))
+
+    assert error(noise_correlation(noisy[None], 0)) < 0.9 * error(None)
+
+
+@pytest.mark.parametrize("slices", [(0, "cubes"), (0, "plates"), (1, "plates")])
+@pytest.mark.parametrize("planes", [1, 4, 64])
+def test_chunks_leave_no_trace(monkeypatch, planes, slices):
+    noisy, pilot = torch.rand(31, 20, 17), torch.rand(31, 20, 17)
+    whole = refine(noisy, pilot.clone(), torch.tensor(0.2), *slices)
+    monkeypatch.setattr(refinement, "CHUNK", planes * 20 * 17)
+    monkeypatch.setattr(like_blocks, "BATCH", 50)
+    torch.testing.assert_close(refine(noisy, pilot.clone(), torch.tensor(0.2), *slices), whole, rtol=0, atol=1e-5)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    shape=st.tuples(*[st.integers(1, 14)] * 3),
+    slices=st.tuples(st.sampled_from([0, 1, 2]), st.sampled_from(list(KINDS))),
+    sigma=st.sampled_from([0.0, 1e-4, 0.1]),
+)
+def test_any_shape_and_a_map_as_its_constant(shape, slices, sigma):
+    noisy, pilot = torch.rand(shape), torch.rand(shape)
+    result = refine(noisy, pilot.clone(), torch.tensor(sigma), *slices)
+    assert result.shape == shape and bool(torch.isfinite(result).all())
+    mapped = refine(noisy, pilot.clone(), torch.full(shape, sigma), *slices)
+    torch.testing.assert_close(mapped, result, rtol=0, atol=1e-4)
+
+
+def test_without_noise_nothing_changes():
+    image = torch.rand(20, 20, 20)
+    torch.testing.assert_close(refine(image, image.clone(), torch.tensor(0.0), 0), image, rtol=0, atol=1e-5)
+
+
+def test_noise_that_differs_is_met_where_it_is():
+    truth = _volume((32, 32, 32))
+    sigma = np.where(np.arange(32)[:, None, None] < 16, 0.02, 0.1).astype(np.float32) * np.ones_like(truth)
+    noisy, pilot = _rician(truth, sigma), torch.from_numpy(gaussian_filter(truth, 1))
+
+    def error(level: torch.Tensor, half: slice) -> float:
+        refined = refine(torch.from_numpy(noisy), pilot.clone(), level, 0).numpy()
+        return float(np.mean((refined - truth)[half] ** 2))
+
+    for half, wrong in ((slice(2, 14), 0.1), (slice(18, 30), 0.02)):
+        assert error(torch.from_numpy(sigma), half) < 0.9 * error(torch.tensor(wrong), half)
+
+
+def test_slices_that_do_not_belong_together_stay_apart():
+    noisy, pilot = torch.rand(9, 16, 16), torch.rand(9, 16, 16)
+    before = refine(noisy, pilot.clone(), torch.tensor(0.1), 0, "squares")
+    noisy[4], pilot[4] = torch.rand(16, 16), torch.rand(16, 16)
+    after = refine(noisy, pilot.clone(), torch.tensor(0.1), 0, "squares")
+    assert [bool((before[i] != after[i]).any()) for i in range(9)] == [i == 4 for i in range(9)]
+
+
+@pytest.mark.parametrize("slices", [(0, "cubes"), (0, "plates")])
+def test_masked_air_pulls_nothing_down(slices):
+    truth = torch.zeros(24, 24, 24)
+    truth[8:16] = 0.7
+    noisy = torch.where(truth > 0, torch.from_numpy(_rician(truth.numpy(), 0.1)), torch.zeros(()))
+    refined = refine(noisy, truth.clone(), torch.tensor(0.1), *slices)
+    assert abs(float(refined[8:16].mean()) - 0.7) < 0.01
+    assert abs(float(refined[:4].mean())) < 0.005
+
+
+def test_chunks_of_masked_air_are_skipped_and_their_neighbours_not(monkeypatch):
+    noisy, pilot = torch.rand(40, 16, 16), torch.rand(40, 16, 16)
+    noisy[:24] = 0
+    pilot[:20] = 0
+    whole = refine(noisy, pilot.clone(), torch.tensor(0.1), 0)
+    monkeypatch.setattr(refinement, "CHUNK", 2 * 16 * 16)
+    pieces = refine(noisy, pilot.clone(), torch.tensor(0.1), 0)
+    torch.testing.assert_close(pieces[16:], whole[16:], rtol=0, atol=1e-5)
+    assert not pieces[:16].any()
+
+
+def test_bias_is_that_of_the_rician_law():
+    snr = np.concatenate([[0], np.geomspace(0.01, 300, 200)])
+    bias = refinement._rician_bias(torch.from_numpy(2 * snr), torch.tensor(2.0)).numpy()
+    np.testing.assert_allclose(bias, 2 * (rice_moments(snr)[0] - snr), rtol=1e-3, atol=1e-4)
+
+
+def test_images_too_small_for_blocks_keep_the_pilot():
+    noisy, pilot = torch.rand(7, 7, 1), torch.rand(7, 7, 1)
+    assert torch.equal(refine(noisy, pilot.clone(), torch.tensor(0.1), 0), pilot)

@@ -1,0 +1,126 @@
+"""A bundle's network in memory gives what the command gives through files."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import pytest
+import torch
+from monai.bundle import ConfigParser
+from PIL import Image
+
+from mri_denoise.benchmarks.baselines.learned import LearnedModel, Slicing, learned
+from mri_denoise.bundles.registry import Bundle, find_bundle
+from mri_denoise.io import InputError, discover
+from mri_denoise.noise.simulate import add_rician, add_salt_pepper
+from mri_denoise.pipeline.batch import denoise
+from mri_denoise.pipeline.workflow import Settings
+from mri_denoise.simulation import head_phantom, phantom_affine
+from mri_denoise.training.train import export_weights
+
+ROOT = Path(__file__).parents[1]
+SHAPE = (34, 36, 33)
+AFFINE = phantom_affine(SHAPE)
+
+
+def random_weights(bundle: Path, config: list[str], target: str = "model.safetensors") -> None:
+    """Weights that change the image, for the network that the configs define."""
+    parser = ConfigParser()
+    parser.read_config([str(bundle / "configs" / name) for name in config])
+    torch.manual_seed(0)
+    network = parser.get_parsed_content("network_def")
+    with torch.no_grad():
+        for name, parameter in network.named_parameters():
+            if name.endswith("weight") and parameter.ndim > 1:
+                parameter.normal_(std=0.02)
+    torch.save(network.state_dict(), bundle / "state.pt")
+    weights = export_weights(bundle / "state.pt", bundle / "exported")
+    (bundle / "models").mkdir(exist_ok=True)
+    shutil.copy(weights, bundle / "models" / target)
+
+
+def make_bundle(source: str, folder: Path) -> Bundle:
+    shutil.copytree(ROOT / "bundles" / source, folder, ignore=shutil.ignore_patterns("models", "train"))
+    random_weights(folder, ["inference.yaml"])
+    return find_bundle(str(folder))
+
+
+@pytest.fixture(scope="module")
+def rician(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    return make_bundle("hmad_rician", tmp_path_factory.mktemp("bundle") / "rician")
+
+
+@pytest.fixture(scope="module")
+def noisy() -> np.ndarray:
+    clean = 700 * head_phantom(SHAPE)
+    clean[:, :, :6] = 0
+    image = add_rician(clean.astype(np.float32), 35.0, np.random.default_rng(0))
+    image[:, :, :4] = 0  # masked air, which stays empty
+    return image
+
+
+@pytest.mark.parametrize("planes", [1, 3])
+@pytest.mark.parametrize("sigma", [None, 30.0])
+def test_equals_what_the_command_writes(
+    tmp_path: Path, rician: Bundle, noisy: np.ndarray, planes: int, sigma: float | None
+) -> None:
+    nib.save(nib.Nifti1Image(noisy, AFFINE), tmp_path / "in.nii.gz")
+    cases, _ = discover(tmp_path / "in.nii.gz")
+    settings = Settings(sigma="auto" if sigma is None else str(sigma), planes=planes, device="cpu")
+    _, failed = denoise(rician, cases, tmp_path / "out", settings)
+    assert not failed
+    written = nib.load(tmp_path / "out" / cases[0].output).get_fdata(dtype=np.float32)
+    result = learned(LearnedModel(rician, device="cpu"), Slicing(planes, 2))(noisy, sigma)
+    np.testing.assert_array_equal(result, written)
+    assert not np.array_equal(result, noisy) and not result[:, :, :3].any()
+
+
+def test_planes_auto_needs_the_affine(rician: Bundle, noisy: np.ndarray) -> None:
+    model = LearnedModel(rician, device="cpu")
+    isotropic = tuple(np.eye(4).ravel())
+    thick = tuple(np.diag([1, 1, 5, 1.0]).ravel())
+    for affine, planes in ((isotropic, 3), (thick, 1)):
+        results = {p: learned(model, Slicing(p, 2, affine))(noisy, 30.0) for p in (1, 3)}
+        np.testing.assert_array_equal(learned(model, Slicing("auto", 2, affine))(noisy, 30.0), results[planes])
+        assert not np.array_equal(results[1], results[3])
+
+
+def test_a_picture_equals_what_the_command_writes(tmp_path: Path) -> None:
+    bundle = make_bundle("hmad_salt_pepper", tmp_path / "salt")
+    clean = np.rint(255 * head_phantom((40, 44, 8))[:, :, 4]).astype(np.float32)
+    pixels = add_salt_pepper(clean, 0.1, np.random.default_rng(0), salt=255.0)
+    Image.fromarray(pixels.astype(np.uint8)).save(tmp_path / "in.png")
+    cases, _ = discover(tmp_path / "in.png")
+    _, failed = denoise(bundle, cases, tmp_path / "out", Settings(device="cpu"))
+    assert not failed
+    with Image.open(tmp_path / "out" / cases[0].output) as image:
+        written = np.asarray(image, dtype=np.float32)
+    denoiser = learned(LearnedModel(bundle, device="cpu"), Slicing(white_level=255.0), noise=("salt-pepper",))
+    assert not denoiser.uses_sigma
+    result = denoiser(pixels)
+    assert result.shape == pixels.shape
+    np.testing.assert_array_equal(np.rint(np.clip(result, 0, 255)), written)
+
+
+@pytest.mark.parametrize("source", ["hmad_rician", "hmad_salt_pepper"])
+def test_dncnn_is_the_same_bundle_with_another_network(tmp_path: Path, source: str) -> None:
+    from mri_denoise.networks import DnCNN
+
+    bundle = make_bundle(source, tmp_path / "bundle")
+    with pytest.raises(InputError, match="dncnn.safetensors: no such weights"):
+        LearnedModel(bundle, "dncnn.yaml", "cpu")
+    random_weights(bundle.folder, ["inference.yaml", "dncnn.yaml"], "dncnn.safetensors")
+    model, own = LearnedModel(bundle, "dncnn.yaml", "cpu"), LearnedModel(bundle, device="cpu")
+    assert isinstance(model.network, DnCNN) and model.weights_sha256 != own.weights_sha256
+    assert model.config_sha256 != own.config_sha256
+    image = np.random.default_rng(0).random((20, 22, 9), dtype=np.float32)
+    assert learned(model)(image, 0.1).shape == image.shape
+    # the same inputs as the bundle's network, in training too
+    train: Any = ConfigParser()
+    train.read_config([str(bundle.config("train.yaml")), str(bundle.config("dncnn.yaml"))])
+    inputs = (train.get_parsed_content("num_slices"), int(model.uses_sigma))
+    assert train.get_parsed_content("network_def").in_channels == sum(inputs)

@@ -1,0 +1,63 @@
+"""Start-up: what a command imports, and that MONAI imported in part does what a run needs."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+
+def modules_after(code: str) -> set[str]:
+    """Top-level modules and dotted names loaded by ``code`` in a new Python."""
+    ending = "\nimport sys\nprint(chr(10).join(['LOADED', *sys.modules]))"
+    done = subprocess.run([sys.executable, "-c", code + ending], capture_output=True, text=True, check=True)
+    return set(done.stdout.partition("LOADED\n")[2].split())
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["models"], ["denoise", "no-such-file", "out"], ["denoise"]])
+def test_short_answers_load_nothing_heavy(arguments: list[str]) -> None:
+    code = f"from mri_denoise.cli.main import app\ntry: app({arguments!r})\nexcept SystemExit: pass"
+    loaded = modules_after(code)
+    assert "mri_denoise.cli.main" in loaded
+    assert not loaded & {"numpy", "torch", "monai", "nibabel", "pydicom", "scipy", "matplotlib", "PIL"}
+
+
+@pytest.mark.parametrize(
+    ("given", "spins"), [({}, "10000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "active"}, None)]
+)
+def test_threads_that_wait_leave_the_cores_to_others(given: dict[str, str], spins: str | None) -> None:
+    code = """
+import os, sys
+from mri_denoise.cli.main import app
+assert "torch" not in sys.modules  # it would have been read by now
+try: app(["models"])
+except SystemExit: pass
+print("SPINS", os.environ.get("GOMP_SPINCOUNT"))
+"""
+    others = {k: v for k, v in os.environ.items() if k not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=others | given)
+    assert f"SPINS {spins}" in done.stdout
+
+
+def test_monai_comes_without_what_inference_does_not_use() -> None:
+    loaded = modules_after("from mri_denoise._monai import import_monai\nimport_monai()")
+    assert {"monai.bundle", "monai.transforms", "ignite.engine"} <= loaded
+    assert not loaded & {"pandas", "matplotlib", "skimage", "tifffile", "scipy.signal", "torch.distributed.optim"}
+
+
+def test_what_was_put_off_works_when_it_is_used() -> None:
+    code = """
+from mri_denoise._monai import import_monai
+import_monai()
+import numpy as np, torch
+from monai.transforms import KeepLargestConnectedComponent
+image = torch.zeros(1, 8, 8); image[0, :3, :3] = 1; image[0, 6, 6] = 1
+assert KeepLargestConnectedComponent(applied_labels=[1])(image).sum() == 9
+import matplotlib.pyplot, torch.distributed.optim
+assert hasattr(torch.distributed.optim, "ZeroRedundancyOptimizer")
+import_monai(everything=True)
+"""
+    loaded = modules_after(code)
+    assert {"skimage.measure", "monai.networks.nets.segresnet", "monai.losses.dice"} <= loaded
