@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 
 from mri_denoise.bundles.registry import find_bundle
+from mri_denoise.errors import InputError
 from mri_denoise.evaluation.compare import compare_cases
-from mri_denoise.geometry import voxel_sizes
-from mri_denoise.io import InputError, discover
+from mri_denoise.io import discover
 from mri_denoise.pipeline.batch import denoise
 from mri_denoise.pipeline.workflow import Settings
 from mri_denoise.simulation import head_phantom, phantom_affine, write_phantom_dicom, write_phantom_nifti
 from mri_denoise.simulation.noisy_copies import simulate_case
+from mri_denoise.volume import voxel_sizes
 
 LEVEL = 5.0
 SERIES_SHAPE = (160, 192, 24)

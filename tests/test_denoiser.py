@@ -15,7 +15,8 @@ from PIL import Image
 
 from mri_denoise.benchmarks.baselines.learned import LearnedModel, Slicing, learned
 from mri_denoise.bundles.registry import Bundle, find_bundle
-from mri_denoise.io import InputError, discover
+from mri_denoise.errors import InputError
+from mri_denoise.io import discover
 from mri_denoise.noise.simulate import add_rician, add_salt_pepper
 from mri_denoise.pipeline.batch import denoise
 from mri_denoise.pipeline.workflow import Settings

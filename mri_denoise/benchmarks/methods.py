@@ -12,7 +12,7 @@ from mri_denoise.benchmarks.baselines import BASELINES, Denoiser
 from mri_denoise.benchmarks.baselines.learned import LearnedModel, Slicing, learned
 from mri_denoise.benchmarks.references import Truth
 from mri_denoise.bundles.registry import SHORT_NAMES, Bundle
-from mri_denoise.io import InputError
+from mri_denoise.errors import InputError
 
 OVERLAY = "dncnn.yaml"
 DNCNN = "Zhang et al., IEEE TIP 26(7), 3142-3155, 2017, doi:10.1109/TIP.2017.2662206; trained here on the same data"

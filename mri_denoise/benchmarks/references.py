@@ -13,11 +13,12 @@ from pathlib import Path
 import numpy as np
 
 from mri_denoise.bundles.weights import sha256
+from mri_denoise.errors import InputError
 from mri_denoise.evaluation.metrics import head_mask
-from mri_denoise.geometry import nearly_isotropic, slice_axis_of
-from mri_denoise.io import Case, InputError, discover, read
+from mri_denoise.io import Case, discover, read
 from mri_denoise.io.files import reading
 from mri_denoise.noise.simulate import add_rician
+from mri_denoise.volume import nearly_isotropic, slice_axis_of
 
 _CONTRAST = re.compile(r"(?:^|[_-])(T1w|T2w|FLAIR|PDw|T2starw|T1c|DWI)(?=[_.]|$)", re.IGNORECASE)
 UNKNOWN = "unknown"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import yaml
 
-from mri_denoise.io.case import InputError
+from mri_denoise.errors import InputError
 
 SHORT_NAMES = {"rician": "hmad_rician", "salt-pepper": "hmad_salt_pepper"}
 

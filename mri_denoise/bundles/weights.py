@@ -7,11 +7,9 @@ from pathlib import Path
 
 import torch
 
+from mri_denoise.errors import WeightsError
+
 SUMS = "SHA256SUMS"
-
-
-class WeightsError(ValueError):
-    """Weights that are missing, altered or of another network, in one line."""
 
 
 def sha256(path: Path | str) -> str:

@@ -14,7 +14,8 @@ from typing import Any, NoReturn
 import typer
 from rich.console import Console
 
-from mri_denoise.io.case import Case, InputError, Skip
+from mri_denoise.errors import InputError
+from mri_denoise.io.case import Case, Skip
 
 DONE, SOME_FAILED, WRONG_USAGE = 0, 1, 2
 messages = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)

@@ -9,7 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from mri_denoise.cli import common
-from mri_denoise.io.case import Case, InputError, Skip
+from mri_denoise.errors import InputError
+from mri_denoise.io.case import Case, Skip
 
 
 class Planes(str, Enum):

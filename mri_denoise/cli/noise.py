@@ -9,7 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from mri_denoise.cli import common
-from mri_denoise.io.case import Case, InputError
+from mri_denoise.errors import InputError
+from mri_denoise.io.case import Case
 
 
 def noise(
@@ -46,10 +47,10 @@ def noise(
 
 def _measure(case: Case) -> list[dict[str, Any]]:
     """One result a volume of the case."""
-    from mri_denoise.geometry import slice_axis_of
     from mri_denoise.io import read
     from mri_denoise.noise.correlation import noise_correlation
     from mri_denoise.noise.level import estimate_series
+    from mri_denoise.volume import slice_axis_of
 
     volume = read(case)
     axis = slice_axis_of(volume)

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from mri_denoise.errors import InputError
 from mri_denoise.evaluation import metrics
-from mri_denoise.io import Case, InputError, read
+from mri_denoise.io import Case, read
 from mri_denoise.io.nifti.image import read_array
 
 

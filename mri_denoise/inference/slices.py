@@ -11,31 +11,13 @@ from monai.data import MetaTensor
 from monai.inferers import Inferer
 from tqdm import tqdm
 
-from mri_denoise.geometry import find_slice_axis, isotropic_voxels, nearly_isotropic
 from mri_denoise.inference.collaborative_filter import Blocks, refine
 from mri_denoise.inference.tiling import denoise_in_tiles
 from mri_denoise.noise.correlation import noise_correlation
+from mri_denoise.volume import find_slice_axis, isotropic_voxels, nearly_isotropic
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 CPU_PIXELS = 2 * 256 * 256  # of all images together, in float32; twice as many in types of 16 bits
-
-
-def choose_precision(device: torch.device | str) -> str:
-    """The fast precision where the hardware has it: ``"bfloat16"``, otherwise ``"float32"``.
-
-    Args:
-        device: CUDA needs compute capability 8.0; the CPU AMX or, unless it is Intel's, AVX-512 BF16: Intel's is slower
-            than float32 (0.6 times as fast, convolution of 128 channels, Sapphire Rapids without AMX), AMD's nearly
-            twice as fast. Emulation is slower, too.
-    """
-    kind = torch.device(device).type
-    if kind == "cuda":
-        return "bfloat16" if torch.cuda.get_device_capability(device) >= (8, 0) else "float32"
-    if kind == "cpu" and hasattr(torch.cpu, "get_capabilities"):
-        has = torch.cpu.get_capabilities()
-        fast_avx512 = has.get("avx512_bf16") and not has.get("cpu_name", "").startswith("Intel")
-        return "bfloat16" if has.get("amx_bf16") or fast_avx512 else "float32"
-    return "float32"
 
 
 class MixedPrecisionInferer(Inferer):
@@ -90,7 +72,8 @@ class SliceDenoiseInferer(MixedPrecisionInferer):
         planes: 1 cuts slices along the plane of acquisition; 3 along all three planes and averages, which is better and
             takes three times as long; ``"auto"`` is 3 where voxels are nearly isotropic (:func:`nearly_isotropic`).
         progress: whether a bar is shown.
-        tile: slices with a longer side, in pixels, are done in tiles (:mod:`mri_denoise.inference.tiling`), with the same result.
+        tile: slices with a longer side, in pixels, are done in tiles (:mod:`mri_denoise.inference.tiling`), with
+            the same result.
         refined: whether like blocks of the noisy volume are filtered together, with the network's result as the pilot
             (:func:`mri_denoise.inference.collaborative_filter.refine`), by the correlation that the volume's noise has
             (:func:`mri_denoise.noise.correlation.noise_correlation`). Needs ``noise_map``.

@@ -8,13 +8,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mri_denoise.io.case import Case, Derivation, InputError, Skip, Volume
+from mri_denoise.io.case import Case, Derivation, Skip
 from mri_denoise.io.discover import discover
 
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["Case", "Derivation", "InputError", "Skip", "Volume", "discover", "read", "write"]
+    from mri_denoise.volume import Volume
+
+__all__ = ["Case", "Derivation", "Skip", "discover", "read", "write"]
 
 
 def read(case: Case) -> Volume:

@@ -10,7 +10,7 @@ import zipfile
 import zlib
 from pathlib import Path, PurePosixPath
 
-from mri_denoise.io.case import InputError
+from mri_denoise.errors import InputError
 
 ZIP_MAGIC = (b"PK\x03\x04", b"PK\x05\x06")
 MAX_FILES = 200_000

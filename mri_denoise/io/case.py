@@ -1,19 +1,12 @@
-"""What every reader hands on and every writer takes back."""
+"""What discovery finds: cases, and files that are left alone. What a writer is told: the derivation of a result."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
-
-if TYPE_CHECKING:
-    import numpy as np  # the command line answers faster without
+from typing import Any, Literal
 
 Kind = Literal["nifti", "image", "dicom"]
-
-
-class InputError(ValueError):
-    """Bad input, in one line that a user can act on: which file, what is wrong with it, what to do."""
 
 
 @dataclass(frozen=True)
@@ -50,26 +43,6 @@ class Skip:
     source: Path
     reason: str
     damaged: bool = False
-
-
-@dataclass
-class Volume:
-    """Pixels with the geometry that processing needs; headers stay with the format's writer.
-
-    Args:
-        array: float32, shape (T, X, Y, Z): T volumes that are never mixed, in the file's real-world units (slope and
-            intercept applied). NaN and infinity are kept. 2D images have shape (1, H, W, 1).
-        affine: 4 x 4 float64, voxel index to RAS+ millimetres; the identity where the file has none.
-        slice_axis: the spatial axis (0, 1, 2) across slices where the file says so (DICOM: 2), otherwise None.
-        contiguous: whether neighbouring slices may serve as context for one another.
-        white_level: the value of white in files that define it (255 for 8-bit pictures), otherwise None.
-    """
-
-    array: np.ndarray
-    affine: np.ndarray
-    slice_axis: int | None = None
-    contiguous: bool = True
-    white_level: float | None = None
 
 
 @dataclass(frozen=True)

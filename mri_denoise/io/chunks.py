@@ -10,7 +10,8 @@ import torch
 from monai.data import MetaTensor, list_data_collate
 from torch.utils.data import default_collate
 
-from mri_denoise.io.case import Case, InputError
+from mri_denoise.errors import InputError
+from mri_denoise.io.case import Case
 
 PART_VOXELS = 2**24  # 64 MiB in float32
 

@@ -13,9 +13,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
+from mri_denoise.errors import InputError
 from mri_denoise.io.archive import is_zip, unpack
 from mri_denoise.io.bids import not_magnitude
-from mri_denoise.io.case import Case, InputError, Skip
+from mri_denoise.io.case import Case, Skip
 from mri_denoise.io.files import natural, open_bytes, reading
 from mri_denoise.io.nifti.pairs import pair_of
 

@@ -15,14 +15,10 @@ from typing import IO, cast
 from isal import igzip
 from isal.igzip_lib import IsalError
 
-from mri_denoise.io.case import InputError
+from mri_denoise.errors import InputError, OutputError
 
 GZIP_MAGIC = b"\x1f\x8b"
 _GZIP_LEVEL = 2  # of ISA-L, 0 to 3: smaller files than its 3 on noisy integers
-
-
-class OutputError(InputError):
-    """A result that cannot be written, in one line: which file, why, what to do."""
 
 
 def natural(text: str) -> tuple[tuple[int, str], ...]:

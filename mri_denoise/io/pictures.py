@@ -17,8 +17,10 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageFile, UnidentifiedImageError
 
-from mri_denoise.io.case import Case, InputError, Volume
-from mri_denoise.io.files import OutputError, reading, write_beside
+from mri_denoise.errors import InputError, OutputError
+from mri_denoise.io.case import Case
+from mri_denoise.io.files import reading, write_beside
+from mri_denoise.volume import Volume
 
 FORMATS = {
     ".png": "PNG",

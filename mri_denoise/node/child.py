@@ -18,8 +18,9 @@ from typing import Any
 
 from mri_denoise._monai import import_monai
 from mri_denoise.bundles.registry import find_bundle
+from mri_denoise.errors import InputError
 from mri_denoise.io import discover
-from mri_denoise.io.case import Case, InputError, Skip
+from mri_denoise.io.case import Case, Skip
 from mri_denoise.pipeline.workflow import DenoiseWorkflow, Settings
 from mri_denoise.runtime import quiet
 

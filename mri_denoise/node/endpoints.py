@@ -11,7 +11,7 @@ from pathlib import Path
 from pydicom import config
 from pydicom.uid import UID, UID_dictionary
 
-from mri_denoise.io.case import InputError
+from mri_denoise.errors import InputError
 from mri_denoise.node.parse import limited
 
 _AE_TITLE = re.compile(r"[\x21-\x5b\x5d-\x7e][\x20-\x5b\x5d-\x7e]{0,15}")

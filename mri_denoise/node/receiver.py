@@ -17,7 +17,7 @@ from pynetdicom import AE, evt
 from pynetdicom.pdu import A_RELEASE_RQ
 from pynetdicom.sop_class import StorageCommitmentPushModel, Verification  # type: ignore[attr-defined]
 
-from mri_denoise.io.case import InputError
+from mri_denoise.errors import InputError
 from mri_denoise.node import commitment
 from mri_denoise.node.endpoints import Peer
 from mri_denoise.node.log import Log

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from mri_denoise.io.case import InputError
+from mri_denoise.errors import InputError
 from mri_denoise.node import commitment, destinations
 from mri_denoise.node.lock import is_running, locked
 from mri_denoise.node.log import Log

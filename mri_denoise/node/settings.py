@@ -11,7 +11,7 @@ import yaml
 from pydicom.datadict import tag_for_keyword
 
 from mri_denoise.bundles.registry import find_bundle
-from mri_denoise.io.case import InputError
+from mri_denoise.errors import InputError
 from mri_denoise.node.endpoints import Destination, Listen, Peer, is_loopback
 from mri_denoise.node.parse import build, limited
 

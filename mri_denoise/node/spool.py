@@ -19,7 +19,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from mri_denoise.io.case import InputError
+from mri_denoise.errors import InputError
 from mri_denoise.node import disk, ledger
 
 STATES = ("incoming", "ready", "working", "outgoing", "done", "failed")

@@ -21,7 +21,7 @@ import requests
 from dicomweb_client.web import DICOMwebClient
 from pydicom.dataset import Dataset
 
-from mri_denoise.io.case import InputError
+from mri_denoise.errors import InputError
 from mri_denoise.io.dicom.pixels import open_image
 from mri_denoise.io.files import write_beside
 from mri_denoise.node.endpoints import is_loopback

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from mri_denoise.bundles.registry import Bundle
-from mri_denoise.io.case import Case, InputError
+from mri_denoise.errors import InputError
+from mri_denoise.io.case import Case
 from mri_denoise.pipeline.workflow import DenoiseWorkflow, Settings
 from mri_denoise.runtime import quiet
 

@@ -62,9 +62,9 @@ class _Open:
 class SaveVolumed(MapTransform):
     """Write the denoised image with its source's headers, and a run record beside it.
 
-    A series that comes in parts (``volumes`` of the item, :func:`mri_denoise.io.chunks.parts`) is written as they come; its
-    files are in their place after the last one. With a ``background`` (an executor of one thread, an attribute) files
-    are written there, each image while the network works on the next one; ``record`` is then a Future of the record.
+    A series that comes in parts (``volumes`` of the item, :func:`mri_denoise.io.chunks.parts`) is written as they
+    come; its files are in their place after the last one. With a ``background`` (an executor of one thread, an
+    attribute) files are written there, each image while the network works on the next one; ``record`` is then a Future of the record.
     The item's ``sigma`` goes into the record and the noise map, ``raw`` (the image as it was read) into the residual.
 
     Args:

@@ -11,8 +11,9 @@ from typing import Any
 
 from mri_denoise._monai import import_monai
 from mri_denoise.bundles.registry import Bundle
-from mri_denoise.io.case import Case, InputError
-from mri_denoise.runtime import as_input_error, choose_device, find_error, quiet
+from mri_denoise.errors import InputError, as_input_error, find_error
+from mri_denoise.io.case import Case
+from mri_denoise.runtime import choose_device, quiet
 
 
 @dataclass
@@ -190,7 +191,7 @@ class DenoiseWorkflow:
             except BaseException as error:
                 self.abandon()
                 if isinstance(error, Exception):
-                    raise as_input_error(case, error) from error
+                    raise as_input_error(case.label, error) from error
                 raise
             # the images of this case shall not be in memory together with those of the next one
             self._evaluator.state.batch = self._evaluator.state.output = None
@@ -212,4 +213,4 @@ def _finish(case: Case, record: dict[str, Any] | Future[dict[str, Any]]) -> dict
     try:
         return record.result() if isinstance(record, Future) else record
     except Exception as error:
-        raise as_input_error(case, error) from error
+        raise as_input_error(case.label, error) from error

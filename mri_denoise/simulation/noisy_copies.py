@@ -9,10 +9,10 @@ import numpy as np
 
 from mri_denoise import __version__
 from mri_denoise import record as provenance
-from mri_denoise.geometry import slice_axis_of
 from mri_denoise.io import Case, Derivation, read, write
 from mri_denoise.io.nifti.maps import companion, write_map
 from mri_denoise.noise.simulate import add_rician, add_salt_pepper
+from mri_denoise.volume import slice_axis_of
 
 
 def simulate_case(

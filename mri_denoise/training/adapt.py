@@ -14,7 +14,8 @@ from mri_denoise import record as provenance
 from mri_denoise._monai import import_monai
 from mri_denoise.bundles.registry import Bundle
 from mri_denoise.bundles.weights import sha256
-from mri_denoise.io.case import Case, InputError
+from mri_denoise.errors import InputError
+from mri_denoise.io.case import Case
 from mri_denoise.runtime import choose_device, quiet
 
 RECORD = "adaptation.json"

@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from mri_denoise.io.case import InputError
+from mri_denoise.errors import InputError
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,12 @@ import torch
 from monai.data import MetaTensor
 from monai.transforms import MapTransform, Randomizable
 
-from mri_denoise.geometry import nearly_isotropic
-from mri_denoise.io.case import InputError
+from mri_denoise.errors import InputError
 from mri_denoise.noise.correlation import noise_correlation
 from mri_denoise.noise.drawing import noise_filters
 from mri_denoise.transforms.sampling import RandReferenceSlabd
 from mri_denoise.transforms.slices import volume_to_slices
+from mri_denoise.volume import nearly_isotropic
 
 _DARK = 0.1  # slabs around less are mostly air, which says nothing of the noise in the signal
 

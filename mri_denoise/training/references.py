@@ -12,12 +12,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mri_denoise.bundles.registry import Bundle
-from mri_denoise.geometry import slice_axis_of
+from mri_denoise.errors import InputError
 from mri_denoise.io import discover
-from mri_denoise.io.case import InputError
 from mri_denoise.io.nifti import image as nifti
 from mri_denoise.noise.level import estimate
 from mri_denoise.pipeline.workflow import DenoiseWorkflow, Settings
+from mri_denoise.volume import slice_axis_of
 
 FOLDER = "references"
 

@@ -13,8 +13,7 @@ from safetensors.torch import save
 from mri_denoise._monai import import_monai
 from mri_denoise.bundles.registry import Bundle
 from mri_denoise.bundles.weights import record_sha256
-from mri_denoise.io.case import InputError
-from mri_denoise.runtime import find_error
+from mri_denoise.errors import InputError, find_error
 
 
 def train_bundle(

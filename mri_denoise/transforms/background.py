@@ -14,9 +14,10 @@ from monai.config import KeysCollection
 from monai.data import MetaTensor
 from monai.transforms import MapTransform
 
-from mri_denoise.geometry import slice_axis_of
-from mri_denoise.io import Case, InputError, Volume, read
+from mri_denoise.errors import InputError
+from mri_denoise.io import Case, read
 from mri_denoise.io.chunks import Part, part_of
+from mri_denoise.volume import Volume, slice_axis_of
 
 if TYPE_CHECKING:
     from mri_denoise.io.nifti.image import SeriesReader
@@ -30,8 +31,8 @@ class LoadVolumed(MapTransform):
     The item ``{"case": i}`` gets, under each key, a MetaTensor of shape (T, X, Y, Z) in the file's units with its
     affine, NaN and infinity replaced by 0 (the writer puts them back); under ``raw`` the same tensor, which no
     later transform changes; and ``slice_axis``, ``contiguous`` and, where the file defines one, ``white_level``.
-    An item ``{"case": i, "volumes": part}`` (:func:`mri_denoise.io.chunks.parts`) gets only these volumes; the file stays
-    open from its first part to its last.
+    An item ``{"case": i, "volumes": part}`` (:func:`mri_denoise.io.chunks.parts`) gets only these volumes; the
+    file stays open from its first part to its last.
 
     Args:
         keys: where the image goes.

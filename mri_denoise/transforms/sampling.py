@@ -14,8 +14,8 @@ from monai.data import MetaTensor
 from monai.transforms import MapTransform, Randomizable
 from scipy.ndimage import gaussian_filter1d
 
-from mri_denoise.geometry import find_slice_axis, is_isotropic, voxel_sizes
 from mri_denoise.transforms.contrast import apply_table, contrast_table, tissue_table
+from mri_denoise.volume import find_slice_axis, is_isotropic, voxel_sizes
 
 TRUNCATE = 3.0
 

@@ -10,7 +10,7 @@ from monai.config import KeysCollection
 from monai.data import MetaTensor
 from monai.transforms import InvertibleTransform, MapTransform, Transform
 
-from mri_denoise.geometry import find_slice_axis
+from mri_denoise.volume import find_slice_axis
 
 
 def volume_to_slices(volume: torch.Tensor, axis: int, num_slices: int = 1) -> torch.Tensor:

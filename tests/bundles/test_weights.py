@@ -11,7 +11,8 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from mri_denoise.bundles.weights import WeightsError, load_weights, record_sha256, recorded_sha256, sha256
+from mri_denoise.bundles.weights import load_weights, record_sha256, recorded_sha256, sha256
+from mri_denoise.errors import WeightsError
 from mri_denoise.training.train import export_weights
 
 

@@ -19,9 +19,9 @@ from PIL import Image
 from skimage.metrics import peak_signal_noise_ratio
 
 from mri_denoise.bundles.registry import find_bundle
-from mri_denoise.inference.slices import choose_precision
-from mri_denoise.io import InputError
+from mri_denoise.errors import InputError
 from mri_denoise.noise.level import estimate
+from mri_denoise.runtime import choose_precision
 from mri_denoise.simulation import head_phantom, phantom_affine, write_phantom_dicom
 from mri_denoise.training.train import train_bundle
 from tests.commands import cli, make_bundle

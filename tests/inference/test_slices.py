@@ -9,7 +9,8 @@ from monai.data import MetaTensor
 from torch import nn
 
 from mri_denoise.inference.collaborative_filter import refine
-from mri_denoise.inference.slices import MixedPrecisionInferer, SliceDenoiseInferer, choose_precision
+from mri_denoise.inference.slices import MixedPrecisionInferer, SliceDenoiseInferer
+from mri_denoise.runtime import choose_precision
 
 SHAPE = (5, 6, 7)
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mri_denoise.io import InputError, discover, read
+from mri_denoise.errors import InputError
+from mri_denoise.io import discover, read
 from mri_denoise.io.archive import unpack
 from tests.io.dicom.phantom import Phantom, save, series
 

@@ -15,7 +15,8 @@ import pydicom.data
 import pytest
 from PIL import Image
 
-from mri_denoise.io import Derivation, InputError, discover, read, write
+from mri_denoise.errors import InputError
+from mri_denoise.io import Derivation, discover, read, write
 
 DERIVATION = Derivation("model", "1", "", "2", 1.0, "0", "")
 

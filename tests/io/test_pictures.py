@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mri_denoise.errors import InputError, OutputError
 from mri_denoise.io import pictures as images
-from mri_denoise.io.case import Case, InputError
-from mri_denoise.io.files import OutputError
+from mri_denoise.io.case import Case
 
 HEIGHT, WIDTH = 13, 21
 GENERATOR = np.random.default_rng(1)

@@ -27,7 +27,7 @@ from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.dsutils import encode
 from pynetdicom.sop_class import StorageCommitmentPushModel, StorageCommitmentPushModelInstance
 
-from mri_denoise.io import InputError
+from mri_denoise.errors import InputError
 from mri_denoise.node import commitment
 from mri_denoise.node.log import Log
 from mri_denoise.node.receiver import CANNOT_UNDERSTAND, MISMATCH, OUT_OF_RESOURCES, SUCCESS, Receiver

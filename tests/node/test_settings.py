@@ -14,7 +14,7 @@ from pydicom.sequence import Sequence
 from typer.testing import CliRunner
 
 from mri_denoise.cli.main import app
-from mri_denoise.io import InputError
+from mri_denoise.errors import InputError
 from mri_denoise.node import rules
 from mri_denoise.node.log import Log
 from mri_denoise.node.receiver import addresses

@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 
-from mri_denoise.io import InputError
+from mri_denoise.errors import InputError
 from mri_denoise.node.destinations import Image, QueryError, SendError
 from mri_denoise.node.ledger import Ledger
 from mri_denoise.node.lock import is_running, locked

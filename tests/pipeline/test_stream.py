@@ -16,8 +16,8 @@ import pytest
 from monai.transforms import Compose
 
 from mri_denoise.bundles.registry import Bundle, find_bundle
+from mri_denoise.errors import InputError
 from mri_denoise.io import Case, discover
-from mri_denoise.io.case import InputError
 from mri_denoise.pipeline.batch import denoise
 from mri_denoise.pipeline.stream import ReadAhead
 from mri_denoise.pipeline.workflow import DenoiseWorkflow, Settings

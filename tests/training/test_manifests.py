@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from mri_denoise.io.case import InputError
+from mri_denoise.errors import InputError
 from mri_denoise.training.manifests import load_manifests, manifests_folder, prepare
 
 CONTENTS = {"train/a": b"first", "train/b": b"other", "validation/c": b"a third one", "test/d": b"the last"}

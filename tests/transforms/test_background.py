@@ -15,7 +15,8 @@ from monai.data import MetaTensor
 from scipy import ndimage
 
 from mri_denoise.bundles.weights import sha256
-from mri_denoise.io.case import Case, InputError
+from mri_denoise.errors import InputError
+from mri_denoise.io.case import Case
 from mri_denoise.noise.level import estimate
 from mri_denoise.transforms import BlendStrengthd, EstimateNoised, KeepEmptyd, LoadVolumed, SaveVolumed
 from mri_denoise.transforms.background import empty_voxels

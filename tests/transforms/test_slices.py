@@ -13,13 +13,13 @@ from monai.data import MetaTensor
 from monai.transforms import Compose
 from scipy.spatial.transform import Rotation
 
-from mri_denoise.geometry import find_slice_axis, is_isotropic, voxel_sizes
 from mri_denoise.transforms import MiddleSlabd, VolumeToSlices, VolumeToSlicesd
 from mri_denoise.transforms.slices import (
     middle_slab,
     slices_to_volume,
     volume_to_slices,
 )
+from mri_denoise.volume import find_slice_axis, is_isotropic, voxel_sizes
 
 
 def affine_of(sizes: tuple[float, ...], order: tuple[int, ...] = (0, 1, 2), turn: float = 0.0) -> np.ndarray:

@@ -15,8 +15,8 @@ from mri_denoise import record as provenance
 from mri_denoise.benchmarks.cache import ResultCache
 from mri_denoise.benchmarks.methods import Method
 from mri_denoise.benchmarks.references import Reference, Truth
+from mri_denoise.errors import InputError
 from mri_denoise.evaluation import metrics
-from mri_denoise.io import InputError
 
 LEVELS = (1.0, 3.0, 5.0, 7.0, 9.0, 15.0)
 BIAS_BINS = 16

@@ -13,7 +13,7 @@ from mri_denoise.benchmarks.baselines.nlmeans import NLMEANS
 from mri_denoise.benchmarks.baselines.total_variation import TOTAL_VARIATION
 from mri_denoise.benchmarks.baselines.wavelet import WAVELET
 from mri_denoise.benchmarks.baselines.wiener import WIENER
-from mri_denoise.io.case import InputError
+from mri_denoise.errors import InputError
 
 __all__ = ["BASELINES", "Denoiser", "get"]
 

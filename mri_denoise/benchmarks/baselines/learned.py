@@ -56,7 +56,8 @@ class LearnedModel:
     def __init__(
         self, bundle: Bundle, overlay: str | None = None, device: str = "auto", precision: str | None = None
     ) -> None:
-        from mri_denoise.runtime import choose_device, find_error, quiet
+        from mri_denoise.errors import find_error
+        from mri_denoise.runtime import choose_device, quiet
 
         files = [bundle.config("inference.yaml"), *([bundle.config(overlay)] if overlay else [])]
         self.bundle, self.device = bundle, choose_device(device)

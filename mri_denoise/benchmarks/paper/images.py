@@ -13,11 +13,12 @@ from zlib import crc32
 import numpy as np
 import torch
 
-from mri_denoise.geometry import slice_axis_of
-from mri_denoise.io import Case, InputError, discover, read
+from mri_denoise.errors import InputError
+from mri_denoise.io import Case, discover, read
 from mri_denoise.noise.simulate import add_salt_pepper
 from mri_denoise.report.planes import anatomical_plane
 from mri_denoise.transforms.intensity import ScaleIntensityRobust
+from mri_denoise.volume import slice_axis_of
 
 UPPER = 99.9  # percentile that becomes white, as in the bundle's training
 BRIGHT = 0.1  # of the scale; the air's noise stays below

@@ -18,7 +18,7 @@ from mri_denoise.benchmarks.paper.methods import HMAD, HMAD_ALIKE, NOISY_IMAGE, 
 from mri_denoise.benchmarks.paper.report import record_of, write_report
 from mri_denoise.benchmarks.paper.scores import ImageSet, Score, score_method
 from mri_denoise.bundles.registry import Bundle
-from mri_denoise.io import InputError
+from mri_denoise.errors import InputError
 from mri_denoise.report.text import write_csv
 
 NOISE_SEED = 0

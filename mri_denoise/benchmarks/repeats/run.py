@@ -21,11 +21,12 @@ from mri_denoise.benchmarks.repeats.scores import (
     score_repeats,
 )
 from mri_denoise.bundles.weights import sha256
-from mri_denoise.geometry import nearly_isotropic, slice_axis_of
-from mri_denoise.io import Case, InputError
+from mri_denoise.errors import InputError
+from mri_denoise.io import Case
 from mri_denoise.noise.level import estimate_series
 from mri_denoise.report.figures import comparison
 from mri_denoise.report.text import markdown_table, write_csv, write_text
+from mri_denoise.volume import nearly_isotropic, slice_axis_of
 
 
 def run_repeats(

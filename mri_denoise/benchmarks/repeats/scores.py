@@ -11,8 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mri_denoise.errors import InputError
 from mri_denoise.evaluation import metrics
-from mri_denoise.io import Case, InputError, Volume, read
+from mri_denoise.io import Case, read
+from mri_denoise.volume import Volume
 
 _FOREGROUND = 0.15  # of the 99.5th percentile of the mean
 

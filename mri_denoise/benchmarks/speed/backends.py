@@ -12,8 +12,8 @@ from pathlib import Path
 
 import torch
 
-from mri_denoise.inference.slices import MixedPrecisionInferer, choose_precision
-from mri_denoise.runtime import quiet
+from mri_denoise.inference.slices import MixedPrecisionInferer
+from mri_denoise.runtime import choose_precision, quiet
 
 Run = Callable[[torch.Tensor], torch.Tensor]
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from mri_denoise.io import InputError
+from mri_denoise.errors import InputError
 
 _LAUNCHER = Path(__file__).with_name("launcher.py")
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from mri_denoise.benchmarks.speed.methods import VolumeMethod, volume_methods
 from mri_denoise.benchmarks.speed.timing import Timing, run_command
-from mri_denoise.io import InputError
+from mri_denoise.errors import InputError
 from mri_denoise.noise.simulate import add_rician
 from mri_denoise.simulation import head_phantom, phantom_affine
 

@@ -22,7 +22,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from mri_denoise.io.case import InputError
+from mri_denoise.errors import InputError
 from mri_denoise.io.dicom.eligibility import PARSE_ERRORS, number, text, transfer_syntax
 
 

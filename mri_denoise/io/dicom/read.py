@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 from pydicom.dataset import Dataset
 
-from mri_denoise.io.case import Case, InputError, Skip, Volume
+from mri_denoise.errors import InputError
+from mri_denoise.io.case import Case, Skip
 from mri_denoise.io.dicom.eligibility import PARSE_ERRORS
 from mri_denoise.io.dicom.instance import Instance, read_file
 from mri_denoise.io.dicom.layout import DicomVolume, plan_cases
@@ -17,6 +18,7 @@ from mri_denoise.io.dicom.pixels import decode, open_image, pixel_format, real_v
 from mri_denoise.io.dicom.planes import Plane, planes
 from mri_denoise.io.dicom.sort import Stack, sort_volumes
 from mri_denoise.io.files import natural, reading
+from mri_denoise.volume import Volume
 
 
 def discover(files: Iterable[Path], root: Path, *, force: bool = False) -> tuple[list[Case], list[Skip]]:

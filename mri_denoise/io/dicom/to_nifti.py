@@ -14,7 +14,8 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 
-from mri_denoise.io.case import Case, InputError, Skip
+from mri_denoise.errors import InputError
+from mri_denoise.io.case import Case, Skip
 from mri_denoise.io.dicom.eligibility import number
 from mri_denoise.io.dicom.layout import DicomVolume, StackPlan
 from mri_denoise.io.dicom.pixels import PixelFormat, pixel_format, real_values, replaced, stored_values

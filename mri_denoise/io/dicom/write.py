@@ -13,13 +13,13 @@ import numpy as np
 import pydicom
 from pydicom.dataset import Dataset
 
-from mri_denoise.io.case import Case, Derivation, InputError
+from mri_denoise.errors import InputError, OutputError
+from mri_denoise.io.case import Case, Derivation
 from mri_denoise.io.dicom.derive import derive, set_pixels
 from mri_denoise.io.dicom.eligibility import PARSE_ERRORS
 from mri_denoise.io.dicom.layout import DicomVolume
 from mri_denoise.io.dicom.pixels import decode, open_image, pixel_format, replaced, stored_values
 from mri_denoise.io.dicom.read import planes_of
-from mri_denoise.io.files import OutputError
 
 
 def write(

@@ -14,13 +14,15 @@ from typing import IO
 
 import numpy as np
 
-from mri_denoise.io.case import Case, InputError, Volume
-from mri_denoise.io.files import OutputError, open_bytes, packing, reading, write_beside
+from mri_denoise.errors import InputError, OutputError
+from mri_denoise.io.case import Case
+from mri_denoise.io.files import open_bytes, packing, reading, write_beside
 from mri_denoise.io.nifti.layout import Layout, layout_of
 from mri_denoise.io.nifti.pairs import matrix_of, pair_of
 from mri_denoise.io.nifti.voxels import VoxelStream, open_voxels
 from mri_denoise.io.scaling import to_stored, to_values
 from mri_denoise.io.steps import SteppedWriter
+from mri_denoise.volume import Volume
 
 
 def read(case: Case) -> Volume:

@@ -14,7 +14,7 @@ from nibabel.nifti1 import Nifti1PairHeader
 from nibabel.nifti2 import Nifti2PairHeader
 from nibabel.spatialimages import HeaderDataError
 
-from mri_denoise.io.case import InputError
+from mri_denoise.errors import InputError
 from mri_denoise.io.files import GZIP_MAGIC, open_bytes, reading
 from mri_denoise.io.nifti.pairs import matrix_of
 

@@ -9,8 +9,9 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 
+from mri_denoise.errors import OutputError
 from mri_denoise.io.case import Case
-from mri_denoise.io.files import OutputError, packing, write_beside
+from mri_denoise.io.files import packing, write_beside
 from mri_denoise.io.steps import SteppedWriter
 
 

@@ -18,7 +18,7 @@ from mri_denoise.benchmarks.accuracy.tables import Table, markdown, write_csv
 from mri_denoise.benchmarks.baselines import BASELINES, Denoiser
 from mri_denoise.benchmarks.methods import NOISY, Method
 from mri_denoise.benchmarks.references import Reference, find_references
-from mri_denoise.io import InputError
+from mri_denoise.errors import InputError
 from mri_denoise.simulation import head_phantom, phantom_affine
 
 SHAPE = (36, 40, 16)

@@ -13,8 +13,8 @@ from scipy.signal import wiener as scipy_wiener
 
 from mri_denoise.benchmarks.baselines import BASELINES, Denoiser, get
 from mri_denoise.benchmarks.baselines.base import remove_rician_bias
+from mri_denoise.errors import InputError
 from mri_denoise.evaluation.metrics import psnr
-from mri_denoise.io import InputError
 from mri_denoise.noise.simulate import add_rician, add_salt_pepper
 
 os.environ["ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"] = "1"  # ANTs is not deterministic with more

@@ -29,7 +29,7 @@ from mri_denoise.benchmarks.paper.images import (
 from mri_denoise.benchmarks.paper.scores import Score
 from mri_denoise.benchmarks.paper.tables import losses, table_2, table_3, table_4
 from mri_denoise.bundles.registry import find_bundle
-from mri_denoise.io import InputError
+from mri_denoise.errors import InputError
 
 DENSITIES = (0.1, 0.3)
 SMALL = {"patch_size": 32, "batch_size": 2, "num_workers": 0, "network_def#channels": [8, 16]}

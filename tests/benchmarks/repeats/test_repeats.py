@@ -10,8 +10,9 @@ import pytest
 from scipy import ndimage, stats
 
 from mri_denoise.benchmarks.repeats.scores import lag_one, load_repeats, noise_of_repeats, object_mask, score_repeats
+from mri_denoise.errors import InputError
 from mri_denoise.evaluation.metrics import psnr
-from mri_denoise.io import InputError, discover
+from mri_denoise.io import discover
 from mri_denoise.noise.simulate import add_rician
 
 SHAPE = (40, 44, 24)

@@ -17,7 +17,7 @@ from mri_denoise.benchmarks.speed.network import LEVELS, measure_networks
 from mri_denoise.benchmarks.speed.scaling import fit_slope, measure_batches, measure_threads, volume_shape
 from mri_denoise.benchmarks.speed.timing import Timing, measure_in_turn, run_command
 from mri_denoise.benchmarks.speed.volume import make_volume
-from mri_denoise.io import InputError
+from mri_denoise.errors import InputError
 from mri_denoise.networks import HMADNet
 
 MIB = 2**20

@@ -21,7 +21,8 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from mri_denoise.io.case import Case, InputError
+from mri_denoise.errors import InputError
+from mri_denoise.io.case import Case
 from mri_denoise.io.dicom.read import discover, read
 from mri_denoise.io.dicom.write import write
 from tests.io.dicom.frames_phantom import Frame, enhanced, frames

@@ -16,10 +16,10 @@ from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, MRImageStorage
 
-from mri_denoise.io.case import Case, InputError
+from mri_denoise.errors import InputError, OutputError
+from mri_denoise.io.case import Case
 from mri_denoise.io.dicom.read import discover, read
 from mri_denoise.io.dicom.write import write
-from mri_denoise.io.files import OutputError
 from tests.io.dicom.phantom import DERIVATION, Phantom, save, series, set_stored
 from tests.programs import need
 

@@ -16,8 +16,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from nibabel.nifti1 import Nifti1PairHeader
 
-from mri_denoise.io.case import Case, InputError
-from mri_denoise.io.files import OutputError
+from mri_denoise.errors import InputError, OutputError
+from mri_denoise.io.case import Case
 from mri_denoise.io.nifti import image as nifti
 
 INTEGERS = ["u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8"]
@@ -392,7 +392,7 @@ import resource, sys
 from pathlib import Path
 from mri_denoise.io.nifti import image as nifti
 from mri_denoise.io.case import Case
-from mri_denoise.io.files import OutputError
+from mri_denoise.errors import OutputError
 case = Case("nifti", (Path(sys.argv[1]),), Path("x"), "x")
 array = nifti.read(case).array
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))

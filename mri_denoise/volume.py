@@ -1,14 +1,34 @@
-"""What an affine says about voxels and slices. Without torch, so that every command may ask."""
+"""A volume, and what its affine says about voxels and slices. Without torch, so that every command may ask."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import nibabel as nib
 import numpy as np
 from numpy.typing import ArrayLike
 
-from mri_denoise.io.case import Volume
-
 ANISOTROPY = 1.25
+
+
+@dataclass
+class Volume:
+    """Pixels with the geometry that processing needs; headers stay with the format's writer.
+
+    Args:
+        array: float32, shape (T, X, Y, Z): T volumes that are never mixed, in the file's real-world units (slope and
+            intercept applied). NaN and infinity are kept. 2D images have shape (1, H, W, 1).
+        affine: 4 x 4 float64, voxel index to RAS+ millimetres; the identity where the file has none.
+        slice_axis: the spatial axis (0, 1, 2) across slices where the file says so (DICOM: 2), otherwise None.
+        contiguous: whether neighbouring slices may serve as context for one another.
+        white_level: the value of white in files that define it (255 for 8-bit pictures), otherwise None.
+    """
+
+    array: np.ndarray
+    affine: np.ndarray
+    slice_axis: int | None = None
+    contiguous: bool = True
+    white_level: float | None = None
 
 
 def voxel_sizes(affine: ArrayLike) -> np.ndarray:
