@@ -27,7 +27,7 @@ class Axis(NamedTuple):
     reach: float  # semi-axis of the ellipsoid that a block's like is sought in
 
 
-class LikeBlocks:
+class BlockMatching:
     """Filters blocks of a volume, each with those most like it.
 
     Args:

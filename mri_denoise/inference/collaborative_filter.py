@@ -9,7 +9,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from mri_denoise.inference.block_matching import Axis, LikeBlocks
+from mri_denoise.inference.block_matching import Axis, BlockMatching
 from mri_denoise.noise.rician import rice_moments
 
 CHUNK = 2**19  # voxels of the planes whose blocks are matched at a time
@@ -27,7 +27,7 @@ KINDS: dict[Blocks, tuple[Axis, Axis]] = {  # within slices, and across them
 }
 
 
-def refine(
+def filter_blocks(
     noisy: torch.Tensor,
     pilot: torch.Tensor,
     sigma: torch.Tensor,
@@ -74,7 +74,7 @@ def refine(
         return pilot
     axes = [KINDS[kind][axis == slice_axis] for axis in range(3)]
     edge, reach = axes[0].edge, math.floor(axes[0].reach)
-    like_blocks = LikeBlocks(axes, shape, noisy, correlation)
+    like_blocks = BlockMatching(axes, shape, noisy, correlation)
     low, sums = 0, noisy.new_zeros(2, 0, *shape[1:])  # weighted values and weights of the planes from `low` on
     every, *within = (_starts(n, axis) for n, axis in zip(shape, axes, strict=True))
     count = max(CHUNK // math.prod(shape[1:]), 1)

@@ -11,7 +11,7 @@ from monai.data import MetaTensor
 from monai.inferers import Inferer
 from tqdm import tqdm
 
-from mri_denoise.inference.collaborative_filter import Blocks, refine
+from mri_denoise.inference.collaborative_filter import Blocks, filter_blocks
 from mri_denoise.inference.tiling import denoise_in_tiles
 from mri_denoise.noise.correlation import noise_correlation
 from mri_denoise.volume import find_slice_axis, isotropic_voxels, nearly_isotropic
@@ -74,12 +74,12 @@ class SliceDenoiseInferer(MixedPrecisionInferer):
         progress: whether a bar is shown.
         tile: slices with a longer side, in pixels, are done in tiles (:mod:`mri_denoise.inference.tiling`), with
             the same result.
-        refined: whether like blocks of the noisy volume are filtered together, with the network's result as the pilot
-            (:func:`mri_denoise.inference.collaborative_filter.refine`), by the correlation that the volume's noise has
-            (:func:`mri_denoise.noise.correlation.noise_correlation`). Needs ``noise_map``.
+        filtered: whether like blocks of the noisy volume are filtered together, with the network's result as the pilot
+            (:func:`mri_denoise.inference.collaborative_filter.filter_blocks`), by the correlation that the volume's
+            noise has (:func:`mri_denoise.noise.correlation.noise_correlation`). Needs ``noise_map``.
 
     Raises:
-        ValueError: if ``planes`` is neither 1, 3 nor ``"auto"``, ``tile`` is below 256, or ``refined`` lacks the noise
+        ValueError: if ``planes`` is neither 1, 3 nor ``"auto"``, ``tile`` is below 256, or ``filtered`` lacks the noise
             level.
     """
 
@@ -92,18 +92,18 @@ class SliceDenoiseInferer(MixedPrecisionInferer):
         planes: int | str = 1,
         progress: bool = False,
         tile: int = 1024,
-        refined: bool = False,
+        filtered: bool = False,
     ) -> None:
         super().__init__(precision)
         if tile < 256:
             raise ValueError(f"tile must be at least 256, got {tile}.")
-        if refined and not noise_map:
-            raise ValueError("refined needs noise_map: the filter has to know the noise level.")
+        if filtered and not noise_map:
+            raise ValueError("filtered needs noise_map: the filter has to know the noise level.")
         if planes not in (1, 3, "auto"):
             raise ValueError(f"planes must be 1, 3 or 'auto', got {planes!r}.")
         self.planes = planes
         self.num_slices, self.noise_map, self.batch_size = num_slices, noise_map, batch_size
-        self.progress, self.tile, self.refined = progress, tile, refined
+        self.progress, self.tile, self.filtered = progress, tile, filtered
 
     def __call__(
         self,
@@ -146,8 +146,8 @@ class SliceDenoiseInferer(MixedPrecisionInferer):
         blocks: Blocks = "cubes" if affine is None or isotropic_voxels(affine) else "plates"
         if not contiguous:
             blocks = "squares"
-        refined = self.refined and sigma is not None
-        correlation = noise_correlation(plain[0].cpu().numpy(), slice_axis) if refined else None
+        filtered = self.filtered and sigma is not None
+        correlation = noise_correlation(plain[0].cpu().numpy(), slice_axis) if filtered else None
         out = torch.zeros_like(plain, dtype=torch.float32)
         total = plain.shape[1] * sum(plain.shape[2 + axis] for axis in axes)
 
@@ -164,8 +164,8 @@ class SliceDenoiseInferer(MixedPrecisionInferer):
                 level = None if sigma is None else sigma[0, t].to(volume)
                 for axis in axes:
                     self._add_slices(out[0, t], volume, level, axis, contiguous, 1 / len(axes), run, bar)
-                if refined and level is not None:
-                    refine(volume, out[0, t], level, slice_axis, blocks, correlation)
+                if filtered and level is not None:
+                    filter_blocks(volume, out[0, t], level, slice_axis, blocks, correlation)
         return MetaTensor(out, meta=inputs.meta) if isinstance(inputs, MetaTensor) else out
 
     def _axes(
@@ -211,7 +211,7 @@ class SliceDenoiseInferer(MixedPrecisionInferer):
     def _occupied(self, volume: torch.Tensor, axis: int, contiguous: bool) -> torch.Tensor:
         """Numbers of the slices that are not 0 everywhere, and of those within the network's reach of them, at least 1.
 
-        The others stay 0: masked air holds no noise, and what a network puts there ``KeepEmptyd`` would take out again.
+        The others stay 0: masked air holds no noise, and ``RestoreBackgroundd`` would take out what a network puts there.
         """
         first, second = (a for a in (2, 1, 0) if a != axis)
         full = (volume != 0).any(dim=first).any(dim=second).cpu()

@@ -13,10 +13,10 @@ from torch.utils.data import default_collate
 from mri_denoise.errors import InputError
 from mri_denoise.io.case import Case
 
-PART_VOXELS = 2**24  # 64 MiB in float32
+CHUNK_VOXELS = 2**24  # 64 MiB in float32
 
 
-class Part(NamedTuple):
+class Chunk(NamedTuple):
     """Volumes ``start`` to ``stop`` of ``total``."""
 
     start: int
@@ -39,7 +39,7 @@ class Part(NamedTuple):
         return self.first and self.last
 
 
-def parts(cases: Sequence[Case], voxels: int = PART_VOXELS) -> list[dict[str, Any]]:
+def chunks(cases: Sequence[Case], voxels: int = CHUNK_VOXELS) -> list[dict[str, Any]]:
     """The items of a dataset: one a case, several for a series too long to be in memory at once.
 
     Args:
@@ -47,7 +47,7 @@ def parts(cases: Sequence[Case], voxels: int = PART_VOXELS) -> list[dict[str, An
         voxels: how many voxels of several volumes a part may hold; a volume is never cut.
 
     Returns:
-        for each part ``{"case": number, "volumes": Part(start, stop, total)}``, in order and those of one case after
+        for each part ``{"case": number, "volumes": Chunk(start, stop, total)}``, in order and those of one case after
         one another, as ``LoadVolumed`` and ``SaveVolumed`` take them.
     """
     items = []
@@ -55,13 +55,13 @@ def parts(cases: Sequence[Case], voxels: int = PART_VOXELS) -> list[dict[str, An
         count, volume = _series(case)
         step = max(voxels // volume, 1)
         for start in range(0, count, step):
-            items.append({"case": number, "volumes": Part(start, min(start + step, count), count)})
+            items.append({"case": number, "volumes": Chunk(start, min(start + step, count), count)})
     return items
 
 
-def part_of(item: Mapping[Hashable, Any]) -> Part:
+def chunk_of(item: Mapping[Hashable, Any]) -> Chunk:
     """The volumes of an item, also after it was in a batch; without ``volumes``, all of the case."""
-    return Part(*(int(number) for number in item.get("volumes") or (0, 1, 1)))
+    return Chunk(*(int(number) for number in item.get("volumes") or (0, 1, 1)))
 
 
 def _series(case: Case) -> tuple[int, int]:

@@ -16,7 +16,7 @@ import numpy as np
 from scipy import ndimage
 
 from mri_denoise.noise.blocks import central
-from mri_denoise.noise.level import SERIES, estimate
+from mri_denoise.noise.level import SERIES, estimate_sigma
 from mri_denoise.noise.zero_filling import measured_bands
 
 REACH = 4
@@ -88,7 +88,7 @@ def noise_correlation(volumes: np.ndarray, slice_axis: int) -> np.ndarray:
     found = np.eye(1, REACH + 1).repeat(3, axis=0)
     slices, of_air = [], []
     for t in np.linspace(0, len(volumes) - 1, min(len(volumes), SERIES)).astype(int):
-        level = estimate(volumes[t], slice_axis=slice_axis)
+        level = estimate_sigma(volumes[t], slice_axis=slice_axis)
         if level.sigma == 0:
             continue
         middle = central(np.moveaxis(np.asarray(volumes[t], dtype=np.float32), slice_axis, 2))

@@ -71,19 +71,19 @@ def estimate_series(volumes: np.ndarray, *, slice_axis: int | None = None) -> li
     fine structure stands out), that is anatomy, and it gets the median.
 
     Args:
-        volumes: magnitudes, shape (T, X, Y, Z), otherwise as for :func:`estimate`.
+        volumes: magnitudes, shape (T, X, Y, Z), otherwise as for :func:`estimate_sigma`.
         slice_axis: the axis across slices; the shortest one where it is not known.
 
     Returns:
         T levels.
     """
     if len(volumes) == 1:
-        return [estimate(volumes[0], slice_axis=slice_axis)]
+        return [estimate_sigma(volumes[0], slice_axis=slice_axis)]
     axis = int(np.argmin(volumes.shape[1:])) if slice_axis is None else slice_axis
     chosen = np.linspace(0, len(volumes) - 1, min(len(volumes), SERIES)).astype(int)
     slices = [central(np.moveaxis(np.asarray(volumes[t], dtype=np.float32), axis, 2)) for t in chosen]
     bands = measured_bands(np.concatenate(slices, axis=2))
-    levels = [estimate(volume, slice_axis=axis, bands=bands) for volume in volumes]
+    levels = [estimate_sigma(volume, slice_axis=axis, bands=bands) for volume in volumes]
     usual = float(np.median([level.sigma for level in levels]))
     if len(levels) < _SEVERAL or usual == 0:
         return levels
@@ -93,7 +93,7 @@ def estimate_series(volumes: np.ndarray, *, slice_axis: int | None = None) -> li
     ]
 
 
-def estimate(
+def estimate_sigma(
     array: np.ndarray, *, slice_axis: int | None = None, bands: tuple[float, float] | None = None
 ) -> NoiseLevel:
     """Estimate the noise level of a volume from itself alone.

@@ -9,7 +9,7 @@ from scipy import ndimage
 
 from mri_denoise.noise.blocks import Blocks, central, cut_blocks, interpolated, measured, normalised
 from mri_denoise.noise.fits import MAD_TO_STD, Samples, foreground_sigma, interpolated_foreground_sigma
-from mri_denoise.noise.level import estimate
+from mri_denoise.noise.level import estimate_sigma
 from mri_denoise.noise.rician import MEAN_TABLE, STD_TABLE
 from mri_denoise.noise.zero_filling import measured_bands
 
@@ -38,7 +38,7 @@ def estimate_map(array: np.ndarray, *, slice_axis: int | None = None, reach: flo
     data = np.moveaxis(normalised(data, scale), axis, 2)
     slices = central(data)
     bands = measured_bands(slices)
-    level = estimate(array, slice_axis=axis, bands=bands)
+    level = estimate_sigma(array, slice_axis=axis, bands=bands)
     blocks = cut_blocks(data)
     if blocks is None or blocks.usable.sum() < 30 or level.sigma == 0:
         return np.full(array.shape, level.sigma, dtype=np.float32)

@@ -19,7 +19,7 @@ from mri_denoise import record as provenance
 from mri_denoise.bundles.weights import sha256
 from mri_denoise.io import write
 from mri_denoise.io.case import Case, Derivation
-from mri_denoise.io.chunks import Part, part_of
+from mri_denoise.io.chunks import Chunk, chunk_of
 from mri_denoise.io.nifti.image import SeriesWriter
 from mri_denoise.io.nifti.maps import MapWriter, companion
 
@@ -62,10 +62,11 @@ class _Open:
 class SaveVolumed(MapTransform):
     """Write the denoised image with its source's headers, and a run record beside it.
 
-    A series that comes in parts (``volumes`` of the item, :func:`mri_denoise.io.chunks.parts`) is written as they
+    A series that comes in parts (``volumes`` of the item, :func:`mri_denoise.io.chunks.chunks`) is written as they
     come; its files are in their place after the last one. With a ``background`` (an executor of one thread, an
-    attribute) files are written there, each image while the network works on the next one; ``record`` is then a Future of the record.
-    The item's ``sigma`` goes into the record and the noise map, ``raw`` (the image as it was read) into the residual.
+    attribute) files are written there, each image while the network works on the next one; ``record`` is then a
+    Future of the record. The item's ``sigma`` goes into the record and the noise map, ``raw`` (the image as it
+    was read) into the residual.
 
     Args:
         keys: the denoised image of shape (T, X, Y, Z) in the file's units.
@@ -100,7 +101,7 @@ class SaveVolumed(MapTransform):
         """Write; the item, of a series in parts the last one, gets the record under ``record``."""
         d = dict(data)
         case = self.cases[int(d["case"])]
-        part = part_of(d)
+        part = chunk_of(d)
         if part.first or self._open is None:
             self.abandon()
             self._open = _Open(case, self.output_dir / case.output, d.get("started"))
@@ -126,7 +127,7 @@ class SaveVolumed(MapTransform):
             self._open.abandon()
         self._open = self._writing = None
 
-    def _put(self, now: _Open, part: Part, d: Mapping[Hashable, Any]) -> dict[str, Any] | None:
+    def _put(self, now: _Open, part: Chunk, d: Mapping[Hashable, Any]) -> dict[str, Any] | None:
         """Write an item's volumes; gives the record after the last ones."""
         result = np.asarray(d[self.keys[0]])
         try:

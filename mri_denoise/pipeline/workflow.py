@@ -132,20 +132,20 @@ class DenoiseWorkflow:
         if "volumes" not in self._items[0]:  # a bundle may read cases as a whole
             self._live[0] = case
             return
-        items = self._parts(case)
+        items = self._chunks(case)
         self._items[:] = items
         self._evaluator.state.epoch_length = len(items)
         if self._ahead is not None:
-            self._ahead.plan(items if following is None else [*items, *self._parts(following)[:1]])
+            self._ahead.plan(items if following is None else [*items, *self._chunks(following)[:1]])
 
-    def _parts(self, case: Case) -> list[dict[str, Any]]:
+    def _chunks(self, case: Case) -> list[dict[str, Any]]:
         """The items of a case, under the number that it was announced with or the other one."""
-        from mri_denoise.io.chunks import parts
+        from mri_denoise.io.chunks import chunks
 
         if self._live[self._number] is not case:
             self._number = 1 - self._number
             self._live[self._number] = case
-        return [{**part, "case": self._number} for part in parts([case])]
+        return [{**part, "case": self._number} for part in chunks([case])]
 
     def abandon(self) -> None:
         """Let go of files that are open, and forget what was read ahead."""

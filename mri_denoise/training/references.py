@@ -15,7 +15,7 @@ from mri_denoise.bundles.registry import Bundle
 from mri_denoise.errors import InputError
 from mri_denoise.io import discover
 from mri_denoise.io.nifti import image as nifti
-from mri_denoise.noise.level import estimate
+from mri_denoise.noise.level import estimate_sigma
 from mri_denoise.pipeline.workflow import DenoiseWorkflow, Settings
 from mri_denoise.volume import slice_axis_of
 
@@ -73,7 +73,7 @@ def _denoise(source: Path, target: Path, bundle: Bundle, factor: float) -> float
     if len(cases) != 1:
         raise InputError(f"{source}: {skips[0].reason if skips else 'not one volume'}.")
     volume = nifti.read(cases[0])
-    sigma = factor * estimate(volume.array[0], slice_axis=slice_axis_of(volume)).sigma
+    sigma = factor * estimate_sigma(volume.array[0], slice_axis=slice_axis_of(volume)).sigma
     workflow = DenoiseWorkflow(bundle, cases, target.parent, Settings(sigma=str(sigma)))
     workflow.run(cases[0])
     workflow.close()

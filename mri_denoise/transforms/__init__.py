@@ -1,10 +1,10 @@
 """Transforms that MONAI lacks."""
 
 from mri_denoise.pipeline.result import SaveVolumed
-from mri_denoise.transforms.background import BlendStrengthd, EstimateNoised, KeepEmptyd, LoadVolumed
-from mri_denoise.transforms.impulses import KeepIntermediated
+from mri_denoise.transforms.background import BlendStrengthd, EstimateNoised, LoadVolumed, RestoreBackgroundd
+from mri_denoise.transforms.impulses import RestoreUncorruptedd
 from mri_denoise.transforms.intensity import ScaleIntensityRobust, ScaleIntensityRobustd
-from mri_denoise.transforms.rician import RandRicianNoise, RandRicianNoised, RicianNoise, RicianNoised
+from mri_denoise.transforms.rician import RandMagnitudeNoise, RandMagnitudeNoised, RicianNoise, RicianNoised
 from mri_denoise.transforms.salt_pepper import (
     RandSaltPepperNoise,
     RandSaltPepperNoised,
@@ -17,16 +17,16 @@ from mri_denoise.transforms.slices import MiddleSlabd, VolumeToSlices, VolumeToS
 __all__ = [
     "BlendStrengthd",
     "EstimateNoised",
-    "KeepEmptyd",
-    "KeepIntermediated",
+    "RestoreBackgroundd",
+    "RestoreUncorruptedd",
     "LoadVolumed",
     "SaveVolumed",
     "MiddleSlabd",
     "RandNoiseMapd",
     "RandReferenceSlabd",
     "RandRepeatedSlicesd",
-    "RandRicianNoise",
-    "RandRicianNoised",
+    "RandMagnitudeNoise",
+    "RandMagnitudeNoised",
     "RandSaltPepperNoise",
     "RandSaltPepperNoised",
     "RicianNoise",

@@ -16,7 +16,7 @@ from monai.transforms import MapTransform
 
 from mri_denoise.errors import InputError
 from mri_denoise.io import Case, read
-from mri_denoise.io.chunks import Part, part_of
+from mri_denoise.io.chunks import Chunk, chunk_of
 from mri_denoise.volume import Volume, slice_axis_of
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class LoadVolumed(MapTransform):
     The item ``{"case": i}`` gets, under each key, a MetaTensor of shape (T, X, Y, Z) in the file's units with its
     affine, NaN and infinity replaced by 0 (the writer puts them back); under ``raw`` the same tensor, which no
     later transform changes; and ``slice_axis``, ``contiguous`` and, where the file defines one, ``white_level``.
-    An item ``{"case": i, "volumes": part}`` (:func:`mri_denoise.io.chunks.parts`) gets only these volumes; the
+    An item ``{"case": i, "volumes": part}`` (:func:`mri_denoise.io.chunks.chunks`) gets only these volumes; the
     file stays open from its first part to its last.
 
     Args:
@@ -51,7 +51,7 @@ class LoadVolumed(MapTransform):
         d = dict(data)
         d["started"] = time.monotonic()
         case = self.cases[int(d["case"])]
-        volume = self._read(case, part_of(d))
+        volume = self._read(case, chunk_of(d))
         array = torch.from_numpy(np.nan_to_num(volume.array, copy=False, nan=0.0, posinf=0.0, neginf=0.0))
         if self.picture_size is not None and case.kind == "image":
             size = (self.picture_size, self.picture_size)
@@ -66,7 +66,7 @@ class LoadVolumed(MapTransform):
             d["white_level"] = volume.white_level
         return d
 
-    def _read(self, case: Case, part: Part) -> Volume:
+    def _read(self, case: Case, part: Chunk) -> Volume:
         if part.whole:
             return read(case)
         from mri_denoise.io.nifti.image import SeriesReader
@@ -91,9 +91,9 @@ class EstimateNoised(MapTransform):
 
     Args:
         keys: images of shape (T, X, Y, Z) in the file's units; the first one is measured.
-        sigma: ``"auto"`` estimates it (:func:`mri_denoise.noise.level.estimate`), ``"map"`` estimates it at each voxel
-            (:func:`mri_denoise.noise.local.estimate_map`); a number is taken as it is, in the file's units; anything
-            else is the path of a map in the image's grid, which may vary from place to place (``./map`` for a file
+        sigma: ``"auto"`` estimates it (:func:`mri_denoise.noise.level.estimate_sigma`), ``"map"`` estimates it at each
+            voxel (:func:`mri_denoise.noise.local.estimate_map`); a number is taken as it is, in the file's units;
+            anything else is the path of a map in the image's grid, which may vary from place to place (``./map`` for a file
             of that name).
 
     The level goes to ``sigma``: shape (T,), or (T, X, Y, Z) for a map. With ``"auto"`` the variation of each volume's
@@ -198,7 +198,7 @@ def empty_voxels(volume: torch.Tensor) -> torch.Tensor:
     return empty
 
 
-class KeepEmptyd(MapTransform):
+class RestoreBackgroundd(MapTransform):
     """Leave masked air alone: where the input is 0 all around, the result is 0.
 
     A network that expects noise everywhere would otherwise put a faint haze there.

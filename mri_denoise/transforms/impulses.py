@@ -42,7 +42,7 @@ def keep_intermediate(
     return torch.where(extreme, result, noisy)
 
 
-class KeepIntermediated(MapTransform):
+class RestoreUncorruptedd(MapTransform):
     """Dictionary version of :func:`keep_intermediate`, for each volume of shape (X, Y, Z) by itself.
 
     The image as it was read is the item's ``raw``, its white level, if it has one, ``white_level``.

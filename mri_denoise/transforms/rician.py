@@ -42,7 +42,7 @@ class RicianNoise(Transform):
         return convert_to_dst_type(noisy, img)[0]
 
 
-class RandRicianNoise(RandomizableTransform):
+class RandMagnitudeNoise(RandomizableTransform):
     """Rician (or non-central chi) noise whose exact sigma is chosen anew at each call.
 
     MONAI's ``RandRicianNoise`` draws sigma between 0 and ``std`` without telling which; this one tells (``sigma_map``).
@@ -143,21 +143,23 @@ class RicianNoised(MapTransform):
         return d
 
 
-class RandRicianNoised(MapTransform, Randomizable):
-    """Dictionary version of :class:`RandRicianNoise`; the map of sigma, shape (1, ...), goes to ``sigma_key``.
+class RandMagnitudeNoised(MapTransform, Randomizable):
+    """Dictionary version of :class:`RandMagnitudeNoise`; the map of sigma, shape (1, ...), goes to ``sigma_key``.
 
     Args:
         keys: images of shape (C, ...), all with the same noise.
         sigma_key: where the map of sigma goes.
-        noise: arguments of :class:`RandRicianNoise`.
+        noise: arguments of :class:`RandMagnitudeNoise`.
     """
 
     def __init__(self, keys: KeysCollection, sigma_key: str = "sigma", **noise: Any) -> None:
         MapTransform.__init__(self, keys)
         self.sigma_key = sigma_key
-        self.noise = RandRicianNoise(**noise)
+        self.noise = RandMagnitudeNoise(**noise)
 
-    def set_random_state(self, seed: int | None = None, state: np.random.RandomState | None = None) -> RandRicianNoised:
+    def set_random_state(
+        self, seed: int | None = None, state: np.random.RandomState | None = None
+    ) -> RandMagnitudeNoised:
         """Seed the choices."""
         self.noise.set_random_state(seed, state)
         return self

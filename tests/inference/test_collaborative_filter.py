@@ -15,7 +15,7 @@ from scipy.ndimage import gaussian_filter
 
 from mri_denoise.inference import block_matching as like_blocks
 from mri_denoise.inference import collaborative_filter as refinement
-from mri_denoise.inference.collaborative_filter import KINDS, refine
+from mri_denoise.inference.collaborative_filter import KINDS, filter_blocks
 from mri_denoise.noise.correlation import noise_correlation
 from mri_denoise.noise.rician import rice_moments
 from mri_denoise.noise.simulate import add_rician
@@ -88,7 +88,7 @@ def test_equals_the_filter_group_by_group(kind, slice_axis, blocks, shape, lags)
     wanted = _filter_with_scipy(noisy, pilot, 0.06, KINDS[kind], slice_axis, correlation)
     for order in ("C", "F"):  # volumes of NIfTI files are stored first axis first
         images = (torch.from_numpy(np.array(image, order=order)) for image in (noisy, pilot))
-        got = refine(*images, torch.tensor(0.06), slice_axis, blocks, correlation)
+        got = filter_blocks(*images, torch.tensor(0.06), slice_axis, blocks, correlation)
         np.testing.assert_allclose(got.numpy(), wanted, atol=2e-5)
 
 
@@ -98,7 +98,9 @@ def test_improves_a_result_that_lacks_detail_or_kept_noise(pilot_of, share, slic
     truth = _volume((40, 40, 40))
     noisy = _rician(truth, 0.05)
     pilot = gaussian_filter(truth, 1.5) if pilot_of == "blurred" else truth + 0.5 * (noisy - truth)
-    refined = refine(torch.from_numpy(noisy), torch.from_numpy(pilot.copy()), torch.tensor(0.05), *slices).numpy()
+    refined = filter_blocks(
+        torch.from_numpy(noisy), torch.from_numpy(pilot.copy()), torch.tensor(0.05), *slices
+    ).numpy()
     assert np.mean((refined - truth) ** 2) < share * np.mean((pilot - truth) ** 2)
 
 
@@ -109,7 +111,9 @@ def test_noise_that_is_correlated_is_told_from_signal(blocks):
     pilot = torch.from_numpy(truth + 0.4 * (noisy - truth))
 
     def error(correlation: np.ndarray | None) -> float:
-        refined = refine(torch.from_numpy(noisy), pilot.clone(), torch.tensor(0.1), 0, blocks, correlation).numpy()
+        refined = filter_blocks(
+            torch.from_numpy(noisy), pilot.clone(), torch.tensor(0.1), 0, blocks, correlation
+        ).numpy()
         return float(np.mean((refined - truth) ** 2))
 
     assert error(noise_correlation(noisy[None], 0)) < 0.9 * error(None)
@@ -119,10 +123,12 @@ def test_noise_that_is_correlated_is_told_from_signal(blocks):
 @pytest.mark.parametrize("planes", [1, 4, 64])
 def test_chunks_leave_no_trace(monkeypatch, planes, slices):
     noisy, pilot = torch.rand(31, 20, 17), torch.rand(31, 20, 17)
-    whole = refine(noisy, pilot.clone(), torch.tensor(0.2), *slices)
+    whole = filter_blocks(noisy, pilot.clone(), torch.tensor(0.2), *slices)
     monkeypatch.setattr(refinement, "CHUNK", planes * 20 * 17)
     monkeypatch.setattr(like_blocks, "BATCH", 50)
-    torch.testing.assert_close(refine(noisy, pilot.clone(), torch.tensor(0.2), *slices), whole, rtol=0, atol=1e-5)
+    torch.testing.assert_close(
+        filter_blocks(noisy, pilot.clone(), torch.tensor(0.2), *slices), whole, rtol=0, atol=1e-5
+    )
 
 
 @settings(max_examples=40, deadline=None)
@@ -133,15 +139,15 @@ def test_chunks_leave_no_trace(monkeypatch, planes, slices):
 )
 def test_any_shape_and_a_map_as_its_constant(shape, slices, sigma):
     noisy, pilot = torch.rand(shape), torch.rand(shape)
-    result = refine(noisy, pilot.clone(), torch.tensor(sigma), *slices)
+    result = filter_blocks(noisy, pilot.clone(), torch.tensor(sigma), *slices)
     assert result.shape == shape and bool(torch.isfinite(result).all())
-    mapped = refine(noisy, pilot.clone(), torch.full(shape, sigma), *slices)
+    mapped = filter_blocks(noisy, pilot.clone(), torch.full(shape, sigma), *slices)
     torch.testing.assert_close(mapped, result, rtol=0, atol=1e-4)
 
 
 def test_without_noise_nothing_changes():
     image = torch.rand(20, 20, 20)
-    torch.testing.assert_close(refine(image, image.clone(), torch.tensor(0.0), 0), image, rtol=0, atol=1e-5)
+    torch.testing.assert_close(filter_blocks(image, image.clone(), torch.tensor(0.0), 0), image, rtol=0, atol=1e-5)
 
 
 def test_noise_that_differs_is_met_where_it_is():
@@ -150,7 +156,7 @@ def test_noise_that_differs_is_met_where_it_is():
     noisy, pilot = _rician(truth, sigma), torch.from_numpy(gaussian_filter(truth, 1))
 
     def error(level: torch.Tensor, half: slice) -> float:
-        refined = refine(torch.from_numpy(noisy), pilot.clone(), level, 0).numpy()
+        refined = filter_blocks(torch.from_numpy(noisy), pilot.clone(), level, 0).numpy()
         return float(np.mean((refined - truth)[half] ** 2))
 
     for half, wrong in ((slice(2, 14), 0.1), (slice(18, 30), 0.02)):
@@ -159,9 +165,9 @@ def test_noise_that_differs_is_met_where_it_is():
 
 def test_slices_that_do_not_belong_together_stay_apart():
     noisy, pilot = torch.rand(9, 16, 16), torch.rand(9, 16, 16)
-    before = refine(noisy, pilot.clone(), torch.tensor(0.1), 0, "squares")
+    before = filter_blocks(noisy, pilot.clone(), torch.tensor(0.1), 0, "squares")
     noisy[4], pilot[4] = torch.rand(16, 16), torch.rand(16, 16)
-    after = refine(noisy, pilot.clone(), torch.tensor(0.1), 0, "squares")
+    after = filter_blocks(noisy, pilot.clone(), torch.tensor(0.1), 0, "squares")
     assert [bool((before[i] != after[i]).any()) for i in range(9)] == [i == 4 for i in range(9)]
 
 
@@ -170,7 +176,7 @@ def test_masked_air_pulls_nothing_down(slices):
     truth = torch.zeros(24, 24, 24)
     truth[8:16] = 0.7
     noisy = torch.where(truth > 0, torch.from_numpy(_rician(truth.numpy(), 0.1)), torch.zeros(()))
-    refined = refine(noisy, truth.clone(), torch.tensor(0.1), *slices)
+    refined = filter_blocks(noisy, truth.clone(), torch.tensor(0.1), *slices)
     assert abs(float(refined[8:16].mean()) - 0.7) < 0.01
     assert abs(float(refined[:4].mean())) < 0.005
 
@@ -179,9 +185,9 @@ def test_chunks_of_masked_air_are_skipped_and_their_neighbours_not(monkeypatch):
     noisy, pilot = torch.rand(40, 16, 16), torch.rand(40, 16, 16)
     noisy[:24] = 0
     pilot[:20] = 0
-    whole = refine(noisy, pilot.clone(), torch.tensor(0.1), 0)
+    whole = filter_blocks(noisy, pilot.clone(), torch.tensor(0.1), 0)
     monkeypatch.setattr(refinement, "CHUNK", 2 * 16 * 16)
-    pieces = refine(noisy, pilot.clone(), torch.tensor(0.1), 0)
+    pieces = filter_blocks(noisy, pilot.clone(), torch.tensor(0.1), 0)
     torch.testing.assert_close(pieces[16:], whole[16:], rtol=0, atol=1e-5)
     assert not pieces[:16].any()
 
@@ -194,4 +200,4 @@ def test_bias_is_that_of_the_rician_law():
 
 def test_images_too_small_for_blocks_keep_the_pilot():
     noisy, pilot = torch.rand(7, 7, 1), torch.rand(7, 7, 1)
-    assert torch.equal(refine(noisy, pilot.clone(), torch.tensor(0.1), 0), pilot)
+    assert torch.equal(filter_blocks(noisy, pilot.clone(), torch.tensor(0.1), 0), pilot)

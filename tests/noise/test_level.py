@@ -10,7 +10,7 @@ import pytest
 from nibabel.testing import data_path
 from scipy import ndimage, stats
 
-from mri_denoise.noise.level import UNEVEN, estimate, estimate_series
+from mri_denoise.noise.level import UNEVEN, estimate_series, estimate_sigma
 from mri_denoise.noise.local import estimate_map
 from mri_denoise.noise.rician import grey_step, koay_correction, rayleigh_distance, rayleigh_sigma, rice_moments
 from mri_denoise.simulation import head_phantom
@@ -40,7 +40,7 @@ def add_noise(clean: np.ndarray, sigma: float | np.ndarray, seed: int = 0) -> np
 
 @pytest.mark.parametrize("percent", [1, 3, 9, 15])
 def test_air_gives_sigma_within_three_percent(percent: int) -> None:
-    level = estimate(add_noise(phantom(), 10 * percent))
+    level = estimate_sigma(add_noise(phantom(), 10 * percent))
     assert level.method == "background"
     assert level.sigma == pytest.approx(10 * percent, rel=0.03)
 
@@ -48,7 +48,7 @@ def test_air_gives_sigma_within_three_percent(percent: int) -> None:
 @pytest.mark.parametrize("percent", [1, 3, 9, 15])
 def test_masked_air_gives_sigma_within_eight_percent(percent: int) -> None:
     clean = phantom()
-    level = estimate(add_noise(clean, 10 * percent) * (clean > 0))
+    level = estimate_sigma(add_noise(clean, 10 * percent) * (clean > 0))
     assert level.method == "foreground"
     assert level.sigma == pytest.approx(10 * percent, rel=0.08)
 
@@ -57,7 +57,7 @@ def test_masked_air_gives_sigma_within_eight_percent(percent: int) -> None:
 def test_head_that_fills_the_image(percent: int) -> None:
     filled = phantom()[24:72, 30:66, 8:24]
     assert filled.min() > 100
-    assert estimate(add_noise(filled, 10 * percent)).sigma == pytest.approx(10 * percent, rel=0.1)
+    assert estimate_sigma(add_noise(filled, 10 * percent)).sigma == pytest.approx(10 * percent, rel=0.1)
 
 
 @pytest.mark.parametrize("masked", [False, True])
@@ -65,19 +65,19 @@ def test_head_that_fills_the_image(percent: int) -> None:
 def test_single_slice(percent: int, masked: bool) -> None:
     clean = phantom((192, 192, 1))
     noisy = add_noise(clean, 10 * percent)
-    assert estimate(noisy * (clean > 0) if masked else noisy).sigma == pytest.approx(10 * percent, rel=0.1)
+    assert estimate_sigma(noisy * (clean > 0) if masked else noisy).sigma == pytest.approx(10 * percent, rel=0.1)
 
 
 def test_slice_axis_may_be_any_axis() -> None:
     clean = phantom()
     noisy = add_noise(clean, 40) * (clean > 0)
     turned = np.ascontiguousarray(np.moveaxis(noisy, 2, 0))
-    assert estimate(turned, slice_axis=0) == estimate(noisy, slice_axis=2) == estimate(turned)
+    assert estimate_sigma(turned, slice_axis=0) == estimate_sigma(noisy, slice_axis=2) == estimate_sigma(turned)
 
 
 def test_large_volume_is_sampled_without_bias() -> None:
     clean = np.repeat(np.repeat(phantom((96, 96, 64)), 2, axis=0), 3, axis=2)
-    assert estimate(add_noise(clean, 50), slice_axis=2).sigma == pytest.approx(50, rel=0.03)
+    assert estimate_sigma(add_noise(clean, 50), slice_axis=2).sigma == pytest.approx(50, rel=0.03)
 
 
 def test_series_of_one_receiver() -> None:
@@ -85,7 +85,7 @@ def test_series_of_one_receiver() -> None:
     clean[0] *= 4  # unweighted: stronger signal, and texture that reads as noise
     clean[0] *= 1 + 0.1 * np.random.default_rng(3).standard_normal(clean[0].shape)
     noisy = np.stack([add_noise(volume, 30, seed) * (volume > 0) for seed, volume in enumerate(clean)])
-    alone = estimate(noisy[0], slice_axis=2)
+    alone = estimate_sigma(noisy[0], slice_axis=2)
     assert alone.sigma > 60
     levels = estimate_series(noisy, slice_axis=2)
     assert [level.sigma for level in levels] == pytest.approx([30] * 6, rel=0.05)
@@ -96,16 +96,16 @@ def test_series_of_one_receiver() -> None:
 
 
 def test_clean_image_has_next_to_no_noise() -> None:
-    assert estimate(phantom()).sigma < 3  # of 1000: less than what can be seen
+    assert estimate_sigma(phantom()).sigma < 3  # of 1000: less than what can be seen
     grey = np.round(phantom() / phantom().max() * 255).astype(np.uint8)
-    assert estimate(grey).sigma < 1  # rounding alone is 0.29
+    assert estimate_sigma(grey).sigma < 1  # rounding alone is 0.29
 
 
 def test_rounding_to_few_grey_levels() -> None:
     clean = phantom() / 10
     for sigma in (1.0, 3.0, 8.0):
         noisy = add_noise(clean, sigma)
-        assert estimate(np.round(noisy).astype(np.int16)).sigma == pytest.approx(sigma, rel=0.08)
+        assert estimate_sigma(np.round(noisy).astype(np.int16)).sigma == pytest.approx(sigma, rel=0.08)
 
 
 def test_interpolated_noise_is_measured_in_the_air() -> None:
@@ -114,7 +114,7 @@ def test_interpolated_noise_is_measured_in_the_air() -> None:
     noisy = clean + 40 * (rng.standard_normal(clean.shape) + 1j * rng.standard_normal(clean.shape))
     k_space = np.pad(np.fft.fftshift(np.fft.fft2(noisy, axes=(0, 1)), axes=(0, 1)), ((48, 48), (48, 48), (0, 0)))
     filled = 4 * np.abs(np.fft.ifft2(np.fft.ifftshift(k_space, axes=(0, 1)), axes=(0, 1)))
-    level = estimate(filled.astype(np.float32))
+    level = estimate_sigma(filled.astype(np.float32))
     assert level.method == "background"
     assert level.sigma == pytest.approx(40, rel=0.05)
 
@@ -124,8 +124,8 @@ def test_air_that_is_not_rayleigh_is_not_trusted() -> None:
     noisy = add_noise(clean, 40)
     coils = np.sqrt(sum(add_noise(np.zeros_like(clean), 40, seed) ** 2 for seed in range(4)))
     air = ndimage.binary_dilation(clean > 0, iterations=2)
-    assert estimate(np.where(air, noisy, coils)).sigma == pytest.approx(40, rel=0.08)
-    suppressed = estimate(np.where(air, noisy, 0.1 * noisy))
+    assert estimate_sigma(np.where(air, noisy, coils)).sigma == pytest.approx(40, rel=0.08)
+    suppressed = estimate_sigma(np.where(air, noisy, 0.1 * noisy))
     assert suppressed.method == "foreground"
     assert suppressed.sigma == pytest.approx(40, rel=0.08)
 
@@ -135,15 +135,15 @@ def test_air_that_is_not_rayleigh_is_not_trusted() -> None:
 def test_scales_with_the_image(factor: float, masked: bool) -> None:
     clean = phantom()
     noisy = add_noise(clean, 40) * ((clean > 0) if masked else 1)
-    level, scaled = estimate(noisy), estimate(noisy * np.float32(factor))
+    level, scaled = estimate_sigma(noisy), estimate_sigma(noisy * np.float32(factor))
     assert scaled.sigma == pytest.approx(factor * level.sigma, rel=1e-3)
     assert scaled.snr == pytest.approx(level.snr, rel=1e-3)
 
 
 def test_snr_is_signal_over_sigma() -> None:
     flat = np.full((60, 60, 20), 300.0)
-    assert estimate(add_noise(flat, 20)).snr == pytest.approx(15, rel=0.05)
-    assert estimate(add_noise(flat, 150)).snr == pytest.approx(2, rel=0.15)
+    assert estimate_sigma(add_noise(flat, 20)).snr == pytest.approx(15, rel=0.05)
+    assert estimate_sigma(add_noise(flat, 150)).snr == pytest.approx(2, rel=0.15)
 
 
 def test_not_finite_voxels_are_ignored() -> None:
@@ -151,13 +151,13 @@ def test_not_finite_voxels_are_ignored() -> None:
     noisy[:20] = np.nan
     noisy[50, 50, 10] = np.inf
     noisy[50, 30, 10] = -np.inf
-    assert estimate(noisy).sigma == pytest.approx(40, rel=0.05)
+    assert estimate_sigma(noisy).sigma == pytest.approx(40, rel=0.05)
     assert np.isfinite(estimate_map(noisy)).all()
 
 
 @pytest.mark.parametrize("value", [0, 7.5, -3, np.nan])
 def test_constant_volume_has_no_noise(value: float) -> None:
-    level = estimate(np.full((40, 30, 20), value, dtype=np.float32))
+    level = estimate_sigma(np.full((40, 30, 20), value, dtype=np.float32))
     assert level.sigma == 0
     assert level.snr == math.inf
     assert not estimate_map(np.full((40, 30, 20), value, dtype=np.float32)).any()
@@ -168,7 +168,7 @@ def test_constant_volume_has_no_noise(value: float) -> None:
 )
 def test_tiny_axes(shape: tuple[int, int, int]) -> None:
     noisy = add_noise(np.full(shape, 200.0), 10)
-    sigma = estimate(noisy).sigma
+    sigma = estimate_sigma(noisy).sigma
     assert 0 <= sigma < 40
     if noisy.size > 2000:
         assert sigma == pytest.approx(10, rel=0.1)
@@ -177,19 +177,19 @@ def test_tiny_axes(shape: tuple[int, int, int]) -> None:
 
 def test_needs_three_axes() -> None:
     with pytest.raises(ValueError, match="three axes"):
-        estimate(np.zeros((4, 4), dtype=np.float32))
+        estimate_sigma(np.zeros((4, 4), dtype=np.float32))
 
 
 def test_real_brain_is_plausible() -> None:
     volume = (
         nib.Nifti1Image.from_filename(str(data_path / "example4d.nii.gz")).slicer[..., 0].get_fdata(dtype=np.float32)
     )
-    level = estimate(volume)
+    level = estimate_sigma(volume)
     assert 5 < level.snr < 100
     # noise that is added is found on top of the volume's own
     sigma = 2 * level.sigma
     noisy = add_noise(volume, sigma) * (volume > 0)
-    assert estimate(noisy).sigma == pytest.approx(math.hypot(sigma, level.sigma), rel=0.1)
+    assert estimate_sigma(noisy).sigma == pytest.approx(math.hypot(sigma, level.sigma), rel=0.1)
 
 
 def test_map_follows_a_g_factor() -> None:
@@ -230,8 +230,8 @@ def test_uneven_noise_is_told_from_even_noise(masked: bool) -> None:
     clean = 1000 * head_phantom((128, 160, 24))
     mask = clean > 40 if masked else 1
     for level in (20, 60):
-        assert estimate(add_noise(clean, level) * mask, slice_axis=2).variation < UNEVEN
-        uneven = estimate(add_noise(clean, level * g_factor(clean.shape)) * mask, slice_axis=2).variation
+        assert estimate_sigma(add_noise(clean, level) * mask, slice_axis=2).variation < UNEVEN
+        uneven = estimate_sigma(add_noise(clean, level * g_factor(clean.shape)) * mask, slice_axis=2).variation
         assert UNEVEN < uneven < 2.5 * 1.2
 
 

@@ -82,7 +82,7 @@ def test_masked_images_have_no_noise_in_their_background() -> None:
     noisy = np.asarray(T.RicianNoise(0.05, masked=True)(square))
     assert (noisy[square == 0] == 0).all() and (noisy[square > 0] != 0.5).all()
     assert (np.asarray(T.RicianNoise(0.05)(square))[square == 0] > 0).all()
-    random = T.RandRicianNoise(sigma=0.05, masked_prob=0.5, band=(0.4, 0.6), band_prob=0.5).set_random_state(0)
+    random = T.RandMagnitudeNoise(sigma=0.05, masked_prob=0.5, band=(0.4, 0.6), band_prob=0.5).set_random_state(0)
     outs = [np.asarray(random(square)) for _ in range(60)]
     assert 15 < sum((o[square == 0] == 0).all() for o in outs) < 45
     bands = []
@@ -167,11 +167,11 @@ def test_the_g_factor_multiplies_sigma() -> None:
 
 
 RANDOM = [
-    lambda: T.RandRicianNoise((0.0, 0.2), g_factor=(1, 2), g_factor_prob=0.5, coils=(1, 4)),
+    lambda: T.RandMagnitudeNoise((0.0, 0.2), g_factor=(1, 2), g_factor_prob=0.5, coils=(1, 4)),
     lambda: T.RandSaltPepperNoise((0.1, 0.2, 0.3)),
 ]
 RANDOM_DICTIONARY = [
-    lambda: T.RandRicianNoised("image", sigma=(0.0, 0.2), g_factor=(1, 2), g_factor_prob=0.5, coils=(1, 4)),
+    lambda: T.RandMagnitudeNoised("image", sigma=(0.0, 0.2), g_factor=(1, 2), g_factor_prob=0.5, coils=(1, 4)),
     lambda: T.RandSaltPepperNoised("image", density=(0.1, 0.2, 0.3)),
 ]
 
@@ -205,21 +205,23 @@ def test_compose_seeds_the_dictionary_versions(make_dictionary: object) -> None:
 
 def test_all_keys_get_the_same_noise() -> None:
     v = image(shape=(1, 12, 13, 14))
-    for transform in (T.RandRicianNoised(["a", "b"]), T.RandSaltPepperNoised(["a", "b"])):
+    for transform in (T.RandMagnitudeNoised(["a", "b"]), T.RandSaltPepperNoised(["a", "b"])):
         item = transform.set_random_state(0)({"a": v, "b": v})
         np.testing.assert_array_equal(item["a"], item["b"])
 
 
 def test_probability_zero_leaves_the_image_and_says_sigma_0() -> None:
     v = torch.from_numpy(image(shape=(1, 12, 13, 14)))
-    item = T.RandRicianNoised("image", sigma=0.3, prob=0.0)({"image": v})
+    item = T.RandMagnitudeNoised("image", sigma=0.3, prob=0.0)({"image": v})
     assert torch.equal(item["image"], v) and item["sigma"].abs().max() == 0 and item["sigma"].shape == v.shape
     assert torch.equal(T.RandSaltPepperNoise(prob=0.0)(v), v)
 
 
 def test_the_map_of_sigma_tells_the_noise_that_was_added() -> None:
     v = np.zeros((1, 64, 64, 64), np.float32)
-    transform = T.RandRicianNoised("image", sigma=(0.05, 0.2), g_factor=(1, 3), g_factor_prob=1.0).set_random_state(2)
+    transform = T.RandMagnitudeNoised("image", sigma=(0.05, 0.2), g_factor=(1, 3), g_factor_prob=1.0).set_random_state(
+        2
+    )
     item = transform({"image": v})
     sigma = item["sigma"].numpy()
     assert sigma.shape == v.shape and sigma.max() / sigma.min() > 1.5
@@ -234,7 +236,7 @@ def test_a_power_above_one_favours_low_levels() -> None:
     v = np.zeros((1, 2, 2), np.float32)
     levels = {}
     for power in (1.0, 3.0):
-        transform = T.RandRicianNoise((0.1, 0.3), power=power).set_random_state(0)
+        transform = T.RandMagnitudeNoise((0.1, 0.3), power=power).set_random_state(0)
         found = []
         for _ in range(400):
             transform(v)

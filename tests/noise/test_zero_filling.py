@@ -8,7 +8,7 @@ import pytest
 from pydicom.data import get_testdata_file
 from scipy.signal import resample
 
-from mri_denoise.noise.level import estimate, estimate_series
+from mri_denoise.noise.level import estimate_series, estimate_sigma
 from mri_denoise.noise.local import estimate_map
 from mri_denoise.noise.zero_filling import measured_bands, measured_grid
 from mri_denoise.simulation import head_phantom
@@ -45,7 +45,7 @@ def test_short_and_empty_axes_say_nothing() -> None:
 def test_a_small_slice_says_nothing() -> None:
     image = pydicom.dcmread(get_testdata_file("MR_small.dcm")).pixel_array.astype(np.float32)[..., None]
     assert measured_bands(image) == (1, 1)
-    assert estimate(image, slice_axis=2).sigma < 40  # with bands it was 95, and edges went with the noise
+    assert estimate_sigma(image, slice_axis=2).sigma < 40  # with bands it was 95, and edges went with the noise
 
 
 def test_measured_grid_keeps_what_the_measured_part_holds() -> None:
@@ -66,7 +66,7 @@ def test_masked_voxels_stay_zero_on_the_measured_grid() -> None:
 @pytest.mark.parametrize("matrix", [(112, 160), (160, 80), (128, 96)])
 def test_sigma_of_masked_interpolated_images_is_that_of_the_measurement(matrix: tuple[int, int]) -> None:
     image = scan(matrix, (160, 160), masked=True)
-    level = estimate(image, slice_axis=2)
+    level = estimate_sigma(image, slice_axis=2)
     assert level.method == "foreground"
     assert level.sigma == pytest.approx(SIGMA, rel=0.12)
 
@@ -74,7 +74,7 @@ def test_sigma_of_masked_interpolated_images_is_that_of_the_measurement(matrix: 
 @pytest.mark.parametrize("sigma", [5, 10, 30, 80])
 def test_smooth_anatomy_in_white_noise_is_not_taken_for_interpolation(sigma: float) -> None:
     image = scan((160, 160), (160, 160), sigma, masked=True)
-    assert estimate(image, slice_axis=2).sigma == pytest.approx(sigma, rel=0.2 if sigma == 5 else 0.1)
+    assert estimate_sigma(image, slice_axis=2).sigma == pytest.approx(sigma, rel=0.2 if sigma == 5 else 0.1)
 
 
 def test_map_of_masked_interpolated_images() -> None:

@@ -17,8 +17,8 @@ from scipy import ndimage
 from mri_denoise.bundles.weights import sha256
 from mri_denoise.errors import InputError
 from mri_denoise.io.case import Case
-from mri_denoise.noise.level import estimate
-from mri_denoise.transforms import BlendStrengthd, EstimateNoised, KeepEmptyd, LoadVolumed, SaveVolumed
+from mri_denoise.noise.level import estimate_sigma
+from mri_denoise.transforms import BlendStrengthd, EstimateNoised, LoadVolumed, RestoreBackgroundd, SaveVolumed
 from mri_denoise.transforms.background import empty_voxels
 
 SHAPE = (9, 8, 7)
@@ -58,7 +58,7 @@ def test_sigma_is_taken_as_given_or_estimated_volume_by_volume() -> None:
     assert EstimateNoised("image", 3)({"image": image})["sigma"].tolist() == [3, 3]
     assert EstimateNoised("image", "2.5")({"image": image})["sigma"].tolist() == [2.5, 2.5]
     found = EstimateNoised("image")({"image": image, "slice_axis": 2})["sigma"]
-    wanted = [estimate(v.numpy(), slice_axis=2).sigma for v in image]
+    wanted = [estimate_sigma(v.numpy(), slice_axis=2).sigma for v in image]
     assert found.tolist() == pytest.approx(wanted) and found[1] > 2 * found[0]
 
 
@@ -130,7 +130,7 @@ def test_masked_air_stays_empty_and_the_rest_is_left() -> None:
     raw = torch.zeros(2, *SHAPE)
     raw[0, 4:, :, :] = 5
     raw[1, :, 3:, :] = 5
-    out = KeepEmptyd("pred")({"pred": torch.ones_like(raw), "raw": raw})["pred"]
+    out = RestoreBackgroundd("pred")({"pred": torch.ones_like(raw), "raw": raw})["pred"]
     assert (out[0, :3] == 0).all() and (out[0, 3:] == 1).all()
     assert (out[1, :, :2] == 0).all() and (out[1, :, 2:] == 1).all()
 

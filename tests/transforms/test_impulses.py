@@ -9,7 +9,7 @@ from monai.data import MetaTensor
 from scipy.ndimage import gaussian_filter
 
 from mri_denoise.noise.simulate import add_salt_pepper
-from mri_denoise.transforms import KeepIntermediated
+from mri_denoise.transforms import RestoreUncorruptedd
 from mri_denoise.transforms.impulses import keep_intermediate
 
 
@@ -52,7 +52,7 @@ def test_each_volume_by_itself_with_its_geometry(images: tuple[np.ndarray, np.nd
     clean, noisy = images
     raw = torch.from_numpy(np.stack((noisy, noisy * 10)))[..., None]
     pred = MetaTensor(torch.from_numpy(np.stack((clean, clean * 10)))[..., None] + 2.0, affine=torch.eye(4) * 2)
-    out = KeepIntermediated("pred")({"pred": pred, "raw": raw})["pred"]
+    out = RestoreUncorruptedd("pred")({"pred": pred, "raw": raw})["pred"]
     hit = (noisy == 0) | (noisy == 255)
     np.testing.assert_array_equal(out[1, ..., 0], np.where(hit, clean * 10 + 2, clean * 10))
     assert isinstance(out, MetaTensor) and torch.equal(out.affine, pred.affine)

@@ -78,7 +78,8 @@ class Denoiser:
         Args:
             image: float32 and finite, shape (X, Y, Z) or (H, W), in any unit; it is not changed.
             sigma: standard deviation of the noise in the image's unit; None to estimate it from the image
-                (:func:`mri_denoise.noise.level.estimate`). For Rician noise that of the real and of the imaginary part.
+                (:func:`mri_denoise.noise.level.estimate_sigma`). For Rician noise that of the real and of the
+                imaginary part.
 
         Returns:
             a new float32 array of the same shape, in the same unit.
@@ -109,11 +110,11 @@ class Denoiser:
     def _level(self, image: np.ndarray, sigma: float | None) -> float:
         if sigma is not None:
             return float(sigma)
-        from mri_denoise.noise.level import estimate
+        from mri_denoise.noise.level import estimate_sigma
 
         if image.ndim == 2:
-            return estimate(image[..., None], slice_axis=2).sigma
-        return estimate(image, slice_axis=self.slice_axis).sigma
+            return estimate_sigma(image[..., None], slice_axis=2).sigma
+        return estimate_sigma(image, slice_axis=self.slice_axis).sigma
 
 
 def remove_rician_bias(image: np.ndarray, sigma: float) -> np.ndarray:

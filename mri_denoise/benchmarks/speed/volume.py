@@ -125,12 +125,12 @@ def measure_volumes(
 
 
 def _sigma(volume: Path) -> float:
-    from mri_denoise.noise.level import estimate
+    from mri_denoise.noise.level import estimate_sigma
 
     image: Any = nib.load(volume)
     if len(image.shape) != 3:
         raise InputError(f"{volume}: has {len(image.shape)} axes; give a NIfTI file of one volume.")
-    return float(estimate(np.asarray(image.dataobj, dtype=np.float32), slice_axis=2).sigma)
+    return float(estimate_sigma(np.asarray(image.dataobj, dtype=np.float32), slice_axis=2).sigma)
 
 
 def _command(volume: Path, options: list[str]) -> Callable[[Path], list[str]]:

@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 
 from mri_denoise.networks import HMADNet
-from mri_denoise.noise.level import estimate
+from mri_denoise.noise.level import estimate_sigma
 from mri_denoise.noise.simulate import add_rician
 from mri_denoise.simulation import head_phantom, phantom_affine
 from mri_denoise.training.train import export_weights
@@ -130,7 +130,7 @@ def test_repeats_from_end_to_end(tmp_path: Path, phantom: np.ndarray, bundle: Pa
     record = json.loads(cli("benchmark", "repeats", path, *options, "--json").stdout)
     assert [v["volume"] for v in record["volumes"]] == [0, 1, 2] and record["settings"]["sigma"] == "auto"
     assert record["noise_of_repeats"]["sigma"] == pytest.approx(40, rel=0.1)
-    estimates = [estimate(series[..., t], slice_axis=2).sigma for t in range(3)]
+    estimates = [estimate_sigma(series[..., t], slice_axis=2).sigma for t in range(3)]
     assert [v["sigma"] for v in record["volumes"]] == pytest.approx(estimates)
     rows = list(csv.DictReader((output / "repeats.csv").open()))
     assert float(rows[2]["psnr_noisy"]) == pytest.approx(record["volumes"][2]["psnr_noisy"])
