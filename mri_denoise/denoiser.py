@@ -276,7 +276,9 @@ def item_of(volume: Volume) -> Item:
     from monai.data import MetaTensor
 
     array = np.asarray(volume.array, dtype=np.float32)
-    if not np.isfinite(array.sum(dtype=np.float64)):
+    with np.errstate(invalid="ignore"):  # infinity less infinity
+        finite = np.isfinite(array.sum(dtype=np.float64))
+    if not finite:
         array = np.nan_to_num(array, nan=0.0, posinf=0.0, neginf=0.0)
     if not array.flags.writeable:
         array = array.copy()

@@ -73,8 +73,17 @@ class Sigma:
         if self.level is not None:
             return repr(self.level).removesuffix(".0")
         if self.path is not None:
-            return f"./{self.path}" if str(self.path) in ("auto", "map") else str(self.path)
+            return f"./{self.path}" if _is_word(str(self.path)) else str(self.path)
         return "map" if self.kind == "local" else self.kind
+
+
+def _is_word(text: str) -> bool:
+    """Whether a text means something else than a file of that name."""
+    try:
+        float(text)
+    except ValueError:
+        return text in ("auto", "map")
+    return True
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -34,18 +34,19 @@ class Chunk(NamedTuple):
         return self.first and self.last
 
 
-def chunks_of(case: Case, voxels: int = CHUNK_VOXELS) -> list[Chunk]:
+def chunks_of(case: Case) -> list[Chunk]:
     """The chunks in which a case is read, so that a long series is never in memory as a whole.
+
+    A chunk holds at most :data:`CHUNK_VOXELS` voxels of several volumes; a volume is never cut.
 
     Args:
         case: what :func:`mri_denoise.io.discover` found.
-        voxels: how many voxels of several volumes a chunk may hold; a volume is never cut.
 
     Returns:
         at least one chunk, in order.
     """
     count, volume = _series(case)
-    step = max(voxels // volume, 1)
+    step = max(CHUNK_VOXELS // volume, 1)
     return [Chunk(start, min(start + step, count), count) for start in range(0, count, step)]
 
 
