@@ -34,7 +34,7 @@ class Bundle:
     @property
     def weights(self) -> Path:
         """Where ``inference.yaml`` expects the weights."""
-        return self.folder / "models" / "model.safetensors"
+        return self.folder / "models" / "model.pt"
 
     @property
     def shipped(self) -> bool:
