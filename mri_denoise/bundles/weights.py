@@ -67,7 +67,8 @@ def load_weights(network: torch.nn.Module, path: Path | str) -> torch.nn.Module:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except Exception as error:
-        raise WeightsError(f"{path}: not weights that torch.save wrote ({_first_line(error)}); copy it again.") from error
+        reason = _first_line(error)
+        raise WeightsError(f"{path}: not weights that torch.save wrote ({reason}); copy the file again.") from error
     try:
         network.load_state_dict(state.get("model", state))
     except Exception as error:
