@@ -65,8 +65,8 @@ class Report:
 def manifests_folder() -> Path:
     """Folder of the manifests and ``datalist.json``.
 
-    A wheel has them in ``mri_denoise/data``. A source tree, and so an editable installation, has them in ``data`` at its
-    top.
+    A wheel has them in ``mri_denoise/data``. A source tree, and so an editable installation, has them in ``data`` at
+    its top.
 
     Raises:
         InputError: if they are not there (a damaged installation).
