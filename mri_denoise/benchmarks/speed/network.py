@@ -14,10 +14,10 @@ import torch
 from mri_denoise.benchmarks.speed.backends import Backend, Run, backends
 from mri_denoise.benchmarks.speed.machine import Peak, count_flops
 from mri_denoise.benchmarks.speed.timing import Timing, measure_in_turn
+from mri_denoise.inference.slice_plan import gather_slices
 from mri_denoise.networks import DnCNN
 from mri_denoise.noise.simulate import add_rician
 from mri_denoise.simulation import head_phantom
-from mri_denoise.transforms.slices import volume_to_slices
 
 LEVELS = (1.0, 3.0, 5.0, 7.0, 9.0, 15.0)
 BATCH = 4
@@ -168,7 +168,8 @@ def _slices(size: int, count: int, depth: int, noise_map: bool, level: float) ->
     truth = _phantom(size, max(count + depth, 8))
     start = (truth.shape[2] - count) // 2
     noisy = add_rician(truth, level / 100, np.random.default_rng(0)).astype(np.float32)
-    channels = volume_to_slices(torch.from_numpy(noisy), 2, depth)[start : start + count]
+    stack = torch.from_numpy(noisy).movedim(2, 0)
+    channels = gather_slices(stack, torch.arange(start, start + count), depth)
     if noise_map:
         channels = torch.cat((channels, torch.full((count, 1, size, size), level / 100)), dim=1)
     batch = channels.contiguous(memory_format=torch.channels_last)

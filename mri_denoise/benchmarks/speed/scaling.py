@@ -13,7 +13,7 @@ import torch
 
 from mri_denoise.benchmarks.speed.timing import Timing, measure_in_turn, run_command
 from mri_denoise.benchmarks.speed.volume import PROGRAM, make_volume
-from mri_denoise.inference.slices import MixedPrecisionInferer
+from mri_denoise.inference.mixed_precision import MixedPrecisionInferer
 from mri_denoise.runtime import usable_cores
 
 TINY = (16, 16, 8)
