@@ -147,7 +147,7 @@ def _run(
     bundle: Bundle, cases: Sequence[Case], work: Path, settings: AdaptSettings, overrides: Mapping[str, object]
 ) -> tuple[HeldOutCurve, dict[str, str | float | int]]:
     """Run the bundle's ``adapt.yaml``; returns the held-out losses and the values that were used."""
-    chosen = {"sigma": str(settings.sigma), "seed": settings.seed}
+    chosen: dict[str, Any] = {"sigma": str(settings.sigma), "seed": settings.seed}
     optional = {"steps": settings.steps, "learning_rate": settings.learning_rate}
     chosen |= {name: value for name, value in optional.items() if value is not None}
     with quiet():
@@ -164,19 +164,15 @@ def _run(
             bundle_root=str(bundle.folder),
             output_dir=str(work),
             device=f"$torch.device('{choose_device(settings.device)}')",
-            **chosen,
-            **overrides,
+            **{**chosen, **overrides},
         )
         # a config cannot hold cases, which are objects: they replace the result of the config's own discovery
         workflow.parser["cases"] = list(cases)
         run_training(workflow, bundle)
         parser = workflow.parser
         values = {name: parser.get_parsed_content(name) for name in _RECORDED}
-        return parser.get_parsed_content("validate#curve"), {
-            **values,
-            "sigma": chosen["sigma"],
-            "device": settings.device,
-        }
+        values |= {"sigma": chosen["sigma"], "device": settings.device}
+        return parser.get_parsed_content("validate#curve"), values
 
 
 def _record(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from monai.bundle import ConfigWorkflow
@@ -37,15 +38,13 @@ def train_bundle(
     if output.resolve() == bundle.folder:
         raise InputError(f"{output}: is the bundle itself; choose another output.")
     copy_bundle(bundle, output)
+    values: dict[str, Any] = {"bundle_root": str(output), "dataset_dir": str(dataset), "resume": resume}
     import_monai(everything=True)  # a run before this one may have left most of it out
     workflow = ConfigWorkflow(
         config_file=str(output / "configs" / "train.yaml"),
         meta_file=str(output / "configs" / "metadata.json"),
         workflow_type="train",
-        bundle_root=str(output),
-        dataset_dir=str(dataset),
-        resume=resume,
-        **(overrides or {}),
+        **{**values, **(overrides or {})},
     )
     run_training(workflow, bundle)
     best = output / "train" / "models" / "model.pt"
