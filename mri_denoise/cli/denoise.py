@@ -55,9 +55,9 @@ def denoise(
     keep_vendor_headers: Annotated[
         bool, typer.Option("--keep-vendor-headers", help="DICOM: keep private blocks that describe the old pixels.")
     ] = False,
-    to_nifti: Annotated[bool, typer.Option("--to-nifti", help="Of DICOM, write NIfTI files.")] = False,
+    to_nifti: Annotated[bool, typer.Option("--to-nifti", help="Write DICOM series as NIfTI files.")] = False,
     force: Annotated[
-        bool, typer.Option("--force", help="Also phase images, maps, masks, and of DICOM localizers and the like.")
+        bool, typer.Option("--force", help="Also take phase images, maps, masks and DICOM localizers.")
     ] = False,
     jobs: Annotated[int, typer.Option(min=1, help="Images denoised side by side, sharing the cores and memory.")] = 1,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace results that exist.")] = False,

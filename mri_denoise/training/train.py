@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 from monai.bundle import ConfigWorkflow
-from safetensors.torch import save
 
 from mri_denoise._monai import import_monai
 from mri_denoise.bundles.registry import Bundle
@@ -90,20 +89,18 @@ def copy_bundle(bundle: Bundle, output: Path) -> None:
 
 
 def export_weights(checkpoint: Path, models: Path) -> Path:
-    """The weights of a training checkpoint as ``model.pt`` and ``model.safetensors``, with their SHA-256.
+    """The weights of a training checkpoint as ``model.pt``, with its SHA-256 in ``SHA256SUMS``.
 
     Args:
         checkpoint: a state dict, or a dictionary with one under ``model``.
         models: the folder ``models`` of a bundle.
 
     Returns:
-        the path of ``model.safetensors``.
+        the path of ``model.pt``.
     """
     state = torch.load(checkpoint, map_location="cpu", weights_only=True)
     state = {name: tensor.contiguous() for name, tensor in state.get("model", state).items()}
     models.mkdir(parents=True, exist_ok=True)
     torch.save(state, models / "model.pt")
-    # the library's save_file makes files that only their owner can read
-    (models / "model.safetensors").write_bytes(save(state))
     record_sha256(models)
-    return models / "model.safetensors"
+    return models / "model.pt"
