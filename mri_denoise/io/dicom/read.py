@@ -80,7 +80,7 @@ def read(case: Case) -> Volume:
         for (t, z), plane, words in slices_of(details, file, wanted):
             layout = pixel_format(plane.header)
             array[t, :, :, z] = real_values(stored_values(words, layout), layout).T
-    return Volume(array, details.affine.copy(), slice_axis=2, contiguous=details.contiguous)
+    return Volume(array=array, affine=details.affine.copy(), slice_axis=2, contiguous=details.contiguous)
 
 
 def slices_of(

@@ -68,7 +68,7 @@ class SeriesReader:
         if self._left == 0:
             for _ in self._source.after():  # to the end, where gzip keeps its checksum
                 pass
-        return Volume(array, self._layout.affine, self._layout.slice_axis)
+        return Volume(array=array, affine=self._layout.affine, slice_axis=self._layout.slice_axis)
 
     def close(self) -> None:
         """Close the file."""
