@@ -61,4 +61,5 @@ def _mask(mask: str, volume: np.ndarray, picture: bool) -> np.ndarray | None:
     array = array[..., 0] if array.ndim == 4 else array
     if array.shape != volume.shape:
         raise InputError(f"{mask}: the mask has the shape {array.shape}, the image {volume.shape}.")
-    return array != 0
+    inside: np.ndarray = array != 0
+    return inside
