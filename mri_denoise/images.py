@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar, cast, overload
+from typing import TYPE_CHECKING, TypeVar, cast
 
 import numpy as np
 
@@ -25,16 +25,8 @@ _LPS = np.diag([-1.0, -1.0, 1.0, 1.0])  # SimpleITK's world to RAS+
 _MODELS = 4
 
 
-@overload
-def denoise(image: Sequence[Image], **choices: object) -> list[Image]: ...
-
-
-@overload
-def denoise(image: Image, **choices: object) -> Image: ...
-
-
 def denoise(
-    image: object,
+    image: Image,
     *,
     output: str | os.PathLike[str] | None = None,
     spacing: Sequence[float] | None = None,
@@ -43,7 +35,7 @@ def denoise(
     strength: float = DEFAULTS.strength,
     planes: Planes = DEFAULTS.planes,
     device: str = DEFAULTS.device,
-) -> object:
+) -> Image:
     """Denoise an image and give back the same kind of object, with its header and its type.
 
     Args:
@@ -80,16 +72,17 @@ def denoise(
     if isinstance(image, list | tuple):
         if output is not None:
             raise InputError("output: names one result; denoise the paths of a list one by one.")
-        return [
+        each = [
             denoise(one, spacing=spacing, model=model, sigma=sigma, strength=strength, planes=planes, device=device)
             for one in image
         ]
+        return cast(Image, each)
     settings = Settings(sigma=Sigma.parse(sigma), strength=strength, planes=planes, device=device)
     if isinstance(image, str | os.PathLike):
-        return _denoise_path(Path(image), output, _load(model, device), settings)
+        return cast(Image, _denoise_path(Path(image), output, _load(model, device), settings))
     taken = _take(image, spacing)
     result = _load(model, device)(taken.volume, sigma=settings.sigma, strength=strength, planes=planes)
-    return taken.give_back(result.array)
+    return cast(Image, taken.give_back(result.array))
 
 
 @lru_cache(maxsize=_MODELS)
@@ -203,10 +196,9 @@ def _take_tensor(image: object) -> _Taken:
     plain = image.detach().as_subclass(torch.Tensor).cpu()
     series = plain if image.ndim == 4 else plain[..., None]
     affine = np.asarray(image.affine, dtype=np.float64) if isinstance(image, MetaTensor) else np.eye(4)
-    flat = image.ndim == 3
-    volume = Volume(
-        array=_as_float(series.numpy()), affine=affine if affine.shape == (4, 4) else np.eye(4), picture=flat
-    )
+    if affine.shape != (4, 4):
+        affine = np.eye(4)
+    volume = Volume(array=_as_float(series.numpy()), affine=affine, picture=image.ndim == 3)
 
     def give_back(array: np.ndarray) -> torch.Tensor:
         values = as_type(array, series.numpy().dtype).reshape(tuple(image.shape))
