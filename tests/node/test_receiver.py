@@ -29,7 +29,8 @@ from pynetdicom.sop_class import StorageCommitmentPushModel, StorageCommitmentPu
 
 from mri_denoise.errors import InputError
 from mri_denoise.node import commitment
-from mri_denoise.node.log import Log
+from mri_denoise.node.incoming import Incoming
+from mri_denoise.node.log import logging_to
 from mri_denoise.node.receiver import CANNOT_UNDERSTAND, MISMATCH, OUT_OF_RESOURCES, SUCCESS, Receiver
 from mri_denoise.node.settings import NodeSettings, load
 from mri_denoise.node.spool import Spool
@@ -44,11 +45,17 @@ class Listening:
         basic = {"spool": str(folder / "spool"), "destination": {"dicomweb": {"url": "http://localhost"}}}
         limits = {"limits.free_gb": 0.0, "limits.timeout_seconds": 5.0}
         self.settings: NodeSettings = load(None, {**basic, "listen.port": 0, **limits, **changes})
-        self.spool = Spool(self.settings.spool, self.settings.limits.queue_gb)
+        self.spool = Spool(self.settings.spool)
+        self.incoming = Incoming(self.spool, queue_gb=self.settings.limits.queue_gb)
         self.text = StringIO()
-        self.log = Log(self.text)
-        self.receiver = Receiver(self.settings, self.spool, self.log)
+        self.receiver = Receiver(self.settings, self.spool, self.incoming)
         self.receiver.start()
+        self._logging = logging_to(self.text)
+        self._logging.__enter__()
+
+    def stop(self) -> None:
+        self.receiver.stop()
+        self._logging.__exit__(None, None, None)
 
     @property
     def port(self) -> int:
@@ -71,7 +78,7 @@ class Listening:
 def listening(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Listening]:
     found = Listening(tmp_path, **getattr(request, "param", {}))
     yield found
-    found.receiver.stop()
+    found.stop()
 
 
 def associate(port: int, title: str = "SCANNER", called: str = "MRI_DENOISE", sop_class: str = MRImageStorage) -> Any:
@@ -234,7 +241,7 @@ def test_an_association_broken_off_half_way_leaves_whole_images_only(listening: 
     assoc.abort()
     until(lambda: "association=aborted" in listening.text.getvalue(), 10)
     assert len(listening.images()) == 1 and listening.partial() == []
-    assert listening.spool.promote(0.0, 1000.0) == [], "the rest may still come"
+    assert listening.incoming.promote(0.0, 1000.0) == [], "the rest may still come"
     assert listening.is_up()
 
 
@@ -313,22 +320,22 @@ def test_storage_commitment_on_request(tmp_path: Path) -> None:
     listening = Listening(tmp_path, **COMMITMENT, peers=peers)
     held = tiny_series("one", 1)[0]
     assert send(listening.port, held) == SUCCESS
-    listening.receiver.stop()  # commitment holds for what was received before a restart
+    listening.stop()  # commitment holds for what was received before a restart
     listening = Listening(tmp_path, **COMMITMENT, peers=peers)
     assert request_commitment(listening.port, "DEAF", [held.SOPInstanceUID]) == 0x0110, "no port to report to"
     assert request_commitment(listening.port, "SCANNER", ["../x"]) == 0x0115
     assert request_commitment(listening.port, "SCANNER", [held.SOPInstanceUID, "1.2.3"]) == SUCCESS
-    assert not commitment.report(listening.settings, listening.spool, listening.log), "nobody listens for it yet"
+    assert not commitment.report(listening.settings, listening.spool), "nobody listens for it yet"
     scanner = AE(ae_title="SCANNER")
     scanner.add_supported_context(StorageCommitmentPushModel, scu_role=True, scp_role=True)
     server = scanner.start_server(("127.0.0.1", port), block=False, evt_handlers=[(evt.EVT_N_EVENT_REPORT, report)])
     assert server is not None
     try:
-        assert commitment.report(listening.settings, listening.spool, listening.log)
+        assert commitment.report(listening.settings, listening.spool)
         assert arrived.wait(10)
     finally:
         server.shutdown()
-        listening.receiver.stop()
+        listening.stop()
     [(kind, information)] = reports
     assert kind == 2
     assert [one.ReferencedSOPInstanceUID for one in information.ReferencedSOPSequence] == [held.SOPInstanceUID]
@@ -377,7 +384,7 @@ def test_tls_and_nothing_else(tmp_path: Path) -> None:
         assoc = ae.associate("127.0.0.1", listening.port, ae_title="MRI_DENOISE", tls_args=(anonymous, "127.0.0.1"))
         assert not assoc.is_established, "without a certificate"
     finally:
-        listening.receiver.stop()
+        listening.stop()
     with pytest.raises(InputError, match=r"nowhere.pem.*cannot be used"):
         Listening(tmp_path, **{"listen.tls": {"certificate": str(tmp_path / "nowhere.pem")}})
 
