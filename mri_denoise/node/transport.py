@@ -82,17 +82,29 @@ class Handler(RequestHandler):
     """Makes associations with the bounded socket and the spooling DIMSE provider."""
 
     server: Server
+    _is_asked_for = False
 
     def _create_association(self) -> Association:
         assoc = super()._create_association()
-        limits, lobby = self.server.limits, self.server.lobby
-        assoc.bind(evt.EVT_REQUESTED, lambda _: lobby.leave(self.request))
+        limits = self.server.limits
+        assoc.bind(evt.EVT_REQUESTED, self._asked)
+        assoc.bind(evt.EVT_CONN_CLOSE, self._closed)
         assoc.dimse = SpoolingDimse(assoc, self.server.new_path, limits.file_mb * 1e6)
         connection = assoc.dul.socket
         assert connection is not None
         recv = bounded_recv(connection, max(limits.pdu_bytes, _MAX_CONTROL_PDU), limits.timeout_seconds)
         connection.recv = recv  # type: ignore[assignment,method-assign]
         return assoc
+
+    def _asked(self, _event: evt.Event) -> None:
+        """The peer has asked for the association."""
+        self._is_asked_for = True
+        self.server.lobby.leave(self.request)
+
+    def _closed(self, event: evt.Event) -> None:
+        """The connection is closed: if nothing was asked for, wake the thread that would go on waiting for it."""
+        if not self._is_asked_for:
+            event.assoc.dul.to_user_queue.put(None)  # as after a timeout
 
 
 def bounded_recv(connection: AssociationSocket, max_bytes: int, seconds: float) -> Callable[[int], bytearray]:

@@ -1,10 +1,8 @@
-"""Settings that name the wrong key, rules, log lines, and what the command refuses."""
+"""Settings that name the wrong key, rules, and what the command refuses."""
 
 from __future__ import annotations
 
 import json
-import logging
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +15,6 @@ from typer.testing import CliRunner
 from mri_denoise.cli.main import app
 from mri_denoise.errors import InputError
 from mri_denoise.node import rules
-from mri_denoise.node.log import logging_to
 from mri_denoise.node.peers import networks
 from mri_denoise.node.settings import Rule, load
 from mri_denoise.node.web import WebServer
@@ -126,20 +123,6 @@ def test_own_images_are_known_by_their_equipment(tmp_path: Path) -> None:
     assert rules.is_own(ds)
     (tmp_path / "junk").write_bytes(b"no DICOM")
     assert not rules.is_own(rules.header(tmp_path / "junk"))
-
-
-def test_log_lines_cannot_be_forged() -> None:
-    said = StringIO()
-    logger = logging.getLogger("mri_denoise.node.test")
-    with logging_to(said):
-        logger.warning("rejected", extra={"peer": "EVIL\n2026 listening", "reason": ""})
-    with logging_to(said, as_json=True):
-        logger.info("sent", extra={"series": "1.2", "images": 3})
-    logger.info("nobody listens any more")
-    first, second = said.getvalue().splitlines()
-    assert first.endswith('rejected peer="EVIL\\n2026 listening" reason=""')
-    found = json.loads(second)
-    assert found.pop("time") and found == {"event": "sent", "series": "1.2", "images": 3}
 
 
 def test_addresses_of_peers() -> None:
