@@ -15,8 +15,8 @@ from mri_denoise.bundles.registry import find_bundle
 from mri_denoise.errors import InputError
 from mri_denoise.evaluation.compare import compare_cases
 from mri_denoise.io import discover
-from mri_denoise.pipeline.batch import denoise
-from mri_denoise.pipeline.workflow import Settings
+from mri_denoise.pipeline.batch import denoise_cases
+from mri_denoise.settings import Settings
 from mri_denoise.simulation import head_phantom, phantom_affine, write_phantom_dicom, write_phantom_nifti
 from mri_denoise.simulation.noisy_copies import simulate_case
 from mri_denoise.volume import voxel_sizes
@@ -107,16 +107,16 @@ def _run(item: Item, output: Path) -> dict[str, Any]:
     """Denoise one image with its picture, and score it."""
     cases, _ = discover(item.source)
     folder = output / "denoised"
-    records, failed = denoise(find_bundle(item.model), cases, folder, Settings(extras=("residual", "figure")))
-    if failed:
-        raise InputError(failed[0][1])
-    record = records[0]
-    row: dict[str, Any] = {"name": item.name, "seconds": record["seconds"], "outputs": record["outputs"]}
-    row["figure"] = next(p for p in record["companions"] if p.endswith(".png"))
+    [outcome] = denoise_cases(find_bundle(item.model), cases, folder, Settings(extras=("residual", "figure")))
+    if outcome.record is None:
+        raise InputError(outcome.error)
+    record = outcome.record
+    row: dict[str, Any] = {"name": item.name, "seconds": record.seconds, "outputs": list(record.outputs)}
+    row["figure"] = next(path for path in record.companions if path.endswith(".png"))
     row["before"] = row["after"] = None
     if item.truth is not None:
         truth = discover(item.truth)[0][0]
-        first = Path(record["outputs"][0])
+        first = Path(record.outputs[0])
         result = discover(first.parent if item.truth.is_dir() else first)[0][0]
         row["before"] = compare_cases(truth, cases[0])
         row["after"] = compare_cases(truth, result)

@@ -6,16 +6,68 @@ import json
 import os
 import platform
 import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from mri_denoise import __version__
+from mri_denoise.bundles.registry import Model
 from mri_denoise.io.files import write_beside
 from mri_denoise.runtime import usable_cores
 
 PACKAGES = ("torch", "monai", "numpy", "nibabel", "pydicom")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileHash:
+    """A file as it was when it was read.
+
+    Args:
+        path: as it was given.
+        sha256: of its content, in hexadecimal digits.
+    """
+
+    path: str
+    sha256: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRecord:
+    """What was done to one image.
+
+    Args:
+        time: when it was done, UTC, ISO 8601.
+        case: how messages name the image.
+        model: the bundle that denoised.
+        settings: everything that shaped the result, by name.
+        sigma: noise level of each volume (of a map its median) in the unit of the file; None where the model does not
+            use it.
+        sigma_variation: highest by lowest sigma over the image for each volume, where it was measured.
+        inputs: the files that were read.
+        outputs: the files of the result.
+        companions: the files beside it, as the residual.
+        seconds: what reading, denoising and writing took, without waiting.
+        versions: of this package and of those that shape the result.
+    """
+
+    time: str
+    case: str
+    model: Model
+    settings: Mapping[str, str | float | int | None]
+    sigma: Sequence[float] | None
+    sigma_variation: Sequence[float] | None
+    inputs: Sequence[FileHash]
+    outputs: Sequence[str]
+    companions: Sequence[str]
+    seconds: float
+    versions: Mapping[str, str]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything in types that JSON knows."""
+        return asdict(self)
 
 
 def versions() -> dict[str, str]:

@@ -22,6 +22,7 @@ class Volume:
         slice_axis: the spatial axis (0, 1, 2) across slices where the file says so (DICOM: 2), otherwise None.
         contiguous: whether neighbouring slices may serve as context for one another.
         white_level: the value of white in files that define it (255 for 8-bit pictures), otherwise None.
+        picture: whether it is a picture (PNG, JPEG ...) and not a scan, so that it may be resized.
     """
 
     array: np.ndarray
@@ -29,6 +30,7 @@ class Volume:
     slice_axis: int | None = None
     contiguous: bool = True
     white_level: float | None = None
+    picture: bool = False
 
 
 def voxel_sizes(affine: ArrayLike) -> np.ndarray:

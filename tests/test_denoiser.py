@@ -13,13 +13,14 @@ import torch
 from monai.bundle import ConfigParser
 from PIL import Image
 
-from mri_denoise.benchmarks.baselines.learned import LearnedModel, Slicing, learned
+from mri_denoise.benchmarks.baselines.learned import Slicing, learned
 from mri_denoise.bundles.registry import Bundle, find_bundle
+from mri_denoise.denoiser import Denoiser
 from mri_denoise.errors import InputError
 from mri_denoise.io import discover
 from mri_denoise.noise.simulate import add_rician, add_salt_pepper
-from mri_denoise.pipeline.batch import denoise
-from mri_denoise.pipeline.workflow import Settings
+from mri_denoise.pipeline.batch import denoise_cases
+from mri_denoise.settings import Settings, Sigma
 from mri_denoise.simulation import head_phantom, phantom_affine
 from mri_denoise.training.train import export_weights
 
@@ -71,17 +72,18 @@ def test_equals_what_the_command_writes(
 ) -> None:
     nib.save(nib.Nifti1Image(noisy, AFFINE), tmp_path / "in.nii.gz")
     cases, _ = discover(tmp_path / "in.nii.gz")
-    settings = Settings(sigma="auto" if sigma is None else str(sigma), planes=planes, device="cpu")
-    _, failed = denoise(rician, cases, tmp_path / "out", settings)
-    assert not failed
+    level = Sigma() if sigma is None else Sigma.parse(sigma)
+    settings = Settings(sigma=level, planes=planes, device="cpu")
+    [outcome] = denoise_cases(rician, cases, tmp_path / "out", settings)
+    assert outcome.error is None
     written = nib.load(tmp_path / "out" / cases[0].output).get_fdata(dtype=np.float32)
-    result = learned(LearnedModel(rician, device="cpu"), Slicing(planes, 2))(noisy, sigma)
+    result = learned(Denoiser(rician, device="cpu"), Slicing(planes, 2))(noisy, sigma)
     np.testing.assert_array_equal(result, written)
     assert not np.array_equal(result, noisy) and not result[:, :, :3].any()
 
 
 def test_planes_auto_needs_the_affine(rician: Bundle, noisy: np.ndarray) -> None:
-    model = LearnedModel(rician, device="cpu")
+    model = Denoiser(rician, device="cpu")
     isotropic = tuple(np.eye(4).ravel())
     thick = tuple(np.diag([1, 1, 5, 1.0]).ravel())
     for affine, planes in ((isotropic, 3), (thick, 1)):
@@ -96,11 +98,11 @@ def test_a_picture_equals_what_the_command_writes(tmp_path: Path) -> None:
     pixels = add_salt_pepper(clean, 0.1, np.random.default_rng(0), salt=255.0)
     Image.fromarray(pixels.astype(np.uint8)).save(tmp_path / "in.png")
     cases, _ = discover(tmp_path / "in.png")
-    _, failed = denoise(bundle, cases, tmp_path / "out", Settings(device="cpu"))
-    assert not failed
+    [outcome] = denoise_cases(bundle, cases, tmp_path / "out", Settings(device="cpu"))
+    assert outcome.error is None
     with Image.open(tmp_path / "out" / cases[0].output) as image:
         written = np.asarray(image, dtype=np.float32)
-    denoiser = learned(LearnedModel(bundle, device="cpu"), Slicing(white_level=255.0), noise=("salt-pepper",))
+    denoiser = learned(Denoiser(bundle, device="cpu"), Slicing(white_level=255.0), noise=("salt-pepper",))
     assert not denoiser.uses_sigma
     result = denoiser(pixels)
     assert result.shape == pixels.shape
@@ -113,10 +115,10 @@ def test_dncnn_is_the_same_bundle_with_another_network(tmp_path: Path, source: s
 
     bundle = make_bundle(source, tmp_path / "bundle")
     with pytest.raises(InputError, match="dncnn.safetensors: no such weights"):
-        LearnedModel(bundle, "dncnn.yaml", "cpu")
+        Denoiser(bundle, overlay="dncnn.yaml", device="cpu")
     random_weights(bundle.folder, ["inference.yaml", "dncnn.yaml"], "dncnn.safetensors")
-    model, own = LearnedModel(bundle, "dncnn.yaml", "cpu"), LearnedModel(bundle, device="cpu")
-    assert isinstance(model.network, DnCNN) and model.weights_sha256 != own.weights_sha256
+    model, own = Denoiser(bundle, overlay="dncnn.yaml", device="cpu"), Denoiser(bundle, device="cpu")
+    assert isinstance(model.network, DnCNN) and model.model.weights_sha256 != own.model.weights_sha256
     assert model.config_sha256 != own.config_sha256
     image = np.random.default_rng(0).random((20, 22, 9), dtype=np.float32)
     assert learned(model)(image, 0.1).shape == image.shape

@@ -9,9 +9,10 @@ from importlib import import_module
 from typing import Any
 
 from mri_denoise.benchmarks.baselines import BASELINES, Denoiser
-from mri_denoise.benchmarks.baselines.learned import LearnedModel, Slicing, learned
+from mri_denoise.benchmarks.baselines.learned import Slicing, learned
 from mri_denoise.benchmarks.references import Truth
 from mri_denoise.bundles.registry import SHORT_NAMES, Bundle
+from mri_denoise.denoiser import Denoiser as LearnedModel
 from mri_denoise.errors import InputError
 
 OVERLAY = "dncnn.yaml"
@@ -115,7 +116,7 @@ def choose_methods(bundles: Sequence[Bundle], wanted: Sequence[str] | None = Non
         if _is_wanted(rival, wanted) and bundle.config(OVERLAY).is_file():
             label = f"DnCNN ({stem})"
             try:
-                found += _variants(LearnedModel(bundle, OVERLAY, device), rival, label, ours=False)
+                found += _variants(LearnedModel(bundle, overlay=OVERLAY, device=device), rival, label, ours=False)
             except InputError:  # it is a rival: the rest goes on without it
                 absent[label] = f"has no weights that fit; train {bundle.name} with configs/{OVERLAY} on top"
         if _is_wanted(stem, wanted):

@@ -46,6 +46,21 @@ class Bundle:
         return self.folder / "configs" / name
 
 
+@dataclass(frozen=True, kw_only=True)
+class Model:
+    """What is recorded of the bundle that denoised.
+
+    Args:
+        name: of the bundle.
+        version: of the bundle.
+        weights_sha256: SHA-256 of its weights in hexadecimal digits.
+    """
+
+    name: str
+    version: str
+    weights_sha256: str
+
+
 def bundles_folder() -> Path:
     """Where the shipped bundles are: inside the installed package, or beside it in a source tree."""
     inside = Path(__file__).parents[1] / "_bundles"

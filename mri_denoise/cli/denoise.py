@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mri_denoise import settings as choices
 from mri_denoise.cli import common
-from mri_denoise.errors import InputError
 from mri_denoise.io.case import Case, Skip
+from mri_denoise.settings import DEFAULTS, Extra, Settings, Sigma
+
+if TYPE_CHECKING:  # the command line answers faster without
+    from mri_denoise.bundles.registry import Bundle
+    from mri_denoise.pipeline.stream import Outcome
+    from mri_denoise.record import RunRecord
 
 
 class Planes(str, Enum):
@@ -21,9 +27,9 @@ class Planes(str, Enum):
     three = "3"
 
     @property
-    def number(self) -> int | str:
-        """What the workflow takes."""
-        return self.value if self is Planes.auto else int(self.value)
+    def number(self) -> choices.Planes:
+        """As in the settings."""
+        return {Planes.one: 1, Planes.three: 3}.get(self, "auto")  # type: ignore[return-value]
 
 
 def denoise(
@@ -32,18 +38,20 @@ def denoise(
     model: Annotated[str, typer.Option(help="rician, salt-pepper, or the folder of a MONAI bundle.")] = "rician",
     sigma: Annotated[
         str, typer.Option(help="Noise level: auto, map (local), a number in the file's units, or a NIfTI map of it.")
-    ] = "auto",
-    strength: Annotated[float, typer.Option(min=0.0, max=1.0, help="0 gives the input back, 1 is full.")] = 1.0,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    ] = str(DEFAULTS.sigma),
+    strength: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="0 gives the input back, 1 is full.")
+    ] = DEFAULTS.strength,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = DEFAULTS.device,
     residual: Annotated[bool, typer.Option("--residual", help="Also write what was removed.")] = False,
     noise_map: Annotated[bool, typer.Option("--noise-map", help="Also write the noise level at each voxel.")] = False,
     figure: Annotated[bool, typer.Option("--figure", help="Also draw input, output and residual.")] = False,
     planes: Annotated[
         Planes, typer.Option(help="Slice along 1 plane (fast) or 3 and average (better); auto: 3 if nearly isotropic.")
-    ] = Planes.auto,
+    ] = Planes(DEFAULTS.planes),
     picture_size: Annotated[
         int | None, typer.Option(min=8, help="Resize pictures to N x N (the paper: 256); kept by default.")
-    ] = None,
+    ] = DEFAULTS.picture_size,
     keep_vendor_headers: Annotated[
         bool, typer.Option("--keep-vendor-headers", help="DICOM: keep private blocks that describe the old pixels.")
     ] = False,
@@ -56,37 +64,54 @@ def denoise(
     as_json: Annotated[bool, typer.Option("--json", help="Print the run records as JSON.")] = False,
 ) -> None:
     """Denoise MR images; results keep their headers, type and place in the folder tree."""
+    settings = _settings(
+        sigma=sigma,
+        strength=strength,
+        planes=planes.number,
+        picture_size=picture_size,
+        device=device,
+        extras=[n for n, wanted in (("residual", residual), ("noise-map", noise_map), ("figure", figure)) if wanted],
+        keep_vendor_headers=keep_vendor_headers,
+    )
     cases, skips = common.find_cases(source, output, force=force)
     if to_nifti:
         cases, skips = _as_nifti(cases, skips)
     cases, folder = common.place(cases, source, output)
-    extras = [n for n, wanted in (("residual", residual), ("noise-map", noise_map), ("figure", figure)) if wanted]
-    _check_sigma(sigma)
     _say_notes(cases)
     ready = [c for c in cases if overwrite or not common.already_there(c, folder)]
     failed = [
         (c.label, f"{folder / c.output}: exists; use --overwrite to replace it.") for c in cases if c not in ready
     ]
-    done: list[dict[str, Any]] = []
+    done: list[RunRecord] = []
     if ready:
-        from mri_denoise.bundles.registry import find_bundle
-
-        with common.one_line_errors(common.WRONG_USAGE):
-            bundle = find_bundle(model)
-        if "sigma" not in bundle.options and (noise_map or sigma != "auto"):
-            common.stop(f"model {model} does not use a noise level: no --sigma, no --noise-map.", common.WRONG_USAGE)
-        if "planes" not in bundle.options and planes is not Planes.auto:
-            common.stop(f"model {model} does not average over planes: no --planes.", common.WRONG_USAGE)
-        from mri_denoise.pipeline.workflow import Settings
-
-        bar = common.interactive() and len(ready) == 1
-        settings = Settings(
-            sigma, strength, device, extras, planes.number, picture_size, keep_vendor_headers, progress=bar
-        )
-        done, new_failures = _run(bundle, ready, folder, settings, as_json, jobs)
-        failed += new_failures
+        outcomes = _run(_bundle(model, settings), ready, folder, settings, as_json, jobs)
+        done = [outcome.record for outcome in outcomes if outcome.record is not None]
+        failed += [(outcome.case.label, outcome.error) for outcome in outcomes if outcome.error is not None]
     _report(done, skips, failed, as_json)
     raise typer.Exit(common.exit_code(len(done), len(failed), skips))
+
+
+def _settings(*, sigma: str, extras: list[Extra], **choices: Any) -> Settings:
+    """The user's choices; ends with code 2 for one that is out of its range."""
+    with common.one_line_errors(common.WRONG_USAGE):
+        level = Sigma.parse(sigma)
+        if level.path is not None and not level.path.is_file():
+            wanted = "auto, map, a number from 0 on, or the file of a noise map"
+            common.stop(f"--sigma {sigma}: must be {wanted}.", common.WRONG_USAGE)
+        return Settings(sigma=level, extras=tuple(extras), **choices)
+
+
+def _bundle(model: str, settings: Settings) -> Bundle:
+    """The bundle of a model; ends with code 2 for one that is not there, or does not know what was chosen."""
+    from mri_denoise.bundles.registry import find_bundle
+
+    with common.one_line_errors(common.WRONG_USAGE):
+        bundle = find_bundle(model)
+    if "sigma" not in bundle.options and ("noise-map" in settings.extras or settings.sigma != DEFAULTS.sigma):
+        common.stop(f"model {model} does not use a noise level: no --sigma, no --noise-map.", common.WRONG_USAGE)
+    if "planes" not in bundle.options and settings.planes != DEFAULTS.planes:
+        common.stop(f"model {model} does not average over planes: no --planes.", common.WRONG_USAGE)
+    return bundle
 
 
 def _as_nifti(cases: list[Case], skips: list[Skip]) -> tuple[list[Case], list[Skip]]:
@@ -108,25 +133,25 @@ def _say_notes(cases: list[Case]) -> None:
         common.messages.print(f"note {output}: {note}")
 
 
-def _say_uneven(case: Case, record: dict[str, Any]) -> None:
+def _say_uneven(record: RunRecord) -> None:
     """Say when one noise level for the whole image is clearly not enough."""
     from mri_denoise.noise.level import UNEVEN
 
-    variation = max(record.get("sigma_variation") or [1.0])
+    variation = max(record.sigma_variation or [1.0])
     if variation > UNEVEN:
         common.messages.print(
-            f"note {case.label}: its noise varies over the image by a factor of {variation:.1f}; try --sigma map."
+            f"note {record.case}: its noise varies over the image by a factor of {variation:.1f}; try --sigma map."
         )
 
 
-def _report(done: list[dict[str, Any]], skips: list[Skip], failed: list[tuple[str, str]], as_json: bool) -> None:
+def _report(done: list[RunRecord], skips: list[Skip], failed: list[tuple[str, str]], as_json: bool) -> None:
     """Say what was done, left alone and failed."""
     for _, error in failed:
         common.messages.print(f"failed {error}")
     if as_json:
         common.print_json(
             {
-                "done": done,
+                "done": [record.as_dict() for record in done],
                 "skipped": [{"path": str(s.source), "reason": s.reason, "damaged": s.damaged} for s in skips],
                 "failed": [{"case": label, "error": error} for label, error in failed],
             }
@@ -136,43 +161,32 @@ def _report(done: list[dict[str, Any]], skips: list[Skip], failed: list[tuple[st
     print(f"{len(done)} denoised, {len(skips) - damaged} skipped, {len(failed) + damaged} failed.")
 
 
-def _check_sigma(sigma: str) -> None:
-    """A number, ``auto``, ``map`` or a file that exists; otherwise wrong usage."""
-    if sigma in ("auto", "map"):
-        return
-    try:
-        wrong = not 0 <= float(sigma) < float("inf")
-    except ValueError:
-        wrong = not Path(sigma).is_file()
-    if wrong:
-        common.stop(
-            f"--sigma {sigma}: must be auto, map, a number from 0 on, or the file of a noise map.", common.WRONG_USAGE
-        )
-
-
 def _run(
-    bundle: Any, cases: list[Case], folder: Path, settings: Any, as_json: bool, jobs: int
-) -> tuple[list[dict[str, Any]], list[tuple[str, str]]]:
-    """Denoise with a bar, and a line for each case."""
+    bundle: Bundle, cases: list[Case], folder: Path, settings: Settings, as_json: bool, jobs: int
+) -> list[Outcome]:
+    """Denoise with a bar, and a line for each case; ends with code 2 if the bundle cannot be run."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from mri_denoise.pipeline.batch import denoise as run
+    from mri_denoise.pipeline.batch import denoise_cases
 
-    watched = common.interactive()
+    watched, single = common.interactive(), len(cases) == 1
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=common.messages, disable=not watched or len(cases) == 1, transient=True) as bar:
+    with Progress(*columns, console=common.messages, disable=not watched or single, transient=True) as bar:
         task = bar.add_task("denoising", total=len(cases))
 
-        def on_case(case: Case, record: dict[str, Any] | None, error: str | None) -> None:
+        def report(outcome: Outcome) -> None:
             bar.advance(task)
-            if record is not None and not as_json:
-                level = ", ".join(f"{s:.4g}" for s in (record["sigma"] or [])[:3])
-                noise = f"  sigma {level}{' ...' if len(record['sigma'] or []) > 3 else ''}" if level else ""
-                bar.console.print(f"{case.label} -> {folder / case.output}{noise}  {record['seconds']:.1f} s")
-                _say_uneven(case, record)
+            if outcome.record is not None and not as_json:
+                bar.console.print(_line(outcome.case, outcome.record, folder))
+                _say_uneven(outcome.record)
 
-        try:
-            done, failures = run(bundle, cases, folder, settings, on_case, jobs)
-        except InputError as error:
-            common.stop(str(error), common.WRONG_USAGE)
-    return done, [(case.label, message) for case, message in failures]
+        with common.one_line_errors(common.WRONG_USAGE):
+            return denoise_cases(bundle, cases, folder, settings, report=report, jobs=jobs, progress=watched and single)
+
+
+def _line(case: Case, record: RunRecord, folder: Path) -> str:
+    """What was done to a case, in one line."""
+    level = ", ".join(f"{sigma:.4g}" for sigma in (record.sigma or [])[:3])
+    more = " ..." if len(record.sigma or []) > 3 else ""
+    noise = f"  sigma {level}{more}" if level else ""
+    return f"{case.label} -> {folder / case.output}{noise}  {record.seconds:.1f} s"

@@ -211,7 +211,8 @@ class SliceDenoiseInferer(MixedPrecisionInferer):
     def _occupied(self, volume: torch.Tensor, axis: int, contiguous: bool) -> torch.Tensor:
         """Numbers of the slices that are not 0 everywhere, and of those within the network's reach of them, at least 1.
 
-        The others stay 0: masked air holds no noise, and ``RestoreBackgroundd`` would take out what a network puts there.
+        The others stay 0: masked air holds no noise, and ``RestoreBackgroundd`` would take out what a network puts
+            there.
         """
         first, second = (a for a in (2, 1, 0) if a != axis)
         full = (volume != 0).any(dim=first).any(dim=second).cpu()

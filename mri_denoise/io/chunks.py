@@ -1,14 +1,9 @@
-"""Long series in parts that fit into memory, and one item as a batch without copying it."""
+"""Long series in chunks that fit into memory."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Mapping, Sequence
-from typing import Any, NamedTuple
-
-import torch
-from monai.data import MetaTensor, list_data_collate
-from torch.utils.data import default_collate
+from typing import NamedTuple
 
 from mri_denoise.errors import InputError
 from mri_denoise.io.case import Case
@@ -39,29 +34,20 @@ class Chunk(NamedTuple):
         return self.first and self.last
 
 
-def chunks(cases: Sequence[Case], voxels: int = CHUNK_VOXELS) -> list[dict[str, Any]]:
-    """The items of a dataset: one a case, several for a series too long to be in memory at once.
+def chunks_of(case: Case) -> list[Chunk]:
+    """The chunks in which a case is read, so that a long series is never in memory as a whole.
+
+    A chunk holds at most :data:`CHUNK_VOXELS` voxels of several volumes; a volume is never cut.
 
     Args:
-        cases: what :func:`mri_denoise.io.discover` found.
-        voxels: how many voxels of several volumes a part may hold; a volume is never cut.
+        case: what :func:`mri_denoise.io.discover` found.
 
     Returns:
-        for each part ``{"case": number, "volumes": Chunk(start, stop, total)}``, in order and those of one case after
-        one another, as ``LoadVolumed`` and ``SaveVolumed`` take them.
+        at least one chunk, in order.
     """
-    items = []
-    for number, case in enumerate(cases):
-        count, volume = _series(case)
-        step = max(voxels // volume, 1)
-        for start in range(0, count, step):
-            items.append({"case": number, "volumes": Chunk(start, min(start + step, count), count)})
-    return items
-
-
-def chunk_of(item: Mapping[Hashable, Any]) -> Chunk:
-    """The volumes of an item, also after it was in a batch; without ``volumes``, all of the case."""
-    return Chunk(*(int(number) for number in item.get("volumes") or (0, 1, 1)))
+    count, volume = _series(case)
+    step = max(CHUNK_VOXELS // volume, 1)
+    return [Chunk(start, min(start + step, count), count) for start in range(0, count, step)]
 
 
 def _series(case: Case) -> tuple[int, int]:
@@ -75,28 +61,3 @@ def _series(case: Case) -> tuple[int, int]:
     except InputError:  # whoever reads it will say why
         return 1, 1
     return shape[3], math.prod(shape[:3])
-
-
-def collate_one(batch: Sequence[Mapping[Hashable, Any]]) -> dict[Hashable, Any]:
-    """A batch of one item that shares its tensors' memory, where MONAI's ``list_data_collate`` would copy them.
-
-    Args:
-        batch: exactly one item.
-
-    Raises:
-        ValueError: for several items.
-    """
-    if len(batch) != 1:
-        raise ValueError(f"images are denoised one at a time, got a batch of {len(batch)}.")
-    tensors = {key: value for key, value in batch[0].items() if isinstance(value, torch.Tensor)}
-    out = dict(list_data_collate([{key: value for key, value in batch[0].items() if key not in tensors}]))
-    for key, value in tensors.items():
-        if not isinstance(value, MetaTensor):
-            out[key] = value[None]
-            continue
-        whole = MetaTensor(value.as_tensor()[None])
-        whole.meta = default_collate([value.meta])
-        whole.applied_operations = [value.applied_operations]
-        whole.is_batch = True
-        out[key] = whole
-    return out

@@ -65,7 +65,7 @@ def read(case: Case) -> Volume:
     """
     _, grey = _load(case.sources[0])
     white = 255.0 if grey.dtype == np.uint8 else None
-    return Volume(grey.astype(np.float32)[np.newaxis, :, :, np.newaxis], np.eye(4), white_level=white)
+    return Volume(grey.astype(np.float32)[np.newaxis, :, :, np.newaxis], np.eye(4), white_level=white, picture=True)
 
 
 def write(case: Case, array: np.ndarray, destination: Path) -> list[Path]:

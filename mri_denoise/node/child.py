@@ -17,18 +17,19 @@ from queue import SimpleQueue
 from typing import Any
 
 from mri_denoise._monai import import_monai
-from mri_denoise.bundles.registry import find_bundle
+from mri_denoise.denoiser import Denoiser
 from mri_denoise.errors import InputError
 from mri_denoise.io import discover
 from mri_denoise.io.case import Case, Skip
-from mri_denoise.pipeline.workflow import DenoiseWorkflow, Settings
+from mri_denoise.pipeline.stream import denoise_case
 from mri_denoise.runtime import quiet
+from mri_denoise.settings import Settings, Sigma
 
 _MAX_WARM = 4
 
 
-class Denoiser:
-    """Denoises series folders of a queue, with the workflows of the last few rules kept.
+class SeriesDenoiser:
+    """Denoises series folders of a queue, with the models of the last few rules kept.
 
     Args:
         working: the folder that holds the series.
@@ -37,7 +38,7 @@ class Denoiser:
 
     def __init__(self, working: Path, device: str) -> None:
         self._working, self._device = working, device
-        self._warm: dict[str, DenoiseWorkflow] = {}
+        self._warm: dict[str, Denoiser] = {}
 
     def run(self, series: str, rule: dict[str, Any]) -> dict[str, Any]:
         """Denoise the images in ``SERIES/source`` into ``SERIES/derived``.
@@ -55,28 +56,31 @@ class Denoiser:
         for number, case in enumerate(cases, start=1):
             placed = dataclasses.replace(case, output=Path(series, "derived", case.output))
             try:
-                self._workflow(rule, placed).run(placed)
+                self._denoise(placed, rule)
                 done += 1
             except InputError as error:
                 failed.append(_plain(str(error).replace(case.label, f"volume {number}"), source))
         return {"done": done, "failed": failed, "skipped": [_told(skip, source) for skip in skips]}
 
-    def _workflow(self, rule: dict[str, Any], case: Case) -> DenoiseWorkflow:
-        key = json.dumps(rule, sort_keys=True)
-        workflow = self._warm.pop(key, None)
-        if workflow is None:
+    def _denoise(self, case: Case, rule: dict[str, Any]) -> None:
+        settings = Settings(
+            sigma=Sigma.parse(rule["sigma"]),
+            strength=rule["strength"],
+            device=self._device,
+            planes=rule["planes"],
+            keep_vendor_headers=rule["keep_vendor_headers"],
+        )
+        denoise_case(self._model(rule["model"]), case, self._working, settings)
+
+    def _model(self, name: str) -> Denoiser:
+        """The model of that name, the most recently used last."""
+        denoiser = self._warm.pop(name, None)
+        if denoiser is None:
             if len(self._warm) >= _MAX_WARM:
-                self._warm.pop(next(iter(self._warm))).close()
-            settings = Settings(
-                sigma=rule["sigma"],
-                strength=rule["strength"],
-                device=self._device,
-                planes=rule["planes"],
-                keep_vendor_headers=rule["keep_vendor_headers"],
-            )
-            workflow = DenoiseWorkflow(find_bundle(rule["model"]), [case], self._working, settings)
-        self._warm[key] = workflow
-        return workflow
+                self._warm.pop(next(iter(self._warm)))
+            denoiser = Denoiser.load(name, device=self._device)
+        self._warm[name] = denoiser
+        return denoiser
 
 
 def _told(skip: Skip, source: Path) -> list[Any]:
@@ -103,7 +107,7 @@ def main() -> None:
     with quiet():  # loaded before the first series comes
         import_monai()
         importlib.import_module("mri_denoise.transforms")
-    denoiser = Denoiser(Path(sys.argv[1]), sys.argv[2])
+    denoiser = SeriesDenoiser(Path(sys.argv[1]), sys.argv[2])
     print(json.dumps({"ready": True}), file=answers, flush=True)
     while True:
         request = json.loads(requests.get())

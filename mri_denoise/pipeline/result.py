@@ -1,228 +1,191 @@
-"""The end of a denoising chain: the result on disk, with what a user may want beside it."""
+"""The result of a case on disk: the image with its source's headers, companions on request, and the run record."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Hashable, Mapping, Sequence
-from concurrent.futures import Executor, Future, wait
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import torch
-from monai.config import KeysCollection
-from monai.transforms import MapTransform
 
-from mri_denoise import __version__
-from mri_denoise import record as provenance
+from mri_denoise import __version__, record
+from mri_denoise.bundles.registry import Model
 from mri_denoise.bundles.weights import sha256
+from mri_denoise.denoiser import Denoised
 from mri_denoise.io import write
 from mri_denoise.io.case import Case, Derivation
-from mri_denoise.io.chunks import Chunk, chunk_of
+from mri_denoise.io.chunks import Chunk
 from mri_denoise.io.nifti.image import SeriesWriter
 from mri_denoise.io.nifti.maps import MapWriter, companion
+from mri_denoise.record import FileHash, RunRecord
+from mri_denoise.settings import Extra
+from mri_denoise.volume import Volume
 
-_SUFFIXES = {"residual": "_residual", "noise-map": "_noise"}
+_SUFFIXES: Mapping[Extra, str] = {"residual": "_residual", "noise-map": "_noise"}
 
 
-@dataclass
-class _Open:
-    """The results of a case while they are being written.
+@dataclass(frozen=True, kw_only=True)
+class Output:
+    """Where results go, and what is written.
 
     Args:
-        case: the case.
-        destination: of its result.
-        started: clock when it began, if known.
-        writer: of a series in parts.
-        files: written so far.
-        maps: companions by their names in ``extras``.
-        picture: the figure.
-        sigma: noise level of each volume so far.
-        variation: of each volume so far.
+        folder: what ``Case.output`` is relative to.
+        model: what is recorded of the bundle.
+        extras: companions: ``"residual"`` (input minus result), ``"noise-map"`` (sigma at each voxel), ``"figure"``
+            (input, result and absolute residual as a picture).
+        keep_vendor_headers: keep private DICOM blocks that describe the old pixels (Siemens CSA).
     """
 
-    case: Case
-    destination: Path
-    started: float | None
-    writer: SeriesWriter | None = None
-    files: list[Path] = field(default_factory=list)
-    maps: dict[str, MapWriter] = field(default_factory=dict)
-    picture: list[Path] = field(default_factory=list)
-    sigma: list[float] | None = None
-    variation: list[float] | None = None
+    folder: Path
+    model: Model
+    extras: Sequence[Extra] = ()
+    keep_vendor_headers: bool = False
+
+
+class ResultWriter:
+    """Writes the result of a case as its chunks come; nothing is at its destination before the last one.
+
+    Args:
+        case: what is denoised.
+        output: where it goes.
+    """
+
+    def __init__(self, case: Case, output: Output) -> None:
+        self._case, self._output = case, output
+        self._destination = output.folder / case.output
+        self._series: SeriesWriter | None = None
+        self._files: list[Path] = []
+        self._maps: dict[Extra, MapWriter] = {}
+        self._pictures: list[Path] = []
+        self._sigma: list[float] | None = None
+        self._variation: list[float] | None = None
+        self._settings: Mapping[str, str | float | int | None] = {}
+
+    def put(self, denoised: Denoised, chunk: Chunk) -> None:
+        """Write the next volumes.
+
+        Args:
+            denoised: the result of a chunk.
+            chunk: which volumes of the case it holds.
+
+        Raises:
+            InputError: if they cannot be written; nothing is left of the result then.
+        """
+        try:
+            self._put(denoised, chunk)
+        except BaseException:
+            self.abandon()
+            raise
+
+    def finish(self, seconds: float) -> RunRecord:
+        """Put files into their place after the last chunk, and write the record.
+
+        Args:
+            seconds: what the case took until now.
+
+        Raises:
+            InputError: if they cannot be written.
+        """
+        try:
+            if self._series is not None:
+                self._files += self._series.finish()
+            companions = [writer.finish() for writer in self._maps.values()] + self._pictures
+        except BaseException:
+            self.abandon()
+            raise
+        done = RunRecord(
+            time=record.now(),
+            case=self._case.label,
+            model=self._output.model,
+            settings=self._settings,
+            sigma=self._sigma,
+            sigma_variation=self._variation,
+            inputs=[FileHash(path=str(path), sha256=sha256(path)) for path in self._case.sources],
+            outputs=[str(path) for path in self._files],
+            companions=[str(path) for path in companions],
+            seconds=round(seconds, 3),
+            versions=record.versions(),
+        )
+        record.write_record(done.as_dict(), companion(self._case, self._destination, "", ".mri-denoise.json"))
+        return done
 
     def abandon(self) -> None:
         """Leave nothing half-written behind."""
-        for writer in (self.writer, *self.maps.values()):
+        for writer in (self._series, *self._maps.values()):
             if writer is not None:
                 writer.abandon()
 
-
-class SaveVolumed(MapTransform):
-    """Write the denoised image with its source's headers, and a run record beside it.
-
-    A series that comes in parts (``volumes`` of the item, :func:`mri_denoise.io.chunks.chunks`) is written as they
-    come; its files are in their place after the last one. With a ``background`` (an executor of one thread, an
-    attribute) files are written there, each image while the network works on the next one; ``record`` is then a
-    Future of the record. The item's ``sigma`` goes into the record and the noise map, ``raw`` (the image as it
-    was read) into the residual.
-
-    Args:
-        keys: the denoised image of shape (T, X, Y, Z) in the file's units.
-        cases: what :func:`mri_denoise.io.discover` found.
-        output_dir: where ``Case.output`` goes.
-        model: name and version of the bundle, and SHA-256 of its weights: ``{"name", "version", "weights_sha256"}``.
-        settings: everything else that shapes the result, for the record and for DICOM's identifiers.
-        extras: which companions to write: ``"residual"`` (input minus output), ``"noise-map"`` (sigma at each voxel),
-            ``"figure"`` (input, output and absolute residual as a picture).
-        keep_vendor_headers: of DICOM, keep private blocks that describe the old pixels (Siemens CSA).
-    """
-
-    def __init__(
-        self,
-        keys: KeysCollection,
-        cases: Sequence[Case],
-        output_dir: str | Path,
-        model: Mapping[str, str],
-        settings: Mapping[str, Any] | None = None,
-        extras: Sequence[str] = (),
-        keep_vendor_headers: bool = False,
-    ) -> None:
-        super().__init__(keys)
-        self.cases, self.output_dir, self.model = cases, Path(output_dir), dict(model)
-        self.settings, self.extras = dict(settings or {}), tuple(extras)
-        self.keep_vendor_headers = keep_vendor_headers
-        self.background: Executor | None = None
-        self._open: _Open | None = None
-        self._writing: Future[dict[str, Any] | None] | None = None
-
-    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """Write; the item, of a series in parts the last one, gets the record under ``record``."""
-        d = dict(data)
-        case = self.cases[int(d["case"])]
-        part = chunk_of(d)
-        if part.first or self._open is None:
-            self.abandon()
-            self._open = _Open(case, self.output_dir / case.output, d.get("started"))
-        now = self._open
-        keys = {self.keys[0], "sigma", "sigma_variation", *(["raw"] if self.extras else [])}
-        needed = {key: value for key, value in d.items() if key in keys}  # nothing else is held until it is written
-        if self.background is None:
-            record: Any = self._put(now, part, needed)
+    def _put(self, denoised: Denoised, chunk: Chunk) -> None:
+        self._settings = denoised.settings
+        array, keep = denoised.volume.array, self._output.keep_vendor_headers
+        if chunk.whole:
+            derivation = self._derivation(denoised)
+            self._files += write(self._case, array, self._destination, derivation, keep_vendor_headers=keep)
         else:
-            if self._writing is not None:
-                self._writing.result()  # one part at a time, and what befell it ends the case
-            record = self._writing = self.background.submit(self._put, now, part, needed)
-        if part.last:
-            d["record"] = record
-            self._open = self._writing = None
-        return d
+            self._series = self._series or SeriesWriter(self._case, self._destination)
+            self._series.put(array)
+        self._put_maps(denoised, len(array) if chunk.whole else chunk.total)
+        if "figure" in self._output.extras and denoised.raw is not None and not self._pictures:
+            self._pictures.append(self._draw(denoised.raw, denoised.volume))
+        self._sigma = _more(self._sigma, denoised.sigma)
+        self._variation = _more(self._variation, denoised.variation)
 
-    def abandon(self) -> None:
-        """Remove what is half-written."""
-        if self._writing is not None and not self._writing.cancel():
-            wait([self._writing])
-        if self._open is not None:
-            self._open.abandon()
-        self._open = self._writing = None
+    def _put_maps(self, denoised: Denoised, count: int) -> None:
+        """The next volumes of the residual and of the noise map, which have ``count``."""
+        result = denoised.volume.array
+        wanted: dict[Extra, np.ndarray] = {}
+        if "residual" in self._output.extras and denoised.raw is not None:
+            wanted["residual"] = denoised.raw - result
+        if "noise-map" in self._output.extras and denoised.sigma is not None:
+            level = denoised.sigma.astype(np.float32, copy=False)
+            wanted["noise-map"] = np.broadcast_to(level.reshape(*level.shape, *[1] * (4 - level.ndim)), result.shape)
+        for name, array in wanted.items():
+            if name not in self._maps:
+                path = companion(self._case, self._destination, _SUFFIXES[name])
+                self._maps[name] = MapWriter(denoised.volume.affine, self._case, path, count)
+            self._maps[name].put(array)
 
-    def _put(self, now: _Open, part: Chunk, d: Mapping[Hashable, Any]) -> dict[str, Any] | None:
-        """Write an item's volumes; gives the record after the last ones."""
-        result = np.asarray(d[self.keys[0]])
-        try:
-            if part.whole:
-                derivation = self._derivation(d.get("sigma"))
-                keep = self.keep_vendor_headers
-                now.files += write(now.case, result, now.destination, derivation, keep_vendor_headers=keep)
-            else:
-                if now.writer is None:
-                    now.writer = SeriesWriter(now.case, now.destination)
-                now.writer.put(result)
-            if self.extras:
-                self._put_extras(now, d, result, len(result) if part.whole else part.total)
-            now.sigma = _more(now.sigma, d.get("sigma"))
-            now.variation = _more(now.variation, d.get("sigma_variation"))
-            return self._finish(now) if part.last else None
-        except BaseException:
-            now.abandon()
-            raise
+    def _draw(self, raw: np.ndarray, result: Volume) -> Path:
+        """The figure of the first volume."""
+        from mri_denoise.report.figures import comparison
 
-    def _finish(self, now: _Open) -> dict[str, Any]:
-        """Put files into their place and write the record."""
-        if now.writer is not None:
-            now.files += now.writer.finish()
-        companions = [writer.finish() for writer in now.maps.values()] + now.picture
-        record = {
-            "time": provenance.now(),
-            "model": self.model,
-            "settings": self.settings,
-            "sigma": now.sigma,
-            "sigma_variation": now.variation,
-            "case": now.case.label,
-            "inputs": [{"path": str(p), "sha256": sha256(p)} for p in now.case.sources],
-            "outputs": [str(p) for p in now.files],
-            "companions": [str(p) for p in companions],
-            "seconds": None if now.started is None else round(time.monotonic() - float(now.started), 3),
-            "versions": provenance.versions(),
-        }
-        provenance.write_record(record, companion(now.case, now.destination, "", ".mri-denoise.json"))
-        return record
+        path = companion(self._case, self._destination, "_figure", ".png")
+        if result.picture:
+            comparison(raw[0, :, :, 0], result.array[0, :, :, 0], path)
+        else:
+            comparison(raw, result.array, path, affine=result.affine)
+        return path
 
-    def _derivation(self, sigma: torch.Tensor | None) -> Derivation:
-        level = _describe(sigma)
-        given = self.settings.get("sigma", "auto")
+    def _derivation(self, denoised: Denoised) -> Derivation:
+        """What DICOM says of how the result came about."""
+        level = _levels(denoised.sigma)
         if level is None:
             text = "not used"
         else:
-            origin = "estimated" if given in ("auto", "map") else "given"
+            origin = "estimated" if self._settings.get("sigma") in ("auto", "map") else "given"
             text = f"{origin}, " + ", ".join(f"{value:.6g}" for value in level)
+        model = self._output.model
         return Derivation(
-            model=self.model["name"],
-            version=self.model["version"],
-            weights_sha256=self.model["weights_sha256"],
+            model=model.name,
+            version=model.version,
+            weights_sha256=model.weights_sha256,
             sigma=text,
-            strength=float(self.settings.get("strength", 1.0)),
+            strength=float(self._settings.get("strength", 1.0) or 0),
             software_version=__version__,
-            settings=" ".join(f"{key}={value}" for key, value in sorted(self.settings.items())),
+            settings=" ".join(f"{key}={value}" for key, value in sorted(self._settings.items())),
         )
 
-    def _put_extras(self, now: _Open, d: Mapping[Hashable, Any], result: np.ndarray, count: int) -> None:
-        """The companions' next volumes, out of ``count``; the figure shows the first volume."""
-        raw, sigma = d["raw"], d.get("sigma")
-        affine = np.asarray(raw.affine, dtype=np.float64)
-        raw = np.asarray(raw)
-        wanted = {}
-        if "residual" in self.extras:
-            wanted["residual"] = raw - result
-        if "noise-map" in self.extras and sigma is not None:
-            level = np.asarray(sigma, dtype=np.float32)
-            wanted["noise-map"] = np.broadcast_to(level.reshape(*level.shape, *[1] * (4 - level.ndim)), result.shape)
-        for name, array in wanted.items():
-            if name not in now.maps:
-                path = companion(now.case, now.destination, _SUFFIXES[name])
-                now.maps[name] = MapWriter(affine, now.case, path, count)
-            now.maps[name].put(array)
-        if "figure" in self.extras and not now.picture:
-            from mri_denoise.report.figures import comparison
 
-            picture = companion(now.case, now.destination, "_figure", ".png")
-            if now.case.kind == "image":
-                comparison(raw[0, :, :, 0], result[0, :, :, 0], picture)
-            else:
-                comparison(raw, result, picture, affine=affine)
-            now.picture.append(picture)
-
-
-def _more(levels: list[float] | None, part: torch.Tensor | None) -> list[float] | None:
+def _more(levels: list[float] | None, chunk: np.ndarray | None) -> list[float] | None:
     """The levels of the volumes so far and of the next ones."""
-    described = _describe(part)
+    described = _levels(chunk)
     return levels if described is None else [*(levels or []), *described]
 
 
-def _describe(sigma: torch.Tensor | None) -> list[float] | None:
-    """One number a volume: the level, or the median of a map."""
+def _levels(sigma: np.ndarray | None) -> list[float] | None:
+    """One number a volume: the level, or the lower median of a map."""
     if sigma is None:
         return None
-    sigma = torch.as_tensor(sigma, dtype=torch.float32)
-    return [float(np.float32(value)) for value in sigma.reshape(sigma.shape[0], -1).median(dim=1).values]
+    flat = sigma.reshape(len(sigma), -1).astype(np.float32, copy=False)
+    middle = (flat.shape[1] - 1) // 2
+    return [float(value) for value in np.partition(flat, middle, axis=1)[:, middle]]

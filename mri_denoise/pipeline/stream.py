@@ -1,69 +1,162 @@
-"""Reading ahead: the next image is read and its noise measured while the network works on the present one."""
+"""Cases one after another: the next chunk is read, and the last one written, while the network is at work.
+one.
+
+A background thread does all that has to do with files, one job after another in the order in which they are handed in:
+read and measure the next chunk, write the last one, read the one after. So nothing is read while a result still waits
+to be written, and there is at any time one image more in memory than those of the chunk at hand.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Hashable, Mapping, Sequence
-from concurrent.futures import Executor, Future, wait
-from typing import Any
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
 
-from monai.transforms import Compose
+from mri_denoise.denoiser import Denoised, Denoiser
+from mri_denoise.errors import InputError, as_input_error
+from mri_denoise.io.case import Case
+from mri_denoise.pipeline.result import Output, ResultWriter
+from mri_denoise.pipeline.source import Loaded, Unreadable, load_chunks
+from mri_denoise.record import RunRecord
+from mri_denoise.runtime import quiet
+from mri_denoise.settings import Settings
 
-from mri_denoise.transforms import EstimateNoised, LoadVolumed
 
-Item = Mapping[Hashable, Any]
-
-
-class ReadAhead:
-    """A preprocessing chain in whose place it stands, with the reading and measuring of one item done beforehand.
-
-    Only the first steps of the chain (``LoadVolumed``, ``EstimateNoised``) run in the background: they add one image to
-    what is in memory, and the rest would add another to save a few hundredths of a second.
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What became of a case.
 
     Args:
-        chain: the preprocessing of a bundle.
-        background: where reading is done, one job after another in the order in which they are handed in. The same one
-            writes results, so that nothing is read while a result still waits to be written, and held.
+        case: which one.
+        record: its run record, if it was done.
+        error: why it failed, in one line, if it failed.
     """
 
-    def __init__(self, chain: Compose, background: Executor) -> None:
-        self._chain, self._background = chain, background
-        ahead = [isinstance(step, LoadVolumed | EstimateNoised) for step in chain.transforms]
-        self._steps = [*ahead, False].index(False)
-        self._plan: Sequence[Item] = ()
-        self._waiting: tuple[Item, Future[tuple[dict[Hashable, Any], float]]] | None = None
+    case: Case
+    record: RunRecord | None = None
+    error: str | None = None
 
-    def plan(self, items: Sequence[Item]) -> None:
-        """Say which items will be asked for, in this order."""
-        self._plan = items
 
-    def __call__(self, item: Item) -> dict[Hashable, Any]:
-        """What the chain gives for an item; the next one of the plan is begun.
+Report = Callable[[Outcome], None]
 
-        Raises:
-            Exception: whatever the chain raises for this item, now and not when it was read.
-        """
-        if self._waiting is None or self._waiting[0] != item:
-            self.abandon()
-            self._begin(item)
-        assert self._waiting is not None
-        future, self._waiting = self._waiting[1], None
-        data, seconds = future.result()
-        following = list(self._plan[self._plan.index(item) + 1 :]) if item in self._plan else []
-        if following:
-            self._begin(following[0])
-        data["started"] = time.monotonic() - seconds  # the time that it has waited is not its own
-        return self._chain(data, start=self._steps)
+
+def denoise_stream(
+    denoiser: Denoiser, cases: Iterable[Case], output_dir: Path, settings: Settings, report: Report
+) -> None:
+    """Denoise cases; one that fails does not stop the others.
+
+    Args:
+        denoiser: what to run.
+        cases: what to denoise.
+        output_dir: where the results go.
+        settings: the user's choices.
+        report: called with the outcome of each case, in their order, in the background thread. What it raises ends the
+            run.
+    """
+    output = Output(
+        folder=output_dir,
+        model=denoiser.model,
+        extras=settings.extras,
+        keep_vendor_headers=settings.keep_vendor_headers,
+    )
+    background = ThreadPoolExecutor(1, thread_name_prefix="files")
+    source = load_chunks(denoiser, cases, settings)
+    job: _Job | None = None
+    writing: list[Future[None]] = []
+    try:
+        with quiet():  # for both threads: what is switched off is the process's
+            upcoming = background.submit(_advance, source, None)
+            while (loaded := upcoming.result()) is not None:
+                if job is None or job.case is not loaded.case:
+                    job = _Job(loaded.case, output, report)
+                upcoming = background.submit(_advance, source, job.case if job.failed else None)
+                if not job.failed:
+                    writing.append(background.submit(job.write, loaded, job.denoise(denoiser, loaded)))
+                while writing and writing[0].done():
+                    writing.pop(0).result()
+            for last in writing:
+                last.result()
+    finally:
+        background.shutdown(cancel_futures=True)
+        source.close()
+        if job is not None:
+            job.abandon()
+
+
+def denoise_case(denoiser: Denoiser, case: Case, output_dir: Path, settings: Settings) -> RunRecord:
+    """Denoise one case and write it.
+
+    Returns:
+        its run record.
+
+    Raises:
+        InputError: if the case cannot be read, denoised or written.
+    """
+    outcomes: list[Outcome] = []
+    denoise_stream(denoiser, [case], output_dir, settings, outcomes.append)
+    [outcome] = outcomes
+    if outcome.record is None:
+        raise InputError(outcome.error)
+    return outcome.record
+
+
+def _advance(
+    source: Generator[Loaded | Unreadable, Case | None, None], given_up: Case | None
+) -> Loaded | Unreadable | None:
+    """The next chunk, None after the last one."""
+    try:
+        return source.send(given_up)
+    except StopIteration:
+        return None
+
+
+class _Job:
+    """A case between its first chunk and its outcome: denoised in one thread, written and reported in the other."""
+
+    def __init__(self, case: Case, output: Output, report: Report) -> None:
+        self.case, self.failed = case, False
+        self._writer, self._report, self._reported = ResultWriter(case, output), report, False
+        self._with_raw = bool(output.extras)
+        self._computing = self._writing = 0.0  # seconds, of either thread
+
+    def denoise(self, denoiser: Denoiser, loaded: Loaded | Unreadable) -> Denoised | InputError:
+        """Run the network; gives the error if the chunk could not be read or denoised."""
+        if isinstance(loaded, Unreadable):
+            return loaded.error
+        start = time.monotonic()
+        try:
+            return denoiser.finish(loaded.measured, with_raw=self._with_raw)
+        except Exception as error:
+            return as_input_error(self.case.label, error)
+        finally:
+            self._computing += loaded.seconds + time.monotonic() - start
+
+    def write(self, loaded: Loaded | Unreadable, result: Denoised | InputError) -> None:
+        """Write a chunk; report the outcome after the last one, or with the first error."""
+        if self._reported:
+            return
+        try:
+            if isinstance(result, InputError) or isinstance(loaded, Unreadable):
+                raise result if isinstance(result, InputError) else loaded.error
+            outcome = self._put(loaded, result)
+        except Exception as error:
+            self.failed = True
+            self._writer.abandon()
+            outcome = Outcome(case=self.case, error=str(as_input_error(self.case.label, error)))
+        if outcome is not None:
+            self._reported = True
+            self._report(outcome)
+
+    def _put(self, loaded: Loaded, result: Denoised) -> Outcome | None:
+        start = time.monotonic()
+        self._writer.put(result, loaded.chunk)
+        self._writing += time.monotonic() - start
+        if not loaded.chunk.last:
+            return None
+        return Outcome(case=self.case, record=self._writer.finish(self._computing + self._writing))
 
     def abandon(self) -> None:
-        """Forget what was read ahead."""
-        if self._waiting is not None and not self._waiting[1].cancel():
-            wait([self._waiting[1]])
-        self._waiting = None
-
-    def _begin(self, item: Item) -> None:
-        self._waiting = (item, self._background.submit(self._read, item))
-
-    def _read(self, item: Item) -> tuple[dict[Hashable, Any], float]:
-        start = time.monotonic()
-        return self._chain(item, end=self._steps), time.monotonic() - start
+        """Remove what is half-written."""
+        self._writer.abandon()

@@ -7,18 +7,17 @@ import os
 import signal
 import threading
 from collections.abc import Generator, Sequence
-from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 from mri_denoise.bundles.registry import Bundle
+from mri_denoise.denoiser import Denoiser
 from mri_denoise.errors import InputError
 from mri_denoise.io.case import Case
-from mri_denoise.pipeline.workflow import DenoiseWorkflow, Settings
+from mri_denoise.pipeline.stream import Outcome, denoise_case
 from mri_denoise.runtime import usable_cores
-
-Outcome = tuple[str, Any]  # "done" and the record; "failed" or "unusable" (the bundle) and one line
+from mri_denoise.settings import Settings
 
 
 def denoise_side_by_side(
@@ -36,11 +35,14 @@ def denoise_side_by_side(
     Yields:
         the outcome of each case, in the order of ``cases`` whatever the order in which they end. A process that dies
         fails its case alone; another takes its place.
+
+    Raises:
+        InputError: if the bundle itself cannot be run.
     """
     jobs = min(jobs, len(cases))
-    start = (bundle, output_dir, replace(settings, progress=False), max(usable_cores() // jobs, 1))
+    start = (bundle, output_dir, settings, max(usable_cores() // jobs, 1))
     workers = [_Worker(start) for _ in range(jobs)]
-    outcomes: dict[int, Outcome] = {}
+    outcomes: dict[int, Outcome | InputError] = {}
     news, queue = threading.Condition(), iter(range(len(cases)))
 
     def feed(worker: _Worker) -> None:
@@ -64,6 +66,8 @@ def denoise_side_by_side(
                 while number not in outcomes:
                     news.wait()
                 outcome = outcomes.pop(number)
+            if isinstance(outcome, InputError):
+                raise outcome
             yield outcome
         for feeder in feeders:
             feeder.join()
@@ -83,8 +87,8 @@ class _Worker:
         self._process: Any = None
         self._connection: Connection | None = None
 
-    def run(self, case: Case) -> Outcome:
-        """Denoise a case and wait for its outcome."""
+    def run(self, case: Case) -> Outcome | InputError:
+        """Denoise a case and wait for its outcome, or for the error that makes the bundle useless."""
         try:
             if self._connection is None:
                 self._begin()
@@ -93,8 +97,8 @@ class _Worker:
             return self._connection.recv()
         except (EOFError, OSError):
             self.stop()
-            reason = "its worker process ended, perhaps for want of memory; use fewer --jobs"
-            return "failed", f"{case.label}: {reason}"
+            reason = "its worker process ended, perhaps because memory ran out; use fewer --jobs"
+            return Outcome(case=case, error=f"{case.label}: {reason}")
 
     def _begin(self) -> None:
         context = multiprocessing.get_context("spawn")  # a forked copy of torch's threads would hang
@@ -129,16 +133,14 @@ def _serve(connection: Connection, bundle: Bundle, output_dir: Path, settings: S
     import torch
 
     torch.set_num_threads(threads)
-    workflow: DenoiseWorkflow | None = None
+    denoiser: Denoiser | None = None
     while (case := connection.recv()) is not None:
         try:
-            workflow = workflow or DenoiseWorkflow(bundle, [case], output_dir, settings)
+            denoiser = denoiser or Denoiser(bundle, device=settings.device)
         except InputError as error:
-            connection.send(("unusable", str(error)))
+            connection.send(error)
             continue
         try:
-            connection.send(("done", workflow.run(case)))
+            connection.send(Outcome(case=case, record=denoise_case(denoiser, case, output_dir, settings)))
         except InputError as error:
-            connection.send(("failed", str(error)))
-    if workflow is not None:
-        workflow.close()
+            connection.send(Outcome(case=case, error=str(error)))

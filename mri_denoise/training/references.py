@@ -12,11 +12,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mri_denoise.bundles.registry import Bundle
+from mri_denoise.denoiser import Denoiser
 from mri_denoise.errors import InputError
 from mri_denoise.io import discover
 from mri_denoise.io.nifti import image as nifti
 from mri_denoise.noise.level import estimate_sigma
-from mri_denoise.pipeline.workflow import DenoiseWorkflow, Settings
+from mri_denoise.pipeline.stream import denoise_case
+from mri_denoise.settings import Settings, Sigma
 from mri_denoise.volume import slice_axis_of
 
 FOLDER = "references"
@@ -55,10 +57,12 @@ def add_references(
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{listed}: not a datalist with a list 'training'; run mri-denoise data prepare.") from error
     references = []
+    denoiser: Denoiser | None = None  # loaded where there is something to do
     for entry in images:
         target = Path(FOLDER) / Path(entry["image"]).relative_to(Path(entry["image"]).parts[0])
         if not (dataset / target).exists():
-            on_volume(entry["image"], _denoise(dataset / entry["image"], dataset / target, bundle, factor))
+            denoiser = denoiser or Denoiser(bundle)
+            on_volume(entry["image"], _denoise(dataset / entry["image"], dataset / target, denoiser, factor))
         references.append({**entry, "image": target.as_posix(), "weight": weight})
     lists["training"] = [{**entry, "weight": 1.0} for entry in images] + references
     partial = listed.with_name(listed.name + ".partial")
@@ -67,14 +71,12 @@ def add_references(
     return len(references)
 
 
-def _denoise(source: Path, target: Path, bundle: Bundle, factor: float) -> float:
-    """One volume; returns the noise level given to the bundle."""
+def _denoise(source: Path, target: Path, denoiser: Denoiser, factor: float) -> float:
+    """Denoise one volume; gives the noise level that was assumed."""
     cases, skips = discover(source)
     if len(cases) != 1:
         raise InputError(f"{source}: {skips[0].reason if skips else 'not one volume'}.")
     volume = nifti.read(cases[0])
     sigma = factor * estimate_sigma(volume.array[0], slice_axis=slice_axis_of(volume)).sigma
-    workflow = DenoiseWorkflow(bundle, cases, target.parent, Settings(sigma=str(sigma)))
-    workflow.run(cases[0])
-    workflow.close()
+    denoise_case(denoiser, cases[0], target.parent, Settings(sigma=Sigma(kind="level", level=sigma)))
     return sigma

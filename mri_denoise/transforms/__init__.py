@@ -1,9 +1,11 @@
 """Transforms that MONAI lacks."""
 
-from mri_denoise.pipeline.result import SaveVolumed
-from mri_denoise.transforms.background import BlendStrengthd, EstimateNoised, LoadVolumed, RestoreBackgroundd
+from mri_denoise.transforms.background import BlendStrengthd, RestoreBackgroundd
+from mri_denoise.transforms.files import LoadVolumed, SaveVolumed
 from mri_denoise.transforms.impulses import RestoreUncorruptedd
 from mri_denoise.transforms.intensity import ScaleIntensityRobust, ScaleIntensityRobustd
+from mri_denoise.transforms.noise_level import EstimateNoised
+from mri_denoise.transforms.pictures import ResizePictured
 from mri_denoise.transforms.rician import RandMagnitudeNoise, RandMagnitudeNoised, RicianNoise, RicianNoised
 from mri_denoise.transforms.salt_pepper import (
     RandSaltPepperNoise,
@@ -17,6 +19,7 @@ from mri_denoise.transforms.slices import MiddleSlabd, VolumeToSlices, VolumeToS
 __all__ = [
     "BlendStrengthd",
     "EstimateNoised",
+    "ResizePictured",
     "RestoreBackgroundd",
     "RestoreUncorruptedd",
     "LoadVolumed",

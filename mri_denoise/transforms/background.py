@@ -1,152 +1,15 @@
-"""The two ends of a denoising chain: a case becomes a MetaTensor, and a MetaTensor a file with the case's headers."""
+"""The last steps of a denoising chain: masked air stays empty, and the result is blended with the input."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Hashable, Mapping, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Hashable, Mapping
+from typing import Any
 
-import numpy as np
 import torch
-import torch.nn.functional as F
 from monai.config import KeysCollection
-from monai.data import MetaTensor
 from monai.transforms import MapTransform
 
-from mri_denoise.errors import InputError
-from mri_denoise.io import Case, read
-from mri_denoise.io.chunks import Chunk, chunk_of
-from mri_denoise.volume import Volume, slice_axis_of
-
-if TYPE_CHECKING:
-    from mri_denoise.io.nifti.image import SeriesReader
-
 _SLAB = 2**22  # voxels looked at at a time, which bounds the memory it takes
-
-
-class LoadVolumed(MapTransform):
-    """Read the case that an item names by its number.
-
-    The item ``{"case": i}`` gets, under each key, a MetaTensor of shape (T, X, Y, Z) in the file's units with its
-    affine, NaN and infinity replaced by 0 (the writer puts them back); under ``raw`` the same tensor, which no
-    later transform changes; and ``slice_axis``, ``contiguous`` and, where the file defines one, ``white_level``.
-    An item ``{"case": i, "volumes": part}`` (:func:`mri_denoise.io.chunks.chunks`) gets only these volumes; the
-    file stays open from its first part to its last.
-
-    Args:
-        keys: where the image goes.
-        cases: what :func:`mri_denoise.io.discover` found.
-        picture_size: pictures (PNG, JPEG ...) are resized to so many pixels on each side, as the paper does with 256;
-            None keeps their own size.
-    """
-
-    def __init__(self, keys: KeysCollection, cases: Sequence[Case], picture_size: int | None = None) -> None:
-        super().__init__(keys)
-        self.cases, self.picture_size = cases, picture_size
-        self._series: SeriesReader | None = None
-
-    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """Read."""
-        d = dict(data)
-        d["started"] = time.monotonic()
-        case = self.cases[int(d["case"])]
-        volume = self._read(case, chunk_of(d))
-        array = torch.from_numpy(np.nan_to_num(volume.array, copy=False, nan=0.0, posinf=0.0, neginf=0.0))
-        if self.picture_size is not None and case.kind == "image":
-            size = (self.picture_size, self.picture_size)
-            array = F.interpolate(array.movedim(-1, 0), size=size, mode="bilinear", antialias=True).movedim(0, -1)
-        image = MetaTensor(array, affine=torch.from_numpy(np.array(volume.affine)))
-        for key in self.keys:
-            d[key] = image
-        d["raw"] = image
-        d["slice_axis"] = slice_axis_of(volume)
-        d["contiguous"] = volume.contiguous
-        if volume.white_level is not None:
-            d["white_level"] = volume.white_level
-        return d
-
-    def _read(self, case: Case, part: Chunk) -> Volume:
-        if part.whole:
-            return read(case)
-        from mri_denoise.io.nifti.image import SeriesReader
-
-        if part.first or self._series is None:
-            self.abandon()
-            self._series = SeriesReader(case)
-        volume = self._series.take(part.stop - part.start)
-        if part.last:
-            self.abandon()
-        return volume
-
-    def abandon(self) -> None:
-        """Close what is open."""
-        if self._series is not None:
-            self._series.close()
-        self._series = None
-
-
-class EstimateNoised(MapTransform):
-    """Put the noise level of each volume beside the image.
-
-    Args:
-        keys: images of shape (T, X, Y, Z) in the file's units; the first one is measured.
-        sigma: ``"auto"`` estimates it (:func:`mri_denoise.noise.level.estimate_sigma`), ``"map"`` estimates it at each
-            voxel (:func:`mri_denoise.noise.local.estimate_map`); a number is taken as it is, in the file's units;
-            anything else is the path of a map in the image's grid, which may vary from place to place (``./map`` for a file
-            of that name).
-
-    The level goes to ``sigma``: shape (T,), or (T, X, Y, Z) for a map. With ``"auto"`` the variation of each volume's
-    noise over the image, shape (T,), goes to ``sigma_variation``.
-
-    Raises:
-        InputError: for a negative number, or a map that cannot be read or has another shape.
-    """
-
-    def __init__(self, keys: KeysCollection, sigma: str | float = "auto") -> None:
-        super().__init__(keys)
-        self.sigma = sigma
-
-    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """Measure, or take what was given."""
-        d = dict(data)
-        image = d[self.keys[0]]
-        slice_axis = int(d.get("slice_axis", 2))
-        if self.sigma == "auto":
-            from mri_denoise.noise.level import estimate_series
-
-            levels = estimate_series(np.asarray(image), slice_axis=slice_axis)
-            d["sigma"] = torch.tensor([level.sigma for level in levels], dtype=torch.float32)
-            d["sigma_variation"] = torch.tensor([level.variation for level in levels], dtype=torch.float32)
-        else:
-            d["sigma"] = self._level(image, slice_axis)
-        return d
-
-    def _level(self, image: torch.Tensor, slice_axis: int) -> torch.Tensor:
-        if self.sigma == "map":
-            from mri_denoise.noise.local import estimate_map
-
-            maps = [torch.from_numpy(estimate_map(np.asarray(volume), slice_axis=slice_axis)) for volume in image]
-            return torch.stack(maps)
-        try:
-            number = float(self.sigma)
-        except ValueError:
-            return self._map(Path(str(self.sigma)), tuple(image.shape))
-        if not 0 <= number < np.inf:
-            raise InputError(f"sigma {self.sigma}: must be a number from 0 on, in the image's own units.")
-        return torch.full((image.shape[0],), number, dtype=torch.float32)
-
-    @staticmethod
-    def _map(path: Path, shape: tuple[int, ...]) -> torch.Tensor:
-        from mri_denoise.io.nifti.image import read_array
-
-        array, _ = read_array(path)
-        array = array[..., None] if array.ndim == 3 else array
-        if array.shape[:3] != shape[1:] or array.shape[3] not in (1, shape[0]):
-            raise InputError(f"{path}: the noise map has the shape {array.shape[:3]}, the image {shape[1:]}.")
-        if not np.isfinite(array).all() or (array < 0).any():
-            raise InputError(f"{path}: a noise map must be finite and not negative; correct it.")
-        return torch.from_numpy(np.moveaxis(array, -1, 0)).expand(shape).float()
 
 
 class BlendStrengthd(MapTransform):

@@ -179,10 +179,8 @@ def config(name: str, file: str) -> dict[str, Any]:
 
 def scaling_of(name: str, file: str) -> list[dict[str, Any]]:
     chains = config(name, file)
-    chains = [chains["preprocessing"]["transforms"]] if "preprocessing" in chains else [
-        chains["train"]["deterministic_transforms"]
-    ]  # fmt: skip
-    return [t for chain in chains for t in chain if "ScaleIntensityRobustd" in t["_target_"]]
+    chain = [chains["scale"]] if "scale" in chains else chains["train"]["deterministic_transforms"]
+    return [t for t in chain if "ScaleIntensityRobustd" in t["_target_"]]
 
 
 def test_training_and_inference_agree_for_rician_noise() -> None:
@@ -223,7 +221,7 @@ def test_the_bundle_is_complete(name: str) -> None:
         assert (folder / file).is_file(), file
     metadata = config(name, "metadata.json")
     assert metadata["name"] == name and metadata["version"] in metadata["changelog"]
-    saved = config(name, "inference.yaml")["postprocessing"]["transforms"][-1]["model"]
+    saved = config(name, "inference.yaml")["model"]
     assert saved["name"] == name and saved["version"] == metadata["version"]
 
 

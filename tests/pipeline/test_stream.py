@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import threading
-import time
-from collections.abc import Hashable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import nibabel as nib
 import numpy as np
 import pytest
-from monai.transforms import Compose
 
-from mri_denoise.bundles.registry import Bundle, find_bundle
-from mri_denoise.errors import InputError
-from mri_denoise.io import Case, discover
-from mri_denoise.pipeline.batch import denoise
-from mri_denoise.pipeline.stream import ReadAhead
-from mri_denoise.pipeline.workflow import DenoiseWorkflow, Settings
-from mri_denoise.transforms import EstimateNoised, LoadVolumed, ScaleIntensityRobustd
+from mri_denoise.bundles.registry import Bundle, Model, find_bundle
+from mri_denoise.denoiser import Denoised, Denoiser, Measured
+from mri_denoise.io import discover
+from mri_denoise.pipeline.batch import denoise_cases
+from mri_denoise.pipeline.stream import Outcome, denoise_case, denoise_stream
+from mri_denoise.settings import Settings
+from mri_denoise.volume import Volume
 from tests.commands import make_bundle
 
 SHAPE = (24, 20, 6)
@@ -51,76 +48,64 @@ def folder(tmp_path: Path) -> Path:
     return source
 
 
-class Slow(LoadVolumed):
-    """Notes which case is read, and by which thread."""
+@dataclass
+class Watched:
+    """A denoiser that notes in which thread which of its steps runs, and how many images it has begun to measure."""
 
-    def __init__(self, cases: list[Case]) -> None:
-        super().__init__("image", cases)
-        self.seen: list[tuple[int, str]] = []
-        self.begun = threading.Condition()
+    inner: Denoiser
+    events: list[tuple[str, str]] = field(default_factory=list)
+    begun: threading.Condition = field(default_factory=threading.Condition)
 
-    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+    @property
+    def model(self) -> Model:
+        return self.inner.model
+
+    def measure(self, volume: Volume, settings: Settings) -> Measured:
+        self._note("measure")
+        return self.inner.measure(volume, settings)
+
+    def finish(self, measured: Measured, *, with_raw: bool = False) -> Denoised:
+        count = sum(name == "finish" for name, _ in self.events)
+        with self.begun:  # the next one is measured while nobody asks for it
+            assert self.begun.wait_for(lambda: sum(n == "measure" for n, _ in self.events) >= min(count + 2, 3), 20)
+        self._note("finish")
+        return self.inner.finish(measured, with_raw=with_raw)
+
+    def _note(self, name: str) -> None:
         with self.begun:
-            self.seen.append((int(data["case"]), threading.current_thread().name))
+            self.events.append((name, threading.current_thread().name.partition("_")[0]))
             self.begun.notify_all()
-        time.sleep(0.05)
-        return super().__call__(data)
-
-    def wait_for(self, count: int) -> bool:
-        with self.begun:
-            return self.begun.wait_for(lambda: len(self.seen) >= count, timeout=20)
 
 
-def test_the_next_item_is_read_before_it_is_asked_for(tmp_path: Path) -> None:
+def test_the_next_image_is_read_and_measured_while_the_network_is_at_work(tmp_path: Path, bundle: Bundle) -> None:
     cases = [discover(save(tmp_path / f"{n}.nii", n))[0][0] for n in range(3)]
-    load = Slow(cases)
-    chain = Compose([load, EstimateNoised("image", 5), ScaleIntensityRobustd("image")])
-    items = [{"case": n, "volumes": (0, 1, 1)} for n in range(3)]
-    with ThreadPoolExecutor(1, thread_name_prefix="files") as background:
-        ahead = ReadAhead(chain, background)
-        ahead.plan(items)
-        for n, item in enumerate(items):
-            found = ahead(item)
-            assert load.wait_for(min(n + 2, 3))  # while nobody asks for anything
-            assert time.monotonic() - found["started"] >= 0.05  # what it took to read counts, too
-            wanted = Compose([LoadVolumed("image", cases), ScaleIntensityRobustd("image")])(item)
-            np.testing.assert_array_equal(found["image"], wanted["image"])
-            np.testing.assert_array_equal(found["raw"], wanted["raw"])
-            assert found["sigma"].tolist() == [5]
-            back = chain.transforms[-1].inverse({"image": found["image"].clone()})["image"]
-            np.testing.assert_allclose(back, found["raw"], rtol=1e-6)
-    assert [number for number, _ in load.seen] == [0, 1, 2]
-    assert {name.partition("_")[0] for _, name in load.seen} == {"files"}
-
-
-def test_an_error_comes_when_its_item_is_asked_for(tmp_path: Path) -> None:
-    good = discover(save(tmp_path / "good.nii", 0))[0][0]
-    cases = [good, Case("nifti", (tmp_path / "none.nii",), Path("none.nii"), "none.nii"), good]
-    items = [{"case": n, "volumes": (0, 1, 1)} for n in range(3)]
-    with ThreadPoolExecutor(1) as background:
-        ahead = ReadAhead(Compose([LoadVolumed("image", cases)]), background)
-        ahead.plan(items)
-        assert ahead(items[0])["image"].shape == (1, *SHAPE)
-        with pytest.raises((InputError, RuntimeError)):
-            ahead(items[1])
-        assert ahead(items[2])["image"].shape == (1, *SHAPE)
-        ahead.abandon()
+    watched = Watched(Denoiser(bundle, device="cpu"))
+    outcomes: list[Outcome] = []
+    denoise_stream(watched, cases, tmp_path / "out", Settings(), outcomes.append)  # type: ignore[arg-type]
+    assert [outcome.error for outcome in outcomes] == [None] * 3
+    assert {name for name, thread in watched.events if thread == "files"} == {"measure"}
+    assert [name for name, thread in watched.events if thread != "files"] == ["finish"] * 3
 
 
 def test_the_pipeline_gives_what_one_case_after_another_gives(tmp_path: Path, folder: Path, bundle: Bundle) -> None:
     cases, _ = discover(folder)
     settings = Settings(device="cpu", extras=("residual", "noise-map"))
-    events: list[tuple[str, bool]] = []
-    records, failed = denoise(
-        bundle, cases, tmp_path / "together", settings, lambda c, record, error: events.append((c.label, error is None))
-    )
-    assert events == [("a.nii.gz", True), ("b.nii", False), ("c.nii.gz", True), ("d.nii.gz", True)]
-    assert [r["case"] for r in records] == ["a.nii.gz", "c.nii.gz", "d.nii.gz"]
-    assert [(c.label, "truncated" in why) for c, why in failed] == [("b.nii", True)]
-    workflow = DenoiseWorkflow(bundle, cases, tmp_path / "alone", settings)
+    reported: list[Outcome] = []
+    outcomes = denoise_cases(bundle, cases, tmp_path / "together", settings, report=reported.append)
+    assert reported == outcomes
+    done = [(outcome.case.label, outcome.error is None) for outcome in outcomes]
+    assert done == [("a.nii.gz", True), ("b.nii", False), ("c.nii.gz", True), ("d.nii.gz", True)]
+    assert [outcome.record and outcome.record.case for outcome in outcomes] == [
+        "a.nii.gz",
+        None,
+        "c.nii.gz",
+        "d.nii.gz",
+    ]
+    assert "truncated" in str(outcomes[1].error)
+    denoiser = Denoiser(bundle, device="cpu")
     for case in cases:
         if case.label != "b.nii":
-            workflow.run(case)
+            denoise_case(denoiser, case, tmp_path / "alone", settings)
     together, alone = (sorted(p for p in (tmp_path / n).iterdir()) for n in ("together", "alone"))
     assert [p.name for p in together] == [p.name for p in alone]
     for one, two in zip(together, alone, strict=True):
@@ -135,17 +120,32 @@ def test_the_pipeline_gives_what_one_case_after_another_gives(tmp_path: Path, fo
 def test_what_cannot_be_written_fails_its_case_alone(tmp_path: Path, folder: Path, bundle: Bundle) -> None:
     (tmp_path / "out" / "a.nii.gz").mkdir(parents=True)  # a folder in the result's place
     cases, _ = discover(folder)
-    records, failed = denoise(bundle, cases, tmp_path / "out", Settings(device="cpu"))
-    assert [case.label for case, _ in failed] == ["a.nii.gz", "b.nii"]
-    assert "cannot be written" in failed[0][1]
-    assert [r["case"] for r in records] == ["c.nii.gz", "d.nii.gz"]
+    outcomes = denoise_cases(bundle, cases, tmp_path / "out", Settings(device="cpu"))
+    assert [outcome.case.label for outcome in outcomes if outcome.error] == ["a.nii.gz", "b.nii"]
+    assert "cannot be written" in str(outcomes[0].error)
+    assert [outcome.record.case for outcome in outcomes if outcome.record] == ["c.nii.gz", "d.nii.gz"]
     assert not [p for p in (tmp_path / "out").iterdir() if p.name.startswith(".")]
 
 
 def test_an_error_in_the_callback_ends_the_run(tmp_path: Path, folder: Path, bundle: Bundle) -> None:
-    def on_case(case: Case, record: dict[str, Any] | None, error: str | None) -> None:
+    def report(outcome: Outcome) -> None:
         raise BrokenPipeError
 
     with pytest.raises(BrokenPipeError):
-        denoise(bundle, discover(folder)[0], tmp_path / "out", Settings(device="cpu"), on_case)
+        denoise_cases(bundle, discover(folder)[0], tmp_path / "out", Settings(device="cpu"), report=report)
     assert not [t for t in threading.enumerate() if t.name.startswith("files")]
+
+
+def test_a_series_that_fails_in_its_middle_leaves_nothing_and_the_rest_goes_on(
+    tmp_path: Path, folder: Path, bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mri_denoise.io.chunks.CHUNK_VOXELS", 1)
+    series = folder / "d.nii.gz"
+    packed = gzip.decompress(series.read_bytes())
+    series.write_bytes(gzip.compress(packed[: len(packed) - 2 * 24 * 20 * 6]))  # the last of three volumes is missing
+    (folder / "b.nii").unlink()
+    save(folder / "e.nii", 5)
+    outcomes = denoise_cases(bundle, discover(folder)[0], tmp_path / "out", Settings(device="cpu"))
+    assert [outcome.case.label for outcome in outcomes if outcome.error] == ["d.nii.gz"]
+    names = {path.name.partition(".")[0] for path in (tmp_path / "out").iterdir()}
+    assert names == {"a", "c", "e"}

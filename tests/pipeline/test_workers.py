@@ -60,13 +60,13 @@ def test_jobs_give_the_same_in_the_same_order(tmp_path: Path, folder: Path) -> N
 def test_a_worker_that_dies_fails_its_case_alone(tmp_path: Path, folder: Path) -> None:
     program = """
 import os, sys
-import mri_denoise.pipeline.workflow as workflow
-usual = workflow.DenoiseWorkflow.run
-def run(self, case):
+import mri_denoise.pipeline.workers as workers
+usual = workers.denoise_case
+def denoise_case(denoiser, case, *more):
     if case.label.startswith("a"):
         os._exit(9)
-    return usual(self, case)
-workflow.DenoiseWorkflow.run = run
+    return usual(denoiser, case, *more)
+workers.denoise_case = denoise_case
 if __name__ == "__main__":
     from mri_denoise.cli.main import app
     app(["denoise", sys.argv[1], sys.argv[2], "--device", "cpu", "--jobs", "2", "--json"])

@@ -60,7 +60,7 @@ def write_report(
 def _describe(method: Method) -> dict[str, Any]:
     known: dict[str, Any] = {"name": method.name, "label": method.label, "ours": method.ours}
     if method.model is not None:
-        return known | {"weights_sha256": method.model.weights_sha256, "device": method.model.device}
+        return known | {"weights_sha256": method.model.model.weights_sha256, "device": method.model.device}
     assert method.denoiser is not None
     return known | {"made_by": method.denoiser.implementation()}
 

@@ -7,11 +7,12 @@ from dataclasses import dataclass, replace
 
 from mri_denoise.benchmarks.baselines import BASELINES, Denoiser
 from mri_denoise.benchmarks.baselines.base import Noise
-from mri_denoise.benchmarks.baselines.learned import LearnedModel, Slicing, learned
+from mri_denoise.benchmarks.baselines.learned import Slicing, learned
 from mri_denoise.benchmarks.paper import ablation as paper_ablation
 from mri_denoise.benchmarks.paper.ablation import FULL, OVERLAY, Training, Variant
 from mri_denoise.benchmarks.paper.scores import NOISY
 from mri_denoise.bundles.registry import Bundle
+from mri_denoise.denoiser import Denoiser as LearnedModel
 
 HMAD, HMAD_ALIKE = "hmad", "hmad_alike"
 DNCNN, DNCNN_ALIKE = "dncnn", "dncnn_alike"
@@ -66,7 +67,7 @@ def table_2_methods(
     if DNCNN in skip:
         methods.absent["DnCNN"] = LEFT_OUT
     elif (bundle.folder / "models" / "dncnn.safetensors").is_file():
-        model = LearnedModel(bundle, "dncnn.yaml", device)
+        model = LearnedModel(bundle, overlay="dncnn.yaml", device=device)
         methods.found.append(learned(model, PICTURE, name=DNCNN, label="DnCNN, shipped weights", noise=NOISE))
     elif training is None:
         methods.absent["DnCNN"] = "no weights ship, and no data set is given to train it on"
@@ -88,5 +89,5 @@ def trained_method(
     """A network trained here, from the folder if it is there already."""
     bundle = paper_ablation.train_variant(training, variant, seed)
     name = name or f"{variant.name}_seed{seed}"
-    model = LearnedModel(bundle, OVERLAY, device)
+    model = LearnedModel(bundle, overlay=OVERLAY, device=device)
     return learned(model, PICTURE, name=name, label=label or variant.label, noise=NOISE)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from mri_denoise import record as provenance
-from mri_denoise.benchmarks.baselines.learned import LearnedModel, Slicing, learned
+from mri_denoise.benchmarks.baselines.learned import Slicing, learned
 from mri_denoise.benchmarks.repeats.scores import (
     NoiseOfRepeats,
     RepeatScore,
@@ -21,6 +21,7 @@ from mri_denoise.benchmarks.repeats.scores import (
     score_repeats,
 )
 from mri_denoise.bundles.weights import sha256
+from mri_denoise.denoiser import Denoiser as LearnedModel
 from mri_denoise.errors import InputError
 from mri_denoise.io import Case
 from mri_denoise.noise.level import estimate_series
@@ -76,7 +77,7 @@ def run_repeats(
     write_text(_markdown(cases, scores, noise), output / "repeats.md")
     sources = [{"path": str(p), "sha256": sha256(p)} for case in cases for p in case.sources]
     record = provenance.run() | {
-        "model": {"name": model.bundle.name, "weights_sha256": model.weights_sha256},
+        "model": {"name": model.bundle.name, "weights_sha256": model.model.weights_sha256},
         "settings": {"planes": planes, "sigma": "auto" if sigma is None else sigma, "volumes": span},
         "inputs": sources,
         "seconds_per_volume": seconds,

@@ -11,10 +11,11 @@ import torch
 
 from mri_denoise.benchmarks.baselines import BASELINES, Denoiser
 from mri_denoise.benchmarks.baselines.itk import BILATERAL, CURVATURE
-from mri_denoise.benchmarks.baselines.learned import LearnedModel, Slicing, learned
+from mri_denoise.benchmarks.baselines.learned import Slicing, learned
 from mri_denoise.benchmarks.baselines.nlmeans import nlmeans
 from mri_denoise.benchmarks.speed.backends import precisions
 from mri_denoise.bundles.registry import find_bundle
+from mri_denoise.denoiser import Denoiser as LearnedModel
 from mri_denoise.inference.slices import SliceDenoiseInferer
 from mri_denoise.networks import DnCNN
 

@@ -11,7 +11,6 @@ from typing import Any
 import torch
 
 from mri_denoise import record as provenance
-from mri_denoise.benchmarks.baselines.learned import LearnedModel
 from mri_denoise.benchmarks.speed.backends import backends, precisions
 from mri_denoise.benchmarks.speed.machine import Peak, measure_peaks
 from mri_denoise.benchmarks.speed.methods import volume_methods
@@ -20,6 +19,7 @@ from mri_denoise.benchmarks.speed.scaling import Growth, measure_batches, measur
 from mri_denoise.benchmarks.speed.timing import Timing, run_again
 from mri_denoise.benchmarks.speed.volume import PROGRAM, VolumeLine, make_volume, measure_volumes
 from mri_denoise.bundles.registry import find_bundle
+from mri_denoise.denoiser import Denoiser as LearnedModel
 
 MOST = 8  # slices at a time in the comparison of networks: DnCNN takes long and is no faster in more
 PARTS = ("machine", "network", "start", "volume", "scaling")

@@ -36,10 +36,10 @@ def repeats(
     if not cases:
         common.stop("there is no volume to denoise.", common.SOME_FAILED)
     with common.one_line_errors(common.WRONG_USAGE), common.busy("loading the network"):
-        from mri_denoise.benchmarks.baselines.learned import LearnedModel
         from mri_denoise.bundles.registry import find_bundle
+        from mri_denoise.denoiser import Denoiser
 
-        network = LearnedModel(find_bundle(model), device=device)
+        network = Denoiser(find_bundle(model), device=device)
     if "planes" not in network.bundle.options and planes is not Planes.auto:
         common.stop(f"model {model} does not average over planes: no --planes.", common.WRONG_USAGE)
     from mri_denoise.benchmarks.repeats.run import run_repeats

@@ -1,0 +1,290 @@
+"""A bundle as a function: a volume in, a denoised volume out, no files.
+
+The steps are those that the bundle's ``inference.yaml`` lists under ``denoise``. ``python -m monai.bundle run`` goes
+through the same steps between reading and writing, so both give the same bits.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from mri_denoise._monai import import_monai
+from mri_denoise.bundles.registry import Bundle, Model, find_bundle
+from mri_denoise.bundles.weights import sha256
+from mri_denoise.errors import InputError, find_error
+from mri_denoise.runtime import choose_device, quiet
+from mri_denoise.settings import DEFAULTS, Planes, Settings, Sigma
+from mri_denoise.volume import Volume, slice_axis_of
+
+Item = dict[str, Any]  # what MONAI's dictionary transforms hand on
+Step = Callable[[Mapping[str, Any]], Item]
+INFER = "infer"  # the step that stands for the network through the inferer
+ESTIMATE = "estimate"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """A volume whose noise is known: what :meth:`Denoiser.measure` hands to :meth:`Denoiser.finish`.
+
+    Args:
+        item: the bundle's item after its first steps.
+        settings: the choices it was measured with.
+        volume: what was given.
+    """
+
+    item: Item
+    settings: Settings
+    volume: Volume
+
+
+@dataclass(frozen=True, kw_only=True)
+class Denoised:
+    """A result with what is known of it.
+
+    Args:
+        volume: the result, in the unit of the input. Where the input is NaN or infinite it is 0.
+        raw: the input on the grid of the result, NaN and infinity replaced by 0: float32 (T, X, Y, Z), if asked for.
+        sigma: noise level of each volume, shape (T,), or of each voxel, (T, X, Y, Z), in the unit of the input; None
+            where the model does not use it.
+        variation: highest by lowest sigma over the image for each of the T volumes, where it was measured.
+        settings: everything that shaped the result, by name, for the record.
+    """
+
+    volume: Volume
+    raw: np.ndarray | None
+    sigma: np.ndarray | None
+    variation: np.ndarray | None
+    settings: Mapping[str, str | float | int | None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Chain:
+    """A bundle's steps for some choices, up to the estimate of the noise and after it, and what is recorded of them."""
+
+    early: list[Step]
+    late: list[Step]
+    settings: Mapping[str, str | float | int | None]
+
+
+class Denoiser:
+    """A bundle as a function from a volume to a volume.
+
+    Args:
+        bundle: what to run.
+        overlay: another config of the bundle that is merged on top, as ``dncnn.yaml``.
+        device: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
+        precision: ``"float32"``, ``"bfloat16"`` or ``"float16"``; the bundle chooses by default.
+        progress: whether slices are counted on a bar on standard error.
+
+    Raises:
+        InputError: if the bundle lacks ``denoise``, its weights are missing, altered or of another network, or the
+            device is not here.
+
+    Examples:
+        >>> denoiser = Denoiser.load("rician", device="cpu")
+        >>> noisy = Volume(array=np.random.default_rng(0).rayleigh(20, (1, 32, 32, 8)).astype("f4"), affine=np.eye(4))
+        >>> denoiser(noisy, strength=0.5).array.shape
+        (1, 32, 32, 8)
+    """
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        *,
+        overlay: str | None = None,
+        device: str = DEFAULTS.device,
+        precision: str | None = None,
+        progress: bool = False,
+    ) -> None:
+        files = [bundle.config("inference.yaml"), *([bundle.config(overlay)] if overlay else [])]
+        self.bundle, self.device = bundle, choose_device(device)
+        self.uses_sigma = "sigma" in bundle.options
+        self.config_sha256 = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+        self._lock = threading.Lock()  # one thread measures while another one finishes
+        self._last: tuple[Settings, _Chain] | None = None
+        with quiet():
+            import_monai(everything=not bundle.shipped)
+            from monai.bundle import ConfigParser
+
+            self._parser = ConfigParser()
+            self._parser.read_config([str(file) for file in files])
+            self._names = self._step_names()
+            self._parser["bundle_root"] = str(bundle.folder)
+            self._parser["device"] = f"$torch.device('{self.device}')"
+            if precision is not None:
+                self._parser["precision"] = precision
+            if progress:
+                self._parser["inferer"]["progress"] = True
+            try:
+                self.network: torch.nn.Module = self._parser.get_parsed_content("network")
+                weights = Path(self._parser.get_parsed_content("ckpt_path"))
+                self._extra_keys: dict[str, str] = dict(self._parser.get_parsed_content("extra_keys"))
+            except Exception as error:
+                raise find_error(error) or error from error
+        self.model = Model(name=bundle.name, version=bundle.version, weights_sha256=sha256(weights))
+
+    @classmethod
+    def load(cls, model: str | Bundle = "rician", **options: Any) -> Denoiser:
+        """The denoiser of a model.
+
+        Args:
+            model: ``"rician"``, ``"salt-pepper"``, the folder of a bundle, or a bundle.
+            options: as for :class:`Denoiser`.
+
+        Raises:
+            InputError: if there is no such model, or it cannot be used.
+        """
+        return cls(model if isinstance(model, Bundle) else find_bundle(model), **options)
+
+    def __call__(
+        self,
+        volume: Volume,
+        *,
+        sigma: Sigma | str | float | PathLike[str] = DEFAULTS.sigma,
+        strength: float = DEFAULTS.strength,
+        planes: Planes = DEFAULTS.planes,
+    ) -> Volume:
+        """Denoise a volume or a series.
+
+        Args:
+            volume: float32, shape (T, X, Y, Z), in any unit; it is not changed.
+            sigma: ``"auto"``, ``"map"``, a number in the volume's unit, or the path of a map.
+            strength: from 0, which gives the input back, to 1.
+            planes: slices along 1 plane, or along 3 and averaged; ``"auto"`` is 3 where voxels are nearly isotropic.
+
+        Returns:
+            the result, in the same unit; NaN and infinity stay where they were.
+
+        Raises:
+            InputError: for a choice out of its range, or a map that does not fit.
+        """
+        settings = Settings(sigma=Sigma.parse(sigma), strength=strength, planes=planes)
+        with quiet():
+            result = self.finish(self.measure(volume, settings)).volume
+        odd = ~np.isfinite(volume.array)
+        if odd.any():
+            result.array[odd] = volume.array[odd]
+        return result
+
+    def measure(self, volume: Volume, settings: Settings) -> Measured:
+        """The first steps, up to the estimate of the noise: what may be done while the network is busy elsewhere.
+
+        Args:
+            volume: as for :meth:`__call__`.
+            settings: the user's choices.
+
+        Raises:
+            InputError: if the noise level that was given does not fit.
+        """
+        item = item_of(volume)
+        for step in self._chain(settings).early:
+            item = step(item)
+        return Measured(item=item, settings=settings, volume=volume)
+
+    def finish(self, measured: Measured, *, with_raw: bool = False) -> Denoised:
+        """The other steps, the network among them.
+
+        Args:
+            measured: of :meth:`measure`.
+            with_raw: whether the input is needed beside the result.
+
+        Raises:
+            InputError: if the image cannot be denoised.
+        """
+        chain, item = self._chain(measured.settings), measured.item
+        for step in chain.late:
+            item = step(item)
+        sigma, variation = item.get("sigma"), item.get("sigma_variation")
+        return Denoised(
+            volume=replace(measured.volume, array=item["pred"].as_tensor().numpy()),
+            raw=item["raw"].as_tensor().numpy() if with_raw else None,
+            sigma=None if sigma is None else np.asarray(sigma),
+            variation=None if variation is None else np.asarray(variation),
+            settings=chain.settings,
+        )
+
+    def _step_names(self) -> list[str]:
+        """The bundle's steps.
+
+        Raises:
+            InputError: if its config does not name them.
+        """
+        needed = ["denoise", "network", "inferer", "ckpt_path", "extra_keys", "settings"]
+        missing = [name for name in needed if name not in self._parser]
+        names = [] if missing else self._parser["denoise"]
+        missing += [name for name in names if name != INFER and name not in self._parser]
+        if missing or INFER not in names:
+            lacks = ", ".join(missing) or f'the step "{INFER}" in "denoise"'
+            raise InputError(
+                f"{self.bundle.folder}: its inference.yaml lacks {lacks}; add it as in the shipped bundles, or run the "
+                "bundle with python -m monai.bundle run."
+            )
+        return list(names)
+
+    def _chain(self, settings: Settings) -> _Chain:
+        """The steps for these choices; those of the last choices are kept."""
+        with self._lock:
+            if self._last is None or self._last[0] != settings:
+                for name, value in settings.choices(self.bundle.options).items():
+                    self._parser[name] = value
+                steps = [self._step(name) for name in self._names]
+                early = self._names.index(ESTIMATE) + 1 if ESTIMATE in self._names else 0
+                recorded = dict(self._parser.get_parsed_content("settings"))
+                self._last = settings, _Chain(early=steps[:early], late=steps[early:], settings=recorded)
+            return self._last[1]
+
+    def _step(self, name: str) -> Step:
+        if name != INFER:
+            return self._parser.get_parsed_content(name)
+        return self._inference(self._parser.get_parsed_content("inferer"))
+
+    def _inference(self, inferer: Callable[..., torch.Tensor]) -> Step:
+        """The network as a step from ``image`` to ``pred``."""
+
+        def infer(item: Mapping[str, Any]) -> Item:
+            from monai.data import MetaTensor
+
+            image = item["image"]
+            extra = {name: item[key] for name, key in self._extra_keys.items()}
+            extra = {k: v[None].to(self.device) if isinstance(v, torch.Tensor) else v for k, v in extra.items()}
+            with torch.no_grad():
+                pred = inferer(image[None].to(self.device), self.network, **extra)[0].cpu()
+            return {**item, "pred": MetaTensor(pred, meta=image.meta)}
+
+        return infer
+
+
+def item_of(volume: Volume) -> Item:
+    """The item that a bundle's steps begin with.
+
+    Args:
+        volume: what was read; its array is shared where it is finite everywhere, and never changed.
+
+    Returns:
+        ``image`` and ``raw``: the same MetaTensor of shape (T, X, Y, Z), NaN and infinity replaced by 0 (a writer puts
+        them back); ``slice_axis``, ``contiguous``, ``picture`` and, where the file defines one, ``white_level``.
+    """
+    from monai.data import MetaTensor
+
+    array = np.asarray(volume.array, dtype=np.float32)
+    with np.errstate(invalid="ignore"):  # infinity less infinity
+        finite = np.isfinite(array.sum(dtype=np.float64))
+    if not finite:
+        array = np.nan_to_num(array, nan=0.0, posinf=0.0, neginf=0.0)
+    if not array.flags.writeable:
+        array = array.copy()
+    image = MetaTensor(torch.from_numpy(array), affine=torch.from_numpy(np.array(volume.affine, dtype=np.float64)))
+    item: Item = {"image": image, "raw": image, "slice_axis": slice_axis_of(volume), "contiguous": volume.contiguous}
+    item["picture"] = volume.picture
+    if volume.white_level is not None:
+        item["white_level"] = volume.white_level
+    return item

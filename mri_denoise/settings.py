@@ -1,0 +1,142 @@
+"""What a user chooses for a run. Defaults stand here alone; the command line, the node, BIDS and Python share them."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from mri_denoise.errors import InputError
+
+Planes = Literal["auto", 1, 3]
+Extra = Literal["residual", "noise-map", "figure"]
+EXTRAS: tuple[Extra, ...] = ("residual", "noise-map", "figure")
+_LEAST_PICTURE = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sigma:
+    """The noise level: the standard deviation of the noise in the real and in the imaginary channel.
+
+    Args:
+        kind: ``"auto"`` measures one level a volume, ``"local"`` measures it at each voxel, ``"level"`` is a number,
+            ``"map"`` a file.
+        level: the number, from 0 on, in the image's own units, for the kind ``"level"``.
+        path: the file of a map in the image's grid, for the kind ``"map"``.
+
+    Examples:
+        >>> Sigma.parse("12.5")
+        Sigma(kind='level', level=12.5, path=None)
+        >>> str(Sigma.parse("map"))
+        'map'
+    """
+
+    kind: Literal["auto", "local", "level", "map"] = "auto"
+    level: float | None = None
+    path: Path | None = None
+
+    @classmethod
+    def parse(cls, value: Sigma | str | float | os.PathLike[str]) -> Sigma:
+        """Read what a user wrote.
+
+        Args:
+            value: ``"auto"``, ``"map"`` (measured at each voxel), a number, or the path of a map (``./map`` for a file
+                of that name).
+
+        Raises:
+            InputError: for a negative number, NaN or infinity.
+        """
+        if isinstance(value, Sigma):
+            return value
+        if value == "auto":
+            return cls()
+        if value == "map":
+            return cls(kind="local")
+        try:
+            level = float(value)  # type: ignore[arg-type]  # a path is no number, which is the question
+        except (TypeError, ValueError):
+            return cls(kind="map", path=Path(os.fspath(value)))  # type: ignore[arg-type]
+        if not 0 <= level < math.inf:
+            raise InputError(f"sigma {value}: must be a number from 0 on, in the image's own units.")
+        return cls(kind="level", level=level)
+
+    @property
+    def given(self) -> bool:
+        """Whether the user gave it, so that nothing is measured."""
+        return self.kind in ("level", "map")
+
+    def __str__(self) -> str:
+        """As on the command line and in a bundle's config: :meth:`parse` reads it back."""
+        if self.level is not None:
+            return repr(self.level).removesuffix(".0")
+        if self.path is not None:
+            return f"./{self.path}" if _is_word(str(self.path)) else str(self.path)
+        return "map" if self.kind == "local" else self.kind
+
+
+def _is_word(text: str) -> bool:
+    """Whether a text means something else than a file of that name."""
+    try:
+        float(text)
+    except ValueError:
+        return text in ("auto", "map")
+    return True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """The choices of a run. A bundle takes those of them that its ``inference.yaml`` names.
+
+    Args:
+        sigma: the noise level.
+        strength: from 0, which gives the input back, to 1, the full result.
+        planes: 1 cuts volumes into slices along one plane, 3 along three and averages; ``"auto"`` is 3 where voxels are
+            nearly isotropic.
+        picture_size: resize pictures to so many pixels on each side (the paper: 256); None keeps their size.
+        device: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
+        extras: files to write beside the result.
+        keep_vendor_headers: keep private DICOM blocks that describe the old pixels (Siemens CSA).
+
+    Raises:
+        InputError: for a value out of its range.
+    """
+
+    sigma: Sigma = field(default_factory=Sigma)
+    strength: float = 1.0
+    planes: Planes = "auto"
+    picture_size: int | None = None
+    device: str = "auto"
+    extras: tuple[Extra, ...] = ()
+    keep_vendor_headers: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.strength <= 1:
+            raise InputError(f"strength {self.strength:g}: must lie between 0 and 1.")
+        if self.planes not in ("auto", 1, 3):
+            raise InputError(f"planes {self.planes}: must be auto, 1 or 3.")
+        if self.picture_size is not None and self.picture_size < _LEAST_PICTURE:
+            raise InputError(f"picture size {self.picture_size}: must be at least {_LEAST_PICTURE} pixels.")
+        unknown = [name for name in self.extras if name not in EXTRAS]
+        if unknown:
+            raise InputError(f"extra {unknown[0]}: not known; choose among {', '.join(EXTRAS)}.")
+
+    def choices(self, options: Collection[str]) -> dict[str, str | float | int | None]:
+        """The values that shape the result, under the names that a bundle's config gives them.
+
+        Args:
+            options: names of the bundle's config; others are left out.
+        """
+        every: dict[str, str | float | int | None] = {
+            "sigma": str(self.sigma),
+            "strength": self.strength,
+            "planes": self.planes,
+            "picture_size": self.picture_size,
+            "keep_vendor_headers": self.keep_vendor_headers,
+        }
+        return {name: value for name, value in every.items() if name in options}
+
+
+DEFAULTS = Settings()

@@ -1,0 +1,169 @@
+"""The two ends of a bundle's chains for ``python -m monai.bundle run``: files to items, and items to files.
+
+:class:`mri_denoise.denoiser.Denoiser` does without them: there, the pipeline reads and writes.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from monai.config import KeysCollection
+from monai.data import MetaTensor, list_data_collate
+from monai.transforms import MapTransform
+from torch.utils.data import default_collate
+
+from mri_denoise.bundles.registry import Model
+from mri_denoise.denoiser import Denoised, item_of
+from mri_denoise.io.case import Case
+from mri_denoise.io.chunks import Chunk, chunks_of
+from mri_denoise.pipeline.result import Output, ResultWriter
+from mri_denoise.pipeline.source import read_chunks
+from mri_denoise.settings import Extra
+from mri_denoise.volume import Volume
+
+
+def chunk_items(cases: Sequence[Case]) -> list[dict[str, Any]]:
+    """The items of a dataset: one a case, several for a series too long to be in memory at once.
+
+    Args:
+        cases: what :func:`mri_denoise.io.discover` found.
+
+    Returns:
+        for each chunk ``{"case": number, "volumes": Chunk(start, stop, total)}``, in order and those of one case after
+        one another, as :class:`LoadVolumed` and :class:`SaveVolumed` take them.
+    """
+    return [{"case": number, "volumes": chunk} for number, case in enumerate(cases) for chunk in chunks_of(case)]
+
+
+class LoadVolumed(MapTransform):
+    """Read the volumes that an item names.
+
+    The item ``{"case": i, "volumes": chunk}`` (:func:`chunk_items`) gets, under each key, a MetaTensor of shape
+    (T, X, Y, Z) in the file's units with its affine, NaN and infinity replaced by 0 (the writer puts them back); under
+    ``raw`` the same tensor, which no later transform changes; and ``slice_axis``, ``contiguous``, ``picture`` and,
+    where the file defines one, ``white_level``. Without ``volumes`` it gets all of the case. A file stays open from its
+    first chunk to its last.
+
+    Args:
+        keys: where the image goes.
+        cases: what :func:`mri_denoise.io.discover` found.
+    """
+
+    def __init__(self, keys: KeysCollection, cases: Sequence[Case]) -> None:
+        super().__init__(keys)
+        self.cases = cases
+        self._chunks: Iterator[tuple[Chunk, Volume]] | None = None
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Read."""
+        d = dict(data)
+        d["started"] = time.monotonic()
+        if self._chunks is None or _chunk_of(d).first:
+            self._chunks = read_chunks(self.cases[int(d["case"])])
+        chunk, volume = next(self._chunks)
+        if chunk.last:
+            self._chunks = None
+        item = item_of(volume)
+        return {**d, **item, **dict.fromkeys(self.keys, item["image"])}
+
+
+class SaveVolumed(MapTransform):
+    """Write the denoised image with its source's headers, and a run record beside it.
+
+    A series that comes in chunks is written as they come; its files are in their place after the last one. The item's
+    ``sigma`` goes into the record and the noise map, ``raw`` (the image as it was read) into the residual.
+
+    Args:
+        keys: the denoised image of shape (T, X, Y, Z) in the file's units.
+        cases: what :func:`mri_denoise.io.discover` found.
+        output_dir: where ``Case.output`` goes.
+        model: name and version of the bundle, and SHA-256 of its weights: ``{"name", "version", "weights_sha256"}``.
+        settings: everything else that shapes the result, for the record and for DICOM's identifiers.
+        extras: which companions to write; see :class:`mri_denoise.pipeline.result.Output`.
+        keep_vendor_headers: keep private DICOM blocks that describe the old pixels (Siemens CSA).
+    """
+
+    def __init__(
+        self,
+        keys: KeysCollection,
+        cases: Sequence[Case],
+        output_dir: str | Path,
+        model: Mapping[str, str],
+        settings: Mapping[str, Any] | None = None,
+        extras: Sequence[Extra] = (),
+        keep_vendor_headers: bool = False,
+    ) -> None:
+        super().__init__(keys)
+        self.cases, self.settings = cases, dict(settings or {})
+        self.output = Output(
+            folder=Path(output_dir), model=Model(**model), extras=extras, keep_vendor_headers=keep_vendor_headers
+        )
+        self._writer: ResultWriter | None = None
+        self._seconds = 0.0
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Write; the item, of a series in chunks the last one, gets the record under ``record``."""
+        d = dict(data)
+        chunk = _chunk_of(d)
+        if chunk.first or self._writer is None:
+            if self._writer is not None:
+                self._writer.abandon()
+            self._writer, self._seconds = ResultWriter(self.cases[int(d["case"])], self.output), 0.0
+        self._writer.put(self._denoised(d), chunk)
+        if d.get("started") is not None:
+            self._seconds += time.monotonic() - float(d["started"])
+        if chunk.last:
+            d["record"] = self._writer.finish(self._seconds)
+            self._writer = None
+        return d
+
+    def _denoised(self, d: Mapping[Hashable, Any]) -> Denoised:
+        result, sigma, variation = d[self.keys[0]], d.get("sigma"), d.get("sigma_variation")
+        geometry = result if isinstance(result, MetaTensor) else d["raw"]
+        volume = Volume(
+            array=np.asarray(result),
+            affine=np.asarray(geometry.affine, dtype=np.float64).reshape(-1, 4, 4)[0],
+            picture=bool(d.get("picture", False)),
+        )
+        return Denoised(
+            volume=volume,
+            raw=np.asarray(d["raw"]),
+            sigma=None if sigma is None else np.asarray(sigma),
+            variation=None if variation is None else np.asarray(variation),
+            settings=self.settings,
+        )
+
+
+def _chunk_of(item: Mapping[Hashable, Any]) -> Chunk:
+    """The volumes of an item, also after it was in a batch; without ``volumes``, all of the case."""
+    return Chunk(*(int(number) for number in item.get("volumes") or (0, 1, 1)))
+
+
+def collate_one(batch: Sequence[Mapping[Hashable, Any]]) -> dict[Hashable, Any]:
+    """A batch of one item that shares its tensors' memory, where MONAI's ``list_data_collate`` would copy them.
+
+    Args:
+        batch: exactly one item.
+
+    Raises:
+        ValueError: for several items.
+    """
+    if len(batch) != 1:
+        raise ValueError(f"images are denoised one at a time, got a batch of {len(batch)}.")
+    tensors = {key: value for key, value in batch[0].items() if isinstance(value, torch.Tensor)}
+    out = dict(list_data_collate([{key: value for key, value in batch[0].items() if key not in tensors}]))
+    for key, value in tensors.items():
+        if not isinstance(value, MetaTensor):
+            out[key] = value[None]
+            continue
+        whole = MetaTensor(value.as_tensor()[None])
+        whole.meta = default_collate([value.meta])
+        whole.applied_operations = [value.applied_operations]
+        whole.is_batch = True
+        out[key] = whole
+    return out

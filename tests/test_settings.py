@@ -1,0 +1,59 @@
+"""What a user chooses, read in one place."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mri_denoise.errors import InputError
+from mri_denoise.settings import DEFAULTS, Settings, Sigma
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"), [("auto", "auto"), ("map", "local"), ("12.5", "level"), ("0", "level"), ("noise.nii", "map")]
+)
+def test_each_kind_of_sigma_is_told_from_its_text(text: str, kind: str) -> None:
+    assert Sigma.parse(text).kind == kind
+    assert Sigma.parse(text).given == (kind in ("level", "map"))
+
+
+@given(st.floats(min_value=0, allow_nan=False, allow_infinity=False))
+def test_a_number_survives_as_text(level: float) -> None:
+    assert Sigma.parse(str(Sigma.parse(level))).level == level
+
+
+@pytest.mark.parametrize("name", ["auto", "map", "12", "-1", "nan", "sub/map.nii.gz", "map.nii"])
+def test_a_path_survives_as_text_also_where_it_looks_like_a_word(name: str) -> None:
+    sigma = Sigma.parse(f"./{name}")
+    assert sigma.path == Path(name) and Sigma.parse(str(sigma)) == sigma
+
+
+@pytest.mark.parametrize("value", ["-1", -0.5, "nan", "inf", float("nan")])
+def test_impossible_levels_are_refused_in_one_line(value: str | float) -> None:
+    with pytest.raises(InputError, match=r"^sigma .*: must be a number from 0 on[^\n]*$"):
+        Sigma.parse(value)
+
+
+@pytest.mark.parametrize(
+    ("choice", "words"),
+    [
+        ({"strength": 1.5}, "strength 1.5: must lie between 0 and 1"),
+        ({"strength": float("nan")}, "strength nan"),
+        ({"planes": 2}, "planes 2: must be auto, 1 or 3"),
+        ({"picture_size": 4}, "picture size 4: must be at least 8"),
+        ({"extras": ("reziduum",)}, "extra reziduum: not known; choose among residual, noise-map, figure"),
+    ],
+)
+def test_choices_out_of_range_are_refused_in_one_line(choice: dict, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        Settings(**choice)
+
+
+def test_a_bundle_gets_only_what_its_config_names() -> None:
+    settings = Settings(sigma=Sigma.parse(5), strength=0.5)
+    assert settings.choices({"strength", "device", "network"}) == {"strength": 0.5}
+    assert settings.choices({"sigma", "planes"}) == {"sigma": "5", "planes": "auto"}
+    assert Settings() == DEFAULTS and len({DEFAULTS, Settings()}) == 1
