@@ -12,6 +12,7 @@ from monai.inferers import Inferer
 from tqdm import tqdm
 
 from mri_denoise.inference.collaborative_filter import Blocks, filter_blocks
+from mri_denoise.inference.floor import match_floor
 from mri_denoise.inference.tiling import denoise_in_tiles
 from mri_denoise.noise.correlation import noise_correlation
 from mri_denoise.volume import find_slice_axis, isotropic_voxels, nearly_isotropic
@@ -113,6 +114,9 @@ class SliceDenoiseInferer(MixedPrecisionInferer):
         sigma: torch.Tensor | None = None,
         slice_axis: int | None = None,
         contiguous: bool = True,
+        floor: torch.Tensor | None = None,
+        coils: torch.Tensor | None = None,
+        correlation: torch.Tensor | None = None,
         **kwargs: Any,
     ) -> torch.Tensor:
         """Denoise.
@@ -147,7 +151,10 @@ class SliceDenoiseInferer(MixedPrecisionInferer):
         if not contiguous:
             blocks = "squares"
         filtered = self.filtered and sigma is not None
-        correlation = noise_correlation(plain[0].cpu().numpy(), slice_axis) if filtered else None
+        if filtered and correlation is None:
+            known = noise_correlation(plain[0].cpu().numpy(), slice_axis)
+        else:
+            known = None if correlation is None else correlation.reshape(3, -1).cpu().numpy()
         out = torch.zeros_like(plain, dtype=torch.float32)
         total = plain.shape[1] * sum(plain.shape[2 + axis] for axis in axes)
 
@@ -162,10 +169,13 @@ class SliceDenoiseInferer(MixedPrecisionInferer):
         with tqdm(total=total, unit="slice", leave=False, disable=not self.progress) as bar:
             for t, volume in enumerate(plain[0]):
                 level = None if sigma is None else sigma[0, t].to(volume)
+                if level is not None and floor is not None:
+                    channels = 1.0 if coils is None else float(coils[0, t])
+                    volume, level = match_floor(volume, level, floor[0, t].to(volume), channels)
                 for axis in axes:
                     self._add_slices(out[0, t], volume, level, axis, contiguous, 1 / len(axes), run, bar)
                 if filtered and level is not None:
-                    filter_blocks(volume, out[0, t], level, slice_axis, blocks, correlation)
+                    filter_blocks(volume, out[0, t], level, slice_axis, blocks, known)
         return MetaTensor(out, meta=inputs.meta) if isinstance(inputs, MetaTensor) else out
 
     def _axes(

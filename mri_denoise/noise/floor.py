@@ -24,6 +24,7 @@ FloorKind = Literal["rician", "chi", "suppressed", "masked", "unknown"]
 _DARK = 1.7  # sigma: a block of a lower mean holds next to no signal
 _CHI_MOST = 8.0  # sigma: mean of the noise of 32 coils
 _CHI_SPREAD = (0.5, 0.84)  # sigma: standard deviation of the noise alone, whatever the number of coils
+_RAYLEIGH = (0.42, 0.62)  # standard deviation by mean: 0.523 in Rayleigh's law
 _LEAST = 40  # blocks
 _SHARE = 0.01  # of all blocks
 _EVEN = 0.1  # departure from Rice's law that is none
@@ -73,6 +74,26 @@ def find_floor(blocks: DetailBlocks, sigma: np.ndarray, masked: bool) -> Floor:
     if abs(overall - 1) < _EVEN and np.percentile(share, 5) > 1 - 2 * _EVEN:
         return Floor(kind="rician", share=np.array(1.0), blocks=int(dark.sum()))
     return Floor(kind="suppressed", share=np.minimum(share, 1), blocks=int(dark.sum()))
+
+
+def dark_level(blocks: DetailBlocks, sigma: np.ndarray) -> float | None:
+    """Sigma of the darkest blocks, if they look like Rician noise: their spread by their mean is Rayleigh's, about.
+
+    Args:
+        blocks: of the whole image.
+        sigma: of the noise in tissue, shape ``blocks.grid``.
+
+    Returns:
+        sigma in the unit of the blocks; None where there are few dark blocks, or they are not noise.
+    """
+    level = sigma[tuple(blocks.place.T)]
+    dark = (blocks.mean < _DARK * level) & (blocks.mean > 0)
+    if dark.sum() < max(_LEAST, int(2 * _SHARE * len(dark))):
+        return None
+    mean = blocks.mean[dark]
+    variance = (blocks.power[dark].sum(axis=(1, 2)) - blocks.power[dark, 0, 0]) / (math.prod(blocks.edges) - 1)
+    ratio = float(np.median(np.sqrt(variance) / mean))
+    return float(np.median(mean)) / RAYLEIGH_MEAN if _RAYLEIGH[0] < ratio < _RAYLEIGH[1] else None
 
 
 def _local_share(blocks: DetailBlocks, dark: np.ndarray, mean: np.ndarray) -> np.ndarray:
