@@ -11,9 +11,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 import torch.nn.functional as F
-from scipy.special import hyp1f1
 
-from mri_denoise.noise.floor import chi_mean
+from mri_denoise.noise.rician import chi_moments
 
 _END, _STEPS = 40, 20  # of a table of means: the largest signal by sigma, and steps in 1
 _FULL = 3.0  # signal by sigma, from which on noise is as strong as in tissue
@@ -74,9 +73,7 @@ def _mean(signal: torch.Tensor, sigma: torch.Tensor, coils: float) -> torch.Tens
 
 def _means(coils: float) -> np.ndarray:
     """Mean of magnitudes with sigma 1 at signals from 0 to :data:`_END`."""
-    signal = np.arange(_END * _STEPS + 1) / _STEPS
-    exact = chi_mean(coils) * hyp1f1(-0.5, coils, -np.square(signal) / 2)
-    return np.where(signal > 25, np.sqrt(np.square(signal) + 2 * coils - 1), exact)
+    return chi_moments(np.arange(_END * _STEPS + 1) / _STEPS, coils)[0]
 
 
 def _inverse(means: np.ndarray) -> np.ndarray:

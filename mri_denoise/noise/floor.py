@@ -14,11 +14,9 @@ from typing import Literal
 
 import numpy as np
 from scipy import ndimage
-from scipy.optimize import brentq
-from scipy.special import gammaln
 
 from mri_denoise.noise.detail import DetailBlocks
-from mri_denoise.noise.rician import RAYLEIGH_MEAN
+from mri_denoise.noise.rician import RAYLEIGH_MEAN, chi_coils
 
 FloorKind = Literal["rician", "chi", "suppressed", "masked", "unknown"]
 _DARK = 1.7  # sigma: a block of a lower mean holds next to no signal
@@ -64,7 +62,7 @@ def find_floor(blocks: DetailBlocks, sigma: np.ndarray, masked: bool) -> Floor:
     spread = np.sqrt(blocks.power.sum(axis=(1, 2)) - blocks.power[:, 0, 0]) / math.sqrt(math.prod(blocks.edges)) / level
     chi = (mean >= _DARK) & (mean < _CHI_MOST) & (spread > _CHI_SPREAD[0]) & (spread < _CHI_SPREAD[1])
     least = max(_LEAST, int(_SHARE * len(mean)))
-    if chi.sum() > max(least, 3 * dark.sum()):
+    if not masked and chi.sum() > max(least, 3 * dark.sum()) and _alike(mean[chi]):
         coils = chi_coils(float(np.median(mean[chi])))
         return Floor(kind="chi", share=np.array(1.0), coils=coils, blocks=int(chi.sum()))
     if dark.sum() < least:
@@ -74,6 +72,11 @@ def find_floor(blocks: DetailBlocks, sigma: np.ndarray, masked: bool) -> Floor:
     if abs(overall - 1) < _EVEN and np.percentile(share, 5) > 1 - 2 * _EVEN:
         return Floor(kind="rician", share=np.array(1.0), blocks=int(dark.sum()))
     return Floor(kind="suppressed", share=np.minimum(share, 1), blocks=int(dark.sum()))
+
+
+def _alike(mean: np.ndarray) -> bool:
+    """Whether the means are those of one law: half of them within a sixth of their median."""
+    return float(np.median(np.abs(mean / np.median(mean) - 1))) < 1 / 6
 
 
 def dark_level(blocks: DetailBlocks, sigma: np.ndarray) -> float | None:
@@ -109,12 +112,3 @@ def _local_share(blocks: DetailBlocks, dark: np.ndarray, mean: np.ndarray) -> np
     prior = 1e-4  # where no dark block is near, the usual one
     return (near[1] + prior * usual) / (near[0] + prior) / RAYLEIGH_MEAN
 
-
-def chi_mean(coils: float) -> float:
-    """Mean of the magnitude of noise alone with sigma 1: sqrt(2) Gamma(n + 1/2) / Gamma(n) for n coils."""
-    return math.sqrt(2) * math.exp(gammaln(coils + 0.5) - gammaln(coils))
-
-
-def chi_coils(mean: float) -> float:
-    """The number of coils, at least 1 and not always whole, whose noise alone has this mean by sigma."""
-    return 1.0 if mean <= chi_mean(1) else float(brentq(lambda coils: chi_mean(coils) - mean, 1, 1000))

@@ -9,12 +9,14 @@ coefficients, the power by the other half, so that the choice does not bias it.
 from __future__ import annotations
 
 import numpy as np
+from scipy.fft import dct
 
 from mri_denoise.noise.detail import DetailBlocks
 from mri_denoise.noise.tissue import global_edge
 
 _QUIET, _LEAST = 0.05, 100  # share and number of blocks
 _MIDDLE = (0.4, 0.75)  # of the measured band: waves that hold little anatomy, and noise whatever the filter
+_COARSE = 0.2  # of the measured band: coarser waves hold anatomy in every block
 _TEXTURED = 1.2  # breadth of the middle waves, above which anatomy is in all of them
 _FILTERED = 0.6  # of the power in the middle, below which chance does not take white noise
 
@@ -34,14 +36,17 @@ def noise_spectrum(blocks: DetailBlocks) -> np.ndarray:
     radius = np.hypot(first, second)
     if len(blocks.mean) < _LEAST:
         return plain / plain.mean()
-    power = _quiet_power(blocks, inside & (radius > 0.3))
+    power = _quiet_power(blocks, inside & (radius > _COARSE))
     middle = (radius > _MIDDLE[0]) & (radius < _MIDDLE[1]) & (first > 0) & (second > 0)
     if not middle.any():
         return plain / plain.mean()
     if _breadth(blocks, middle) > _TEXTURED:
         return plain / plain.mean()
-    level = float(np.median(power[middle]))
-    found = np.where(radius < _MIDDLE[1], 1.0, np.minimum(power / level, 1.0))
+    level, end = float(np.median(power[middle])), _MIDDLE[1]
+    coarse = (radius > _COARSE) & (radius < _MIDDLE[0]) & (first > 0) & (second > 0)
+    if coarse.any() and _breadth(blocks, coarse) < _TEXTURED:  # noise is strong enough to be seen there as well
+        level, end = max(level, float(np.median(power[coarse]))), _MIDDLE[0]
+    found = np.where(radius < end, 1.0, np.minimum(power / level, 1.0))
     if (found[inside] > _FILTERED).all():
         found = plain
     return found / found.mean()
@@ -61,6 +66,26 @@ def _quiet_power(blocks: DetailBlocks, fine: np.ndarray) -> np.ndarray:
         quiet = np.argsort(blocks.power[:, fine & half].sum(axis=1), kind="stable")[:number]
         power[~half] = blocks.power[quiet].mean(axis=0, dtype=np.float64)[~half]
     return power
+
+
+def correlation_spectrum(rows: np.ndarray, blocks: DetailBlocks) -> np.ndarray:
+    """Power in each cosine coefficient of a block, of noise of a given correlation along the axes of a slice.
+
+    Args:
+        rows: (2, lags), each from 1 at lag 0; beyond their end there is no correlation.
+        blocks: whose coefficients are meant.
+
+    Returns:
+        (E, F), 1 on average.
+    """
+    powers = []
+    for row, edge in zip(rows, blocks.edges, strict=True):
+        lags = np.abs(np.subtract.outer(np.arange(edge), np.arange(edge)))
+        covariance = np.append(row, 0)[np.minimum(lags, len(row))]
+        cosines = dct(np.eye(edge), norm="ortho", axis=0)
+        powers.append(np.maximum(np.einsum("ij,jk,ik->i", cosines, covariance, cosines), 1e-3))
+    power = np.outer(*powers)
+    return power / power.mean()
 
 
 def spectrum_correlation(spectrum: np.ndarray, reach: int) -> np.ndarray:

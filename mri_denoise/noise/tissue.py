@@ -14,14 +14,15 @@ import numpy as np
 
 from mri_denoise.noise.detail import DetailBlocks
 from mri_denoise.noise.lower_edge import BINS, lower_edges, variance_bins
-from mri_denoise.noise.rician import MEAN_TABLE, STD_TABLE
+from mri_denoise.noise.rician import MEAN_TABLE, STD_TABLE, chi_moments
 
 SHARES = (0.1, 0.3)
 _WHITE = 1 / 0.907  # of the lower edge of noise alone, by simulation with 8 to 28 degrees of freedom
 _SHARP = 1.045  # what the two quantiles of noise alone differ by
 _LEAST = 60  # blocks, below which there is no estimate
 _WINDOWS = (8.0, 4.0, 2.0, 2.0)  # standard deviations of the windows, in blocks of 6 measured voxels
-UP, DOWN = 1.0, 0.3
+UP, DOWN = 1.5, 0.5
+_SIGNALS = np.linspace(0, 40, 801)  # by sigma
 _SCATTER = 0.3  # standard deviation of the logarithm of a window's level, times the root of its number of blocks
 
 
@@ -67,18 +68,22 @@ def fine_coefficients(blocks: DetailBlocks, spectrum: np.ndarray) -> np.ndarray:
     return live
 
 
-def whitened_variance(blocks: DetailBlocks, spectrum: np.ndarray, sigma: float) -> tuple[np.ndarray, int]:
+def whitened_variance(
+    blocks: DetailBlocks, spectrum: np.ndarray, sigma: float, coils: float = 1.0
+) -> tuple[np.ndarray, int]:
     """Variance of the noise in each block as its fine detail tells it, and the degrees of freedom.
 
     Args:
         blocks: of the image.
         spectrum: power of the noise in each coefficient, 1 on average.
-        sigma: a first estimate, which the lower variance of Rician noise at low signal is corrected with; 0 for none.
+        sigma: a first estimate, which the lower variance of the noise at low signal is corrected with; 0 for none.
+        coils: channels of the noncentral chi law that the noise follows; 1 is Rice's.
     """
     chosen = fine_coefficients(blocks, spectrum)
     variance = (blocks.power[:, chosen] / spectrum[chosen].astype(np.float32)).mean(axis=1)
     if sigma > 0:
-        variance = variance / np.square(np.interp(blocks.mean / sigma, MEAN_TABLE, STD_TABLE)).astype(np.float32)
+        means, spreads = (MEAN_TABLE, STD_TABLE) if coils == 1 else chi_moments(_SIGNALS, coils)
+        variance = variance / np.square(np.interp(blocks.mean / sigma, means, spreads)).astype(np.float32)
     return variance, int(chosen.sum())
 
 
