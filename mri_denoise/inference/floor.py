@@ -31,8 +31,8 @@ def match_floor(
         coils: channels of the noncentral chi law where that explains the floor (``share`` is 1 then); 1 is Rice's law.
 
     Returns:
-        volume and sigma; those given where ``share`` is 1 everywhere and ``coils`` 1. Voxels that are exactly 0 (masked)
-        stay 0.
+        volume and sigma; those given where ``share`` is 1 everywhere and ``coils`` 1. Voxels that are exactly 0
+        (masked) stay 0.
     """
     if coils <= 1 and bool((share >= 1).all()):
         return volume, sigma
@@ -44,7 +44,9 @@ def match_floor(
         return torch.where(volume == 0, volume, (volume + shift).clamp_min(0)), sigma
     floor = (level * share).clamp_min(1e-12)
     signal = torch.where(
-        around < _END * floor, floor * _lookup(_inverse(_means(1.0)), around / floor), around - floor.square() / (2 * around.clamp_min(1e-12))
+        around < _END * floor,
+        floor * _lookup(_inverse(_means(1.0)), around / floor),
+        around - floor.square() / (2 * around.clamp_min(1e-12)),
     )
     local = floor + (level - floor) * (signal / (_FULL * level)).clamp(0, 1)
     shift = _rician(signal, local) - _rician(signal, floor)
@@ -54,21 +56,14 @@ def match_floor(
 def _local_mean(volume: torch.Tensor) -> torch.Tensor:
     """Mean of the 3 x 3 x 3 voxels around, of those that are not 0."""
     live = (volume != 0).to(volume)
-    sums = [
-        F.avg_pool3d(v[None, None], 3, stride=1, padding=1)[0, 0] for v in (volume, live)
-    ]
+    sums = [F.avg_pool3d(v[None, None], 3, stride=1, padding=1)[0, 0] for v in (volume, live)]
     return sums[0] / sums[1].clamp_min(1 / 27)
 
 
 def _rician(signal: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
-    """Mean of Rician magnitudes."""
-    return _mean(signal, sigma, 1.0)
-
-
-def _mean(signal: torch.Tensor, sigma: torch.Tensor, coils: float) -> torch.Tensor:
-    near = sigma * _lookup(_means(coils), signal / sigma)
-    far = signal + (coils - 0.5) * sigma.square() / signal.clamp_min(1e-12)
-    return torch.where(signal < _END * sigma, near, far)
+    """Mean of Rician magnitudes; sqrt(signal^2 + sigma^2), nearly, where the table ends."""
+    near = sigma * _lookup(_means(1.0), signal / sigma)
+    return torch.where(signal < _END * sigma, near, signal + sigma.square() / (2 * signal).clamp_min(1e-12))
 
 
 def _means(coils: float) -> np.ndarray:

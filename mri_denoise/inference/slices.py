@@ -129,6 +129,10 @@ class SliceDenoiseInferer(MixedPrecisionInferer):
                 (1, T, X, Y, Z). Needed if ``noise_map``.
             slice_axis: 0, 1 or 2; None for the plane of acquisition by the MetaTensor's affine.
             contiguous: False denoises each slice without its neighbours.
+            floor: sigma that explains the mean of no signal by Rice's law, by ``sigma``: shape (1, T) or (1, T, X, Y,
+                Z); None is 1, Rice's law with ``sigma`` itself (:func:`mri_denoise.inference.floor.match_floor`).
+            coils: of the noncentral chi law that explains the mean of no signal, shape (1, T); None is 1, Rice's law.
+            correlation: of the noise with its neighbours, shape (1, 3, lags); None measures it.
             kwargs: more keyword arguments of the network.
 
         Returns:
@@ -151,10 +155,9 @@ class SliceDenoiseInferer(MixedPrecisionInferer):
         if not contiguous:
             blocks = "squares"
         filtered = self.filtered and sigma is not None
-        if filtered and correlation is None:
+        known = None if correlation is None else correlation.reshape(3, -1).cpu().numpy()
+        if filtered and known is None:
             known = noise_correlation(plain[0].cpu().numpy(), slice_axis)
-        else:
-            known = None if correlation is None else correlation.reshape(3, -1).cpu().numpy()
         out = torch.zeros_like(plain, dtype=torch.float32)
         total = plain.shape[1] * sum(plain.shape[2 + axis] for axis in axes)
 

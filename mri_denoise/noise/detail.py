@@ -77,7 +77,8 @@ def cut_detail(volume: np.ndarray, bands: Sequence[float] = (1.0, 1.0)) -> Detai
     Returns:
         the blocks; None where a slice is shorter than a block, or none of them can be used.
     """
-    edges = tuple(min(math.ceil(EDGE / band), _LONGEST) for band in bands)
+    first, second = (min(math.ceil(EDGE / band), _LONGEST) for band in bands)
+    edges = (first, second)
     counts = tuple(n // edge for n, edge in zip(volume.shape, edges, strict=False))
     if not all(counts) or not volume.shape[2]:
         return None

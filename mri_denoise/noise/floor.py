@@ -36,8 +36,8 @@ class Floor:
     Args:
         kind: ``"rician"``; ``"chi"`` of several coils; ``"suppressed"``, darker than sigma of the tissue explains;
             ``"masked"``, exactly 0; ``"unknown"``, where the image shows no air.
-        share: sigma of the Rician law that explains the mean of no signal, by sigma of the tissue: 0 to 1; on the grid of
-            blocks where it varies, otherwise a number.
+        share: sigma of the Rician law that explains the mean of no signal, by sigma of the tissue: 0 to 1; on the grid
+            of blocks where it varies, otherwise a number.
         coils: channels of the noncentral chi law; 1 but for ``"chi"``.
         blocks: how many blocks tell.
     """
@@ -111,4 +111,3 @@ def _local_share(blocks: DetailBlocks, dark: np.ndarray, mean: np.ndarray) -> np
     near = [ndimage.gaussian_filter(values, reach, mode="constant", truncate=6.0) for values in (number, total)]
     prior = 1e-4  # where no dark block is near, the usual one
     return (near[1] + prior * usual) / (near[0] + prior) / RAYLEIGH_MEAN
-
