@@ -18,7 +18,7 @@ from mri_denoise.evaluation.metrics import head_mask
 from mri_denoise.io import Case, discover, read
 from mri_denoise.io.files import reading
 from mri_denoise.noise.simulate import add_rician
-from mri_denoise.volume import suits_three_planes, slice_axis_of
+from mri_denoise.volume import slice_axis_of, suits_three_planes
 
 _CONTRAST = re.compile(r"(?:^|[_-])(T1w|T2w|FLAIR|PDw|T2starw|T1c|DWI)(?=[_.]|$)", re.IGNORECASE)
 UNKNOWN = "unknown"

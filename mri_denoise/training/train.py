@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +32,15 @@ def train_bundle(
         the new weights.
 
     Raises:
-        InputError: if ``output`` is the bundle itself, or the training left no weights.
+        InputError: if ``output`` is the bundle itself, TensorBoard is missing, or the training left no weights.
     """
     if output.resolve() == bundle.folder:
         raise InputError(f"{output}: is the bundle itself; choose another output.")
+    config = bundle.config("train.yaml")
+    if config.is_file() and "TensorBoard" in config.read_text(encoding="utf-8") and find_spec("tensorboard") is None:
+        raise InputError(
+            f"{config}: writes logs for TensorBoard; install it: python -m pip install mri-denoise[train]."
+        )
     copy_bundle(bundle, output)
     import_monai(everything=True)  # a run before this one may have left most of it out
     workflow = ConfigWorkflow(

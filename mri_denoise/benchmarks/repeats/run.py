@@ -27,7 +27,7 @@ from mri_denoise.io import Case
 from mri_denoise.noise.level import estimate_series
 from mri_denoise.report.figures import comparison
 from mri_denoise.report.text import markdown_table, write_csv, write_text
-from mri_denoise.volume import suits_three_planes, slice_axis_of
+from mri_denoise.volume import slice_axis_of, suits_three_planes
 
 
 def run_repeats(
