@@ -6,6 +6,7 @@ import gzip
 import os
 import re
 import secrets
+import shutil
 import zlib
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -179,6 +180,30 @@ class SteppedWriter:
     def abandon(self) -> None:
         """Remove what was written so far."""
         self._steps.close()
+
+
+@contextmanager
+def folder_beside(path: Path) -> Iterator[Path]:
+    """Make a temporary folder beside a destination, whose files are moved to the destination inside the block.
+
+    Args:
+        path: the destination, a folder; those above it are made.
+
+    Yields:
+        The temporary folder (empty, hidden). It is removed at the end with what is still in it.
+
+    Raises:
+        OutputError: The operating system refuses something in the block (no permission, full disk ...).
+    """
+    temporary = path.absolute().with_name(f".{path.name}.{secrets.token_hex(8)}")
+    try:
+        temporary.mkdir(parents=True)
+        yield temporary
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise OutputError(f"{path}: cannot be written ({reason}); free space or choose another output") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _same_file(first: Path, second: Path) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -16,6 +15,7 @@ from mri_denoise.bundles.registry import Bundle
 from mri_denoise.bundles.weights import sha256
 from mri_denoise.errors import InputError
 from mri_denoise.io.case import Case
+from mri_denoise.io.files import folder_beside
 from mri_denoise.runtime import choose_device, quiet
 
 RECORD = "adaptation.json"
@@ -66,42 +66,44 @@ def adapt_bundle(
         raise InputError(f"model {bundle.name}: cannot be adapted, it has no adapt.yaml; choose another model.")
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise InputError(f"{output}: exists; choose another output, the new bundle needs a folder of its own.")
-    from mri_denoise.training.train import copy_bundle, export_weights
-
-    partial = output.absolute().with_name(f".{secrets.token_hex(8)}")
-    try:
-        copy_bundle(bundle, partial)
-        curve, values = _run(bundle, cases, partial / "adapt", settings, overrides or {})
-        gain, error = curve.gain()
-        if curve.improved():
-            export_weights(partial / "adapt" / "models" / "model.pt", partial / "models")
-        else:
-            shutil.copytree(bundle.weights.parent, partial / "models")
-        shutil.rmtree(partial / "adapt")
-        record: dict[str, Any] = {
-            "time": provenance.now(),
-            "improved": curve.improved(),
-            "held_out_gain": gain,
-            "held_out_gain_error": error,
-            "held_out_loss": [
-                {"step": min(i * values["interval"], values["steps"]), "loss": v} for i, v in enumerate(curve.losses)
-            ],
-            "settings": {**values, "sigma": settings.sigma, "device": settings.device},
-            "from": {"name": bundle.name, "version": bundle.version, "weights_sha256": sha256(bundle.weights)},
-            "weights_sha256": sha256(partial / "models" / bundle.weights.name),
-            "inputs": [{"path": str(p), "sha256": sha256(p)} for case in cases for p in case.sources],
-            "versions": provenance.versions(),
-        }
-        (partial / "docs").mkdir(exist_ok=True)
-        provenance.write_record(record, partial / "docs" / RECORD)
+    with folder_beside(output) as partial:
+        record = _adapt(bundle, cases, partial, settings, overrides or {})
         if output.exists():
             output.rmdir()
         os.replace(partial, output)
-    except OSError as error_:
-        reason = error_.strerror or str(error_)
-        raise InputError(f"{output}: cannot be written ({reason}); free space or choose another output.") from error_
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+    return record
+
+
+def _adapt(
+    bundle: Bundle, cases: Sequence[Case], folder: Path, settings: AdaptSettings, overrides: dict[str, Any]
+) -> dict[str, Any]:
+    """Fine-tune, and write the new bundle into an empty folder; gives the record."""
+    from mri_denoise.training.train import copy_bundle, export_weights
+
+    copy_bundle(bundle, folder)
+    curve, values = _run(bundle, cases, folder / "adapt", settings, overrides)
+    gain, error = curve.gain()
+    if curve.improved():
+        export_weights(folder / "adapt" / "models" / "model.pt", folder / "models")
+    else:
+        shutil.copytree(bundle.weights.parent, folder / "models")
+    shutil.rmtree(folder / "adapt")
+    record: dict[str, Any] = {
+        "time": provenance.now(),
+        "improved": curve.improved(),
+        "held_out_gain": gain,
+        "held_out_gain_error": error,
+        "held_out_loss": [
+            {"step": min(i * values["interval"], values["steps"]), "loss": v} for i, v in enumerate(curve.losses)
+        ],
+        "settings": {**values, "sigma": settings.sigma, "device": settings.device},
+        "from": {"name": bundle.name, "version": bundle.version, "weights_sha256": sha256(bundle.weights)},
+        "weights_sha256": sha256(folder / "models" / bundle.weights.name),
+        "inputs": [{"path": str(p), "sha256": sha256(p)} for case in cases for p in case.sources],
+        "versions": provenance.versions(),
+    }
+    (folder / "docs").mkdir(exist_ok=True)
+    provenance.write_record(record, folder / "docs" / RECORD)
     return record
 
 

@@ -7,7 +7,6 @@ level, the same volumes show edges without noise; both kinds are mixed in traini
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from mri_denoise.bundles.registry import Bundle
 from mri_denoise.denoiser import Denoiser
 from mri_denoise.errors import InputError
 from mri_denoise.io import discover, read
+from mri_denoise.io.files import write_beside
 from mri_denoise.noise.level import estimate_sigma
 from mri_denoise.pipeline.stream import denoise_case
 from mri_denoise.settings import Settings, Sigma
@@ -64,9 +64,8 @@ def add_references(
             on_volume(entry["image"], _denoise(dataset / entry["image"], dataset / target, denoiser, factor))
         references.append({**entry, "image": target.as_posix(), "weight": weight})
     lists["training"] = [{**entry, "weight": 1.0} for entry in images] + references
-    partial = listed.with_name(listed.name + ".partial")
-    partial.write_text(json.dumps(lists, indent=2) + "\n", encoding="utf-8")
-    os.replace(partial, listed)
+    with write_beside(listed) as temporary:
+        temporary.write_text(json.dumps(lists, indent=2) + "\n", encoding="utf-8")
     return len(references)
 
 

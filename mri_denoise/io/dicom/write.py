@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
-import shutil
 import warnings
 from datetime import datetime
 from pathlib import Path
@@ -20,6 +18,7 @@ from mri_denoise.io.dicom.derive import derive, set_pixels
 from mri_denoise.io.dicom.layout import volume_of
 from mri_denoise.io.dicom.pixels import decode, open_image, pixel_format, replaced, stored_values
 from mri_denoise.io.dicom.read import planes_of
+from mri_denoise.io.files import folder_beside
 
 
 def write_series(
@@ -55,9 +54,8 @@ def write_series(
         raise InputError(f"{case.label}: result has shape {array.shape}, the source {details.array_shape}")
     targets = [destination / name for name in details.names]
     _refuse_sources(targets, details.paths)
-    temporary = destination.parent / f".{destination.name}.{secrets.token_hex(8)}"
     now = datetime.now()
-    try:
+    with folder_beside(destination) as temporary:
         written = []
         for k, wanted in details.by_file().items():
             path, name = details.paths[k], details.names[k]
@@ -69,13 +67,6 @@ def write_series(
         for file, target in zip(written, targets, strict=True):
             target.parent.mkdir(parents=True, exist_ok=True)
             os.replace(file, target)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise OutputError(
-            f"{destination}: cannot be written ({reason}); free space or choose another output"
-        ) from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     return targets
 
 
