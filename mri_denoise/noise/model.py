@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mri_denoise.noise.blocks import find_signal, interpolate_blocks, middle_slices, normalise
-from mri_denoise.noise.correlation import LAGS, noise_correlation
+from mri_denoise.noise.correlation import MAX_LAG, noise_correlation
 from mri_denoise.noise.detail import DetailBlocks
 from mri_denoise.noise.evidence import Source, Tissue, agreement, is_even, measure_tissue, weigh_air
 from mri_denoise.noise.floor import Floor, FloorKind, find_floor
@@ -145,7 +145,7 @@ def _with_tissue(correlation: np.ndarray, spectrum: np.ndarray, slice_axis: int)
     if correlation[:, 1:].any() or np.ptp(spectrum) == 0:
         return correlation
     found = correlation.copy()
-    found[[axis for axis in range(3) if axis != slice_axis]] = spectrum_correlation(spectrum, LAGS)
+    found[[axis for axis in range(3) if axis != slice_axis]] = spectrum_correlation(spectrum, MAX_LAG)
     return found
 
 
