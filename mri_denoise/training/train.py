@@ -38,9 +38,7 @@ def train_bundle(
         raise InputError(f"{output}: is the bundle itself; choose another output.")
     config = bundle.config("train.yaml")
     if config.is_file() and "TensorBoard" in config.read_text(encoding="utf-8") and find_spec("tensorboard") is None:
-        raise InputError(
-            f"{config}: writes logs for TensorBoard; install it: python -m pip install mri-denoise[train]."
-        )
+        raise InputError(f"{config}: needs TensorBoard; run: python -m pip install 'mri-denoise[train]'.")
     copy_bundle(bundle, output)
     import_monai(everything=True)  # a run before this one may have left most of it out
     workflow = ConfigWorkflow(
