@@ -41,6 +41,15 @@ def _unexpected(label: str, error: BaseException) -> InputError:
     """One line for an error that nothing foresaw."""
     while error.__cause__ is not None:
         error = error.__cause__
+    return InputError(f"{label}: cannot be denoised ({in_one_line(error)}); this is a bug, please report it.")
+
+
+def in_one_line(error: BaseException) -> str:
+    """The type of an error and the first line of its message.
+
+    Examples:
+        >>> in_one_line(RuntimeError("out of memory"))
+        'RuntimeError: out of memory'
+    """
     words = str(error).strip().splitlines()
-    reason = f"{type(error).__name__}: {words[0]}" if words else type(error).__name__
-    return InputError(f"{label}: cannot be denoised ({reason}); this is a bug, please report it.")
+    return f"{type(error).__name__}: {words[0]}" if words else type(error).__name__
