@@ -56,7 +56,7 @@ def push(
     if not folder.exists():
         common.stop(f"{folder}: no such file or folder.", common.WRONG_USAGE)
     with _one_line():
-        from mri_denoise.io.dicom.open import is_dicom
+        from mri_denoise.io.sniff import is_dicom
         from mri_denoise.node import web
 
         found = [folder] if folder.is_file() else sorted(path for path in folder.rglob("*") if path.is_file())

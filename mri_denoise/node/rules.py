@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,9 +16,7 @@ from mri_denoise.node.settings import Rule
 def header(path: Path) -> Dataset:
     """The header of an image, pixels left out; an empty one if it cannot be read."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return pydicom.dcmread(path, stop_before_pixels=True)
+        return pydicom.dcmread(path, stop_before_pixels=True)
     except Exception:  # pydicom raises what its parser happens to meet in foreign bytes
         return Dataset()
 

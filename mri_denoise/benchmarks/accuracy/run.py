@@ -16,7 +16,7 @@ from mri_denoise.benchmarks.cache import Json, ResultCache
 from mri_denoise.benchmarks.progress import SILENT, Progress
 from mri_denoise.benchmarks.references import LEVELS, Reference, Truth
 from mri_denoise.benchmarks.scores import Score, timed
-from mri_denoise.errors import InputError, OutputError, in_one_line
+from mri_denoise.errors import InputError, OutputError, reason
 from mri_denoise.evaluation import metrics
 
 BIAS_BINS = 16
@@ -154,8 +154,8 @@ def _result(task: Task, method: Method, cache: ResultCache) -> VolumeScore | Fai
     except OutputError:
         raise
     except Exception as error:  # whatever the library of a rival raises: the others go on
-        name, reason = task.reference.label, in_one_line(error)
-        return Failure(reference=name, level=task.level, method=method.name, reason=reason)
+        name = task.reference.label
+        return Failure(reference=name, level=task.level, method=method.name, reason=reason(error))
     return _score(task, method, stored)
 
 

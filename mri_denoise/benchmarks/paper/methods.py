@@ -107,7 +107,7 @@ def _shipped_dncnn(bundle: Bundle, device: str) -> Candidate:
         variants={DNCNN: label},
         load=load,
         hint="no weights ship, and no data set is given to train it on",
-        available=(bundle.folder / "models" / "dncnn.safetensors").is_file(),
+        available=(bundle.folder / "models" / "dncnn.pt").is_file(),
     )
 
 

@@ -29,7 +29,7 @@ from mri_denoise.noise.level import estimate_series
 from mri_denoise.report.figures import comparison
 from mri_denoise.report.text import markdown_table, write_csv, write_text
 from mri_denoise.settings import Planes
-from mri_denoise.volume import Volume, nearly_isotropic, slice_axis_of
+from mri_denoise.volume import Volume, suits_three_planes, slice_axis_of
 
 
 def run_repeats(
@@ -89,7 +89,7 @@ def run_repeats(
 def _planes(model: Denoiser, series: Volume) -> Planes:
     """3 where the model averages over planes and the voxels of the series are nearly isotropic."""
     averages = "planes" in model.bundle.options and series.contiguous
-    return 3 if averages and nearly_isotropic(series.array.shape[1:], series.affine) else 1
+    return 3 if averages and suits_three_planes(series.array.shape[1:], series.affine) else 1
 
 
 def _denoise(

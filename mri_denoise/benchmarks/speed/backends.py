@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 
-from mri_denoise.inference.slices import MixedPrecisionInferer
+from mri_denoise.inference.mixed_precision import MixedPrecisionInferer
 from mri_denoise.runtime import choose_precision, quiet
 
 Run = Callable[[torch.Tensor], torch.Tensor]

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from mri_denoise.benchmarks.speed.timing import measure_in_turn
-from mri_denoise.inference.slices import PRECISIONS
+from mri_denoise.inference.mixed_precision import PRECISIONS
 
 MATRIX = 2048
 # images, channels, height and width: those of the networks compared, and wide ones that no U-Net of this size has

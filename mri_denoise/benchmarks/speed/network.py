@@ -15,11 +15,11 @@ from mri_denoise.benchmarks.references import LEVELS
 from mri_denoise.benchmarks.speed.backends import Backend, Run, backends
 from mri_denoise.benchmarks.speed.machine import Peak, count_flops
 from mri_denoise.benchmarks.speed.timing import Timing, measure_in_turn
-from mri_denoise.errors import in_one_line
+from mri_denoise.errors import reason
+from mri_denoise.inference.slice_plan import SliceStack
 from mri_denoise.networks import DnCNN
 from mri_denoise.noise.simulate import add_rician
 from mri_denoise.simulation import head_phantom
-from mri_denoise.transforms.slices import volume_to_slices
 
 BATCH = 4
 
@@ -109,7 +109,7 @@ def measure_networks(
             if backend.name == "PyTorch":
                 ready.append(_prepare("DnCNN", rival, backend, batch))
         except Exception as error:  # a missing compiler or operator: the others go on
-            absent[backend.label] = in_one_line(error)
+            absent[backend.label] = reason(error)
     times = {n: _times(ready, torch.cat([batch] * -(-n // BATCH))[:n], repetitions, device) for n in {BATCH, *batches}}
     reference = next((r.run for r in ready if r.network == "ours" and r.backend.precision == "float32"), None)
     changes = [
@@ -181,10 +181,10 @@ def _slices(size: int, count: int, depth: int, noise_map: bool, level: float) ->
     truth = _phantom(size, max(count + depth, 8))
     start = (truth.shape[2] - count) // 2
     noisy = add_rician(truth, level / 100, np.random.default_rng(0)).astype(np.float32)
-    channels = volume_to_slices(torch.from_numpy(noisy), 2, depth)[start : start + count]
-    if noise_map:
-        channels = torch.cat((channels, torch.full((count, 1, size, size), level / 100)), dim=1)
-    batch = channels.contiguous(memory_format=torch.channels_last)
+    sigma = torch.tensor(level / 100) if noise_map else None
+    slices = torch.from_numpy(noisy).movedim(2, 0)
+    stack = SliceStack(slices=slices, sigma=sigma, num_slices=depth, contiguous=True)
+    batch = stack.batch(torch.arange(start, start + count)).contiguous(memory_format=torch.channels_last)
     return batch, np.moveaxis(truth, 2, 0)[start : start + count]
 
 

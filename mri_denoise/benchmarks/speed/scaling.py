@@ -15,7 +15,7 @@ import torch
 from mri_denoise.benchmarks.progress import SILENT, Progress
 from mri_denoise.benchmarks.speed.timing import PROGRAM, Timing, measure_in_turn, run_command
 from mri_denoise.benchmarks.speed.volume import make_volume
-from mri_denoise.inference.slices import MixedPrecisionInferer
+from mri_denoise.inference.mixed_precision import MixedPrecisionInferer
 from mri_denoise.runtime import usable_cores
 
 TINY = (16, 16, 8)
