@@ -29,7 +29,7 @@ from mri_denoise.noise.level import estimate_series
 from mri_denoise.report.figures import comparison
 from mri_denoise.report.text import markdown_table, write_csv, write_text
 from mri_denoise.settings import Planes
-from mri_denoise.volume import Volume, suits_three_planes, slice_axis_of
+from mri_denoise.volume import Volume, slice_axis_of, suits_three_planes
 
 
 def run_repeats(
