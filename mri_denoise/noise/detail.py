@@ -72,7 +72,7 @@ def cut_detail(volume: np.ndarray, bands: Sequence[float] = (1.0, 1.0)) -> Detai
     Args:
         volume: shape (X, Y, slices), any unit.
         bands: share of k-space that was measured along the two axes of a slice
-            (:func:`~mri_denoise.noise.zero_filling.measured_bands`).
+            (:func:`~mri_denoise.noise.zero_filling.find_coverage`).
 
     Returns:
         the blocks; None where a slice is shorter than a block, or none of them can be used.

@@ -14,7 +14,7 @@ from typing import Literal
 
 import numpy as np
 
-from mri_denoise.noise.blocks import central
+from mri_denoise.noise.blocks import middle_slices
 from mri_denoise.noise.detail import DetailBlocks, cut_detail
 from mri_denoise.noise.floor import dark_level
 from mri_denoise.noise.spectrum import correlation_spectrum, noise_spectrum
@@ -140,7 +140,7 @@ def _share_in_depth(slices: np.ndarray, bands: Sequence[float], spectrum: np.nda
         spectrum: of the noise.
         least: mean of a block of tissue.
     """
-    middle = central(slices)
+    middle = middle_slices(slices, 2)
     middle = middle[..., : max(2, _DEPTH_VOXELS // max(middle[..., 0].size, 1))]
     one = cut_detail(middle, bands)
     both = cut_detail((middle[..., 1:] - middle[..., :-1]) * np.float32(math.sqrt(0.5)), bands)

@@ -11,14 +11,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mri_denoise.noise.blocks import central, interpolated, measured, normalised
-from mri_denoise.noise.correlation import REACH, noise_correlation
+from mri_denoise.noise.blocks import find_signal, interpolate_blocks, middle_slices, normalise
+from mri_denoise.noise.correlation import MAX_LAG, noise_correlation
 from mri_denoise.noise.detail import DetailBlocks
 from mri_denoise.noise.evidence import Source, Tissue, agreement, is_even, measure_tissue, weigh_air
 from mri_denoise.noise.floor import Floor, FloorKind, find_floor
 from mri_denoise.noise.level import NoiseLevel, estimate_sigma
 from mri_denoise.noise.spectrum import spectrum_correlation
-from mri_denoise.noise.zero_filling import measured_bands
+from mri_denoise.noise.zero_filling import find_coverage
 
 _MASKED = 0.1  # share of voxels that are 0 or not finite, from which on an image counts as masked
 
@@ -92,14 +92,14 @@ def find_noise(volume: np.ndarray, *, slice_axis: int | None = None) -> NoiseMod
         ('rician', 20)
     """
     data = np.asarray(volume, dtype=np.float32)
-    scale, live = measured(data)
+    scale, live = find_signal(data)
     axis = int(np.argmin(data.shape)) if slice_axis is None else slice_axis
-    slices = np.moveaxis(normalised(data, scale), axis, 2)
+    slices = np.moveaxis(normalise(data, scale), axis, 2)
     simple = estimate_sigma(data, slice_axis=axis)
     correlation = noise_correlation(data[None], axis)
     pure = simple.sigma / scale if simple.method == "background" else None
     rows = np.delete(correlation, axis, axis=0) if pure is not None and correlation[:, 1:].any() else None
-    bands = measured_bands(central(slices))
+    bands = find_coverage(middle_slices(slices, 2))
     tissue = measure_tissue(slices, bands, rows)
     if tissue is None or simple.sigma == 0:
         return _plain(simple, correlation)
@@ -145,14 +145,14 @@ def _with_tissue(correlation: np.ndarray, spectrum: np.ndarray, slice_axis: int)
     if correlation[:, 1:].any() or np.ptp(spectrum) == 0:
         return correlation
     found = correlation.copy()
-    found[[axis for axis in range(3) if axis != slice_axis]] = spectrum_correlation(spectrum, REACH)
+    found[[axis for axis in range(3) if axis != slice_axis]] = spectrum_correlation(spectrum, MAX_LAG)
     return found
 
 
 def _at_voxels(values: np.ndarray, blocks: DetailBlocks, shape: tuple[int, ...], slice_axis: int) -> np.ndarray:
     """From the grid of blocks to voxels, with the slices back on their axis; float32."""
     for axis in range(2):
-        values = interpolated(values, axis, shape[axis], blocks.offset[axis], blocks.edges[axis])
+        values = interpolate_blocks(values, axis, shape[axis], blocks.offset[axis], blocks.edges[axis])
     place = np.interp(np.arange(shape[2]), blocks.slices, np.arange(len(blocks.slices)))
     lower = np.minimum(place.astype(int), max(len(blocks.slices) - 2, 0))
     upper = np.minimum(lower + 1, len(blocks.slices) - 1)
