@@ -118,8 +118,8 @@ def _run(item: Item, output: Path) -> dict[str, Any]:
         truth = discover(item.truth)[0][0]
         first = Path(record.outputs[0])
         result = discover(first.parent if item.truth.is_dir() else first)[0][0]
-        row["before"] = compare_cases(truth, cases[0])
-        row["after"] = compare_cases(truth, result)
+        row["before"] = dataclasses.asdict(compare_cases(truth, cases[0]))
+        row["after"] = dataclasses.asdict(compare_cases(truth, result))
     return row
 
 

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from scipy import ndimage
 
-from mri_denoise.report.score_chart import score_chart
+from mri_denoise.report.charts import ScoredImage, score_chart
 from mri_denoise.report.text import markdown_table, write_csv
 
 BLUE, GREY = (11, 83, 148), (154, 154, 154)
@@ -25,7 +25,10 @@ def _centres(path: Path, colour: tuple[int, int, int]) -> np.ndarray:
 
 
 def test_each_image_has_its_dots_in_the_order_of_its_scores(tmp_path: Path) -> None:
-    rows = [("a", (10.0, 0.2), (30.0, 0.9)), ("b", (12.0, 0.3), (20.0, 0.6))]
+    rows = [
+        ScoredImage(name="a", before=(10.0, 0.2), after=(30.0, 0.9)),
+        ScoredImage(name="b", before=(12.0, 0.3), after=(20.0, 0.6)),
+    ]
     path = score_chart(rows, tmp_path / "chart.png")
     after, before = _centres(path, BLUE), _centres(path, GREY)
     assert len(after) == len(before) == 4
