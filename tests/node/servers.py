@@ -14,6 +14,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,14 @@ function ReceivedInstanceFilter(dicom, origin, info)
   return true
 end
 """
+
+
+@dataclass(frozen=True, kw_only=True)
+class Certificate:
+    """A self-signed certificate for 127.0.0.1, in PEM files."""
+
+    chain: Path
+    key: Path
 
 
 def free_port() -> int:
