@@ -124,6 +124,8 @@ class Orthanc:
     def _answers(self) -> bool:
         try:
             return bool(self.get("/system"))
+        except urllib.error.HTTPError as error:
+            return error.code == 401  # it wants a password, and is up
         except OSError:
             assert self.process.poll() is None, self.log.read_text()
             return False
@@ -246,9 +248,11 @@ def running(*servers: Any) -> Iterator[None]:
     try:
         yield
     finally:
-        for server in servers:
-            if server.process is not None and server.process.poll() is None:
-                server.stop()
+        left = [one for one in servers if one.process is not None and one.process.poll() is None]
+        for server in left:
+            server.process.terminate()  # all at once, since each takes seconds
+        for server in left:
+            server.process.wait(60)
 
 
 def storescu(port: int, *paths: Path, title: str = "MRI_DENOISE", options: tuple[str, ...] = ()) -> Any:
