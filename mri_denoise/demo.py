@@ -95,7 +95,7 @@ def _phantoms(output: Path) -> list[Item]:
         (picture, "phantom slice, PNG, salt and pepper 20 %", "salt-pepper", "salt-pepper", 20.0),
     ):
         case = discover(path)[0][0]
-        if case.kind == "image":
+        if case.picture:
             case = dataclasses.replace(case, output=Path(path.name))
         record = simulate_case(case, noisy, noise, level, seed=0)
         first = Path(record["outputs"][0])

@@ -30,7 +30,7 @@ SHAPE = (34, 36, 33)
 AFFINE = phantom_affine(SHAPE)
 
 
-def random_weights(bundle: Path, config: list[str], target: str = "model.safetensors") -> None:
+def random_weights(bundle: Path, config: list[str], target: str = "model.pt") -> None:
     """Weights that change the image, for the network that the configs define."""
     parser = ConfigParser()
     parser.read_config([str(bundle / "configs" / name) for name in config])
@@ -115,9 +115,9 @@ def test_dncnn_is_the_same_bundle_with_another_network(tmp_path: Path, source: s
     from mri_denoise.networks import DnCNN
 
     bundle = make_bundle(source, tmp_path / "bundle")
-    with pytest.raises(InputError, match="dncnn.safetensors: no such weights"):
+    with pytest.raises(InputError, match="dncnn.pt: no such weights"):
         Denoiser(bundle, overlay="dncnn.yaml", device="cpu")
-    random_weights(bundle.folder, ["inference.yaml", "dncnn.yaml"], "dncnn.safetensors")
+    random_weights(bundle.folder, ["inference.yaml", "dncnn.yaml"], "dncnn.pt")
     model, own = Denoiser(bundle, overlay="dncnn.yaml", device="cpu"), Denoiser(bundle, device="cpu")
     assert isinstance(model.network, DnCNN) and model.model.weights_sha256 != own.model.weights_sha256
     assert model.config_sha256 != own.config_sha256

@@ -18,7 +18,7 @@ from mri_denoise.evaluation.metrics import head_mask
 from mri_denoise.io import Case, discover, read
 from mri_denoise.io.files import reading
 from mri_denoise.noise.simulate import add_rician
-from mri_denoise.volume import nearly_isotropic, slice_axis_of
+from mri_denoise.volume import slice_axis_of, suits_three_planes
 
 _CONTRAST = re.compile(r"(?:^|[_-])(T1w|T2w|FLAIR|PDw|T2starw|T1c|DWI)(?=[_.]|$)", re.IGNORECASE)
 UNKNOWN = "unknown"
@@ -96,7 +96,7 @@ class Truth:
     @cached_property
     def isotropic(self) -> bool:
         """Whether slices along all three planes look alike."""
-        return nearly_isotropic(self.whole.shape, self.affine)
+        return suits_three_planes(self.whole.shape, self.affine)
 
     def noisy(self, level: float, seed: int) -> np.ndarray:
         """Rician noise of ``level`` percent of the peak, drawn for the whole volume whatever the part.

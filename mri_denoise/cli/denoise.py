@@ -126,9 +126,7 @@ def _as_nifti(cases: list[Case], skips: list[Skip]) -> tuple[list[Case], list[Sk
 
 def _say_notes(cases: list[Case]) -> None:
     """Say once for each series what is unusual about it."""
-    said = dict.fromkeys(
-        (case.output.as_posix(), note) for case in cases if case.kind == "dicom" for note in case.details.notes
-    )
+    said = dict.fromkeys((case.output.as_posix(), note) for case in cases for note in case.notes)
     for output, note in said:
         common.messages.print(f"note {output}: {note}")
 

@@ -66,7 +66,7 @@ def push(
     if not folder.exists():
         common.stop(f"{folder}: no such file or folder.", common.WRONG_USAGE)
     with _one_line():
-        from mri_denoise.io.dicom.open import is_dicom
+        from mri_denoise.io.sniff import is_dicom
         from mri_denoise.node.web import WebServer
         from mri_denoise.node.web_files import push as push_files
 

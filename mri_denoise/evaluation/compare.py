@@ -38,7 +38,7 @@ def compare_cases(reference: Case, image: Case, mask: str = "auto", peak: float 
     scores: dict[str, list[float]] = {"psnr": [], "ssim": [], "hfen": [], "mae": []}
     voxels = 0
     for a, b in zip(truth.array, result.array, strict=True):
-        where = _mask(mask, a, reference)
+        where = _mask(mask, a, truth.picture)
         a, b = (np.squeeze(v, 2) if v.shape[2] == 1 else v for v in (a, b))
         inside = None if where is None else where.reshape(a.shape)
         try:
@@ -52,8 +52,8 @@ def compare_cases(reference: Case, image: Case, mask: str = "auto", peak: float 
     return {name: float(np.mean(values)) for name, values in scores.items()} | {"peak": peak, "voxels": voxels}
 
 
-def _mask(mask: str, volume: np.ndarray, case: Case) -> np.ndarray | None:
-    if mask == "none" or (mask == "auto" and case.kind == "image"):
+def _mask(mask: str, volume: np.ndarray, picture: bool) -> np.ndarray | None:
+    if mask == "none" or (mask == "auto" and picture):
         return None
     if mask == "auto":
         return metrics.head_mask(volume)

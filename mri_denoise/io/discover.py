@@ -11,32 +11,16 @@ import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
 
 from mri_denoise.errors import InputError
-from mri_denoise.io.archive import is_zip, unpack
+from mri_denoise.io.archive import unpack
 from mri_denoise.io.bids import not_magnitude
 from mri_denoise.io.case import Case, Skip
-from mri_denoise.io.files import natural, open_bytes, reading
-from mri_denoise.io.nifti.pairs import pair_of
+from mri_denoise.io.files import natural, reading
+from mri_denoise.io.sniff import content_of, is_sidecar, named_like_image, pair_of
 
-_VOLUME_ENDINGS = (".nii", ".nii.gz", ".hdr", ".img", ".hdr.gz", ".img.gz", ".mgh", ".mgz")
-_PICTURE_ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
-_DICOM_ENDINGS = (".dcm", ".ima", ".dicom")
-# files that ordinarily lie beside images and are no images: not worth a line each
-_SIDECAR_ENDINGS = (
-    *(".json", ".tsv", ".csv", ".txt", ".bval", ".bvec", ".md", ".rst", ".pdf", ".html", ".log"),
-    *(".yaml", ".yml", ".xml", ".toml", ".cfg", ".ini", ".py", ".sh", ".m", ".db"),
-)
-_SIDECAR_NAMES = ("readme", "changes", "license", "citation.cff", "dicomdir", "makefile", "dockerfile")
 _BIDS_MARK = "dataset_description.json"
 _BIDS_NOT_RAW = ("derivatives", "sourcedata")
-_PICTURE_MAGIC = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-# group 0002 or 0008 in either byte order, with which a DICOM file without preamble begins
-_BARE_DICOM = (b"\x02\0", b"\0\x02", b"\x08\0", b"\0\x08")
-_HEAD_BYTES = 352
-
-Content = Literal["volume", "pair", "image", "dicom", "zip", "other"]
 
 
 def discover(path: Path, *, force: bool = False) -> tuple[list[Case], list[Skip]]:
@@ -83,7 +67,9 @@ def _walk(root: Path) -> Iterator[Path | Skip]:
     seen: set[str] = set()
 
     def failed(error: OSError) -> None:
-        failures.append(Skip(Path(error.filename), f"folder cannot be opened ({error.strerror})", damaged=True))
+        failures.append(
+            Skip(source=Path(error.filename), reason=f"folder cannot be opened ({error.strerror})", damaged=True)
+        )
 
     for folder, subfolders, files in os.walk(root, onerror=failed, followlinks=True):
         real = os.path.realpath(folder)
@@ -115,15 +101,15 @@ def _collect(
         elif isinstance(result, Skip):
             skips.append(result)
         elif result is not None:
-            reason = "" if force or named or result.kind != "nifti" else not_magnitude(result.sources[0])
+            reason = "" if force or named or result.picture else not_magnitude(result.sources[0])
             if reason:
-                skips.append(Skip(result.sources[0], reason))
+                skips.append(Skip(source=result.sources[0], reason=reason))
             else:
                 cases.append(result)
     if dicom:
-        from mri_denoise.io.dicom import read as dicom_read
+        from mri_denoise.io.dicom.read import discover as discover_dicom
 
-        dicom_cases, dicom_skips = dicom_read.discover(dicom, root, force=force)
+        dicom_cases, dicom_skips = discover_dicom(dicom, root, force=force)
         cases += dicom_cases
         skips += dicom_skips
     return _without_collisions(cases, skips)
@@ -134,11 +120,11 @@ def _from_zip(path: Path, root: Path, force: bool) -> tuple[list[Case], list[Ski
     try:
         folder = unpack(path)
     except InputError as error:
-        return [], [Skip(path, str(error).removeprefix(f"{path}: "), damaged=True)]
+        return [], [Skip(source=path, reason=str(error).removeprefix(f"{path}: "), damaged=True)]
     cases, skips = _collect(_walk(folder), folder, force)
     place = path.relative_to(root).with_suffix("")
     if not cases and not skips:
-        skips = [Skip(path, "no image found in this zip file")]
+        skips = [Skip(source=path, reason="no image found in this zip file")]
     moved = [
         dataclasses.replace(case, output=place / case.output, label=f"{place.as_posix()}/{case.label}")
         for case in cases
@@ -157,86 +143,57 @@ def _case_of(path: Path, root: Path) -> Case | Skip | Path | _Zip | None:
     """Classify one file: a case, a Skip, the path itself for DICOM, or None for what needs no word."""
     name = path.name.lower()
     if path.is_symlink() and not path.exists():
-        return None if _is_sidecar(path) else Skip(path, "broken link; fetch the file that it points to", damaged=True)
+        return (
+            None
+            if is_sidecar(path)
+            else Skip(source=path, reason="broken link; fetch the file that it points to", damaged=True)
+        )
     try:
         with reading(path):
             if not stat.S_ISREG(path.stat().st_mode):
                 return None
-            content = _content(path)
+            content = content_of(path)
     except InputError as error:
-        return None if _is_sidecar(path) else Skip(path, str(error).removeprefix(f"{path}: "), damaged=True)
+        return (
+            None if is_sidecar(path) else Skip(source=path, reason=str(error).removeprefix(f"{path}: "), damaged=True)
+        )
     if content == "dicom":
         return None if name == "dicomdir" else path
     if content == "zip":
         return _Zip(path)
     relative = path.relative_to(root)
     if content == "volume":
-        return Case("nifti", (path,), relative, relative.as_posix())
-    if content == "image":
-        return Case("image", (path,), relative.with_name(f"denoised_{path.name}"), relative.as_posix())
+        return Case(kind="nifti", sources=(path,), output=relative, label=relative.as_posix())
+    if content == "picture":
+        return Case(
+            kind="picture",
+            sources=(path,),
+            output=relative.with_name(f"denoised_{path.name}"),
+            label=relative.as_posix(),
+        )
     if content == "pair" or name.endswith((".img", ".img.gz")):
         return _pair_case(path, root)
-    if _is_sidecar(path):
+    if is_sidecar(path):
         return None
     if path.stat().st_size == 0:
-        return Skip(path, "empty file", damaged=True)
-    if name.endswith(_VOLUME_ENDINGS + _PICTURE_ENDINGS + _DICOM_ENDINGS):
-        return Skip(path, "named like an image, but its content is none", damaged=True)
-    return Skip(path, "not an image format that is read (NIfTI, Analyze, MGH, DICOM, PNG, JPEG, BMP, TIFF)")
-
-
-def _content(path: Path) -> Content:
-    """Tell what a file holds from its first bytes."""
-    name = path.name.lower()
-    with open_bytes(path) as stream:
-        head = stream.read(_HEAD_BYTES)
-    if head[128:132] == b"DICM":
-        return "dicom"
-    if is_zip(path, head):
-        return "zip"
-    if head.startswith(_PICTURE_MAGIC) or (head[:2] == b"BM" and head[6:10] == bytes(4) and len(head) > 26):
-        return "image"
-    pair: Content = "pair" if name.endswith((".hdr", ".hdr.gz")) else "other"
-    sizes = (int.from_bytes(head[:4], "little"), int.from_bytes(head[:4], "big"))
-    if 348 in sizes and len(head) >= 348:
-        return "volume" if head[344:348] == b"n+1\0" else pair
-    if 540 in sizes and head[4:7] in (b"n+2", b"ni2"):
-        return "volume" if head[4:7] == b"n+2" else pair
-    if sizes[1] == 1 and name.endswith((".mgh", ".mgz", ".mgh.gz")):
-        return "volume"
-    if head[:2] in _BARE_DICOM and (path.suffix == "" or path.suffix[1:].isdigit() or name.endswith(_DICOM_ENDINGS)):
-        return "dicom" if _is_bare_dicom(path) else "other"
-    return "other"
-
-
-def _is_bare_dicom(path: Path) -> bool:
-    """Whether a file without preamble parses as a DICOM object."""
-    import pydicom
-
-    try:
-        header = pydicom.dcmread(path, force=True, stop_before_pixels=True, specific_tags=["SOPClassUID"])
-    except Exception:  # pydicom raises what its parser happens to meet in foreign bytes
-        return False
-    return "SOPClassUID" in header
+        return Skip(source=path, reason="empty file", damaged=True)
+    if named_like_image(path):
+        return Skip(source=path, reason="named like an image, but its content is none", damaged=True)
+    return Skip(
+        source=path, reason="not an image format that is read (NIfTI, Analyze, MGH, DICOM, PNG, JPEG, BMP, TIFF)"
+    )
 
 
 def _pair_case(path: Path, root: Path) -> Case | Skip | None:
     """The case of a header; None for its image, which the header already stands for."""
     pair = pair_of(path)
     if pair is None:
-        return Skip(path, "its .hdr or .img partner is missing", damaged=True)
+        return Skip(source=path, reason="its .hdr or .img partner is missing", damaged=True)
     header, image = pair
     if path != header:
         return None
     relative = header.relative_to(root)
-    return Case("nifti", (header, image), relative, relative.as_posix())
-
-
-def _is_sidecar(path: Path) -> bool:
-    name = path.name.lower().removesuffix(".gz")
-    if name.endswith(".mat"):  # SPM keeps the affine of an Analyze pair there
-        return path.with_suffix(".hdr").is_file()
-    return name.endswith(_SIDECAR_ENDINGS) or name in _SIDECAR_NAMES
+    return Case(kind="nifti", sources=(header, image), output=relative, label=relative.as_posix())
 
 
 def _without_collisions(cases: list[Case], skips: list[Skip]) -> tuple[list[Case], list[Skip]]:
@@ -249,10 +206,15 @@ def _without_collisions(cases: list[Case], skips: list[Skip]) -> tuple[list[Case
     kept: list[Case] = []
     for case in sorted(cases, key=lambda case: (natural(case.output.as_posix()), natural(case.label))):
         other = taken.setdefault(case.output.as_posix().lower(), case)
-        names = {case.output / name for name in case.details.names} if case.kind == "dicom" else set()
-        if other is case or (case.kind == other.kind == "dicom" and not names & files):
+        names = set(case.outputs(Path()))
+        if other is case or (case.writes_folder and other.writes_folder and not names & files):
             kept.append(case)
             files |= names
         else:
-            skips.append(Skip(case.sources[0], f"its output {case.output} would overwrite that of {other.sources[0]}"))
+            skips.append(
+                Skip(
+                    source=case.sources[0],
+                    reason=f"its output {case.output} would overwrite that of {other.sources[0]}",
+                )
+            )
     return kept, sorted(skips, key=lambda skip: natural(str(skip.source)))

@@ -7,15 +7,20 @@ import os
 import re
 import secrets
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, cast
+from typing import IO, TYPE_CHECKING, cast
 
 from isal import igzip
 from isal.igzip_lib import IsalError
 
 from mri_denoise.errors import InputError, OutputError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from mri_denoise.io.case import Derivation
 
 GZIP_MAGIC = b"\x1f\x8b"
 _GZIP_LEVEL = 2  # of ISA-L, 0 to 3: smaller files than its 3 on noisy integers
@@ -131,6 +136,39 @@ def write_beside(path: Path, sources: Iterable[Path] = ()) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+class SteppedWriter:
+    """A `mri_denoise.io.formats.VolumeWriter` whose work is a generator.
+
+    Args:
+        steps: takes arrays, then None, and returns the files written. Its context managers remove what it opened if it
+            is closed early.
+    """
+
+    def __init__(self, steps: Generator[None, np.ndarray | None, list[Path]]) -> None:
+        self._steps = steps
+        next(steps)
+
+    def put(self, array: np.ndarray) -> None:
+        """Write the next volumes, shape (T, X, Y, Z)."""
+        self._steps.send(array)
+
+    def finish(self, derivation: Derivation | None = None) -> list[Path]:
+        """Move the files to their destination, after the last volume; the derivation is not recorded.
+
+        Raises:
+            ValueError: Volumes are missing.
+        """
+        try:
+            self._steps.send(None)
+        except StopIteration as end:
+            return end.value
+        raise ValueError("finish() before the last volume")
+
+    def abandon(self) -> None:
+        """Remove what was written so far."""
+        self._steps.close()
 
 
 def _same_file(first: Path, second: Path) -> bool:

@@ -11,6 +11,9 @@ import shutil
 import struct
 import warnings
 import zlib
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +22,8 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 
 from mri_denoise.errors import InputError, OutputError
 from mri_denoise.io.case import Case
-from mri_denoise.io.files import reading, write_beside
+from mri_denoise.io.files import SteppedWriter, reading, write_beside
+from mri_denoise.io.formats import VolumeReader, VolumeWriter, WholeReader, WholeWriter
 from mri_denoise.volume import Volume
 
 FORMATS = {
@@ -49,6 +53,23 @@ _DAMAGE = (
 _TIFF_TEXT = (270, 271, 272, 305, 306, 315)
 
 
+def open_reader(case: Case) -> VolumeReader:
+    """Open a picture for reading; see `mri_denoise.io.formats.open_reader`."""
+    with _opened(case.sources[0]) as image:
+        voxels = image.width * image.height
+    return WholeReader(partial(read, case), count=1, volume_voxels=voxels)
+
+
+def open_writer(case: Case, destination: Path, *, keep_vendor_headers: bool = False) -> VolumeWriter:
+    """Open a result for writing; see `mri_denoise.io.formats.open_writer`. There are no vendor headers."""
+    return WholeWriter(lambda array, derivation: write(case, array, destination))
+
+
+def open_map(case: Case, destination: Path, *, affine: np.ndarray, count: int) -> SteppedWriter:
+    """Open a map for writing as a float32 TIFF; see `mri_denoise.io.formats.open_map`."""
+    return SteppedWriter(_map_steps(case, destination))
+
+
 def read(case: Case) -> Volume:
     """Read one picture as grey.
 
@@ -65,7 +86,9 @@ def read(case: Case) -> Volume:
     """
     _, grey = _load(case.sources[0])
     white = 255.0 if grey.dtype == np.uint8 else None
-    return Volume(grey.astype(np.float32)[np.newaxis, :, :, np.newaxis], np.eye(4), white_level=white, picture=True)
+    return Volume(
+        array=grey.astype(np.float32)[np.newaxis, :, :, np.newaxis], affine=np.eye(4), white_level=white, picture=True
+    )
 
 
 def write(case: Case, array: np.ndarray, destination: Path) -> list[Path]:
@@ -107,8 +130,23 @@ def write(case: Case, array: np.ndarray, destination: Path) -> list[Path]:
     return [destination]
 
 
+def _map_steps(case: Case, path: Path) -> Generator[None, np.ndarray | None, list[Path]]:
+    """Take the one array of a picture, then None."""
+    with write_beside(path, case.sources) as temporary:
+        while (array := (yield)) is not None:
+            Image.fromarray(np.ascontiguousarray(array[0, :, :, 0], dtype=np.float32)).save(temporary, format="TIFF")
+    return [path]
+
+
 def _load(path: Path) -> tuple[Image.Image, np.ndarray]:
-    """Open and decode a picture, with every way of being broken as one line; (Pillow's object, grey pixels)."""
+    """Open and decode a picture: Pillow's object, and grey pixels."""
+    with _opened(path) as image:
+        return image, _grey(image)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[ImageFile.ImageFile]:
+    """Open a picture, and turn every way of being broken into one line, here and in the block."""
     try:
         with reading(path), warnings.catch_warnings(), open(path, "rb") as file:
             warnings.simplefilter("ignore")  # Pillow's remarks on broken metadata
@@ -117,7 +155,7 @@ def _load(path: Path) -> tuple[Image.Image, np.ndarray]:
                 if Image.MAX_IMAGE_PIXELS and image.width * image.height > Image.MAX_IMAGE_PIXELS:
                     raise Image.DecompressionBombError  # Pillow only warns up to twice as many
                 _refuse(image, path)
-                return image, _grey(image)
+                yield image
             except UnidentifiedImageError as error:
                 raise InputError(f"{path}: not a PNG, JPEG, BMP or TIFF that can be read; check the file") from error
             except InputError:

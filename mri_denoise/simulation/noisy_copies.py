@@ -9,8 +9,7 @@ import numpy as np
 
 from mri_denoise import __version__
 from mri_denoise import record as provenance
-from mri_denoise.io import Case, Derivation, read, write
-from mri_denoise.io.nifti.maps import companion, write_map
+from mri_denoise.io import Case, Derivation, open_map, read, write
 from mri_denoise.noise.simulate import add_rician, add_salt_pepper
 from mri_denoise.volume import slice_axis_of
 
@@ -52,13 +51,23 @@ def simulate_case(
         record |= {"sigma": sigma, "coils": coils, "band": band}
     noisy = np.where(finite, noisy, volume.array)
     destination = folder / case.output
-    if case.kind == "nifti":
-        write_map(noisy, volume.affine, case, destination)
-        files = [destination]
-    else:
-        settings = f"noise={noise} level={level} seed={seed} coils={coils} band={band}"
-        derivation = Derivation("simulation", __version__, "", settings, 1.0, __version__, settings, added_noise=True)
+    settings = f"noise={noise} level={level} seed={seed} coils={coils} band={band}"
+    derivation = Derivation(
+        model="simulation",
+        version=__version__,
+        weights_sha256="",
+        sigma=settings,
+        strength=1.0,
+        software_version=__version__,
+        settings=settings,
+        added_noise=True,
+    )
+    if case.picture or case.series:
         files = write(case, noisy, destination, derivation)
+    else:
+        writer = open_map(case, destination, affine=volume.affine, count=len(noisy))
+        writer.put(noisy)
+        files = writer.finish(derivation)
     record |= {"outputs": [str(p) for p in files], "case": case.label, "versions": provenance.versions()}
-    provenance.write_record(record, companion(case, destination, "", ".mri-denoise.json"))
+    provenance.write_record(record, case.companion(folder, "", ".mri-denoise.json"))
     return record

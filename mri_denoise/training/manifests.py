@@ -63,16 +63,19 @@ class Report:
 
 
 def manifests_folder() -> Path:
-    """Folder of the manifests and ``datalist.json``: inside an installed package, else in the source tree.
+    """Folder of the manifests and ``datalist.json``.
+
+    A wheel has them in ``mri_denoise/data``. A source tree, and so an editable installation, has them in ``data`` at
+    its top.
 
     Raises:
-        InputError: if neither is there (a damaged installation).
+        InputError: if they are not there (a damaged installation).
     """
     package = Path(__file__).resolve().parents[1]
-    for folder in (package / "_data", package.parent / "data"):
+    for folder in (package / "data", package.parent / "data"):
         if (folder / "datalist.json").is_file():
             return folder
-    raise InputError(f"{package / '_data'}: the data manifests are not there: install mri-denoise again")
+    raise InputError(f"{package / 'data'}: the data manifests are not there; install mri-denoise again.")
 
 
 def load_manifests(folder: Path) -> list[DataFile]:

@@ -14,8 +14,7 @@ from pathlib import Path
 from mri_denoise.bundles.registry import Bundle
 from mri_denoise.denoiser import Denoiser
 from mri_denoise.errors import InputError
-from mri_denoise.io import discover
-from mri_denoise.io.nifti import image as nifti
+from mri_denoise.io import discover, read
 from mri_denoise.noise.level import estimate_sigma
 from mri_denoise.pipeline.stream import denoise_case
 from mri_denoise.settings import Settings, Sigma
@@ -76,7 +75,7 @@ def _denoise(source: Path, target: Path, denoiser: Denoiser, factor: float) -> f
     cases, skips = discover(source)
     if len(cases) != 1:
         raise InputError(f"{source}: {skips[0].reason if skips else 'not one volume'}.")
-    volume = nifti.read(cases[0])
+    volume = read(cases[0])
     sigma = factor * estimate_sigma(volume.array[0], slice_axis=slice_axis_of(volume)).sigma
     denoise_case(denoiser, cases[0], target.parent, Settings(sigma=Sigma(kind="level", level=sigma)))
     return sigma

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import shutil
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import torch
 from monai.bundle import ConfigWorkflow
-from safetensors.torch import save
 
 from mri_denoise._monai import import_monai
 from mri_denoise.bundles.registry import Bundle
@@ -32,10 +32,15 @@ def train_bundle(
         the new weights.
 
     Raises:
-        InputError: if ``output`` is the bundle itself, or the training left no weights.
+        InputError: if ``output`` is the bundle itself, TensorBoard is missing, or the training left no weights.
     """
     if output.resolve() == bundle.folder:
         raise InputError(f"{output}: is the bundle itself; choose another output.")
+    config = bundle.config("train.yaml")
+    if config.is_file() and "TensorBoard" in config.read_text(encoding="utf-8") and find_spec("tensorboard") is None:
+        raise InputError(
+            f"{config}: writes logs for TensorBoard; install it: python -m pip install mri-denoise[train]."
+        )
     copy_bundle(bundle, output)
     import_monai(everything=True)  # a run before this one may have left most of it out
     workflow = ConfigWorkflow(
@@ -90,20 +95,18 @@ def copy_bundle(bundle: Bundle, output: Path) -> None:
 
 
 def export_weights(checkpoint: Path, models: Path) -> Path:
-    """The weights of a training checkpoint as ``model.pt`` and ``model.safetensors``, with their SHA-256.
+    """The weights of a training checkpoint as ``model.pt``, with its SHA-256 in ``SHA256SUMS``.
 
     Args:
         checkpoint: a state dict, or a dictionary with one under ``model``.
         models: the folder ``models`` of a bundle.
 
     Returns:
-        the path of ``model.safetensors``.
+        the path of ``model.pt``.
     """
     state = torch.load(checkpoint, map_location="cpu", weights_only=True)
     state = {name: tensor.contiguous() for name, tensor in state.get("model", state).items()}
     models.mkdir(parents=True, exist_ok=True)
     torch.save(state, models / "model.pt")
-    # the library's save_file makes files that only their owner can read
-    (models / "model.safetensors").write_bytes(save(state))
     record_sha256(models)
-    return models / "model.safetensors"
+    return models / "model.pt"

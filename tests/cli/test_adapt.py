@@ -93,7 +93,7 @@ def test_the_new_bundle_is_whole_and_has_its_record(
     settings = record["settings"]
     assert (settings["steps"], settings["sigma"], settings["seed"]) == (60, str(SIGMA), 0)
     assert (settings["learning_rate"], settings["batch_size"]) == (QUICK["learning_rate"], QUICK["batch_size"])
-    old, new = bundle / "models" / "model.safetensors", output / "models" / "model.safetensors"
+    old, new = bundle / "models" / "model.pt", output / "models" / "model.pt"
     assert record["from"]["weights_sha256"] == sha256(old) != record["weights_sha256"] == sha256(new)
     assert {"python", "mri-denoise", "torch", "monai"} <= set(record["versions"])
     sums = dict(reversed(line.split("  ")) for line in (output / "models" / "SHA256SUMS").read_text().splitlines())
@@ -132,7 +132,7 @@ def test_weights_that_gain_nothing_are_left_as_they_were(tmp_path: Path, bundle:
     options = ("--output", tmp_path / "same", "--model", bundle, "--steps", 2, "--learning-rate", 0)
     said = cli("adapt", volume, *options).stdout
     assert "no gain on held-out slices" in said and "the original ones" in said
-    for name in ("model.safetensors", "model.pt", "SHA256SUMS"):
+    for name in ("model.pt", "SHA256SUMS"):
         assert (tmp_path / "same" / "models" / name).read_bytes() == (bundle / "models" / name).read_bytes()
     record = json.loads((tmp_path / "same" / "docs" / "adaptation.json").read_text())
     assert not record["improved"] and record["weights_sha256"] == record["from"]["weights_sha256"]

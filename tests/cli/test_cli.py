@@ -78,7 +78,7 @@ def test_a_file_with_all_companions_and_its_record(tmp_path: Path, volume: Path,
     record = json.loads(output.with_name("out.mri-denoise.json").read_text())
     assert record == report["done"][0]
     assert record["inputs"] == [{"path": str(volume), "sha256": hashlib.sha256(volume.read_bytes()).hexdigest()}]
-    weights = hashlib.sha256((tiny_bundle / "models/model.safetensors").read_bytes()).hexdigest()
+    weights = hashlib.sha256((tiny_bundle / "models/model.pt").read_bytes()).hexdigest()
     version = json.loads((tiny_bundle / "configs" / "metadata.json").read_text())["version"]
     assert record["model"] == {"name": "hmad_rician", "version": version, "weights_sha256": weights}
     assert record["sigma"] == [25]
@@ -182,7 +182,7 @@ def test_wrong_usage_is_2_and_names_what_is_wrong(tmp_path: Path, volume: Path, 
 def test_a_bundle_without_good_weights_is_2(tmp_path: Path, volume: Path, tiny_bundle: Path) -> None:
     bundle = tmp_path / "bundle"
     shutil.copytree(tiny_bundle, bundle)
-    weights = bundle / "models" / "model.safetensors"
+    weights = bundle / "models" / "model.pt"
     weights.write_bytes(weights.read_bytes()[:-1] + b"\0\1")
     assert "differs from the SHA-256" in cli("denoise", volume, tmp_path / "o.nii", "--model", bundle, code=2).stderr
     weights.unlink()

@@ -12,6 +12,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -20,12 +21,14 @@ from typing import Any
 import numpy as np
 import pydicom
 import pytest
+import torch
 from pydicom.dataset import Dataset
 from typer.testing import CliRunner
 
 from mri_denoise.cli.main import app
 from mri_denoise.node.destinations import QueryError, SendError, make, read_image
 from mri_denoise.node.settings import load
+from tests.commands import cli
 from tests.node.servers import (
     ROOT,
     Node,
@@ -88,14 +91,24 @@ def test_a_series_in_and_the_derived_one_out_by_both_ways(tmp_path: Path, archiv
         web.wait_done(1)
         assert set(derived(web)) == set(made) and len(archive.images()) == count
     # the command line gives the same pixels and identifiers (with as many threads: their number moves the last bits)
-    command = ["denoise", str(tmp_path / "in" / "original"), str(tmp_path / "out"), "--strength", "0.5"]
-    result = subprocess.run([sys.executable, "-m", "mri_denoise.cli.main", *command], env=node.environment, check=False)
-    assert result.returncode == 0
+    with one_thread():
+        cli("denoise", tmp_path / "in" / "original", tmp_path / "out", "--strength", 0.5)
     by_command = [pydicom.dcmread(path) for path in (tmp_path / "out").rglob("IM*")]
     assert len(by_command) == 4
     for ds in by_command:
         np.testing.assert_array_equal(ds.pixel_array, made[str(ds.SOPInstanceUID)].pixel_array)
         assert ds.SeriesInstanceUID == made[str(ds.SOPInstanceUID)].SeriesInstanceUID
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """As many threads as `Node` has, in this process: it has loaded torch for other tests anyway."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_dicomweb_pull_and_push(tmp_path: Path, archive: Orthanc, monkeypatch: pytest.MonkeyPatch) -> None:

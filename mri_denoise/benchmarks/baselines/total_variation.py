@@ -28,5 +28,6 @@ TOTAL_VARIATION = Denoiser(
     noise=("rician",),
     function=chambolle,
     gaussian=True,
+    package="skimage",
     distribution="scikit-image",
 )

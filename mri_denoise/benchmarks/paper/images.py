@@ -163,7 +163,7 @@ def pictures(folder: Path, count: int | None = None, seed: int = 0) -> list[Grey
     """
     if not folder.exists():
         raise InputError(f"{folder}: no such folder of pictures.")
-    cases = sorted((c for c in discover(folder)[0] if c.kind == "image"), key=lambda c: c.sources[0])
+    cases = sorted((c for c in discover(folder)[0] if c.picture), key=lambda c: c.sources[0])
     if not cases:
         raise InputError(f"{folder}: holds no picture (PNG, JPEG, BMP, TIFF).")
     if count is not None and count < len(cases):

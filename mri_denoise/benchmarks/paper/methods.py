@@ -66,7 +66,7 @@ def table_2_methods(
             methods.absent[method.label] = f"not installed; {method.missing_hint()}"
     if DNCNN in skip:
         methods.absent["DnCNN"] = LEFT_OUT
-    elif (bundle.folder / "models" / "dncnn.safetensors").is_file():
+    elif (bundle.folder / "models" / "dncnn.pt").is_file():
         model = LearnedModel(bundle, overlay="dncnn.yaml", device=device)
         methods.found.append(learned(model, PICTURE, name=DNCNN, label="DnCNN, shipped weights", noise=NOISE))
     elif training is None:

@@ -27,7 +27,7 @@ from mri_denoise.io import Case
 from mri_denoise.noise.level import estimate_series
 from mri_denoise.report.figures import comparison
 from mri_denoise.report.text import markdown_table, write_csv, write_text
-from mri_denoise.volume import nearly_isotropic, slice_axis_of
+from mri_denoise.volume import slice_axis_of, suits_three_planes
 
 
 def run_repeats(
@@ -61,7 +61,7 @@ def run_repeats(
         raise InputError(f"{cases[0].label}: has no voxel above 0; choose another series.")
     if planes == "auto":
         averages = "planes" in model.bundle.options and series.contiguous
-        planes = 3 if averages and nearly_isotropic(series.array.shape[1:], series.affine) else 1
+        planes = 3 if averages and suits_three_planes(series.array.shape[1:], series.affine) else 1
     slicing = Slicing(planes, axis, tuple(series.affine.ravel()), contiguous=series.contiguous)
     denoiser = learned(model, slicing)
     denoised = np.empty_like(series.array)

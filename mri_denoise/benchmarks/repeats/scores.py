@@ -80,7 +80,12 @@ def load_repeats(cases: Sequence[Case], span: tuple[int, int] | None = None) -> 
         if span[1] >= len(array):
             raise InputError(f"{cases[0].label}: has no volume {span[1]}, only 0 to {len(array) - 1}.")
         array = array[span[0] : span[1] + 1]
-    return Volume(array, first.affine, first.slice_axis, all(v.contiguous for v in volumes))
+    return Volume(
+        array=array,
+        affine=first.affine,
+        slice_axis=first.slice_axis,
+        contiguous=all(v.contiguous for v in volumes),
+    )
 
 
 def object_mask(series: np.ndarray) -> np.ndarray:

@@ -24,8 +24,9 @@ from mri_denoise.io.dicom.eligibility import (
     unwanted,
     value,
 )
-from mri_denoise.io.dicom.open import instance_uid, is_dicom, pixels_missing, read_header, readable
+from mri_denoise.io.dicom.open import instance_uid, pixels_missing, read_header, readable
 from mri_denoise.io.dicom.planes import LayoutError, Plane, planes
+from mri_denoise.io.sniff import is_dicom
 
 # b-value and direction in the vendors' private attributes, after their DICOM conformance statements.
 _PRIVATE_DIFFUSION = (
@@ -99,29 +100,29 @@ def read_file(path: Path, *, force: bool = False) -> tuple[list[Instance], list[
     """
     try:
         if not path.stat().st_size:
-            return [], [Skip(path, "empty file", damaged=True)]
+            return [], [Skip(source=path, reason="empty file", damaged=True)]
         if not is_dicom(path):
-            return [], [Skip(path, "not a DICOM file" if readable(path) else "no permission to read it")]
+            return [], [Skip(source=path, reason="not a DICOM file" if readable(path) else "no permission to read it")]
         ds = read_header(path)
     except OSError as error:
-        return [], [Skip(path, f"cannot be read: {error.strerror or error}", damaged=True)]
+        return [], [Skip(source=path, reason=f"cannot be read: {error.strerror or error}", damaged=True)]
     except ValueError as error:
         reason = f"damaged or truncated DICOM file: {one_line(str(error))}"
-        return [], [Skip(path, reason, damaged=True)]
+        return [], [Skip(source=path, reason=reason, damaged=True)]
     if sop_class(ds) == MediaStorageDirectoryStorage or "DirectoryRecordSequence" in ds:
         return [], []
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             if why := unreadable(ds):
-                return [], [Skip(path, one_line(why))]
+                return [], [Skip(source=path, reason=one_line(why))]
             if missing := pixels_missing(ds, path):
-                return [], [Skip(path, missing, damaged=True)]
+                return [], [Skip(source=path, reason=missing, damaged=True)]
             return _wanted(planes(ds), path, force)
     except LayoutError as error:
-        return [], [Skip(path, str(error))]
+        return [], [Skip(source=path, reason=str(error))]
     except PARSE_ERRORS as error:
-        return [], [Skip(path, f"damaged header: {one_line(str(error))}", damaged=True)]
+        return [], [Skip(source=path, reason=f"damaged header: {one_line(str(error))}", damaged=True)]
 
 
 def _wanted(found: list[Plane], path: Path, force: bool) -> tuple[list[Instance], list[Skip]]:
@@ -133,7 +134,7 @@ def _wanted(found: list[Plane], path: Path, force: bool) -> tuple[list[Instance]
     for reason in dict.fromkeys(reason for reason in reasons if reason and not force):
         numbers_ = [k + 1 for k, other in enumerate(reasons) if other == reason]
         where = "" if len(numbers_) == len(found) else f"{ranges('frame', numbers_)}: "
-        skips.append(Skip(path, where + reason))
+        skips.append(Skip(source=path, reason=where + reason))
     return instances, skips
 
 

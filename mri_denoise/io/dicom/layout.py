@@ -40,7 +40,8 @@ class DicomVolume:
 
     Args:
         paths: the source files, each once, in the order of their first slice.
-        names: the derived files, relative to the folder of the derived series, in the same order.
+        names: the derived files, relative to the folder of the derived series, in the same order; empty for a volume
+            that is written as NIfTI.
         shape: columns, rows, slices of a volume; one slice where the volumes differ in size.
         stacks: the volumes; their slices, one after the other, are those of the array.
         contiguous: whether neighbouring slices may serve as context for one another.
@@ -83,6 +84,17 @@ class DicomVolume:
         return found
 
 
+def volume_of(case: Case) -> DicomVolume:
+    """What reader and writer know of a DICOM case.
+
+    Raises:
+        TypeError: The case is not DICOM.
+    """
+    if not isinstance(case.details, DicomVolume):
+        raise TypeError(f"{case.label}: not a DICOM case")
+    return case.details
+
+
 def plan_cases(stacks: list[Stack], root: Path, taken: set[str], patients: Mapping[Path, set]) -> list[Case]:
     """Lay out the cases of one source series.
 
@@ -105,7 +117,9 @@ def plan_cases(stacks: list[Stack], root: Path, taken: set[str], patients: Mappi
     for index, part in enumerate(parts, start=1):
         details = _details(part, parent, said)
         count = "" if len(parts) == 1 else f" (volume {index} of {len(parts)})"
-        cases.append(Case("dicom", details.paths, output, output.as_posix() + count, details))
+        cases.append(
+            Case(kind="dicom", sources=details.paths, output=output, label=output.as_posix() + count, details=details)
+        )
     return cases
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 import warnings
 import zlib
 from pathlib import Path
@@ -21,24 +20,6 @@ _ALWAYS_INFLATED = 64 << 20
 _DEFLATE_RATIO = 200
 _UNDEFINED_LENGTH = 0xFFFFFFFF
 _PIXEL_DATA = 0x7FE00010
-
-
-def is_dicom(path: Path) -> bool:
-    """Whether a file looks like DICOM by its first bytes: ``DICM`` after the preamble, or a data set without one."""
-    try:
-        with path.open("rb") as file:
-            start = file.read(132)
-    except OSError:
-        return False
-    if start[128:132] == b"DICM":
-        return True
-    if len(start) < 8:
-        return False
-    # A data set without preamble starts with group 0002 or 0008, in either byte order, and a small element number.
-    return any(
-        group in (0x0002, 0x0008) and element < 0x0100 and start[4:6] != b"\0\0" or (group, element) == (0x0008, 0x0005)
-        for group, element in (struct.unpack("<HH", start[:4]), struct.unpack(">HH", start[:4]))
-    )
 
 
 def read_header(path: Path) -> Dataset:

@@ -13,7 +13,7 @@ from mri_denoise.errors import InputError
 from mri_denoise.io.case import Case, Skip
 from mri_denoise.io.dicom.eligibility import PARSE_ERRORS
 from mri_denoise.io.dicom.instance import Instance, read_file
-from mri_denoise.io.dicom.layout import DicomVolume, plan_cases
+from mri_denoise.io.dicom.layout import DicomVolume, plan_cases, volume_of
 from mri_denoise.io.dicom.pixels import decode, open_image, pixel_format, real_values, stored_values
 from mri_denoise.io.dicom.planes import Plane, planes
 from mri_denoise.io.dicom.sort import Stack, sort_volumes
@@ -47,7 +47,7 @@ def discover(files: Iterable[Path], root: Path, *, force: bool = False) -> tuple
     for stack in sort_volumes(instances):
         if stack[0].spacing is None:
             reason = "no pixel spacing: sizes in mm are unknown"
-            skips += [Skip(path, reason) for path in dict.fromkeys(one.path for one in stack)]
+            skips += [Skip(source=path, reason=reason) for path in dict.fromkeys(one.path for one in stack)]
         else:
             volumes[stack[0].series].append(stack)
     cases: list[Case] = []
@@ -73,14 +73,14 @@ def read(case: Case) -> Volume:
     Raises:
         InputError: a file cannot be read or decoded, or has changed since it was discovered.
     """
-    details: DicomVolume = case.details
+    details = volume_of(case)
     with reading(details.paths[0]):
         array = np.empty(details.array_shape, dtype=np.float32)
     for file, wanted in details.by_file().items():
         for (t, z), plane, words in slices_of(details, file, wanted):
             layout = pixel_format(plane.header)
             array[t, :, :, z] = real_values(stored_values(words, layout), layout).T
-    return Volume(array, details.affine.copy(), slice_axis=2, contiguous=details.contiguous)
+    return Volume(array=array, affine=details.affine.copy(), slice_axis=2, contiguous=details.contiguous)
 
 
 def slices_of(
@@ -134,7 +134,7 @@ def _without_duplicates(instances: list[Instance]) -> tuple[list[Instance], list
         paths = list(same)
         best = paths[0] if len(paths) == 1 else next(filter(_decodes, paths), paths[0])
         reason = f"copy of {best.name} (same SOP Instance UID)"
-        dropped |= {path: Skip(path, reason) for path in paths if path != best}
+        dropped |= {path: Skip(source=path, reason=reason) for path in paths if path != best}
     return [one for one in instances if one.path not in dropped], list(dropped.values())
 
 

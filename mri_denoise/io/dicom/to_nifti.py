@@ -8,7 +8,8 @@ some slices: there its file runs the other way, and its affine with it.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Hashable, Sequence
 from pathlib import Path
 
 import nibabel as nib
@@ -17,7 +18,7 @@ import numpy as np
 from mri_denoise.errors import InputError
 from mri_denoise.io.case import Case, Skip
 from mri_denoise.io.dicom.eligibility import number
-from mri_denoise.io.dicom.layout import DicomVolume, StackPlan
+from mri_denoise.io.dicom.layout import DicomVolume, StackPlan, volume_of
 from mri_denoise.io.dicom.pixels import PixelFormat, pixel_format, real_values, replaced, stored_values
 from mri_denoise.io.dicom.read import slices_of
 from mri_denoise.io.files import write_beside
@@ -36,36 +37,43 @@ def as_nifti(cases: Sequence[Case]) -> tuple[list[Case], list[Skip]]:
         The cases with the names of their files, ``5_t2_tse.nii.gz``, numbered where a series gives several; and what
         NIfTI cannot hold.
     """
-    skips = [
-        Skip(case.sources[0], "slices at unequal distances, which NIfTI cannot say; write DICOM instead")
-        for case in cases
-        if case.kind == "dicom" and not all(stack.even for stack in case.details.stacks)
-    ]
-    left = {skip.source for skip in skips}
-    groups: dict[object, list[Case]] = {}
-    for case in (case for case in cases if case.sources[0] not in left):
-        stacks: tuple[StackPlan, ...] = case.details.stacks if case.kind == "dicom" else ()
-        single = len(stacks) == 1 and case.details.shape[2] == len(stacks[0].slices)
-        key = (case.output, case.details.contiguous, stacks[0].contrast) if single else id(case)
-        group = groups.setdefault(key, [])
-        if group and not _follows(stacks[0], [other.details.stacks[0] for other in group]):
+    skips: list[Skip] = []
+    groups: dict[Hashable, list[Case]] = {}
+    for case in cases:
+        if case.series and not all(stack.even for stack in volume_of(case).stacks):
+            reason = "slices at unequal distances, which NIfTI cannot say; write DICOM instead"
+            skips.append(Skip(source=case.sources[0], reason=reason))
+            continue
+        group = groups.setdefault(_series_key(case), [])
+        if group and not _follows(volume_of(case).stacks[0], [volume_of(other).stacks[0] for other in group]):
             group = groups.setdefault(id(case), [])
         group.append(case)
-    joined = [_joined(group) for group in groups.values()]
-    several = {case.output: 0 for case in joined}
-    for case in joined:
-        several[case.output] += 1
-    counts = dict.fromkeys(several, 0)
+    return _named([_joined(group) for group in groups.values()]), skips
+
+
+def _series_key(case: Case) -> Hashable:
+    """Equal for single volumes that may be time points of one series; unique for every other case."""
+    if not case.series:
+        return id(case)
+    volume = volume_of(case)
+    single = len(volume.stacks) == 1 and volume.shape[2] == len(volume.stacks[0].slices)
+    return (case.output, volume.contiguous, volume.stacks[0].contrast) if single else id(case)
+
+
+def _named(cases: list[Case]) -> list[Case]:
+    """Name the files of DICOM cases, numbered where several come from one series."""
+    several = Counter(case.output for case in cases)
+    counts: Counter[Path] = Counter()
     named = []
-    for case in joined:
-        if case.kind != "dicom":
-            named.append(case)
-            continue
-        counts[case.output] += 1
-        suffix = f"_{counts[case.output]}" if several[case.output] > 1 else ""
-        output = case.output.with_name(f"{case.output.name}{suffix}.nii.gz")
-        named.append(dataclasses.replace(case, output=output, label=output.as_posix()))
-    return named, skips
+    for case in cases:
+        if case.series:
+            counts[case.output] += 1
+            suffix = f"_{counts[case.output]}" if several[case.output] > 1 else ""
+            output = case.output.with_name(f"{case.output.name}{suffix}.nii.gz")
+            details = dataclasses.replace(volume_of(case), names=())
+            case = dataclasses.replace(case, output=output, label=output.as_posix(), details=details)
+        named.append(case)
+    return named
 
 
 def write(case: Case, array: np.ndarray, destination: Path) -> list[Path]:
@@ -86,7 +94,7 @@ def write(case: Case, array: np.ndarray, destination: Path) -> list[Path]:
         InputError: a source cannot be read any more, or has another shape than the array.
         OutputError: a file would replace one of the sources, or cannot be written.
     """
-    details: DicomVolume = case.details
+    details = volume_of(case)
     if array.shape != details.array_shape:
         raise InputError(f"{case.label}: result has shape {array.shape}, the source {details.array_shape}")
     stored, formats, seconds = _values(details, array)
@@ -180,15 +188,15 @@ def _joined(cases: list[Case]) -> Case:
         return cases[0]
     stacks, shift = [], 0
     for case in cases:
-        (stack,) = case.details.stacks
+        (stack,) = volume_of(case).stacks
         slices = tuple((file + shift, plane) for file, plane in stack.slices)
         stacks.append(dataclasses.replace(stack, slices=slices))
-        shift += len(case.details.paths)
+        shift += len(case.sources)
     details = dataclasses.replace(
-        cases[0].details,
-        paths=tuple(path for case in cases for path in case.details.paths),
-        names=tuple(name for case in cases for name in case.details.names),
+        volume_of(cases[0]),
+        paths=tuple(path for case in cases for path in case.sources),
+        names=tuple(name for case in cases for name in volume_of(case).names),
         stacks=tuple(stacks),
-        notes=tuple(dict.fromkeys(note for case in cases for note in case.details.notes)),
+        notes=tuple(dict.fromkeys(note for case in cases for note in case.notes)),
     )
     return dataclasses.replace(cases[0], sources=details.paths, details=details)

@@ -17,7 +17,7 @@ from mri_denoise.errors import InputError, OutputError
 from mri_denoise.io.case import Case, Derivation
 from mri_denoise.io.dicom.derive import derive, set_pixels
 from mri_denoise.io.dicom.eligibility import PARSE_ERRORS
-from mri_denoise.io.dicom.layout import DicomVolume
+from mri_denoise.io.dicom.layout import volume_of
 from mri_denoise.io.dicom.pixels import decode, open_image, pixel_format, replaced, stored_values
 from mri_denoise.io.dicom.read import planes_of
 
@@ -50,7 +50,7 @@ def write(
         InputError: a source cannot be read any more, or has another shape than the array.
         OutputError: a file would replace one of the sources, or cannot be written.
     """
-    details: DicomVolume = case.details
+    details = volume_of(case)
     if array.shape != details.array_shape:
         raise InputError(f"{case.label}: result has shape {array.shape}, the source {details.array_shape}")
     targets = [destination / name for name in details.names]

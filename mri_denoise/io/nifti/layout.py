@@ -16,7 +16,6 @@ from nibabel.spatialimages import HeaderDataError
 
 from mri_denoise.errors import InputError
 from mri_denoise.io.files import GZIP_MAGIC, open_bytes, reading
-from mri_denoise.io.nifti.pairs import matrix_of
 
 # a deflate stream expands at most 1032-fold (zlib's technical notes), so larger claims are refused before any reading
 _DEFLATE_LIMIT = 1032
@@ -93,6 +92,20 @@ def layout_of(sources: tuple[Path, ...]) -> Layout:
     layout = Layout(header_path, data_path, shape, dtype, offset, slope, inter, affine, _slice_axis(header, affine))
     _check_size(layout)
     return layout
+
+
+def matrix_of(header_path: Path) -> Path | None:
+    """Find the .mat file in which SPM keeps the affine of an Analyze pair.
+
+    Args:
+        header_path: the .hdr or .hdr.gz file.
+
+    Returns:
+        Its path, or None where there is none.
+    """
+    bare = header_path.with_suffix("") if header_path.suffix.lower() == ".gz" else header_path
+    matrix = bare.with_suffix(".mat")
+    return matrix if matrix.is_file() else None
 
 
 def _header(head: bytes) -> nib.Nifti1Header | nib.AnalyzeHeader | MGHHeader | None:

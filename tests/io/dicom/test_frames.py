@@ -25,8 +25,9 @@ from mri_denoise.errors import InputError
 from mri_denoise.io.case import Case
 from mri_denoise.io.dicom.read import discover, read
 from mri_denoise.io.dicom.write import write
+from tests.io.derivation import DERIVATION
 from tests.io.dicom.frames_phantom import Frame, enhanced, frames
-from tests.io.dicom.phantom import DERIVATION, Phantom
+from tests.io.dicom.phantom import Phantom
 from tests.programs import need
 
 

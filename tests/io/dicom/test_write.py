@@ -20,7 +20,8 @@ from mri_denoise.errors import InputError, OutputError
 from mri_denoise.io.case import Case
 from mri_denoise.io.dicom.read import discover, read
 from mri_denoise.io.dicom.write import write
-from tests.io.dicom.phantom import DERIVATION, Phantom, save, series, set_stored
+from tests.io.derivation import DERIVATION
+from tests.io.dicom.phantom import Phantom, save, series, set_stored
 from tests.programs import need
 
 CHANGED = {
