@@ -96,7 +96,8 @@ def logging_to(stream: TextIO | None = None, *, as_json: bool = False) -> Iterat
             undo.callback(library.setLevel, library.level)
             library.setLevel(logging.CRITICAL + 1)
         undo.enter_context(warnings.catch_warnings())  # restores the filters and `showwarning`
-        warnings.simplefilter("always")  # "default" would remember every text that a peer can think of
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("always", UserWarning)  # "default" would remember every text that a peer can think of
         warnings.showwarning = _warning_logger()
         undo.callback(setattr, threading, "excepthook", threading.excepthook)
         threading.excepthook = _log_end_of_thread

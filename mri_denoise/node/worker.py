@@ -42,6 +42,7 @@ class Worker:
 
     def start(self) -> None:
         """Start the process, so that it is warm when the first series comes."""
+        self._end()
         working = self._spool.folder("working", "")
         self._process = subprocess.Popen(
             [sys.executable, "-m", "mri_denoise.node.child", str(working.resolve()), self._settings.device],
@@ -54,10 +55,12 @@ class Worker:
     def stop(self) -> None:
         """End the process; the series that it has goes back when the node starts again."""
         self._stopped = True
-        process = self._process
-        if process is not None:
-            process.kill()
-            process.wait()
+        self._end()
+
+    def _end(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
 
     def step(self) -> bool:
         """Handle one series that is ready; False if there is none."""

@@ -30,7 +30,7 @@ from mri_denoise.errors import InputError
 from mri_denoise.node import commitment
 from mri_denoise.node.receiver import CANNOT_UNDERSTAND, MISMATCH, OUT_OF_RESOURCES, SUCCESS
 from tests.node.receiving import Listening, associate, send
-from tests.node.servers import ROOT, free_port, save_tiny, storescu, tiny_series, until
+from tests.node.servers import ROOT, Certificate, free_port, save_tiny, storescu, tiny_series, until
 from tests.programs import need
 
 
@@ -250,27 +250,23 @@ def request_commitment(port: int, title: str, uids: list[str]) -> int:
     return int(status.Status)
 
 
-def test_tls_and_nothing_else(tmp_path: Path) -> None:
-    openssl = need("openssl")
-    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
-    command = [openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
-    command += ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", certificate]
-    subprocess.run(command, check=True, capture_output=True, timeout=120)
-    files = {"certificate": str(certificate), "key": str(key), "ca": str(certificate)}
+def test_tls_and_nothing_else(tmp_path: Path, certificate: Certificate) -> None:
+    chain, key = str(certificate.chain), str(certificate.key)
+    files = {"certificate": chain, "key": key, "ca": chain}
     listening = Listening(tmp_path, **{"listen.tls": files})
     ds = tiny_series("one", 1)[0]
     try:
         # a peer that never starts the handshake holds up nobody
         with socket.create_connection(("127.0.0.1", listening.port)):
-            context = ssl.create_default_context(cafile=str(certificate))
-            context.load_cert_chain(certificate, key)
+            context = ssl.create_default_context(cafile=chain)
+            context.load_cert_chain(chain, key)
             ae = AE(ae_title="SCANNER")
             ae.add_requested_context(MRImageStorage, ExplicitVRLittleEndian)
             assoc = ae.associate("127.0.0.1", listening.port, ae_title="MRI_DENOISE", tls_args=(context, "127.0.0.1"))
             assert assoc.is_established and assoc.send_c_store(ds).Status == SUCCESS
             assoc.release()
         assert not associate(listening.port).is_established, "without TLS"
-        anonymous = ssl.create_default_context(cafile=str(certificate))
+        anonymous = ssl.create_default_context(cafile=chain)
         assoc = ae.associate("127.0.0.1", listening.port, ae_title="MRI_DENOISE", tls_args=(anonymous, "127.0.0.1"))
         assert not assoc.is_established, "without a certificate"
     finally:
