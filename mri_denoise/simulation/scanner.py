@@ -6,26 +6,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import gammaln
 
 from mri_denoise.noise.correlation import REACH
+from mri_denoise.simulation.scanner_acquisition import Acquired, acquire
 from mri_denoise.simulation.scanner_coils import Channels, receive_channels
 from mri_denoise.simulation.scanner_kspace import Transfer, acquired_shape
+from mri_denoise.simulation.scanner_noise import floor_moments, power
 from mri_denoise.simulation.scanner_parameters import ScannerParameters, random_parameters
 from mri_denoise.simulation.scanner_postprocess import air_factor, find_head, receive_profile, round_to_integers
-from mri_denoise.simulation.scanner_reconstruction import (
-    Combination,
-    Combined,
-    Even,
-    Grappa,
-    Matched,
-    Reconstruction,
-    Sense,
-    fold,
-    reference_prior,
-    unfold,
-    walsh_directions,
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,23 +39,6 @@ class Scan:
     floor_std: np.ndarray
     correlation: np.ndarray
     parameters: ScannerParameters
-
-
-@dataclass(kw_only=True)
-class _Sums:
-    """Sums over the channels of a result, per voxel (Z, H, W): powers of signal and noise, and their variances.
-
-    ``signal`` is |s|^2, ``cross`` 2 Re(s* n), ``noise`` |n|^2, for noise of unit level; so an image with noise of
-    standard deviation t is sqrt(signal + t cross + t^2 noise). ``along`` is the noise variance along the signal,
-    ``total`` the sum of the channels' variances, ``count`` the number of independent channels that they amount to.
-    """
-
-    signal: np.ndarray
-    cross: np.ndarray
-    noise: np.ndarray
-    along: np.ndarray
-    total: np.ndarray
-    count: np.ndarray
 
 
 def scan(
@@ -113,7 +84,7 @@ def scan(
     padded = np.pad(clean, pads)
     channels = receive_channels(padded, edges, order.index(bore_axis), parameters)
     transfer = Transfer.of(shape, parameters)
-    sums = _acquire(padded, channels, transfer, parameters, rng)
+    sums = acquire(padded, channels, transfer, parameters, rng)
     profile = np.ones_like(padded)
     if parameters.normalisation > 0:
         profile = receive_profile(_sum_of_squares(channels, len(padded)), parameters.normalisation)
@@ -140,136 +111,14 @@ def random_scanners(
         yield scan(array, voxel, random_parameters(rng), rng)
 
 
-def _acquire(
-    clean: np.ndarray,
-    channels: Channels,
-    transfer: Transfer,
-    parameters: ScannerParameters,
-    rng: np.random.Generator,
-) -> _Sums:
-    """Signal and noise of unit level through coils, k-space and reconstruction."""
-    signal = clean * _background_phase(clean.shape, parameters)
-    reconstruction = _reconstruction(clean, signal, channels, parameters)
-    zeros = [np.zeros(clean.shape, np.float32) for _ in range(6)]
-    sums = _Sums(**dict(zip(("signal", "cross", "noise", "along", "total", "count"), zeros, strict=True)))
-    whole: list[tuple[np.ndarray, np.ndarray]] = []
-    factor = parameters.acceleration
-    for z in range(len(clean)):
-        seen = channels.sensitivities.slice(z)
-        folded = fold(seen * signal[z], factor)
-        draws = rng.standard_normal((*folded.shape, 2), dtype=np.float32).view(np.complex64)[..., 0]
-        draws *= np.float32(1 / np.sqrt(factor))
-        noise = np.tensordot(channels.noise_root, draws, axes=1)
-        weights = None if reconstruction is None else reconstruction.weights(z, seen)
-        if weights is not None:
-            folded, noise = unfold(folded, weights), unfold(noise, weights)
-        s, n = transfer.filter_plane(folded), transfer.filter_plane(noise)
-        _add_variances(sums, z, weights, seen, channels.noise_root, factor)
-        if transfer.across is None:
-            _add_powers(sums, z, s, n)
-        else:
-            whole.append((s, n))
-    if whole:
-        for m in range(len(whole[0][0])):
-            s, n = (transfer.filter_across(np.stack([pair[i][m] for pair in whole])) for i in (0, 1))
-            _add_powers(sums, slice(None), s[None], n[None])
-    for name in ("along", "total"):
-        variance = transfer.spread_across(transfer.spread_plane(getattr(sums, name)))
-        setattr(sums, name, variance)
-    return sums
-
-
-def _add_powers(sums: _Sums, place: int | slice, s: np.ndarray, n: np.ndarray) -> None:
-    """Add the channels' powers, arrays of shape (M, ...), at a slice or at all."""
-    sums.signal[place] += np.square(np.abs(s)).sum(axis=0)
-    sums.noise[place] += np.square(np.abs(n)).sum(axis=0)
-    sums.cross[place] += 2 * (s.real * n.real + s.imag * n.imag).sum(axis=0)
-
-
-def _add_variances(
-    sums: _Sums, z: int, weights: np.ndarray | None, seen: np.ndarray, root: np.ndarray, factor: int
-) -> None:
-    """Variances of unit noise in slice ``z`` before filters."""
-    direction = seen / np.sqrt(np.square(np.abs(seen)).sum(axis=0)).clip(1e-12)
-    if weights is not None and len(weights) == 1:
-        mixed = np.tensordot(root.T, weights[0], axes=1)
-        sums.along[z] = sums.total[z] = np.square(np.abs(mixed)).sum(axis=0) / factor
-        sums.count[z] = 1
-        return
-    rows, columns = seen.shape[1:]
-    if weights is None:
-        few = root[None, None]
-        mixed = np.tensordot(root.T, direction.conj(), axes=1)
-    else:  # the covariance varies slowly: each other row and column will do
-        few = np.moveaxis(weights[:, :, ::2, ::2], (0, 1), (2, 3)) @ root
-        mixed = np.tensordot(root.T, np.einsum("lhw,lkhw->khw", direction.conj(), weights), axes=1)
-    sums.along[z] = np.square(np.abs(mixed)).sum(axis=0) / factor
-    covariance = few @ few.conj().swapaxes(-1, -2) / factor
-    total = np.einsum("hwll->hw", covariance).real
-    count = np.square(total) / np.square(np.abs(covariance)).sum(axis=(-1, -2)).clip(1e-30)
-    if weights is not None:
-        total, count = (a.repeat(2, 0).repeat(2, 1)[:rows, :columns] for a in (total, count))
-    sums.total[z], sums.count[z] = total, count
-
-
-def _reconstruction(
-    clean: np.ndarray, signal: np.ndarray, channels: Channels, parameters: ScannerParameters
-) -> Reconstruction | None:
-    """What the parameters ask for; None passes the channels on."""
-    level, factor = parameters.level, parameters.acceleration
-    if parameters.combination == "sense" and (factor == 1 or parameters.method == "sense"):
-        strength = parameters.regularisation
-        return Sense(acceleration=factor, prior=reference_prior(clean, level, strength) if strength > 0 else None)
-    combination: Combination | None = None
-    if parameters.combination == "adaptive":
-        combination = Matched(directions=walsh_directions(channels, clean, level))
-    elif parameters.combination == "sense":
-        combination = Even()
-    if factor > 1:
-        return Grappa(factor, channels, signal, level * float(clean.max(initial=0)), combination)
-    return None if combination is None else Combined(combination=combination)
-
-
-def _background_phase(shape: tuple[int, ...], parameters: ScannerParameters) -> np.ndarray:
-    """exp(i phi), phi a smooth field of the given peak, as an uneven main field leaves it."""
-    rng = np.random.default_rng(parameters.arrangement)
-    z, h, w = (np.linspace(-1, 1, n, dtype=np.float32) for n in shape)
-    terms = rng.uniform(-1, 1, 6).astype(np.float32)
-    terms *= np.float32(parameters.phase / max(np.abs(terms).sum(), 1e-6))
-    z, h, w = z[:, None, None], h[None, :, None], w[None, None]
-    phi = terms[0] * z + terms[1] * h + terms[2] * w + terms[3] * z * h + terms[4] * h * h + terms[5] * w * w
-    return np.exp(1j * phi, dtype=np.complex64)
-
-
 def _sum_of_squares(channels: Channels, slices: int) -> np.ndarray:
     """Root of the sum of the squared sensitivities, (Z, H, W)."""
     planes = (channels.sensitivities.slice(z) for z in range(slices))
-    return np.stack([np.sqrt(np.square(np.abs(plane)).sum(axis=0)) for plane in planes])
-
-
-def floor_moments(total: np.ndarray, count: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation of the root of the sum of squares of noise alone.
-
-    Correlated channels act as fewer independent ones (S. Aja-Fernandez and A. Tristan-Vega 2012,
-    https://doi.org/10.1002/mrm.23020): with the covariance C, L = tr(C)^2 / tr(C^2) channels of the variance tr(C) / L.
-    The root of the sum of squares of 2 L normal values has the mean sqrt(2) G(L + 1/2) / G(L) and the second moment 2 L.
-    One channel is Rayleigh's distribution (H. Gudbjartsson and S. Patz 1995, https://doi.org/10.1002/mrm.1910340618).
-
-    Args:
-        total: tr(C), the sum of the variances of the channels' real parts.
-        count: L.
-
-    Returns:
-        The two, in the shape of ``total``.
-    """
-    sigma = np.sqrt(total / count)
-    mean = np.sqrt(2) * np.exp(gammaln(count + 0.5) - gammaln(count))
-    std = np.sqrt(np.maximum(2 * count - np.square(mean), 0))
-    return (sigma * mean).astype(np.float32), (sigma * std).astype(np.float32)
+    return np.stack([np.sqrt(power(plane)) for plane in planes])
 
 
 def _finish(
-    sums: _Sums,
+    sums: Acquired,
     profile: np.ndarray,
     inner: tuple[slice, ...],
     order: tuple[int, int, int],
@@ -286,10 +135,10 @@ def _finish(
     peak = float(truth.max(initial=0))
     usual = float(np.median(sigma[head])) if head.any() else 1.0
     scale = np.float32(level / max(usual, 1e-30))
-    power = sums.signal[inner] + scale * sums.cross[inner] + scale**2 * sums.noise[inner]
+    squares = sums.signal[inner] + scale * sums.cross[inner] + scale**2 * sums.noise[inner]
     covers = air_factor(truth, parameters.air)
     factor = factor * covers
-    image = np.sqrt(np.maximum(power, 0)) * factor
+    image = np.sqrt(np.maximum(squares, 0)) * factor
     image = round_to_integers(image, peak, parameters.grey_levels)
     back = np.argsort(order)
     fields = {

@@ -97,7 +97,7 @@ class ScannerParameters:
             raise InputError(f"scanner: {self.channels} channels of {self.coils} coils; choose 1 to {self.coils}.")
         if self.acceleration > self.receivers:
             raise InputError(
-                f"scanner: acceleration {self.acceleration} needs as many channels, not {self.receivers}; use more coils."
+                f"scanner: acceleration {self.acceleration} with {self.receivers} channels; use as many or more."
             )
         if self.acceleration > 1 and self.method == "sense" and self.combination != "sense":
             raise InputError(f"scanner: SENSE does not go with the combination {self.combination!r}; use GRAPPA.")
