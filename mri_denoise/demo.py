@@ -96,7 +96,7 @@ def _phantoms(output: Path) -> list[Item]:
         (picture, "phantom slice, PNG, salt and pepper 20 %", impulses, "salt-pepper"),
     ):
         case = discover(path)[0][0]
-        if case.kind == "image":
+        if case.picture:
             case = dataclasses.replace(case, output=Path(path.name))
         first = Path(simulate_case(case, noisy, noise).outputs[0])
         items.append(Item(name, first.parent if path.is_dir() else first, path, model))
@@ -118,8 +118,8 @@ def _run(item: Item, output: Path) -> dict[str, Any]:
         truth = discover(item.truth)[0][0]
         first = Path(record.outputs[0])
         result = discover(first.parent if item.truth.is_dir() else first)[0][0]
-        row["before"] = compare_cases(truth, cases[0])
-        row["after"] = compare_cases(truth, result)
+        row["before"] = dataclasses.asdict(compare_cases(truth, cases[0]))
+        row["after"] = dataclasses.asdict(compare_cases(truth, result))
     return row
 
 

@@ -111,7 +111,7 @@ def place(cases: list[Case], source: Path, output: Path) -> tuple[list[Case], Pa
     """
     if source.is_dir() and output.resolve() == source.resolve():
         stop(f"{output}: is the input folder; choose another output, inputs are never written over.", WRONG_USAGE)
-    single_file = len(cases) == 1 and not _is_dicom_folder(cases[0]) and (source.is_file() or cases[0].kind == "dicom")
+    single_file = len(cases) == 1 and not cases[0].writes_folder and (source.is_file() or cases[0].series)
     if single_file and not output.is_dir() and output.suffix:
         return [dataclasses.replace(cases[0], output=Path(output.name))], output.parent
     if output.exists() and not output.is_dir():
@@ -120,16 +120,8 @@ def place(cases: list[Case], source: Path, output: Path) -> tuple[list[Case], Pa
 
 
 def already_there(case: Case, folder: Path) -> bool:
-    """Whether a result of this case exists: the file, or for DICOM any of the files it would write."""
-    target = folder / case.output
-    if not _is_dicom_folder(case):
-        return target.exists()
-    return any((target / name).exists() for name in case.details.names)
-
-
-def _is_dicom_folder(case: Case) -> bool:
-    """Whether the result is a DICOM series in a folder, not a file."""
-    return case.kind == "dicom" and not case.output.name.lower().endswith((".nii", ".nii.gz"))
+    """Whether any file of a case's result exists."""
+    return any(path.exists() for path in case.outputs(folder))
 
 
 def interactive() -> bool:

@@ -23,7 +23,7 @@ def dicom(
         common.stop(f"{source}: no such file or folder.", common.WRONG_USAGE)
     with common.one_line_errors(), common.busy("looking for images"):
         cases, skips = discover(source, force=force)
-    volumes = [_volume(case) for case in cases if case.kind == "dicom"]
+    volumes = [_volume(case) for case in cases if case.series]
     left = _left_alone(skips)
     if as_json:
         common.print_json({"volumes": volumes, "left_alone": left})
@@ -39,7 +39,9 @@ def _volume(case: Case) -> dict[str, Any]:
     """What is known of a case."""
     import numpy as np
 
-    details = case.details
+    from mri_denoise.io.dicom.layout import volume_of
+
+    details = volume_of(case)
     sizes = np.linalg.norm(details.affine[:3, :3], axis=0)
     stacks = [len(stack.slices) for stack in details.stacks]
     return {

@@ -44,7 +44,7 @@ def simulate(
     cases, _ = common.find_cases(source)
     if len(cases) != 1:
         common.stop(f"{source}: simulate takes one volume, this holds {len(cases)}.", common.WRONG_USAGE)
-    if cases[0].kind == "image":  # discovery names the denoised picture
+    if cases[0].picture:  # discovery names the denoised picture
         cases = [dataclasses.replace(cases[0], output=cases[0].output.with_name(cases[0].sources[0].name))]
     cases, folder = common.place(cases, source, output)
     if not overwrite and common.already_there(cases[0], folder):

@@ -10,6 +10,7 @@ import torch
 from monai.data import MetaTensor
 
 from mri_denoise.inference.collaborative_filter import filter_blocks
+from mri_denoise.inference.floor import match_floor
 from mri_denoise.inference.mixed_precision import MixedPrecisionInferer
 from mri_denoise.inference.slice_plan import SliceStack, plan_slices
 from mri_denoise.inference.tiling import denoise_in_tiles
@@ -80,6 +81,9 @@ class SliceDenoiseInferer(MixedPrecisionInferer):
         sigma: torch.Tensor | None = None,
         slice_axis: int | None = None,
         contiguous: bool = True,
+        floor: torch.Tensor | None = None,
+        coils: torch.Tensor | None = None,
+        correlation: torch.Tensor | None = None,
         **kwargs: Any,
     ) -> torch.Tensor:
         """Denoise.
@@ -92,6 +96,11 @@ class SliceDenoiseInferer(MixedPrecisionInferer):
                 Required if ``noise_map``.
             slice_axis: the axis across the slices, 0, 1 or 2; by default the MetaTensor's affine tells it.
             contiguous: False denoises each slice without its neighbours.
+            floor: the sigma that explains the mean of the air by Rice's distribution, divided by ``sigma``, 0 to 1: shape
+                (1, T) or (1, T, X, Y, Z). None is 1 (:func:`mri_denoise.inference.floor.match_floor`).
+            coils: channels of the non-central chi distribution that explains the mean of the air, shape (1, T). None is
+                1, Rice's distribution.
+            correlation: of the noise with its neighbours, shape (1, 3, lags). None measures it.
             kwargs: more keyword arguments of the network.
 
         Returns:
@@ -114,17 +123,23 @@ class SliceDenoiseInferer(MixedPrecisionInferer):
             slice_axis=None if slice_axis is None else int(slice_axis),
             contiguous=bool(contiguous),
         )
-        correlation = noise_correlation(volumes.cpu().numpy(), plan.slice_axis) if self.filtered else None
+        known = None if correlation is None else correlation.reshape(3, -1).cpu().numpy()
+        if self.filtered and known is None:
+            known = noise_correlation(volumes.cpu().numpy(), plan.slice_axis)
         run = self._runner(network, *args, **kwargs)
         out = torch.zeros_like(volumes, dtype=torch.float32)
         total = len(volumes) * sum(volumes.shape[1 + axis] for axis in plan.axes)
         with _slice_bar(total, shown=self.progress) as advance:
             for t, level in enumerate(self._levels(volumes, sigma)):
-                for axis, stack in plan.stacks(volumes[t], level, self.num_slices):
+                volume = volumes[t]
+                if level is not None and floor is not None:
+                    channels = 1.0 if coils is None else float(coils[0, t])
+                    volume, level = match_floor(volume, level, floor[0, t].to(volume), channels)
+                for axis, stack in plan.stacks(volume, level, self.num_slices):
                     for numbers, slices in self._denoise(stack, run, advance):
                         out[t].movedim(axis, 0)[numbers] += 1 / len(plan.axes) * slices
                 if self.filtered and level is not None:
-                    filter_blocks(volumes[t], out[t], level, plan.slice_axis, plan.blocks, correlation)
+                    filter_blocks(volume, out[t], level, plan.slice_axis, plan.blocks, known)
         return MetaTensor(out[None], meta=inputs.meta) if isinstance(inputs, MetaTensor) else out[None]
 
     def _levels(self, volumes: torch.Tensor, sigma: torch.Tensor | None) -> list[torch.Tensor | None]:

@@ -1,11 +1,12 @@
-"""Rice's and Rayleigh's distributions, which magnitude images follow: moments, and sigma from samples."""
+"""Rice's, Rayleigh's and the noncentral chi law, which magnitudes follow: moments, and sigma from samples."""
 
 from __future__ import annotations
 
 import math
 
 import numpy as np
-from scipy.special import i0e, i1e
+from scipy.optimize import brentq
+from scipy.special import gammaln, hyp1f1, i0e, i1e
 
 RAYLEIGH_MEAN = math.sqrt(math.pi / 2)  # mean and standard deviation of Rayleigh's distribution with sigma 1
 RAYLEIGH_STD = math.sqrt(2 - math.pi / 2)
@@ -30,6 +31,34 @@ def rice_moments(snr: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     x = np.square(snr) / 4
     mean = RAYLEIGH_MEAN * ((1 + 2 * x) * i0e(x) + 2 * x * i1e(x))
     return mean, np.sqrt(2 + 4 * x - mean**2)
+
+
+def chi_moments(snr: np.ndarray, coils: float) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation of the root of the sum of squares over coils, sigma 1 in each of their channels.
+
+    The noncentral chi law with 2 ``coils`` degrees of freedom (Constantinides et al. 1997); Rice's with 1 coil.
+
+    Args:
+        snr: root of the sum of squares of the noise-free signals, by sigma, at least 0, any shape.
+        coils: number of coils, at least 1; need not be whole.
+
+    Returns:
+        Mean and standard deviation, both divided by sigma, in the shape of ``snr``.
+    """
+    power = np.square(np.asarray(snr, dtype=np.float64))
+    near = np.minimum(power, 600)  # the series loses digits beyond; there the law is normal
+    mean = np.where(power < 600, chi_mean(coils) * hyp1f1(-0.5, coils, -near / 2), np.sqrt(power + 2 * coils - 1))
+    return mean, np.sqrt(np.maximum(power + 2 * coils - np.square(mean), 0))
+
+
+def chi_mean(coils: float) -> float:
+    """Mean of the magnitude of noise alone with sigma 1: sqrt(2) Gamma(n + 1/2) / Gamma(n) for n coils."""
+    return math.sqrt(2) * math.exp(gammaln(coils + 0.5) - gammaln(coils))
+
+
+def chi_coils(mean: float) -> float:
+    """The number of coils, at least 1 and not always whole, whose noise alone has this mean by sigma."""
+    return 1.0 if mean <= chi_mean(1) else float(brentq(lambda coils: chi_mean(coils) - mean, 1, 1000))
 
 
 # the moments at SNR 0 to 50, for interpolation

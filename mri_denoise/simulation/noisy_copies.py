@@ -10,8 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from mri_denoise import __version__
-from mri_denoise.io import Case, Derivation, read, write
-from mri_denoise.io.nifti.maps import companion, write_map
+from mri_denoise.io import Case, Derivation, open_map, read, write
 from mri_denoise.noise.simulate import add_rician, add_salt_pepper
 from mri_denoise.record import now, versions, write_record
 from mri_denoise.volume import Volume, slice_axis_of
@@ -116,7 +115,7 @@ def simulate_case(case: Case, folder: Path, parameters: NoiseParameters) -> Simu
         outputs=[str(path) for path in _write(noisy, volume.affine, case, destination, parameters)],
         versions=versions(),
     )
-    write_record(record.as_dict(), companion(case, destination, "", ".mri-denoise.json"))
+    write_record(record.as_dict(), case.companion(folder, "", ".mri-denoise.json"))
     return record
 
 
@@ -133,8 +132,6 @@ def _write(
     noisy: np.ndarray, affine: np.ndarray, case: Case, destination: Path, parameters: NoiseParameters
 ) -> list[Path]:
     """Write the copy; returns its files."""
-    if case.kind == "nifti":
-        return [write_map(noisy, affine, case, destination)]
     p = parameters
     # DICOM derives identifiers from this text: other words would give the same copy other identifiers
     settings = f"noise={p.noise} level={p.level} seed={p.seed} coils={p.coils} band={p.coverage}"
@@ -148,4 +145,8 @@ def _write(
         settings=settings,
         added_noise=True,
     )
-    return write(case, noisy, destination, derivation)
+    if case.picture or case.series:
+        return write(case, noisy, destination, derivation)
+    writer = open_map(case, destination, affine=affine, count=len(noisy))
+    writer.put(noisy)
+    return writer.finish(derivation)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -15,6 +14,7 @@ from mri_denoise.bundles.registry import Bundle, Model
 from mri_denoise.bundles.weights import sha256
 from mri_denoise.errors import InputError
 from mri_denoise.io.case import Case
+from mri_denoise.io.files import folder_beside
 from mri_denoise.record import FileHash, now, versions, write_record
 from mri_denoise.runtime import choose_device, quiet
 from mri_denoise.settings import DEFAULTS, Sigma
@@ -118,28 +118,30 @@ def adapt_bundle(
         raise InputError(f"model {bundle.name}: cannot be adapted, it has no adapt.yaml; choose another model.")
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise InputError(f"{output}: exists; choose another output, the new bundle needs a folder of its own.")
-    from mri_denoise.training.train import copy_bundle, export_weights
-
-    partial = output.absolute().with_name(f".{secrets.token_hex(8)}")
-    try:
-        copy_bundle(bundle, partial)
-        curve, values = _run(bundle, cases, partial / "adapt", settings, overrides or {})
-        if curve.improved():
-            export_weights(partial / "adapt" / "models" / "model.pt", partial / "models")
-        else:
-            shutil.copytree(bundle.weights.parent, partial / "models")
-        shutil.rmtree(partial / "adapt")
-        record = _record(bundle, cases, curve, values, sha256(partial / "models" / bundle.weights.name))
-        (partial / "docs").mkdir(exist_ok=True)
-        write_record(record.as_dict(), partial / "docs" / RECORD)
+    with folder_beside(output) as partial:
+        record = _adapt(bundle, cases, partial, settings, overrides or {})
         if output.exists():
             output.rmdir()
         os.replace(partial, output)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise InputError(f"{output}: cannot be written ({reason}); free space or choose another output.") from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+    return record
+
+
+def _adapt(
+    bundle: Bundle, cases: Sequence[Case], folder: Path, settings: AdaptSettings, overrides: Mapping[str, object]
+) -> AdaptationRecord:
+    """Fine-tune, and write the new bundle into an empty folder; returns the record."""
+    from mri_denoise.training.train import copy_bundle, export_weights
+
+    copy_bundle(bundle, folder)
+    curve, values = _run(bundle, cases, folder / "adapt", settings, overrides)
+    if curve.improved():
+        export_weights(folder / "adapt" / "models" / "model.pt", folder / "models")
+    else:
+        shutil.copytree(bundle.weights.parent, folder / "models")
+    shutil.rmtree(folder / "adapt")
+    record = _record(bundle, cases, curve, values, sha256(folder / "models" / bundle.weights.name))
+    (folder / "docs").mkdir(exist_ok=True)
+    write_record(record.as_dict(), folder / "docs" / RECORD)
     return record
 
 

@@ -7,15 +7,14 @@ noise level, the same volumes show edges without noise. Training mixes both kind
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 
 from mri_denoise.bundles.registry import Bundle
 from mri_denoise.denoiser import Denoiser
 from mri_denoise.errors import InputError
-from mri_denoise.io import discover
-from mri_denoise.io.nifti import image as nifti
+from mri_denoise.io import discover, read
+from mri_denoise.io.files import write_beside
 from mri_denoise.noise.level import estimate_sigma
 from mri_denoise.pipeline.stream import denoise_case
 from mri_denoise.settings import Settings, Sigma
@@ -65,9 +64,8 @@ def add_references(
             on_volume(entry["image"], _denoise(dataset / entry["image"], dataset / target, denoiser, factor))
         references.append({**entry, "image": target.as_posix(), "weight": weight})
     lists["training"] = [{**entry, "weight": 1.0} for entry in images] + references
-    partial = listed.with_name(listed.name + ".partial")
-    partial.write_text(json.dumps(lists, indent=2) + "\n", encoding="utf-8")
-    os.replace(partial, listed)
+    with write_beside(listed) as temporary:
+        temporary.write_text(json.dumps(lists, indent=2) + "\n", encoding="utf-8")
     return len(references)
 
 
@@ -76,7 +74,7 @@ def _denoise(source: Path, target: Path, denoiser: Denoiser, factor: float) -> f
     cases, skips = discover(source)
     if len(cases) != 1:
         raise InputError(f"{source}: {skips[0].reason if skips else 'not one volume'}.")
-    volume = nifti.read(cases[0])
+    volume = read(cases[0])
     sigma = factor * estimate_sigma(volume.array[0], slice_axis=slice_axis_of(volume)).sigma
     denoise_case(denoiser, cases[0], target.parent, Settings(sigma=Sigma(kind="level", level=sigma)))
     return sigma

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -32,11 +33,14 @@ def train_bundle(
         the path of the new weights.
 
     Raises:
-        InputError: if ``output`` is the bundle itself, the bundle or an input cannot be used, or the training leaves no
-            weights.
+        InputError: if ``output`` is the bundle itself, the bundle or an input cannot be used, TensorBoard is missing,
+            or the training leaves no weights.
     """
     if output.resolve() == bundle.folder:
         raise InputError(f"{output}: is the bundle itself; choose another output.")
+    config = bundle.config("train.yaml")
+    if config.is_file() and "TensorBoard" in config.read_text(encoding="utf-8") and find_spec("tensorboard") is None:
+        raise InputError(f"{config}: needs TensorBoard; run: python -m pip install 'mri-denoise[train]'.")
     copy_bundle(bundle, output)
     values: dict[str, Any] = {"bundle_root": str(output), "dataset_dir": str(dataset), "resume": resume}
     import_monai(everything=True)  # a run before this one may have left most of it out

@@ -22,8 +22,8 @@ from mri_denoise.cli.main import app
 ROOT = Path(__file__).parents[2]
 BUNDLES = sorted(path.parent.parent for path in ROOT.glob("bundles/*/configs/metadata.json"))
 DOCUMENTS = [
-    *(ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "data/README.md")),
-    *sorted(ROOT.glob("docs/*.md")),
+    *(ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "data/README.md")),
+    *sorted(ROOT.glob("docs/**/*.md")),
     *(bundle / "docs" / "README.md" for bundle in BUNDLES),
 ]
 PLACES = ("mri_denoise", "bundles", "data", "docs", "tests")
