@@ -27,8 +27,8 @@ class Scan:
             squares, that of the channels along the signal, which is the standard deviation where the signal is strong.
         floor_mean: mean that zero signal gives at each voxel.
         floor_std: its standard deviation.
-        correlation: of the noise at lags 0 to :data:`~mri_denoise.noise.correlation.MAX_LAG` along the three axes, shape
-            (3, ``MAX_LAG`` + 1).
+        correlation: of the noise at lags 0 to :data:`~mri_denoise.noise.correlation.MAX_LAG` along the three axes,
+            shape (3, ``MAX_LAG`` + 1).
         parameters: of the scanner.
     """
 
