@@ -18,7 +18,7 @@ from mri_denoise.io import discover
 from mri_denoise.pipeline.batch import denoise_cases
 from mri_denoise.settings import Settings
 from mri_denoise.simulation import head_phantom, phantom_affine, write_phantom_dicom, write_phantom_nifti
-from mri_denoise.simulation.noisy_copies import simulate_case
+from mri_denoise.simulation.noisy_copies import NoiseParameters, simulate_case
 from mri_denoise.volume import voxel_sizes
 
 LEVEL = 5.0
@@ -109,16 +109,16 @@ def _phantoms(output: Path) -> list[Item]:
     picture = truth / "phantom_slice.png"
     _write_png(thick[:, :, SERIES_SHAPE[2] // 2], picture)
     items = []
-    for path, name, noise, model, level in (
-        (nifti, f"phantom T1w, NIfTI, Rician {LEVEL:g} %", "rician", "rician", LEVEL),
-        (series, f"phantom T2w, DICOM series, Rician {LEVEL:g} %", "rician", "rician", LEVEL),
-        (picture, "phantom slice, PNG, salt and pepper 20 %", "salt-pepper", "salt-pepper", 20.0),
+    rician, impulses = NoiseParameters(level=LEVEL), NoiseParameters(noise="salt-pepper", level=20.0)
+    for path, name, noise, model in (
+        (nifti, f"phantom T1w, NIfTI, Rician {LEVEL:g} %", rician, "rician"),
+        (series, f"phantom T2w, DICOM series, Rician {LEVEL:g} %", rician, "rician"),
+        (picture, "phantom slice, PNG, salt and pepper 20 %", impulses, "salt-pepper"),
     ):
         case = discover(path)[0][0]
         if case.picture:
             case = dataclasses.replace(case, output=Path(path.name))
-        record = simulate_case(case, noisy, noise, level, seed=0)
-        first = Path(record["outputs"][0])
+        first = Path(simulate_case(case, noisy, noise).outputs[0])
         source = first.parent if path.is_dir() else first
         items.append(Item(name=name, source=source, truth=path, model=model))
     return items

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from monai.data import MetaTensor
@@ -46,9 +47,9 @@ class SliceDenoiseInferer(MixedPrecisionInferer):
         >>> inferer = SliceDenoiseInferer(num_slices=3, precision="float32")
         >>> def average(slices):
         ...     return slices.mean(dim=1, keepdim=True)
-        >>> volume = torch.arange(1.0, 6.0).expand(1, 1, 32, 32, 5)  # five slices of values 1 to 5
-        >>> inferer(volume, average, slice_axis=2)[0, 0, 0, 0].round(decimals=2).tolist()
-        [1.33, 2.0, 3.0, 4.0, 4.67]
+        >>> volume = torch.tensor([3.0, 6.0, 9.0, 12.0]).expand(1, 1, 32, 32, 4)  # four slices
+        >>> inferer(volume, average, slice_axis=2)[0, 0, 0, 0].tolist()
+        [4.0, 6.0, 9.0, 11.0]
     """
 
     def __init__(
@@ -76,14 +77,14 @@ class SliceDenoiseInferer(MixedPrecisionInferer):
         self,
         inputs: torch.Tensor,
         network: Callable[..., torch.Tensor],
-        *args: object,
+        *args: Any,
         sigma: torch.Tensor | None = None,
         slice_axis: int | None = None,
         contiguous: bool = True,
         floor: torch.Tensor | None = None,
         coils: torch.Tensor | None = None,
         correlation: torch.Tensor | None = None,
-        **kwargs: object,
+        **kwargs: Any,
     ) -> torch.Tensor:
         """Denoise.
 
@@ -95,10 +96,11 @@ class SliceDenoiseInferer(MixedPrecisionInferer):
                 Required if ``noise_map``.
             slice_axis: the axis across the slices, 0, 1 or 2; by default the MetaTensor's affine tells it.
             contiguous: False denoises each slice without its neighbours.
-            floor: sigma that explains the mean of no signal by Rice's law, by ``sigma``: shape (1, T) or (1, T, X, Y,
-                Z); None is 1, Rice's law with ``sigma`` itself (:func:`mri_denoise.inference.floor.match_floor`).
-            coils: of the noncentral chi law that explains the mean of no signal, shape (1, T); None is 1, Rice's law.
-            correlation: of the noise with its neighbours, shape (1, 3, lags); None measures it.
+            floor: the sigma that explains the mean of the air by Rice's distribution, divided by ``sigma``, 0 to 1: shape
+                (1, T) or (1, T, X, Y, Z). None is 1 (:func:`mri_denoise.inference.floor.match_floor`).
+            coils: channels of the non-central chi distribution that explains the mean of the air, shape (1, T). None is
+                1, Rice's distribution.
+            correlation: of the noise with its neighbours, shape (1, 3, lags). None measures it.
             kwargs: more keyword arguments of the network.
 
         Returns:
@@ -147,7 +149,7 @@ class SliceDenoiseInferer(MixedPrecisionInferer):
         return [level.to(volumes) for level in sigma[0]]
 
     def _runner(
-        self, network: Callable[..., torch.Tensor], *args: object, **kwargs: object
+        self, network: Callable[..., torch.Tensor], *args: Any, **kwargs: Any
     ) -> Callable[[torch.Tensor], torch.Tensor]:
         """The network in mixed precision, on whole slices or in tiles."""
 

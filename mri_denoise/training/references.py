@@ -1,7 +1,7 @@
-"""Cleaner references for training: the training volumes themselves, denoised by the weights at hand.
+"""Make cleaner references for training: denoise the training volumes themselves with the weights at hand.
 
-A noisy reference teaches a network to keep noise as if it were texture. Denoised once, somewhat above their own noise
-level, the same volumes show edges without noise; both kinds are mixed in training, so that texture is not lost.
+A noisy reference teaches a network to keep noise as if it were texture. Denoised once, at somewhat more than their own
+noise level, the same volumes show edges without noise. Training mixes both kinds, so that texture is not lost.
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ def add_references(
 ) -> int:
     """Denoise each training volume of a data set and add the result to its datalist.
 
-    Results go to ``references/`` in the data set, in the tree of the volumes; those that exist are kept, so that an
-    interrupted run goes on. The datalist then has the volumes with weight 1 and the references with ``weight``.
+    The results go to ``references/`` in the data set, in the tree of the volumes. Results that exist are kept, so that
+    an interrupted run can go on. The datalist then has the volumes with weight 1 and the references with ``weight``.
 
     Args:
         dataset: folder with ``datalist.json``, as ``mri-denoise data prepare`` makes it.
-        bundle: what denoises.
-        factor: the noise level given to it is the estimated one times this; above 1, because estimates miss the part of
-            the noise that interpolation has smoothed.
-        weight: how often a reference is drawn for one draw of a volume as it was measured.
-        on_volume: called after each volume with its name in the datalist and the noise level given.
+        bundle: the model that denoises.
+        factor: times the estimated noise level is the level that the model is given; above 1, because estimates miss
+            the part of the noise that interpolation has smoothed.
+        weight: how often a reference is drawn for each draw of an original volume.
+        on_volume: called after each volume with its name in the datalist and the noise level that the model was given.
 
     Returns:
         the number of references.
@@ -56,7 +56,7 @@ def add_references(
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{listed}: not a datalist with a list 'training'; run mri-denoise data prepare.") from error
     references = []
-    denoiser: Denoiser | None = None  # loaded where there is something to do
+    denoiser: Denoiser | None = None  # loaded if there is something to do
     for entry in images:
         target = Path(FOLDER) / Path(entry["image"]).relative_to(Path(entry["image"]).parts[0])
         if not (dataset / target).exists():
@@ -70,7 +70,7 @@ def add_references(
 
 
 def _denoise(source: Path, target: Path, denoiser: Denoiser, factor: float) -> float:
-    """Denoise one volume; gives the noise level that was assumed."""
+    """Denoise one volume; returns the noise level that the model was given."""
     cases, skips = discover(source)
     if len(cases) != 1:
         raise InputError(f"{source}: {skips[0].reason if skips else 'not one volume'}.")

@@ -1,4 +1,4 @@
-"""Pixels that no impulse has hit come back as they were, unless impulses are not exact."""
+"""Pixels that no impulse has hit are restored, unless the impulses are not exact."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from scipy.ndimage import gaussian_filter
 
 from mri_denoise.noise.simulate import add_salt_pepper
 from mri_denoise.transforms import RestoreUncorruptedd
-from mri_denoise.transforms.impulses import keep_intermediate
+from mri_denoise.transforms.salt_pepper import restore_uncorrupted
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def images() -> tuple[np.ndarray, np.ndarray]:
 def test_only_black_and_white_pixels_are_replaced(images: tuple[np.ndarray, np.ndarray]) -> None:
     clean, noisy = images
     result = clean + 3
-    kept = keep_intermediate(torch.from_numpy(result), torch.from_numpy(noisy), 255.0).numpy()
+    kept = restore_uncorrupted(torch.from_numpy(result), torch.from_numpy(noisy), 255.0).numpy()
     hit = (noisy == 0) | (noisy == 255)
     assert 0.15 < hit.mean() < 0.25
     np.testing.assert_array_equal(kept, np.where(hit, result, clean))
@@ -31,7 +31,7 @@ def test_only_black_and_white_pixels_are_replaced(images: tuple[np.ndarray, np.n
 
 def test_without_a_white_level_the_extremes_of_the_image_count(images: tuple[np.ndarray, np.ndarray]) -> None:
     clean, noisy = images
-    kept = keep_intermediate(torch.from_numpy(clean + 3) * 7 - 50, torch.from_numpy(noisy) * 7 - 50).numpy()
+    kept = restore_uncorrupted(torch.from_numpy(clean + 3) * 7 - 50, torch.from_numpy(noisy) * 7 - 50).numpy()
     hit = (noisy == 0) | (noisy == 255)
     np.testing.assert_array_equal(kept, np.where(hit, clean + 3, clean) * 7 - 50)
 
@@ -40,12 +40,12 @@ def test_smeared_impulses_are_left_to_the_network(images: tuple[np.ndarray, np.n
     clean, noisy = images
     smeared = torch.from_numpy(gaussian_filter(noisy, 0.5))
     result = torch.from_numpy(clean)
-    assert keep_intermediate(result, smeared, 255.0) is result
+    assert restore_uncorrupted(result, smeared, 255.0) is result
 
 
 def test_an_image_without_impulses_comes_back_as_it_was() -> None:
     clean = torch.rand(20, 20) * 200 + 1
-    assert keep_intermediate(clean + 1, clean, 255.0).equal(clean)
+    assert restore_uncorrupted(clean + 1, clean, 255.0).equal(clean)
 
 
 def test_each_volume_by_itself_with_its_geometry(images: tuple[np.ndarray, np.ndarray]) -> None:
