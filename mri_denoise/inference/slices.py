@@ -96,8 +96,8 @@ class SliceDenoiseInferer(MixedPrecisionInferer):
                 Required if ``noise_map``.
             slice_axis: the axis across the slices, 0, 1 or 2; by default the MetaTensor's affine tells it.
             contiguous: False denoises each slice without its neighbours.
-            floor: the sigma that explains the mean of the air by Rice's distribution, divided by ``sigma``, 0 to 1: shape
-                (1, T) or (1, T, X, Y, Z). None is 1 (:func:`mri_denoise.inference.floor.match_floor`).
+            floor: the sigma that explains the mean of the air by Rice's distribution, divided by ``sigma``, 0 to 1:
+                shape (1, T) or (1, T, X, Y, Z). None is 1 (:func:`mri_denoise.inference.floor.match_floor`).
             coils: channels of the non-central chi distribution that explains the mean of the air, shape (1, T). None is
                 1, Rice's distribution.
             correlation: of the noise with its neighbours, shape (1, 3, lags). None measures it.
