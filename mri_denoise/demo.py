@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import as_file, files
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from mri_denoise.bundles.registry import find_bundle
 from mri_denoise.errors import InputError
-from mri_denoise.evaluation.compare import compare_cases
+from mri_denoise.evaluation.compare import Comparison, compare_cases
 from mri_denoise.io import discover
 from mri_denoise.pipeline.batch import denoise_cases
 from mri_denoise.settings import Settings
@@ -25,7 +25,7 @@ LEVEL = 5.0
 SERIES_SHAPE = (160, 192, 24)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Item:
     """One image of the demonstration.
 
@@ -42,15 +42,35 @@ class Item:
     model: str = "rician"
 
 
-def run_demo(output: Path) -> list[dict[str, Any]]:
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """What became of one image.
+
+    Args:
+        name: what it is.
+        seconds: what reading, denoising and writing took.
+        outputs: the files of the result.
+        figure: the picture of input, result and residual.
+        before: scores of the input, where the truth is known.
+        after: scores of the result, where the truth is known.
+    """
+
+    name: str
+    seconds: float
+    outputs: Sequence[str]
+    figure: str
+    before: Comparison | None = None
+    after: Comparison | None = None
+
+
+def run_demo(output: Path) -> list[Row]:
     """Make the inputs, denoise them and score those whose truth is known.
 
     Args:
         output: folder; ``input``, ``truth`` and ``denoised`` are made inside.
 
     Returns:
-        one row an image: ``name``, ``seconds``, ``outputs``, ``figure``, and ``before`` and ``after``, the scores of
-        input and result (PSNR in dB, SSIM), or None where there is no truth.
+        one row an image.
 
     Raises:
         InputError: if something cannot be written or denoised.
@@ -71,7 +91,7 @@ def _real(output: Path) -> list[Item]:
         target.parent.mkdir(parents=True, exist_ok=True)
         with as_file(resource) as source:
             shutil.copyfile(source, target)
-        found.append(Item(name, target))
+        found.append(Item(name=name, source=target))
     return found
 
 
@@ -99,11 +119,12 @@ def _phantoms(output: Path) -> list[Item]:
         if case.picture:
             case = dataclasses.replace(case, output=Path(path.name))
         first = Path(simulate_case(case, noisy, noise).outputs[0])
-        items.append(Item(name, first.parent if path.is_dir() else first, path, model))
+        source = first.parent if path.is_dir() else first
+        items.append(Item(name=name, source=source, truth=path, model=model))
     return items
 
 
-def _run(item: Item, output: Path) -> dict[str, Any]:
+def _run(item: Item, output: Path) -> Row:
     """Denoise one image with its picture, and score it."""
     cases, _ = discover(item.source)
     folder = output / "denoised"
@@ -111,16 +132,18 @@ def _run(item: Item, output: Path) -> dict[str, Any]:
     if outcome.record is None:
         raise InputError(outcome.error)
     record = outcome.record
-    row: dict[str, Any] = {"name": item.name, "seconds": record.seconds, "outputs": list(record.outputs)}
-    row["figure"] = next(path for path in record.companions if path.endswith(".png"))
-    row["before"] = row["after"] = None
-    if item.truth is not None:
-        truth = discover(item.truth)[0][0]
-        first = Path(record.outputs[0])
-        result = discover(first.parent if item.truth.is_dir() else first)[0][0]
-        row["before"] = dataclasses.asdict(compare_cases(truth, cases[0]))
-        row["after"] = dataclasses.asdict(compare_cases(truth, result))
-    return row
+    row = Row(
+        name=item.name,
+        seconds=record.seconds,
+        outputs=record.outputs,
+        figure=next(path for path in record.companions if path.endswith(".png")),
+    )
+    if item.truth is None:
+        return row
+    truth = discover(item.truth)[0][0]
+    first = Path(record.outputs[0])
+    result = discover(first.parent if item.truth.is_dir() else first)[0][0]
+    return dataclasses.replace(row, before=compare_cases(truth, cases[0]), after=compare_cases(truth, result))
 
 
 def _voxel(phantom: np.ndarray) -> tuple[float, float, float]:

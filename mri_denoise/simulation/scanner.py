@@ -77,7 +77,7 @@ def scan(
     order = (slice_axis, in_plane[1 - parameters.phase_axis], in_plane[parameters.phase_axis])
     clean = np.nan_to_num(np.asarray(truth, dtype=np.float32), posinf=0, neginf=0).clip(0)
     clean = np.ascontiguousarray(clean.transpose(order))
-    shape = acquired_shape(clean.shape, parameters.acceleration)  # type: ignore[arg-type]
+    shape = acquired_shape(clean.shape, parameters.acceleration)
     pads = [((m - n) // 2, (m - n) - (m - n) // 2) for m, n in zip(shape, clean.shape, strict=True)]
     inner = tuple(slice(low, low + n) for (low, _), n in zip(pads, clean.shape, strict=True))
     edges = (float(voxel[order[0]]), float(voxel[order[1]]), float(voxel[order[2]]))

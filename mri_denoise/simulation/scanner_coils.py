@@ -204,7 +204,7 @@ def receive_channels(
         bore: the axis along the magnet.
         parameters: of the scanner.
     """
-    points = Points.over(signal.shape, voxel)  # type: ignore[arg-type]
+    points = Points.over(signal.shape, voxel)
     centre, half = _head_box(signal, voxel)
     loops = arrange_loops(parameters.coils, centre, half + parameters.gap, bore, parameters.arrangement)
     seen = loop_sensitivities(loops, points.places, bore)

@@ -124,7 +124,7 @@ class Classical(Method):
     Args:
         function: ``function(image, sigma) -> image``: float32 and finite in, any real type of the same shape out.
             ``image`` has the number of axes that ``dimensions`` names.
-        package: the module that it imports beyond the package's own dependencies, or None.
+        packages: the modules that it imports beyond the dependencies of this package.
         distribution: name on PyPI of the software that implements it.
         dimensions: 3 for volumes, 2 for images (volumes are denoised slice by slice), None for both.
         gaussian: whether it is made for Gaussian noise. The bias of Rician noise is then removed from its result
@@ -134,28 +134,27 @@ class Classical(Method):
     """
 
     function: Function
-    package: str | None = None
+    packages: tuple[str, ...] = ()
     distribution: str = "mri-denoise"
     dimensions: Literal[2, 3] | None = None
     gaussian: bool = False
     unit_range: bool = False
 
     def available(self) -> bool:
-        """Whether the package that it needs is installed."""
-        return self.package is None or find_spec(self.package) is not None
+        """Whether the packages that it needs are installed."""
+        return all(find_spec(package) is not None for package in self.packages)
 
     def load(self) -> None:
-        """Import the package that the method needs.
+        """Import the packages that the method needs.
 
         Raises:
-            InputError: if it is not installed.
+            InputError: if one of them is not installed.
         """
-        if self.package is None:
-            return
-        try:
-            import_module(self.package)
-        except ModuleNotFoundError as error:
-            raise InputError(f"method {self.name}: needs {self.distribution}; {INSTALL}.") from error
+        for package in self.packages:
+            try:
+                import_module(package)
+            except ModuleNotFoundError as error:
+                raise InputError(f"method {self.name}: needs the package {package}; {INSTALL}.") from error
 
     def implementation(self) -> str:
         """Name and version of the distribution."""

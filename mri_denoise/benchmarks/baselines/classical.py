@@ -1,4 +1,4 @@
-"""Classical methods that the package's own dependencies implement: SciPy and scikit-image."""
+"""Classical methods of SciPy and scikit-image, and the adaptive median filter."""
 
 from __future__ import annotations
 
@@ -135,6 +135,7 @@ CLASSICAL = (
         citation="Chambolle, JMIV 20, 89-97, 2004, doi:10.1023/B:JMIV.0000011325.36760.1e; scikit-image",
         function=total_variation,
         gaussian=True,
+        packages=("skimage",),
         distribution="scikit-image",
     ),
     Classical(
@@ -144,7 +145,7 @@ CLASSICAL = (
         function=bayes_shrink,
         gaussian=True,
         unit_range=True,
-        package="pywt",
+        packages=("skimage", "pywt"),
         distribution="scikit-image",
     ),
     Classical(

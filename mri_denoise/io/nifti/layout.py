@@ -125,7 +125,7 @@ def _header(head: bytes) -> nib.Nifti1Header | nib.AnalyzeHeader | MGHHeader | N
     for endianness, order in (("<", "little"), (">", "big")):
         size = int.from_bytes(head[:4], order)  # type: ignore[arg-type]
         if size == 540 and len(head) >= 540 and head[4:8] in _NIFTI2:
-            return _NIFTI2[head[4:8]](head[:540], endianness=endianness, check=False)  # type: ignore[no-untyped-call]
+            return _NIFTI2[head[4:8]](head[:540], endianness=endianness, check=False)
         if size == 348 and len(head) >= 348:
             kind = _NIFTI1.get(head[344:348], nib.Spm2AnalyzeHeader)
             return kind(head[:348], endianness=endianness, check=False)
@@ -135,7 +135,7 @@ def _header(head: bytes) -> nib.Nifti1Header | nib.AnalyzeHeader | MGHHeader | N
 def _dtype(header: nib.AnalyzeHeader | MGHHeader) -> np.dtype:
     """Stored type; ValueError if a voxel does not hold a single real number."""
     try:
-        dtype = np.dtype(header.get_data_dtype())  # type: ignore[no-untyped-call]
+        dtype = np.dtype(header.get_data_dtype())
     except (HeaderDataError, KeyError) as error:
         raise ValueError("unknown data type") from error
     if dtype.fields is not None:
@@ -153,7 +153,7 @@ def _shape(header: nib.AnalyzeHeader | MGHHeader) -> tuple[int, int, int, int]:
     """(X, Y, Z, T); missing axes are 1, axes past the fourth are folded into it."""
     if isinstance(header, nib.AnalyzeHeader) and not 1 <= int(header["dim"][0]) <= 7:
         raise ValueError(f"{int(header['dim'][0])} dimensions")
-    shape = [int(n) for n in header.get_data_shape()]  # type: ignore[no-untyped-call]
+    shape = [int(n) for n in header.get_data_shape()]
     if any(n < 1 for n in shape):
         raise ValueError(f"shape {' x '.join(map(str, shape))}")
     shape += [1] * (3 - len(shape))
@@ -186,7 +186,7 @@ def _offset(header: nib.AnalyzeHeader | MGHHeader) -> int:
 def _affine(header: nib.AnalyzeHeader | MGHHeader, path: Path) -> np.ndarray:
     """Voxel index to RAS+ mm; by the voxel size alone if qform and sform cannot be used."""
     try:
-        found = header.get_best_affine()  # type: ignore[no-untyped-call]
+        found = header.get_best_affine()
     except (HeaderDataError, ValueError, np.linalg.LinAlgError):
         found = header.get_base_affine()
     if isinstance(header, nib.Spm2AnalyzeHeader) and matrix_of(path):

@@ -51,4 +51,4 @@ def _nifti(data: np.ndarray, affine: np.ndarray, source: Path) -> nib.Nifti1Imag
     header = image.header.copy()
     header.set_data_dtype(np.float32)
     header["cal_min"] = header["cal_max"] = 0  # display range of the source's values
-    return kind(data, None, header)  # type: ignore[no-untyped-call]
+    return kind(data, None, header)

@@ -119,9 +119,9 @@ def test_without_noise_nothing_changes(name: str) -> None:
 
 
 def test_a_missing_package_is_told_with_the_extra_that_installs_it() -> None:
-    absent = replace(BASELINES["bm4d"], package="no_such_package")
+    absent = replace(BASELINES["bm4d"], packages=("no_such_package",))
     assert not absent.available()
-    message = r"method bm4d: needs bm4d; pip install mri-denoise\[benchmark\]\."
+    message = r"method bm4d: needs the package no_such_package; pip install mri-denoise\[benchmark\]\."
     with pytest.raises(InputError, match=message):
         absent.load()
     with pytest.raises(InputError, match=message):
@@ -130,7 +130,7 @@ def test_a_missing_package_is_told_with_the_extra_that_installs_it() -> None:
 
 def test_the_registry_names_sources_and_imports_no_package() -> None:
     assert all(d.name == name and d.citation and d.implementation() for name, d in BASELINES.items() if d.available())
-    packages = {d.package for d in BASELINES.values()} - {None}
+    packages = {package for method in BASELINES.values() for package in method.packages}
     code = f"import sys, mri_denoise.benchmarks.baselines; print(sorted({packages!r} & set(sys.modules)))"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
