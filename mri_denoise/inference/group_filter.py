@@ -8,7 +8,6 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from scipy.fft import dct
-from scipy.linalg import toeplitz
 
 from mri_denoise.inference.block_matching import (
     BlockAxis,
@@ -147,8 +146,8 @@ def noise_spectrum(correlation: np.ndarray, transforms: Sequence[np.ndarray]) ->
     """
     power = np.ones(1)
     for row, transform in zip(correlation, transforms, strict=True):
-        edge = len(transform)
-        covariance = toeplitz(np.pad(row, (0, edge))[:edge])
+        places = np.arange(len(transform))
+        covariance = np.pad(row, (0, len(transform)))[np.abs(places[:, None] - places)]
         power = np.outer(power, np.einsum("ij,jk,ik->i", transform, covariance, transform)).ravel()
     return np.maximum(power, LEAST_NOISE)
 
