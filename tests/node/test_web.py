@@ -204,6 +204,8 @@ def test_an_image_that_is_none_is_one_line(tmp_path: Path, give: Answer) -> None
         answer(b"<html>Thank you</html>", "text/html"),
         answer(b"{", DICOM_JSON),
         answer(b"[]", DICOM_JSON),
+        answer(b"{}", DICOM_JSON),
+        answer(b'{"00081199": {"vr": "SQ", "Value": [{"00081155": {"vr": "UI", "Value": ["1.2.3"]}}]}}', DICOM_JSON),
         answer(b'{"00081198": {"vr": "SQ", "Value": [5]}}', DICOM_JSON),
         answer(b"<broken", "application/dicom+xml"),
         answer(b"stored", None),
