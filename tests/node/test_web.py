@@ -287,7 +287,7 @@ def test_a_server_that_drips_is_given_up_after_a_time(tmp_path: Path, kind: str,
     started = time.monotonic()
     with rude_server(**{kind: give}) as (url, _):
         assert "took longer than 0.01 minutes" in pull(url, tmp_path, "--max-minutes", 0.01)
-    assert time.monotonic() - started < 20
+    assert time.monotonic() - started < 40
 
 
 def test_a_server_that_always_has_more_is_given_up_after_a_time(tmp_path: Path) -> None:
