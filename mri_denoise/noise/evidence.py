@@ -106,11 +106,11 @@ def weigh_air(tissue: Tissue, pure: float | None) -> tuple[float, Source]:
     """
     within, even = float(np.median(tissue.levels())), is_even(tissue.levels())
     if pure is not None:
-        if even and within < 2 * pure:
-            return pure / within, "air"  # detail that is stronger in all tissue alike is texture
+        air, doubt = pure, _doubt(tissue.edge, _PURE)
+        if (even or doubt > 0) and within < 2 * pure:
+            return pure / within, "air"  # detail that is stronger in all tissue alike, or here and there, is texture
         if within < _AGREE * pure:
             return 1.0, "tissue"
-        air, doubt = pure, _doubt(tissue.edge, _PURE)
     else:
         dark = dark_level(tissue.blocks, tissue.level)
         if dark is None:

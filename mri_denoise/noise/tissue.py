@@ -21,7 +21,7 @@ _WHITE = 1 / 0.907  # of the lower edge of noise alone, by simulation with 8 to 
 _SHARP = 1.045  # what the two quantiles of noise alone differ by
 _LEAST = 60  # blocks, below which there is no estimate
 _WINDOWS = (8.0, 4.0, 2.0, 2.0)  # standard deviations of the windows, in blocks of 6 measured voxels
-_UP, _DOWN = 1.0, 0.4  # how far a gentle start makes a level above and below the surroundings doubtful
+_UP, _DOWN = 1.5, 0.5  # how far a gentle start makes a level above and below the surroundings doubtful
 _SIGNALS = np.linspace(0, 40, 801)  # by sigma
 _SCATTER = 0.3  # standard deviation of the logarithm of a window's level, times the root of its number of blocks
 
@@ -130,9 +130,10 @@ def level_map(blocks: DetailBlocks, variance: np.ndarray, freedom: int, overall:
             doubt = np.log(edge.breadth) * np.where(departure > 0, _UP, _DOWN)
         if not known.any():
             continue
-        weight = np.where(known, 1 / chance, 0)
-        spread = max(float((weight * (np.square(departure) - chance)).sum() / weight.sum()), 0.0)
-        gain = np.where(known, spread / (spread + chance + np.square(np.nan_to_num(doubt)) + 1e-12), 0)
+        error = chance + np.square(np.nan_to_num(doubt))
+        weight = np.where(known, 1 / error, 0)
+        spread = max(float((weight * (np.square(departure) - error)).sum() / weight.sum()), 0.0)
+        gain = np.where(known, spread / (spread + error), 0)
         logs = logs + _between(np.nan_to_num(gain * departure), centres, blocks.grid)
     return float(overall.level) * np.exp(logs)
 

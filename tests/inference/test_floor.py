@@ -41,7 +41,9 @@ def test_many_coils_look_like_one(signal: float) -> None:
     mean = 10 * float(chi_moments(np.array(signal / 10), 8)[0])
     volume, level = match_floor(even_image(mean), SIGMA, torch.tensor(1.0), coils=8)
     assert level is SIGMA
-    assert float(volume[4, 4, 4]) == pytest.approx(10 * float(rice_moments(np.array(signal / 10))[0]), abs=0.15)  # a table's steps
+    assert float(volume[4, 4, 4]) == pytest.approx(
+        10 * float(rice_moments(np.array(signal / 10))[0]), abs=0.15
+    )  # a table's steps
 
 
 def test_bright_tissue_and_its_level_stay() -> None:
