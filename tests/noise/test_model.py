@@ -21,9 +21,11 @@ def clean() -> np.ndarray:
     return 1000 * head_phantom(SHAPE, "T1w", seed=1)
 
 
-def noisy(clean: np.ndarray, sigma: float | np.ndarray, coils: int = 1, band: float = 1.0) -> np.ndarray:
-    """With noise of a level; the last two axes are those that a band is limited along."""
-    slices = add_rician(np.moveaxis(clean, 2, 0), _first(sigma), np.random.default_rng(3), coils=coils, band=band)
+def noisy(clean: np.ndarray, sigma: float | np.ndarray, coils: int = 1, coverage: float = 1.0) -> np.ndarray:
+    """With noise of a level; the last two axes are those along which k-space is covered in part."""
+    slices = add_rician(
+        np.moveaxis(clean, 2, 0), _first(sigma), np.random.default_rng(3), coils=coils, coverage=coverage
+    )
     return np.moveaxis(slices, 0, 2)
 
 
@@ -81,7 +83,7 @@ def test_many_coils_are_told_from_one(clean: np.ndarray) -> None:
 
 
 def test_zero_filled_noise_is_found_correlated(clean: np.ndarray) -> None:
-    model = find_noise(noisy(clean, 40, band=0.6) * (clean > 0), slice_axis=2)
+    model = find_noise(noisy(clean, 40, coverage=0.6) * (clean > 0), slice_axis=2)
     assert (model.correlation[:2, 1] > 0.3).all()  # sinc(0.6) is 0.50
     assert np.median(np.abs(tissue_error(model, 40, clean))) < 0.25
 
