@@ -17,6 +17,7 @@ from mri_denoise.inference.block_matching import (
     flat_index,
     search_offsets,
 )
+from mri_denoise.noise.correlation import cosine_power
 
 GROUP = 12  # blocks that are filtered together
 SHRINKAGE = 1.2  # times the power of the noise in the filter's gain
@@ -55,8 +56,8 @@ class GroupFilter:
         self.forward = [torch.from_numpy(transform).to(template) for transform in transforms]
         in_space = zip(self.windows, self.forward, strict=False)
         self.backward = [window[:, None] * transform.T for window, transform in in_space] + [self.forward[-1].T]
-        spectrum = noise_spectrum(np.ones((3, 1)) if correlation is None else correlation, transforms[:3])
-        self.spectrum = torch.from_numpy(np.repeat(spectrum, self.members)).to(template)[:, None]
+        power = _noise_power(np.ones((3, 1)) if correlation is None else correlation, transforms[:3])
+        self.spectrum = torch.from_numpy(np.repeat(power, self.members)).to(template)[:, None]
         # allocated once: clearing new pages takes longer than the arithmetic
         self.memory = template.new_empty(3, self.size * self.members * BATCH)
 
@@ -134,21 +135,11 @@ class GroupFilter:
         torch.gather(blocks, 3, members.expand(*self.edges, -1), out=out.view(*self.edges, -1))
 
 
-def noise_spectrum(correlation: np.ndarray, transforms: Sequence[np.ndarray]) -> np.ndarray:
-    """Compute the power of the noise in each coefficient of a block, relative to that in a voxel.
-
-    Args:
-        correlation: shape (3, lags), from 1 at lag 0; 0 at lags beyond.
-        transforms: along each axis of the block, one coefficient a row.
-
-    Returns:
-        one number for each coefficient, in the order of the block's voxels, at least :data:`LEAST_NOISE`.
-    """
+def _noise_power(correlation: np.ndarray, transforms: Sequence[np.ndarray]) -> np.ndarray:
+    """Power of the noise in each coefficient of a block, in the order of its voxels, at least :data:`LEAST_NOISE`."""
     power = np.ones(1)
     for row, transform in zip(correlation, transforms, strict=True):
-        places = np.arange(len(transform))
-        covariance = np.pad(row, (0, len(transform)))[np.abs(places[:, None] - places)]
-        power = np.outer(power, np.einsum("ij,jk,ik->i", transform, covariance, transform)).ravel()
+        power = np.outer(power, cosine_power(row, transform)).ravel()
     return np.maximum(power, LEAST_NOISE)
 
 

@@ -25,11 +25,11 @@ def test_rician_floor_changes_no_bit() -> None:
 
 
 @pytest.mark.parametrize("signal", [0.0, 10.0, 25.0, 60.0])
-@pytest.mark.parametrize("share", [0.1, 0.5])
-def test_the_bias_taken_away_is_that_of_the_floor(signal: float, share: float) -> None:
-    floor = share * 10
+@pytest.mark.parametrize("ratio", [0.1, 0.5])
+def test_the_bias_taken_away_is_that_of_the_floor(signal: float, ratio: float) -> None:
+    floor = ratio * 10
     mean = floor * float(rice_moments(np.array(signal / floor))[0])  # what the image shows of this signal
-    volume, level = match_floor(even_image(mean), SIGMA, torch.tensor(share))
+    volume, level = match_floor(even_image(mean), SIGMA, torch.tensor(ratio))
     here, s = float(volume[4, 4, 4]), float(level[4, 4, 4])
     assert floor <= s <= 10 + 1e-5
     # a denoiser of Rician noise of level s gives the signal back
@@ -62,7 +62,7 @@ def test_masked_zeros_stay_zero_and_do_not_darken_their_neighbours() -> None:
 
 def test_share_and_sigma_may_be_maps() -> None:
     volume = even_image(5.0)
-    share = torch.linspace(0.1, 1, 8)[:, None, None].expand(8, 8, 8)
-    matched, level = match_floor(volume, torch.full((8, 8, 8), 10.0), share)
+    ratio = torch.linspace(0.1, 1, 8)[:, None, None].expand(8, 8, 8)
+    matched, level = match_floor(volume, torch.full((8, 8, 8), 10.0), ratio)
     assert matched.shape == level.shape == volume.shape
     assert (level[1:] >= level[:-1] - 1e-4).all()

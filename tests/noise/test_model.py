@@ -43,7 +43,7 @@ def test_even_rician_noise_is_one_number_and_rice_s_law(clean: np.ndarray, sigma
     model = find_noise(noisy(clean, sigma), slice_axis=2)
     assert model.sigma.shape == ()
     assert model.level == pytest.approx(sigma, rel=0.03)
-    assert (model.floor, model.floor_share.tolist(), model.coils) == ("rician", 1.0, 1.0)
+    assert (model.floor, model.floor_ratio.tolist(), model.coils) == ("rician", 1.0, 1.0)
     assert not model.correlation[:, 1:].any()
     assert model.confidence.level > 0.9
 
@@ -71,7 +71,7 @@ def test_suppressed_air_is_not_the_noise_and_has_a_floor_of_its_own(clean: np.nd
     assert model.floor == "suppressed"
     assert np.median(np.abs(tissue_error(model, 40, clean))) < 0.12
     air = (clean == 0) & (np.arange(SHAPE[0]) < 8)[:, None, None]
-    explained = (np.broadcast_to(model.floor_share, SHAPE) * model.sigma)[air] * chi_mean(1)
+    explained = (np.broadcast_to(model.floor_ratio, SHAPE) * model.sigma)[air] * chi_mean(1)
     assert explained.mean() == pytest.approx(image[air].mean(), rel=0.15)
 
 
