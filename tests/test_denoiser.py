@@ -13,7 +13,8 @@ import torch
 from monai.bundle import ConfigParser
 from PIL import Image
 
-from mri_denoise.benchmarks.baselines.learned import Slicing, learned
+from mri_denoise.benchmarks.baselines import Slicing
+from mri_denoise.benchmarks.baselines.learned import learned
 from mri_denoise.bundles.registry import Bundle, find_bundle
 from mri_denoise.denoiser import Denoiser
 from mri_denoise.errors import InputError
@@ -78,18 +79,17 @@ def test_equals_what_the_command_writes(
     [outcome] = denoise_cases(rician, cases, tmp_path / "out", settings)
     assert outcome.error is None
     written = nib.load(tmp_path / "out" / cases[0].output).get_fdata(dtype=np.float32)
-    result = learned(Denoiser(rician, device="cpu"), Slicing(planes, 2))(noisy, sigma)
+    result = learned(Denoiser(rician, device="cpu"), Slicing(planes=planes, slice_axis=2))(noisy, sigma)
     np.testing.assert_array_equal(result, written)
     assert not np.array_equal(result, noisy) and not result[:, :, :3].any()
 
 
 def test_planes_auto_needs_the_affine(rician: Bundle, noisy: np.ndarray) -> None:
     model = Denoiser(rician, device="cpu")
-    isotropic = tuple(np.eye(4).ravel())
-    thick = tuple(np.diag([1, 1, 5, 1.0]).ravel())
-    for affine, planes in ((isotropic, 3), (thick, 1)):
-        results = {p: learned(model, Slicing(p, 2, affine))(noisy, 30.0) for p in (1, 3)}
-        np.testing.assert_array_equal(learned(model, Slicing("auto", 2, affine))(noisy, 30.0), results[planes])
+    for affine, planes in ((np.eye(4), 3), (np.diag([1, 1, 5, 1.0]), 1)):
+        results = {p: learned(model, Slicing(planes=p, affine=affine))(noisy, 30.0) for p in (1, 3)}
+        auto = learned(model, Slicing(planes="auto", affine=affine))(noisy, 30.0)
+        np.testing.assert_array_equal(auto, results[planes])
         assert not np.array_equal(results[1], results[3])
 
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mri_denoise.cli import common
 from mri_denoise.io.case import Case
 from mri_denoise.settings import DEFAULTS, Sigma
+
+if TYPE_CHECKING:
+    from mri_denoise.training.adapt import AdaptationRecord
 
 
 def adapt(
@@ -42,22 +45,22 @@ def adapt(
         common.stop(f"{output}: exists; the new bundle needs a folder of its own.", common.WRONG_USAGE)
     from mri_denoise.training.adapt import AdaptSettings, adapt_bundle
 
-    settings = AdaptSettings(str(level), steps, learning_rate, seed, device)
+    settings = AdaptSettings(sigma=level, steps=steps, learning_rate=learning_rate, seed=seed, device=device)
     with common.one_line_errors(), common.busy("learning from the noise"):
         record = adapt_bundle(bundle, cases, output, settings)
     if as_json:
-        common.print_json(record)
+        common.print_json(record.as_dict())
     else:
         _say(record, output)
 
 
-def _say(record: dict[str, Any], output: Path) -> None:
-    first, best = record["held_out_loss"][0], min(record["held_out_loss"], key=lambda point: point["loss"])
-    if record["improved"]:
-        print(f"{output}: held-out loss {first['loss']:.4f} -> {best['loss']:.4f} after {best['step']} steps")
+def _say(record: AdaptationRecord, output: Path) -> None:
+    first, best = record.held_out_loss[0], min(record.held_out_loss, key=lambda point: point.loss)
+    if record.improved:
+        print(f"{output}: held-out loss {first.loss:.4f} -> {best.loss:.4f} after {best.step} steps")
         print(f"use it with: mri-denoise denoise INPUT OUTPUT --model {output}")
     else:
-        print(f"{output}: no gain on held-out slices (loss {first['loss']:.4f}); the weights are the original ones")
+        print(f"{output}: no gain on held-out slices (loss {first.loss:.4f}); the weights are the original ones")
 
 
 def _level(sigma: str) -> Sigma:

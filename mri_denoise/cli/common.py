@@ -78,10 +78,14 @@ def _finite(value: Any) -> Any:
 
 
 def find_cases(source: Path, output: Path | None = None, *, force: bool = False) -> tuple[list[Case], list[Skip]]:
-    """Discover and list what is left alone; ``force`` takes what is no magnitude image, too.
+    """Find the cases of a path, and print a line for each file that is left alone.
 
-    Ends with one line: code 2 for a path that does not exist, 1 for one that holds no usable image. Results of an
-    earlier run below ``output`` are not taken for input.
+    The command ends with one line and code 2 if the path does not exist, with code 1 if it holds no usable image.
+
+    Args:
+        source: a file or a folder.
+        output: folder of the results; those of an earlier run are not taken for input.
+        force: as for :func:`mri_denoise.io.discover`.
     """
     from mri_denoise.io import discover
 
@@ -104,10 +108,10 @@ def exit_code(done: int, failed: int, skips: list[Skip]) -> int:
 
 
 def place(cases: list[Case], source: Path, output: Path) -> tuple[list[Case], Path]:
-    """Where results go: one file to the file named, or into the folder named; everything else into the folder.
+    """Decide where results go: into the folder named; a single result that is a file may also go to the file named.
 
     Returns:
-        the cases, and the folder that their ``output`` is relative to.
+        The cases, and the folder that their ``output`` is relative to.
     """
     if source.is_dir() and output.resolve() == source.resolve():
         stop(f"{output}: is the input folder; choose another output, inputs are never written over.", WRONG_USAGE)

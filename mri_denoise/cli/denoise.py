@@ -64,13 +64,14 @@ def denoise(
     as_json: Annotated[bool, typer.Option("--json", help="Print the run records as JSON.")] = False,
 ) -> None:
     """Denoise MR images; results keep their headers, type and place in the folder tree."""
+    chosen: dict[Extra, bool] = {"residual": residual, "noise-map": noise_map, "figure": figure}
     settings = _settings(
         sigma=sigma,
         strength=strength,
         planes=planes.number,
         picture_size=picture_size,
         device=device,
-        extras=[n for n, wanted in (("residual", residual), ("noise-map", noise_map), ("figure", figure)) if wanted],
+        extras=[extra for extra, wanted in chosen.items() if wanted],
         keep_vendor_headers=keep_vendor_headers,
     )
     cases, skips = common.find_cases(source, output, force=force)

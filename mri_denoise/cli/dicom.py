@@ -36,7 +36,7 @@ def dicom(
 
 
 def _volume(case: Case) -> dict[str, Any]:
-    """What is known of a case."""
+    """Describe a case for a line or JSON."""
     import numpy as np
 
     from mri_denoise.io.dicom.layout import volume_of
@@ -71,7 +71,7 @@ def _line(volume: dict[str, Any]) -> str:
 
 
 def _left_alone(skips: list[Skip]) -> list[dict[str, Any]]:
-    """Files that are left alone, those of one folder and reason together."""
+    """Group the files that are left alone by folder and reason."""
     groups: dict[tuple[Path, str, bool], list[Path]] = {}
     for skip in skips:
         groups.setdefault((skip.source.parent, skip.reason, skip.damaged), []).append(skip.source)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from monai.data import MetaTensor
@@ -31,7 +32,7 @@ class MixedPrecisionInferer(Inferer):
         self.dtype = PRECISIONS[precision]
 
     def __call__(
-        self, inputs: torch.Tensor, network: Callable[..., torch.Tensor], *args: object, **kwargs: object
+        self, inputs: torch.Tensor, network: Callable[..., torch.Tensor], *args: Any, **kwargs: Any
     ) -> torch.Tensor:
         """Run the network.
 

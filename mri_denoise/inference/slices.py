@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from monai.data import MetaTensor
@@ -11,7 +12,7 @@ from monai.data import MetaTensor
 from mri_denoise.inference.collaborative_filter import filter_blocks
 from mri_denoise.inference.floor import match_floor
 from mri_denoise.inference.mixed_precision import MixedPrecisionInferer
-from mri_denoise.inference.slice_plan import SliceStack, plan_slices
+from mri_denoise.inference.slice_plan import SlicePlan, SliceStack, plan_slices
 from mri_denoise.inference.tiling import denoise_in_tiles
 from mri_denoise.noise.correlation import noise_correlation
 
@@ -46,9 +47,9 @@ class SliceDenoiseInferer(MixedPrecisionInferer):
         >>> inferer = SliceDenoiseInferer(num_slices=3, precision="float32")
         >>> def average(slices):
         ...     return slices.mean(dim=1, keepdim=True)
-        >>> volume = torch.arange(1.0, 6.0).expand(1, 1, 32, 32, 5)  # five slices of values 1 to 5
-        >>> inferer(volume, average, slice_axis=2)[0, 0, 0, 0].round(decimals=2).tolist()
-        [1.33, 2.0, 3.0, 4.0, 4.67]
+        >>> volume = torch.tensor([3.0, 6.0, 9.0, 12.0]).expand(1, 1, 32, 32, 4)  # four slices
+        >>> inferer(volume, average, slice_axis=2)[0, 0, 0, 0].tolist()
+        [4.0, 6.0, 9.0, 11.0]
     """
 
     def __init__(
@@ -76,14 +77,14 @@ class SliceDenoiseInferer(MixedPrecisionInferer):
         self,
         inputs: torch.Tensor,
         network: Callable[..., torch.Tensor],
-        *args: object,
+        *args: Any,
         sigma: torch.Tensor | None = None,
         slice_axis: int | None = None,
         contiguous: bool = True,
         floor: torch.Tensor | None = None,
         coils: torch.Tensor | None = None,
         correlation: torch.Tensor | None = None,
-        **kwargs: object,
+        **kwargs: Any,
     ) -> torch.Tensor:
         """Denoise.
 
@@ -95,10 +96,11 @@ class SliceDenoiseInferer(MixedPrecisionInferer):
                 Required if ``noise_map``.
             slice_axis: the axis across the slices, 0, 1 or 2; by default the MetaTensor's affine tells it.
             contiguous: False denoises each slice without its neighbours.
-            floor: sigma that explains the mean of no signal by Rice's law, by ``sigma``: shape (1, T) or (1, T, X, Y,
-                Z); None is 1, Rice's law with ``sigma`` itself (:func:`mri_denoise.inference.floor.match_floor`).
-            coils: of the noncentral chi law that explains the mean of no signal, shape (1, T); None is 1, Rice's law.
-            correlation: of the noise with its neighbours, shape (1, 3, lags); None measures it.
+            floor: the sigma that explains the mean of the air by Rice's distribution, divided by ``sigma``, 0 to 1:
+                shape (1, T) or (1, T, X, Y, Z). None is 1 (:func:`mri_denoise.inference.floor.match_floor`).
+            coils: channels of the non-central chi distribution that explains the mean of the air, shape (1, T). None is
+                1, Rice's distribution.
+            correlation: of the noise with its neighbours, shape (1, 3, lags). None measures it.
             kwargs: more keyword arguments of the network.
 
         Returns:
@@ -111,16 +113,8 @@ class SliceDenoiseInferer(MixedPrecisionInferer):
             raise ValueError(f"volumes are denoised one item at a time, got a batch of {inputs.shape[0]}.")
         if self.noise_map and sigma is None:
             raise ValueError("this network takes the noise level as an input; give sigma.")
-        volumes, affine = inputs[0], None
-        if isinstance(inputs, MetaTensor):
-            volumes, affine = inputs.as_tensor()[0], inputs.affine.reshape(-1, 4, 4)[0]  # a collated one has a batch
-        plan = plan_slices(
-            tuple(volumes.shape[1:]),
-            affine,
-            planes=self.planes,
-            slice_axis=None if slice_axis is None else int(slice_axis),
-            contiguous=bool(contiguous),
-        )
+        volumes = inputs.as_tensor()[0] if isinstance(inputs, MetaTensor) else inputs[0]
+        plan = self._plan(inputs, slice_axis, contiguous)
         known = None if correlation is None else correlation.reshape(3, -1).cpu().numpy()
         if self.filtered and known is None:
             known = noise_correlation(volumes.cpu().numpy(), plan.slice_axis)
@@ -140,6 +134,16 @@ class SliceDenoiseInferer(MixedPrecisionInferer):
                     filter_blocks(volume, out[t], level, plan.slice_axis, plan.blocks, known)
         return MetaTensor(out[None], meta=inputs.meta) if isinstance(inputs, MetaTensor) else out[None]
 
+    def _plan(self, inputs: torch.Tensor, slice_axis: int | None, contiguous: bool) -> SlicePlan:
+        """How the volumes of a batch of one are cut; the choices may be numbers or tensors of one."""
+        return plan_slices(
+            tuple(inputs.shape[2:]),
+            inputs.affine.reshape(-1, 4, 4)[0] if isinstance(inputs, MetaTensor) else None,  # a collated one is a batch
+            planes=self.planes,
+            slice_axis=None if slice_axis is None else int(slice_axis),
+            contiguous=bool(contiguous),
+        )
+
     def _levels(self, volumes: torch.Tensor, sigma: torch.Tensor | None) -> list[torch.Tensor | None]:
         """The noise level of each volume, on its device; None if the network does not take it."""
         if sigma is None or not self.noise_map:
@@ -147,7 +151,7 @@ class SliceDenoiseInferer(MixedPrecisionInferer):
         return [level.to(volumes) for level in sigma[0]]
 
     def _runner(
-        self, network: Callable[..., torch.Tensor], *args: object, **kwargs: object
+        self, network: Callable[..., torch.Tensor], *args: Any, **kwargs: Any
     ) -> Callable[[torch.Tensor], torch.Tensor]:
         """The network in mixed precision, on whole slices or in tiles."""
 

@@ -1,6 +1,5 @@
-"""File, folder, zip file or DICOM tree to cases, with the reason for whatever is left out.
+"""Find the images of a file, a folder, a zip file or a DICOM tree, and say why other files are left alone.
 
-What a file is follows from its content; its name only tells an image that is broken from a file that is none.
 No pixel is read.
 """
 
@@ -26,21 +25,26 @@ _BIDS_NOT_RAW = ("derivatives", "sourcedata")
 def discover(path: Path, *, force: bool = False) -> tuple[list[Case], list[Skip]]:
     """Find the cases of a file, a folder with its subfolders, a zip file, or a DICOM tree.
 
-    Hidden files and folders are passed over, and `derivatives` and `sourcedata` of a BIDS data set. Links to folders
-    are followed, each folder once. Masks, maps and phase images, which BIDS tells by their names, are left alone unless
-    `path` names one. DICOM files of the whole tree are grouped together by `dicom_read.discover`. Zip
-    files are unpacked into a temporary folder (`archive.unpack`) and stand for a folder of their name.
+    Hidden files and folders are passed over, and so are the folders ``derivatives`` and ``sourcedata`` of a BIDS data
+    set. Links to folders are followed, each folder once. Masks, maps and phase images, which BIDS marks by their names,
+    are left alone unless `path` names one. DICOM files are sorted into volumes over the whole tree. A zip file is
+    unpacked into a temporary folder and stands for a folder of its name.
 
     Args:
         path: a file or a folder.
-        force: take also what is no magnitude image, or of DICOM not wanted denoised.
+        force: take also masks, maps, phase images, localizers and other images that are usually not denoised.
 
     Returns:
-        Cases, sorted by output, whose `output` keeps the place under `path`; and what looks like an image but cannot
-        be used, with the reason.
+        The cases, sorted by output, which keeps the place under `path`; and the files that look like an image but
+        cannot be used or are left alone, with the reason.
 
     Raises:
-        InputError: when `path` is missing, cannot be read, is one file that is no image, or a folder without images.
+        InputError: `path` is missing, cannot be read, is a file that is not an image, or is a folder without images.
+
+    Examples:
+        >>> cases, skips = discover(Path("study"))  # doctest: +SKIP
+        >>> [case.output.as_posix() for case in cases]  # doctest: +SKIP
+        ['sub-01/anat/sub-01_T1w.nii.gz', 'sub-01/301_T2_TSE']
     """
     path = Path(path)
     with reading(path):
@@ -62,7 +66,7 @@ def discover(path: Path, *, force: bool = False) -> tuple[list[Case], list[Skip]
 
 
 def _walk(root: Path) -> Iterator[Path | Skip]:
-    """Files under a folder in sorted order, and a Skip for each folder that cannot be opened."""
+    """Yield the files under a folder in sorted order, and a Skip for each folder that cannot be opened."""
     failures: list[Skip] = []
     seen: set[str] = set()
 
@@ -86,7 +90,7 @@ def _walk(root: Path) -> Iterator[Path | Skip]:
 def _collect(
     found: Iterator[Path | Skip], root: Path, force: bool, *, named: bool = False
 ) -> tuple[list[Case], list[Skip]]:
-    """Turn files into cases; DICOM files wait until all are known. ``named``: by the user, so its name says nothing."""
+    """Turn files into cases, DICOM files last; a file that the user named is taken whatever BIDS says of its name."""
     cases: list[Case] = []
     skips: list[Skip] = []
     dicom: list[Path] = []
@@ -107,7 +111,7 @@ def _collect(
             else:
                 cases.append(result)
     if dicom:
-        from mri_denoise.io.dicom.read import discover as discover_dicom
+        from mri_denoise.io.dicom.discover import discover as discover_dicom
 
         dicom_cases, dicom_skips = discover_dicom(dicom, root, force=force)
         cases += dicom_cases
@@ -116,7 +120,7 @@ def _collect(
 
 
 def _from_zip(path: Path, root: Path, force: bool) -> tuple[list[Case], list[Skip]]:
-    """Cases inside a zip file, whose outputs lie in a folder of its name."""
+    """Find the cases inside a zip file, whose outputs lie in a folder of its name."""
     try:
         folder = unpack(path)
     except InputError as error:
@@ -134,13 +138,13 @@ def _from_zip(path: Path, root: Path, force: bool) -> tuple[list[Case], list[Ski
 
 @dataclasses.dataclass(frozen=True)
 class _Zip:
-    """A zip file that is to be looked into."""
+    """A zip file, whose content is searched next."""
 
     path: Path
 
 
 def _case_of(path: Path, root: Path) -> Case | Skip | Path | _Zip | None:
-    """Classify one file: a case, a Skip, the path itself for DICOM, or None for what needs no word."""
+    """Classify one file: a case, a Skip, the path itself for DICOM, or None for a file not worth a line."""
     name = path.name.lower()
     if path.is_symlink() and not path.exists():
         return (
@@ -197,9 +201,9 @@ def _pair_case(path: Path, root: Path) -> Case | Skip | None:
 
 
 def _without_collisions(cases: list[Case], skips: list[Skip]) -> tuple[list[Case], list[Skip]]:
-    """Sort by output, numbers as numbers; of files with one output (also where case is ignored) the first stands.
+    """Sort by output; of cases with the same output, also if upper and lower case are ignored, keep the first.
 
-    DICOM outputs are folders, which the volumes of one series may share, but not two series of the same files.
+    Volumes of one DICOM series share a folder as their output, but no files in it.
     """
     taken: dict[str, Case] = {}
     files: set[Path] = set()

@@ -1,4 +1,4 @@
-"""PNG, JPEG, BMP and TIFF pictures: one grey slice each, 8 or 16 bit, through Pillow.
+"""Read and write PNG, JPEG, BMP and TIFF pictures through Pillow: one grey slice each, 8 or 16 bit.
 
 Colour becomes grey as in the paper (ITU-R BT.601 luma, Pillow's ``L``; equal channels keep exactly their value), alpha
 is dropped. Pixels stay as they are stored: an EXIF orientation is kept as a tag, not applied (TIFF is the exception,
@@ -23,7 +23,8 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 from mri_denoise.errors import InputError, OutputError
 from mri_denoise.io.case import Case
 from mri_denoise.io.files import SteppedWriter, reading, write_beside
-from mri_denoise.io.formats import VolumeReader, VolumeWriter, WholeReader, WholeWriter
+from mri_denoise.io.formats import VolumeReader, VolumeWriter
+from mri_denoise.io.whole import WholeReader, WholeWriter
 from mri_denoise.volume import Volume
 
 FORMATS = {
@@ -77,11 +78,11 @@ def read(case: Case) -> Volume:
         case: sources[0] is the picture.
 
     Returns:
-        array float32 (1, H, W, 1), 0..255 with white_level 255, or 0..65535 for 16-bit grey with no white_level;
-        identity affine.
+        Array float32 (1, H, W, 1): 0 to 255 with white_level 255, or 0 to 65535 for 16-bit grey without white_level.
+        The affine is the identity.
 
     Raises:
-        InputError: for a file that is no such picture, is cut off, has several pages, is 16-bit colour or more than
+        InputError: The file is not such a picture, is truncated, has several pages, is 16-bit colour or more than
             16 bits deep, is larger than Pillow's limit against decompression bombs, or cannot be opened.
     """
     _, grey = _load(case.sources[0])
@@ -92,7 +93,7 @@ def read(case: Case) -> Volume:
 
 
 def write(case: Case, array: np.ndarray, destination: Path) -> list[Path]:
-    """Write a grey picture of the source's bit depth and, unless the name asks for another, its format.
+    """Write a grey picture in the bit depth of the source and, unless the name asks for another, in its format.
 
     An array that is bitwise what `read` gave copies the source file as it is. Resolution (dpi), EXIF and grey ICC
     profiles are kept. JPEG is written with quality 95.
@@ -107,9 +108,9 @@ def write(case: Case, array: np.ndarray, destination: Path) -> list[Path]:
         The file written.
 
     Raises:
-        InputError: when the source cannot be read any more.
-        OutputError: when the destination is the source or cannot be written, 16 bits do not fit its format, or the
-            array is not finite.
+        InputError: The source cannot be read any more.
+        OutputError: The destination is the source or cannot be written, its format cannot hold 16 bits, or the array
+            is not finite.
     """
     source = case.sources[0]
     pixels = array[0, :, :, 0]
@@ -167,7 +168,7 @@ def _opened(path: Path) -> Iterator[ImageFile.ImageFile]:
 
 
 def _refuse(image: ImageFile.ImageFile, path: Path) -> None:
-    """Refuse several pages, what Pillow would silently cut to 8 bits, and what is neither 8 nor 16 bits deep."""
+    """Refuse several pages, pixels that Pillow would silently cut to 8 bits, and depths other than 8 and 16 bits."""
     pages = 1 if _name(image) == "JPEG" else getattr(image, "n_frames", 1)
     if pages > 1:
         raise InputError(f"{path}: {pages} pages in one file; save each page as a file of its own")
@@ -193,19 +194,19 @@ def _grey(image: Image.Image) -> np.ndarray:
 
 
 def _name(image: Image.Image) -> str:
-    """Pillow's name of the format; MPO is JPEG with further pictures behind the first."""
+    """Pillow's name of the format; MPO is JPEG with more pictures after the first."""
     return "JPEG" if image.format == "MPO" else str(image.format)
 
 
 def _format(image: Image.Image, source: Path, destination: Path) -> str:
-    """The source's format, unless the destination is named otherwise than the source."""
+    """The format that the destination names; that of the source if both have the same extension."""
     if destination.suffix.lower() == source.suffix.lower():
         return _name(image)
     return FORMATS.get(destination.suffix.lower(), _name(image))
 
 
 def _options(image: Image.Image, form: str) -> dict[str, Any]:
-    """What the writer of a format takes over from the source."""
+    """Options for Pillow's writer that keep properties of the source."""
     options: dict[str, Any] = {}
     if form == "JPEG":
         options.update(quality=95, subsampling=0)

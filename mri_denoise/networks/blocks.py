@@ -65,7 +65,7 @@ class ConvolutionPair(nn.Sequential):
             for module in self:
                 x = module(x)
         else:
-            x = self._fused(x) if can_fuse(x) else super().forward(x)
+            x = self._fused(x) if can_fuse(x) else nn.Sequential.forward(self, x)
         return x
 
     def _fused(self, x: torch.Tensor) -> torch.Tensor:

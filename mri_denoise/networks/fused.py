@@ -17,8 +17,8 @@ from torch import nn
 def can_fuse(x: torch.Tensor) -> bool:
     """Tell whether fused operators may replace modules for this input, and overwrite intermediate results.
 
-    They may in two dimensions on a CPU, in types that are :func:`supported`, also by autocast. They may not if gradients
-    are needed, or if the network is being traced, exported or compiled, because an export must see plain operators.
+    They may in two dimensions on a CPU, in types that are :func:`supported`, also by autocast. They may not if
+    gradients are needed, or if the network is being traced, exported or compiled: an export must see plain operators.
 
     Args:
         x: the input of a module, shape (N, C, ...).

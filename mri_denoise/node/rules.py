@@ -9,7 +9,7 @@ from pathlib import Path
 import pydicom
 from pydicom.dataset import Dataset
 
-from mri_denoise.io.dicom.codes import MANUFACTURER
+from mri_denoise.io.dicom import MANUFACTURER
 from mri_denoise.node.settings import Rule
 
 

@@ -70,7 +70,9 @@ class LoadVolumed(MapTransform):
         if chunk.last:
             self._chunks = None
         item = item_of(volume)
-        return {**d, **item, **dict.fromkeys(self.keys, item["image"])}
+        d.update(item)
+        d.update(dict.fromkeys(self.keys, item["image"]))
+        return d
 
 
 class SaveVolumed(MapTransform):

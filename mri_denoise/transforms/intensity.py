@@ -119,7 +119,7 @@ class ScaleIntensityRobustd(MapTransform, InvertibleTransform):
     """Dictionary version of :class:`ScaleIntensityRobust`, which scales the noise level too.
 
     If the item has a ``sigma`` in the image's units, shape (C,) or (C, ...), it is kept, and the level on the scale of
-    the first key goes to ``scaled_sigma``. If the item has a ``white_level``, that becomes 1 in place of the percentile.
+    the first key goes to ``scaled_sigma``. If the item has a ``white_level``, it becomes 1 in place of the percentile.
 
     Args:
         keys: images of shape (C, ...).

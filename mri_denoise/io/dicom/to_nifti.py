@@ -1,8 +1,8 @@
-"""DICOM volumes out as NIfTI: the values and the geometry that the derived DICOM series would have.
+"""Write DICOM volumes as NIfTI, with the values and the geometry that the derived DICOM series would have.
 
-Voxels are laid out as columns, rows from bottom to top, and slices along the normal of rows and columns, so that the
-determinant of the affine is negative, as FSL has it. dcm2niix does the same, but keeps the order of acquisition of
-some slices: there its file runs the other way, and its affine with it.
+The axes are columns, rows from bottom to top, and slices along the normal of rows and columns, so that the determinant
+of the affine is negative, as FSL expects. dcm2niix does the same, but keeps the order of acquisition of some slices;
+the third axis of its file and of its affine then run the other way.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 
 from mri_denoise.errors import InputError
 from mri_denoise.io.case import Case, Skip
-from mri_denoise.io.dicom.eligibility import number
+from mri_denoise.io.dicom.dataset import number
 from mri_denoise.io.dicom.layout import DicomVolume, StackPlan, volume_of
 from mri_denoise.io.dicom.pixels import PixelFormat, pixel_format, real_values, replaced, stored_values
 from mri_denoise.io.dicom.read import slices_of
@@ -28,13 +28,13 @@ _AFFINE_TOLERANCE = 1e-3
 
 
 def as_nifti(cases: Sequence[Case]) -> tuple[list[Case], list[Skip]]:
-    """Let DICOM cases be written as NIfTI files; time points of one series become one file.
+    """Turn DICOM cases into cases that are written as NIfTI; time points of one series become one file.
 
     Args:
-        cases: from `discover`; other kinds are left as they are.
+        cases: from `mri_denoise.io.discover`; cases of other formats stay as they are.
 
     Returns:
-        The cases with the names of their files, ``5_t2_tse.nii.gz``, numbered where a series gives several; and what
+        The cases, whose outputs are files such as ``5_t2_tse.nii.gz``, numbered if a series gives several; and what
         NIfTI cannot hold.
     """
     skips: list[Skip] = []
@@ -76,14 +76,14 @@ def _named(cases: list[Case]) -> list[Case]:
     return named
 
 
-def write(case: Case, array: np.ndarray, destination: Path) -> list[Path]:
+def write_nifti(case: Case, array: np.ndarray, destination: Path) -> list[Path]:
     """Write a DICOM case as NIfTI-1.
 
-    Stored integers, slope and intercept are those of the source where all slices share them; otherwise the values are
-    written as float32. Volumes that differ in more than time go to files of their own, numbered.
+    Stored integers, slope and intercept are those of the source if all slices share slope and intercept; otherwise the
+    values are written as float32. Volumes that differ in more than time go to separate, numbered files.
 
     Args:
-        case: from `discover`.
+        case: from `mri_denoise.io.discover`.
         array: float32 (volumes, columns, rows, slices), in the source's real-world units.
         destination: the file, ``.nii`` or ``.nii.gz``.
 
@@ -91,8 +91,8 @@ def write(case: Case, array: np.ndarray, destination: Path) -> list[Path]:
         The files written.
 
     Raises:
-        InputError: a source cannot be read any more, or has another shape than the array.
-        OutputError: a file would replace one of the sources, or cannot be written.
+        InputError: A source cannot be read any more, or has another shape than the array.
+        OutputError: A file would replace one of the sources, or cannot be written.
     """
     details = volume_of(case)
     if array.shape != details.array_shape:
@@ -115,7 +115,7 @@ def write(case: Case, array: np.ndarray, destination: Path) -> list[Path]:
 def _values(
     details: DicomVolume, array: np.ndarray
 ) -> tuple[dict[tuple[int, int], np.ndarray], dict[tuple[int, int], PixelFormat], float]:
-    """Stored values of each slice, shape (rows, columns), with their formats; and the repetition time in seconds."""
+    """Compute the stored values of each slice, shape (rows, columns), with its format; and find the TR in seconds."""
     stored, formats, seconds = {}, {}, 0.0
     for file, wanted in details.by_file().items():
         index = {place: plane for plane, place in wanted.items()}
@@ -134,7 +134,7 @@ def _image(
     formats: dict[tuple[int, int], PixelFormat],
     seconds: float,
 ) -> nib.Nifti1Image:
-    """One NIfTI image of volumes that differ in time only."""
+    """Make one NIfTI image of volumes that differ in time only."""
     keys = [key for stack in stacks for key in stack.slices]
     layouts = [formats[key] for key in keys]
     first = layouts[0]
@@ -160,7 +160,7 @@ def _image(
 
 
 def _groups(stacks: Sequence[StackPlan]) -> list[list[int]]:
-    """Numbers of the volumes that go into one file."""
+    """Group the numbers of the volumes that go into one file."""
     groups: list[list[int]] = []
     for k, stack in enumerate(stacks):
         for group in groups:
@@ -173,17 +173,17 @@ def _groups(stacks: Sequence[StackPlan]) -> list[list[int]]:
 
 
 def _follows(stack: StackPlan, others: Sequence[StackPlan]) -> bool:
-    """Whether a volume is another time point of others: same contrast, size and place, another moment."""
+    """Whether a volume is another time point of others: same contrast, size and place at another moment."""
     first = others[0]
     alike = stack.contrast == first.contrast and len(stack.slices) == len(first.slices)
     same_place = alike and np.allclose(stack.affine, first.affine, rtol=0, atol=_AFFINE_TOLERANCE)
-    # Frames of one file are told apart by their order.
+    # frames of one file are told apart by their order
     told = all(stack.moment != one.moment or stack.slices[0][0] == one.slices[0][0] for one in others)
     return bool(same_place) and told
 
 
 def _joined(cases: list[Case]) -> Case:
-    """Volumes of single cases in one case; their files follow one another."""
+    """Join cases of one volume each into one case; their files follow one another."""
     if len(cases) == 1:
         return cases[0]
     stacks, shift = [], 0

@@ -1,7 +1,7 @@
-"""NIfTI-1/2, Analyze and MGH volumes: read to real-world values, written back with every header byte as it was.
+"""NIfTI-1/2, Analyze and MGH: read to real-world values, and written back with every header byte as it was.
 
-Writing copies the source's bytes around the voxels (header, extensions, MGH footer) and replaces only the voxels, so
-nothing that a header library does not know can be lost.
+The writer copies the source's bytes around the voxels (header, extensions, MGH footer) and replaces only the voxels, so
+that nothing is lost that a header library does not know.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class SeriesReader:
 
     Raises:
         InputError: The file is no such image, is truncated or damaged, is RGB or complex, cannot be opened, or holds
-            finite values beyond float32. So do the methods.
+            finite values beyond float32. The methods raise it, too.
     """
 
     whole = False
@@ -86,9 +86,9 @@ class SeriesWriter(SteppedWriter):
         destination: the file; of a pair, header or image.
 
     Raises:
-        InputError: The source cannot be read any more. So do the methods.
+        InputError: The source cannot be read any more. The methods raise it, too.
         OutputError: The destination is an input, asks for another format or cannot be written, or an array is not
-            finite where the source is. So do the methods. After an error, nothing is left of the file.
+            finite where the source is. The methods raise it, too. After an error, nothing is left of the file.
     """
 
     def __init__(self, case: Case, destination: Path) -> None:
@@ -154,7 +154,7 @@ def _values(stored: np.ndarray, layout: Layout) -> np.ndarray:
 
 
 def _copied(layout: Layout) -> list[Path]:
-    """Files of the case that are copied as they are: a pair's header, and SPM's matrix where there is one."""
+    """Files of the case that are copied as they are: the header of a pair, and SPM's matrix if there is one."""
     if layout.header_path == layout.data_path:
         return []
     matrix = matrix_of(layout.header_path)
@@ -188,7 +188,7 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def _write_volume(layout: Layout, volume: np.ndarray, source: VoxelStream, out: IO[bytes]) -> None:
-    """Write a 3D volume in the place of the source's next one."""
+    """Write a 3D volume in place of the source's next one."""
     for planes, stored in source.slabs():
         try:
             changed = to_stored(volume[:, :, planes], stored, layout.slope, layout.inter)

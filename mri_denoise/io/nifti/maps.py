@@ -1,4 +1,4 @@
-"""Maps beside a result (removed noise, noise level): float32, in the grid of the image they belong to."""
+"""Write maps beside a result, such as the removed noise: float32, in the grid of the image they belong to."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def _map_steps(
 
 
 def _nifti(data: np.ndarray, affine: np.ndarray, source: Path) -> nib.Nifti1Image:
-    """An image with the space, units and times of a NIfTI source, or of the affine where the source is no NIfTI."""
+    """An image with the space, units and times of a NIfTI source, or with the affine for another source."""
     try:
         image = nib.load(source)
     except (OSError, nib.filebasedimages.ImageFileError):  # DICOM

@@ -11,8 +11,8 @@ import pytest
 from pydicom.dataset import Dataset
 from pydicom.uid import generate_uid
 
-from mri_denoise.io import write
-from mri_denoise.io.dicom.read import discover, read
+from mri_denoise.io import read, write
+from mri_denoise.io.dicom.discover import discover
 from mri_denoise.io.dicom.to_nifti import as_nifti
 from tests.io.derivation import DERIVATION
 from tests.io.dicom.frames_phantom import enhanced, frames, mosaic

@@ -1,0 +1,153 @@
+"""A scanner to test against: an image through coils, k-space, reconstruction and post-processing, with the truth."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mri_denoise.noise.correlation import MAX_LAG
+from mri_denoise.simulation.scanner_acquisition import Acquired, acquire
+from mri_denoise.simulation.scanner_coils import Channels, receive_channels
+from mri_denoise.simulation.scanner_kspace import Transfer, acquired_shape
+from mri_denoise.simulation.scanner_noise import floor_moments, power
+from mri_denoise.simulation.scanner_parameters import ScannerParameters, random_parameters
+from mri_denoise.simulation.scanner_postprocess import air_factor, find_head, receive_profile, round_to_integers
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scan:
+    """A simulated image and all that is known about it. Arrays have the shape (X, Y, Z) and are float32.
+
+    Args:
+        image: magnitudes with noise.
+        truth: the noise-free image through the same reconstruction and post-processing.
+        sigma: standard deviation of the noise in the real part of the combined image; for the root of the sum of
+            squares, that of the channels along the signal, which is the standard deviation where the signal is strong.
+        floor_mean: mean that zero signal gives at each voxel.
+        floor_std: its standard deviation.
+        correlation: of the noise at lags 0 to :data:`~mri_denoise.noise.correlation.MAX_LAG` along the three axes,
+            shape (3, ``MAX_LAG`` + 1).
+        parameters: of the scanner.
+    """
+
+    image: np.ndarray
+    truth: np.ndarray
+    sigma: np.ndarray
+    floor_mean: np.ndarray
+    floor_std: np.ndarray
+    correlation: np.ndarray
+    parameters: ScannerParameters
+
+
+def scan(
+    truth: np.ndarray,
+    voxel: Sequence[float],
+    parameters: ScannerParameters,
+    rng: np.random.Generator,
+    *,
+    slice_axis: int = 2,
+    bore_axis: int = 2,
+) -> Scan:
+    """Scan an object.
+
+    Args:
+        truth: noise-free image, shape (X, Y, Z); what is negative or not finite counts as 0.
+        voxel: edges of the voxels in mm.
+        parameters: of the scanner.
+        rng: source of the noise.
+        slice_axis: the axis across the slices.
+        bore_axis: the axis along the magnet, from the feet to the head.
+
+    Returns:
+        The image with its truth, in the units and the shape of ``truth``.
+
+    Raises:
+        InputError: for parameters out of range, by :class:`ScannerParameters`.
+
+    Example:
+        >>> import numpy as np
+        >>> from mri_denoise.simulation import head_phantom
+        >>> found = scan(head_phantom((32, 40, 32)), (6, 6, 6), ScannerParameters(), np.random.default_rng(0))
+        >>> found.image.shape, bool(found.sigma.min() > 0)
+        ((32, 40, 32), True)
+    """
+    in_plane = [axis for axis in range(3) if axis != slice_axis]
+    order = (slice_axis, in_plane[1 - parameters.phase_axis], in_plane[parameters.phase_axis])
+    clean = np.nan_to_num(np.asarray(truth, dtype=np.float32), posinf=0, neginf=0).clip(0)
+    clean = np.ascontiguousarray(clean.transpose(order))
+    shape = acquired_shape(clean.shape, parameters.acceleration)
+    pads = [((m - n) // 2, (m - n) - (m - n) // 2) for m, n in zip(shape, clean.shape, strict=True)]
+    inner = tuple(slice(low, low + n) for (low, _), n in zip(pads, clean.shape, strict=True))
+    edges = (float(voxel[order[0]]), float(voxel[order[1]]), float(voxel[order[2]]))
+    padded = np.pad(clean, pads)
+    channels = receive_channels(padded, edges, order.index(bore_axis), parameters)
+    transfer = Transfer.of(shape, parameters)
+    sums = acquire(padded, channels, transfer, parameters, rng)
+    profile = np.ones_like(padded)
+    if parameters.normalisation > 0:
+        profile = receive_profile(_sum_of_squares(channels, len(padded)), parameters.normalisation)
+    level = parameters.level * (float(clean.max(initial=0)) or 1.0)
+    return _finish(sums, profile, inner, order, transfer, parameters, level)
+
+
+def random_scanners(
+    volumes: Sequence[tuple[np.ndarray, Sequence[float]]], count: int = 200, seed: int = 0
+) -> Iterator[Scan]:
+    """Scans of volumes by random scanners, each other scanner with the next volume in turn.
+
+    Args:
+        volumes: noise-free images, (X, Y, Z), each with the edges of its voxels in mm.
+        count: number of scans.
+        seed: of the choices and of the noise; scan ``i`` does not depend on ``count``.
+
+    Yields:
+        The scans, made when they are asked for.
+    """
+    for index in range(count):
+        rng = np.random.default_rng([seed, index])
+        array, voxel = volumes[index % len(volumes)]
+        yield scan(array, voxel, random_parameters(rng), rng)
+
+
+def _sum_of_squares(channels: Channels, slices: int) -> np.ndarray:
+    """Root of the sum of the squared sensitivities, (Z, H, W)."""
+    planes = (channels.sensitivities.slice(z) for z in range(slices))
+    return np.stack([np.sqrt(power(plane)) for plane in planes])
+
+
+def _finish(
+    sums: Acquired,
+    profile: np.ndarray,
+    inner: tuple[slice, ...],
+    order: tuple[int, int, int],
+    transfer: Transfer,
+    parameters: ScannerParameters,
+    level: float,
+) -> Scan:
+    """The level of the noise, post-processing, and the order of the axes."""
+    factor = profile[inner]
+    truth = np.sqrt(sums.signal[inner]) * factor
+    sigma = np.sqrt(sums.along[inner]) * factor
+    mean, std = floor_moments(sums.total[inner], sums.count[inner])
+    head = find_head(truth)
+    peak = float(truth.max(initial=0))
+    usual = float(np.median(sigma[head])) if head.any() else 1.0
+    scale = np.float32(level / max(usual, 1e-30))
+    squares = sums.signal[inner] + scale * sums.cross[inner] + scale**2 * sums.noise[inner]
+    covers = air_factor(truth, parameters.air)
+    factor = factor * covers
+    image = np.sqrt(np.maximum(squares, 0)) * factor
+    image = round_to_integers(image, peak, parameters.grey_levels)
+    back = np.argsort(order)
+    fields = {
+        "image": image,
+        "truth": truth * covers,
+        "sigma": sigma * scale * covers,
+        "floor_mean": mean * scale * factor,
+        "floor_std": std * scale * factor,
+    }
+    ordered = {k: np.ascontiguousarray(v.transpose(back), dtype=np.float32) for k, v in fields.items()}
+    rows = transfer.correlation(MAX_LAG)[back]
+    return Scan(**ordered, correlation=rows, parameters=parameters)
