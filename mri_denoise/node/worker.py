@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import select
 import subprocess
@@ -13,7 +12,7 @@ from typing import IO
 
 from mri_denoise.node import disk, rules
 from mri_denoise.node.messages import Answer, Request
-from mri_denoise.node.records import Job, Skipped, to_json
+from mri_denoise.node.records import Job, Skipped, from_json, to_json
 from mri_denoise.node.settings import NodeSettings, Rule
 from mri_denoise.node.spool import Spool
 
@@ -139,10 +138,7 @@ class Worker:
         try:
             process.stdin.write(to_json(request) + b"\n")
             process.stdin.flush()
-            while True:
-                answer = _read_answer(self._line(process, until))
-                if answer is not None:
-                    return answer
+            return from_json(Answer, self._line(process, until))
         except (OSError, ValueError) as error:
             raise Crash("the denoising process ended") from error
 
@@ -187,12 +183,3 @@ class Worker:
         self._spool.drop_derived(series)
         self._spool.finish(series, "working", "failed", replace(job, failed=tuple(reasons), crashes=0))
         logger.error("failed", extra={"series": series, "reason": reasons[0], "more": len(reasons) - 1})
-
-
-def _read_answer(line: bytes) -> Answer | None:
-    """What the process says about a series; None for the line that says that it is ready."""
-    said = json.loads(line)
-    if "ready" in said:
-        return None
-    skipped = tuple(Skipped(file=file, reason=reason, damaged=damaged) for file, reason, damaged in said["skipped"])
-    return Answer(done=said["done"], failed=tuple(said["failed"]), skipped=skipped)
