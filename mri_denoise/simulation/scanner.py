@@ -9,10 +9,11 @@ import numpy as np
 
 from mri_denoise.noise.correlation import REACH
 from mri_denoise.simulation.scanner_acquisition import Acquired, acquire
+from mri_denoise.simulation.scanner_choice import random_parameters
 from mri_denoise.simulation.scanner_coils import Channels, receive_channels
 from mri_denoise.simulation.scanner_kspace import Transfer, acquired_shape
 from mri_denoise.simulation.scanner_noise import floor_moments, power
-from mri_denoise.simulation.scanner_parameters import ScannerParameters, random_parameters
+from mri_denoise.simulation.scanner_parameters import ScannerParameters
 from mri_denoise.simulation.scanner_postprocess import air_factor, find_head, receive_profile, round_to_integers
 
 
@@ -77,14 +78,14 @@ def scan(
     order = (slice_axis, in_plane[1 - parameters.phase_axis], in_plane[parameters.phase_axis])
     clean = np.nan_to_num(np.asarray(truth, dtype=np.float32), posinf=0, neginf=0).clip(0)
     clean = np.ascontiguousarray(clean.transpose(order))
-    shape = acquired_shape(clean.shape, parameters.acceleration)  # type: ignore[arg-type]
+    shape = acquired_shape(clean.shape, parameters.acceleration)
     pads = [((m - n) // 2, (m - n) - (m - n) // 2) for m, n in zip(shape, clean.shape, strict=True)]
     inner = tuple(slice(low, low + n) for (low, _), n in zip(pads, clean.shape, strict=True))
     edges = (float(voxel[order[0]]), float(voxel[order[1]]), float(voxel[order[2]]))
     padded = np.pad(clean, pads)
     channels = receive_channels(padded, edges, order.index(bore_axis), parameters)
     transfer = Transfer.of(shape, parameters)
-    sums = acquire(padded, channels, transfer, parameters, rng)
+    sums = acquire(padded, edges[0], channels, transfer, parameters, rng)
     profile = np.ones_like(padded)
     if parameters.normalisation > 0:
         profile = receive_profile(_sum_of_squares(channels, len(padded)), parameters.normalisation)

@@ -62,6 +62,7 @@ class Acquired:
 
 def acquire(
     clean: np.ndarray,
+    thickness: float,
     channels: Channels,
     transfer: Transfer,
     parameters: ScannerParameters,
@@ -71,13 +72,14 @@ def acquire(
 
     Args:
         clean: noise-free image, shape (Z, H, W), W the phase-encoded axis and a multiple of the acceleration.
+        thickness: of a slice in mm.
         channels: what the coils see.
         transfer: the filters of k-space.
         parameters: of the scanner.
         rng: source of the noise.
     """
     signal = clean * _background_phase(clean.shape, parameters)
-    reconstruction = choose_reconstruction(clean, signal, channels, parameters)
+    reconstruction = choose_reconstruction(clean, signal, thickness, channels, parameters)
     many = ManyChannels(channels.noise_root, parameters.acceleration)
     result = Acquired.empty(clean.shape)
     whole: list[tuple[np.ndarray, np.ndarray]] = []
@@ -112,13 +114,14 @@ def acquire(
 
 
 def choose_reconstruction(
-    clean: np.ndarray, signal: np.ndarray, channels: Channels, parameters: ScannerParameters
+    clean: np.ndarray, signal: np.ndarray, thickness: float, channels: Channels, parameters: ScannerParameters
 ) -> Reconstruction | None:
     """The reconstruction that the parameters ask for.
 
     Args:
         clean: noise-free image, shape (Z, H, W).
         signal: the same with its phase.
+        thickness: of a slice in mm.
         channels: what the coils see.
         parameters: of the scanner.
 
@@ -135,7 +138,14 @@ def choose_reconstruction(
     elif parameters.combination == "sense":
         combination = Even()
     if factor > 1:
-        return Grappa(factor, channels, signal, level * float(clean.max(initial=0)), combination)
+        return Grappa(
+            acceleration=factor,
+            channels=channels,
+            signal=signal,
+            thickness=thickness,
+            sigma=level * float(clean.max(initial=0)),
+            combination=combination,
+        )
     return None if combination is None else Combined(combination=combination)
 
 

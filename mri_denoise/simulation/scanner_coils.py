@@ -2,7 +2,9 @@
 
 Sensitivities follow Biot and Savart's law, as in P. B. Roemer et al., "The NMR phased array" (1990),
 https://doi.org/10.1002/mrm.1910160203: B = integral of dl x r / |r|^3 over the loop, and what a loop receives is the
-transverse component Bx - i By.
+transverse component Bx - i By. A single coil is a birdcage (C. E. Hayes et al. 1985,
+https://doi.org/10.1016/0022-2364(85)90257-4): a ring of loops that are added in quadrature, which sees a nearly even
+field.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from scipy.interpolate import CubicSpline
 
 from mri_denoise.simulation.scanner_parameters import ScannerParameters
 
+_RUNGS = 16  # loops whose sum is a birdcage
 _SEGMENTS = 24  # of a loop
 _OVERLAP = 1.2  # size of a loop over the distance of neighbours
 _WIRE = 8.0  # mm; keeps the field finite at the wire
@@ -93,7 +96,9 @@ class Loops:
     axes: np.ndarray
 
 
-def arrange_loops(count: int, centre: np.ndarray, half: np.ndarray, bore: int, seed: int) -> Loops:
+def arrange_loops(
+    count: int, centre: np.ndarray, half: np.ndarray, bore: int, seed: int, *, one_ring: bool = False
+) -> Loops:
     """Place loops on a helmet: rings around the bore's axis, the upper ones narrower.
 
     Args:
@@ -102,9 +107,10 @@ def arrange_loops(count: int, centre: np.ndarray, half: np.ndarray, bore: int, s
         half: half axes of the helmet in mm, (3,).
         bore: the axis along the magnet, 0, 1 or 2.
         seed: turns the rings and moves each loop by a few mm.
+        one_ring: put all loops on one ring; otherwise there is a ring for each eight of them.
     """
     rng = np.random.default_rng(seed)
-    rings = int(np.ceil(count / 8))
+    rings = 1 if one_ring else int(np.ceil(count / 8))
     across = [axis for axis in range(3) if axis != bore]
     centres, widths = [], []
     for ring in range(rings):
@@ -144,15 +150,19 @@ def loop_sensitivities(loops: Loops, places: tuple[np.ndarray, np.ndarray, np.nd
     points = np.stack(np.meshgrid(*places, indexing="ij")).reshape(3, -1).astype(np.float32)
     one, other = (axis for axis in range(3) if axis != bore)
     angles = 2 * np.pi * np.arange(_SEGMENTS) / _SEGMENTS
+    cosine, sine = np.cos(angles), np.sin(angles)
     found = np.zeros((len(loops.centres), points.shape[1]), np.complex64)
     for index, (centre, (first, second)) in enumerate(zip(loops.centres, loops.axes, strict=True)):
-        for angle in angles:
-            wire = centre + np.cos(angle) * first + np.sin(angle) * second
-            step = (2 * np.pi / _SEGMENTS * (np.cos(angle) * second - np.sin(angle) * first)).astype(np.float32)
-            r = points - wire.astype(np.float32)[:, None]
-            inverse = (np.square(r).sum(axis=0) + np.float32(_WIRE**2)) ** np.float32(-1.5)
-            field = [step[axis - 2] * r[axis - 1] - step[axis - 1] * r[axis - 2] for axis in (one, other)]
-            found[index] += (field[0] - 1j * field[1]) * inverse
+        wires = centre[:, None] + first[:, None] * cosine + second[:, None] * sine
+        steps = (second[:, None] * cosine - first[:, None] * sine) * (2 * np.pi / _SEGMENTS)
+        # one segment at a time where points are many, so that what is at work stays in the cache
+        for part in np.array_split(np.arange(_SEGMENTS), max(1, points.shape[1] * _SEGMENTS // 30000)):
+            if part.size:
+                wire, step = (a[:, part, None].astype(np.float32) for a in (wires, steps))
+                r = points[:, None] - wire
+                inverse = (np.square(r).sum(axis=0) + np.float32(_WIRE**2)) ** np.float32(-1.5)
+                field = [step[axis - 2] * r[axis - 1] - step[axis - 1] * r[axis - 2] for axis in (one, other)]
+                found[index] += ((field[0] - 1j * field[1]) * inverse).sum(axis=0)
     return found.reshape(-1, *(len(p) for p in places))
 
 
@@ -195,7 +205,7 @@ def receive_channels(
     """The channels through which a scanner sees a head.
 
     Channels are prewhitened (K. P. Pruessmann et al. 2001, https://doi.org/10.1002/mrm.1241), except for the root of
-    the sum of squares, which vendors take of the coils as they are. Then the principal components of the signal are
+    the sum of squares, which is taken of the coils as they are. Then the principal components of the signal are
     kept (M. Buehrer et al. 2007, https://doi.org/10.1002/mrm.21237).
 
     Args:
@@ -206,9 +216,14 @@ def receive_channels(
     """
     points = Points.over(signal.shape, voxel)  # type: ignore[arg-type]
     centre, half = _head_box(signal, voxel)
-    loops = arrange_loops(parameters.coils, centre, half + parameters.gap, bore, parameters.arrangement)
+    birdcage = parameters.coils == 1
+    rungs = _RUNGS if birdcage else parameters.coils
+    loops = arrange_loops(rungs, centre, half + parameters.gap, bore, parameters.arrangement, one_ring=birdcage)
     seen = loop_sensitivities(loops, points.places, bore)
-    covariance = noise_covariance(loops, parameters.coupling)
+    if birdcage:  # the phase of each loop's signal is turned by its angle
+        turns = np.exp(2j * np.pi * np.arange(_RUNGS) / _RUNGS).astype(np.complex64)
+        seen = np.tensordot(turns[None], seen, axes=1)
+    covariance = np.eye(1) if birdcage else noise_covariance(loops, parameters.coupling)
     mix = np.eye(parameters.coils)
     if parameters.combination != "rss":
         mix = np.linalg.inv(np.linalg.cholesky(covariance))

@@ -17,7 +17,7 @@ from mri_denoise.simulation.scanner_reconstruction import Combination
 
 _LINES, _COLUMNS = 4, 5  # the kernel: acquired lines, neighbours along the readout
 _REFERENCE_LINES, _REFERENCE_COLUMNS = 32, 64
-_SLAB = 4  # neighbouring slices that share a kernel
+_SLAB = 4.0  # mm of neighbouring slices that share a kernel
 
 
 class Grappa:
@@ -27,6 +27,7 @@ class Grappa:
         acceleration: reduction factor R.
         channels: with their sensitivities.
         signal: complex noise-free image, shape (Z, H, W).
+        thickness: of a slice in mm.
         sigma: of the noise in a channel's image, as the reference scan has it.
         combination: the weights that make one image; None for all channels, of which the root of the sum of squares is
             taken later.
@@ -34,21 +35,24 @@ class Grappa:
 
     def __init__(
         self,
+        *,
         acceleration: int,
         channels: Channels,
         signal: np.ndarray,
+        thickness: float,
         sigma: float,
         combination: Combination | None = None,
     ) -> None:
         self.acceleration, self.channels, self.combination = acceleration, channels, combination
         self.signal, self.sigma = signal, sigma
+        self.slab = max(1, round(_SLAB / thickness))
         self._kernel: tuple[int, np.ndarray] | None = None
 
     def weights(self, z: int, seen: np.ndarray) -> np.ndarray:
         """U in slice ``z``, (M, V, H, W)."""
-        slab = z // _SLAB
+        slab = z // self.slab
         if self._kernel is None or self._kernel[0] != slab:
-            middle = min(slab * _SLAB + _SLAB // 2, len(self.signal) - 1)
+            middle = min(slab * self.slab + self.slab // 2, len(self.signal) - 1)
             images = self.channels.sensitivities.slice(middle) * self.signal[middle]
             self._kernel = slab, grappa_weights(images, self.acceleration, self.sigma)
         weights = self._kernel[1]
