@@ -1,10 +1,10 @@
 """Denoise magnetic resonance images with HMAD-Net, headers preserved.
 
 Examples:
-    >>> import mri_denoise
-    >>> denoiser = mri_denoise.Denoiser.load("rician")  # doctest: +SKIP
-    >>> case = mri_denoise.discover("T1w.nii.gz")[0][0]  # doctest: +SKIP
-    >>> result = denoiser(mri_denoise.read(case), sigma="auto")  # doctest: +SKIP
+    >>> import mri_denoise, numpy as np
+    >>> noisy = np.random.default_rng(0).rayleigh(20, (32, 32, 8)).astype(np.float32)
+    >>> mri_denoise.denoise(noisy, spacing=(1, 1, 4), sigma=20).shape
+    (32, 32, 8)
 """
 
 from __future__ import annotations
@@ -14,19 +14,21 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from mri_denoise.denoiser import Denoiser
+    from mri_denoise.images import denoise
     from mri_denoise.io import discover, read, write
     from mri_denoise.noise.level import estimate_sigma
     from mri_denoise.settings import Settings
     from mri_denoise.volume import Volume
 
 __version__ = "0.1.0"
-__all__ = ["Denoiser", "Settings", "Volume", "discover", "estimate_sigma", "read", "write"]
+__all__ = ["Denoiser", "Settings", "Volume", "denoise", "discover", "estimate_sigma", "read", "write"]
 
 # where a public name lives; each is imported when it is first used, so that `import mri_denoise` takes no time
 _HOMES = {
     "Denoiser": "denoiser",
     "Settings": "settings",
     "Volume": "volume",
+    "denoise": "images",
     "discover": "io",
     "estimate_sigma": "noise.level",
     "read": "io",

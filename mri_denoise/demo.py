@@ -4,28 +4,28 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import as_file, files
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from mri_denoise.bundles.registry import find_bundle
 from mri_denoise.errors import InputError
-from mri_denoise.evaluation.compare import compare_cases
+from mri_denoise.evaluation.compare import Comparison, compare_cases
 from mri_denoise.io import discover
 from mri_denoise.pipeline.batch import denoise_cases
 from mri_denoise.settings import Settings
 from mri_denoise.simulation import head_phantom, phantom_affine, write_phantom_dicom, write_phantom_nifti
-from mri_denoise.simulation.noisy_copies import simulate_case
+from mri_denoise.simulation.noisy_copies import NoiseParameters, simulate_case
 from mri_denoise.volume import voxel_sizes
 
 LEVEL = 5.0
 SERIES_SHAPE = (160, 192, 24)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Item:
     """One image of the demonstration.
 
@@ -42,15 +42,35 @@ class Item:
     model: str = "rician"
 
 
-def run_demo(output: Path) -> list[dict[str, Any]]:
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """What became of one image.
+
+    Args:
+        name: what it is.
+        seconds: what reading, denoising and writing took.
+        outputs: the files of the result.
+        figure: the picture of input, result and residual.
+        before: scores of the input, where the truth is known.
+        after: scores of the result, where the truth is known.
+    """
+
+    name: str
+    seconds: float
+    outputs: Sequence[str]
+    figure: str
+    before: Comparison | None = None
+    after: Comparison | None = None
+
+
+def run_demo(output: Path) -> list[Row]:
     """Make the inputs, denoise them and score those whose truth is known.
 
     Args:
         output: folder; ``input``, ``truth`` and ``denoised`` are made inside.
 
     Returns:
-        one row an image: ``name``, ``seconds``, ``outputs``, ``figure``, and ``before`` and ``after``, the scores of
-        input and result (PSNR in dB, SSIM), or None where there is no truth.
+        one row an image.
 
     Raises:
         InputError: if something cannot be written or denoised.
@@ -71,7 +91,7 @@ def _real(output: Path) -> list[Item]:
         target.parent.mkdir(parents=True, exist_ok=True)
         with as_file(resource) as source:
             shutil.copyfile(source, target)
-        found.append(Item(name, target))
+        found.append(Item(name=name, source=target))
     return found
 
 
@@ -89,21 +109,22 @@ def _phantoms(output: Path) -> list[Item]:
     picture = truth / "phantom_slice.png"
     _write_png(thick[:, :, SERIES_SHAPE[2] // 2], picture)
     items = []
-    for path, name, noise, model, level in (
-        (nifti, f"phantom T1w, NIfTI, Rician {LEVEL:g} %", "rician", "rician", LEVEL),
-        (series, f"phantom T2w, DICOM series, Rician {LEVEL:g} %", "rician", "rician", LEVEL),
-        (picture, "phantom slice, PNG, salt and pepper 20 %", "salt-pepper", "salt-pepper", 20.0),
+    rician, impulses = NoiseParameters(level=LEVEL), NoiseParameters(noise="salt-pepper", level=20.0)
+    for path, name, noise, model in (
+        (nifti, f"phantom T1w, NIfTI, Rician {LEVEL:g} %", rician, "rician"),
+        (series, f"phantom T2w, DICOM series, Rician {LEVEL:g} %", rician, "rician"),
+        (picture, "phantom slice, PNG, salt and pepper 20 %", impulses, "salt-pepper"),
     ):
         case = discover(path)[0][0]
-        if case.kind == "image":
+        if case.picture:
             case = dataclasses.replace(case, output=Path(path.name))
-        record = simulate_case(case, noisy, noise, level, seed=0)
-        first = Path(record["outputs"][0])
-        items.append(Item(name, first.parent if path.is_dir() else first, path, model))
+        first = Path(simulate_case(case, noisy, noise).outputs[0])
+        source = first.parent if path.is_dir() else first
+        items.append(Item(name=name, source=source, truth=path, model=model))
     return items
 
 
-def _run(item: Item, output: Path) -> dict[str, Any]:
+def _run(item: Item, output: Path) -> Row:
     """Denoise one image with its picture, and score it."""
     cases, _ = discover(item.source)
     folder = output / "denoised"
@@ -111,16 +132,18 @@ def _run(item: Item, output: Path) -> dict[str, Any]:
     if outcome.record is None:
         raise InputError(outcome.error)
     record = outcome.record
-    row: dict[str, Any] = {"name": item.name, "seconds": record.seconds, "outputs": list(record.outputs)}
-    row["figure"] = next(path for path in record.companions if path.endswith(".png"))
-    row["before"] = row["after"] = None
-    if item.truth is not None:
-        truth = discover(item.truth)[0][0]
-        first = Path(record.outputs[0])
-        result = discover(first.parent if item.truth.is_dir() else first)[0][0]
-        row["before"] = compare_cases(truth, cases[0])
-        row["after"] = compare_cases(truth, result)
-    return row
+    row = Row(
+        name=item.name,
+        seconds=record.seconds,
+        outputs=record.outputs,
+        figure=next(path for path in record.companions if path.endswith(".png")),
+    )
+    if item.truth is None:
+        return row
+    truth = discover(item.truth)[0][0]
+    first = Path(record.outputs[0])
+    result = discover(first.parent if item.truth.is_dir() else first)[0][0]
+    return dataclasses.replace(row, before=compare_cases(truth, cases[0]), after=compare_cases(truth, result))
 
 
 def _voxel(phantom: np.ndarray) -> tuple[float, float, float]:

@@ -20,7 +20,7 @@ import torch
 from mri_denoise._monai import import_monai
 from mri_denoise.bundles.registry import Bundle, Model, find_bundle
 from mri_denoise.bundles.weights import sha256
-from mri_denoise.errors import InputError, find_error
+from mri_denoise.errors import InputError, find_error, reason
 from mri_denoise.runtime import choose_device, quiet
 from mri_denoise.settings import DEFAULTS, Planes, Settings, Sigma
 from mri_denoise.volume import Volume, slice_axis_of
@@ -128,22 +128,32 @@ class Denoiser:
                 self.network: torch.nn.Module = self._parser.get_parsed_content("network")
                 weights = Path(self._parser.get_parsed_content("ckpt_path"))
                 self._extra_keys: dict[str, str] = dict(self._parser.get_parsed_content("extra_keys"))
+                self._chain(DEFAULTS)  # what is wrong with a step shows before the first image
             except Exception as error:
-                raise find_error(error) or error from error
+                raise find_error(error) or InputError(f"{bundle.folder}: cannot be used ({reason(error)}).") from error
         self.model = Model(name=bundle.name, version=bundle.version, weights_sha256=sha256(weights))
 
     @classmethod
-    def load(cls, model: str | Bundle = "rician", **options: Any) -> Denoiser:
+    def load(
+        cls,
+        model: str = "rician",
+        *,
+        device: str = DEFAULTS.device,
+        precision: str | None = None,
+        progress: bool = False,
+    ) -> Denoiser:
         """The denoiser of a model.
 
         Args:
-            model: ``"rician"``, ``"salt-pepper"``, the folder of a bundle, or a bundle.
-            options: as for :class:`Denoiser`.
+            model: ``"rician"``, ``"salt-pepper"``, or the folder of a bundle.
+            device: as for :class:`Denoiser`.
+            precision: as for :class:`Denoiser`.
+            progress: as for :class:`Denoiser`.
 
         Raises:
             InputError: if there is no such model, or it cannot be used.
         """
-        return cls(model if isinstance(model, Bundle) else find_bundle(model), **options)
+        return cls(find_bundle(model), device=device, precision=precision, progress=progress)
 
     def __call__(
         self,
@@ -170,10 +180,11 @@ class Denoiser:
         settings = Settings(sigma=Sigma.parse(sigma), strength=strength, planes=planes)
         with quiet():
             result = self.finish(self.measure(volume, settings)).volume
+        array = result.array.copy() if np.may_share_memory(result.array, volume.array) else result.array
         odd = ~np.isfinite(volume.array)
         if odd.any():
-            result.array[odd] = volume.array[odd]
-        return result
+            array[odd] = volume.array[odd]
+        return replace(result, array=array)
 
     def measure(self, volume: Volume, settings: Settings) -> Measured:
         """The first steps, up to the estimate of the noise: what may be done while the network is busy elsewhere.

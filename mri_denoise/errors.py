@@ -34,13 +34,13 @@ def as_input_error(label: str, error: Exception) -> InputError:
     """
     if isinstance(error, MemoryError):
         return InputError(f"{label}: too large for this computer's memory; cut it into parts.")
-    return find_error(error) or _unexpected(label, error)
+    unexpected = InputError(f"{label}: cannot be denoised ({reason(error)}); this is a bug, please report it.")
+    return find_error(error) or unexpected
 
 
-def _unexpected(label: str, error: BaseException) -> InputError:
-    """One line for an error that nothing foresaw."""
+def reason(error: BaseException) -> str:
+    """The type and the first line of the error at the root of others."""
     while error.__cause__ is not None:
         error = error.__cause__
     words = str(error).strip().splitlines()
-    reason = f"{type(error).__name__}: {words[0]}" if words else type(error).__name__
-    return InputError(f"{label}: cannot be denoised ({reason}); this is a bug, please report it.")
+    return f"{type(error).__name__}: {words[0]}" if words else type(error).__name__

@@ -1,4 +1,7 @@
-"""A volume, and what its affine says about voxels and slices. Without torch, so that every command may ask."""
+"""A volume, and what its affine says about voxels and slices.
+
+Imports no torch, so that every command can use it at once.
+"""
 
 from __future__ import annotations
 
@@ -8,21 +11,31 @@ import nibabel as nib
 import numpy as np
 from numpy.typing import ArrayLike
 
-ANISOTROPY = 1.25
+_THICK = 1.25  # times the next longest voxel edge
+_ISOTROPIC = 1.5  # times the shortest voxel edge
+_LEAST_SLICES = 32
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Volume:
-    """Pixels with the geometry that processing needs; headers stay with the format's writer.
+    """Pixels with the geometry that processing needs. The header stays with the reader and writer of its format.
 
     Args:
         array: float32, shape (T, X, Y, Z): T volumes that are never mixed, in the file's real-world units (slope and
-            intercept applied). NaN and infinity are kept. 2D images have shape (1, H, W, 1).
+            intercept applied). NaN and infinity are kept. A 2D image has the shape (1, H, W, 1).
         affine: 4 x 4 float64, voxel index to RAS+ millimetres; the identity where the file has none.
-        slice_axis: the spatial axis (0, 1, 2) across slices where the file says so (DICOM: 2), otherwise None.
+        slice_axis: the spatial axis (0, 1, 2) across the slices where the file names it (DICOM: 2), otherwise None.
         contiguous: whether neighbouring slices may serve as context for one another.
-        white_level: the value of white in files that define it (255 for 8-bit pictures), otherwise None.
+        white_level: the value of white in a file that defines it (255 for 8-bit pictures), otherwise None.
         picture: whether it is a picture (PNG, JPEG ...) and not a scan, so that it may be resized.
+
+    Examples:
+        >>> import numpy as np
+        >>> thick = Volume(array=np.zeros((1, 64, 64, 20), np.float32), affine=np.diag([1.0, 1.0, 4.0, 1.0]))
+        >>> slice_axis_of(thick)
+        2
+        >>> has_thick_slices(thick.affine), is_isotropic(thick.affine)
+        (True, False)
     """
 
     array: np.ndarray
@@ -34,26 +47,62 @@ class Volume:
 
 
 def voxel_sizes(affine: ArrayLike) -> np.ndarray:
-    """Lengths in mm of the voxel's three edges, from a 4 x 4 affine (array or tensor)."""
+    """Return the lengths of the voxel's three edges in mm.
+
+    Args:
+        affine: 4 x 4, voxel index to RAS+ millimetres; an array or a tensor.
+
+    Returns:
+        float64, shape (3,).
+    """
     return nib.affines.voxel_sizes(np.asarray(affine, dtype=np.float64))
 
 
-def is_isotropic(affine: ArrayLike) -> bool:
-    """Whether no axis stands out: its voxel edge is less than 1.25 times the next longest one."""
+def has_thick_slices(affine: ArrayLike) -> bool:
+    """Tell whether one voxel edge stands out: it is at least 1.25 times as long as the next longest one.
+
+    Args:
+        affine: 4 x 4, voxel index to RAS+ millimetres.
+    """
     sizes = np.sort(voxel_sizes(affine))
-    return bool(sizes[2] < ANISOTROPY * sizes[1])
+    return bool(sizes[2] >= _THICK * sizes[1])
+
+
+def is_isotropic(affine: ArrayLike, tolerance: float = _ISOTROPIC) -> bool:
+    """Tell whether all voxel edges have about the same length: the longest is at most ``tolerance`` times the shortest.
+
+    Args:
+        affine: 4 x 4, voxel index to RAS+ millimetres.
+        tolerance: 1 or more.
+    """
+    sizes = voxel_sizes(affine)
+    return bool(sizes.max() <= tolerance * sizes.min())
+
+
+def suits_three_planes(shape: tuple[int, ...], affine: ArrayLike) -> bool:
+    """Tell whether slices across all three axes look alike, so that a volume may be cut along each plane.
+
+    Args:
+        shape: (X, Y, Z).
+        affine: 4 x 4, voxel index to RAS+ millimetres.
+
+    Returns:
+        True if the voxels are isotropic (:func:`is_isotropic`) and each axis has 32 voxels or more.
+    """
+    return min(shape) >= _LEAST_SLICES and is_isotropic(affine)
 
 
 def find_slice_axis(affine: ArrayLike) -> int:
-    """The axis across the slices as acquired: that of the largest spacing; axial (inferior to superior) if isotropic.
+    """Find the axis across the slices as they were acquired.
 
     Args:
         affine: 4 x 4, voxel index to RAS+ millimetres.
 
     Returns:
-        0, 1 or 2.
+        0, 1 or 2: the axis of the longest voxel edge if the slices are thick (:func:`has_thick_slices`), otherwise the
+        axis from inferior to superior.
     """
-    if not is_isotropic(affine):
+    if has_thick_slices(affine):
         return int(np.argmax(voxel_sizes(affine)))
     axes = nib.orientations.io_orientation(np.asarray(affine, dtype=np.float64))[:, 0]
     found = np.flatnonzero(axes == 2)
@@ -61,25 +110,5 @@ def find_slice_axis(affine: ArrayLike) -> int:
 
 
 def slice_axis_of(volume: Volume) -> int:
-    """The axis across the slices: what the file says, or else :func:`find_slice_axis`."""
+    """Return the axis across the slices: the one that the file names, or else that of :func:`find_slice_axis`."""
     return find_slice_axis(volume.affine) if volume.slice_axis is None else volume.slice_axis
-
-
-def isotropic_voxels(affine: ArrayLike) -> bool:
-    """Whether voxels are about as long in all directions: edges within a factor of 1.5.
-
-    Args:
-        affine: 4 x 4, voxel index to RAS+ millimetres.
-    """
-    sizes = voxel_sizes(affine)
-    return bool(sizes.max() <= 1.5 * sizes.min())
-
-
-def nearly_isotropic(shape: tuple[int, ...], affine: ArrayLike) -> bool:
-    """Whether slices across any axis look alike: isotropic voxels, 32 or more on each axis.
-
-    Args:
-        shape: (X, Y, Z).
-        affine: 4 x 4, voxel index to RAS+ millimetres.
-    """
-    return min(shape) >= 32 and isotropic_voxels(affine)

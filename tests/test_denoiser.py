@@ -13,7 +13,8 @@ import torch
 from monai.bundle import ConfigParser
 from PIL import Image
 
-from mri_denoise.benchmarks.baselines.learned import Slicing, learned
+from mri_denoise.benchmarks.baselines import Slicing
+from mri_denoise.benchmarks.baselines.learned import learned
 from mri_denoise.bundles.registry import Bundle, find_bundle
 from mri_denoise.denoiser import Denoiser
 from mri_denoise.errors import InputError
@@ -23,13 +24,14 @@ from mri_denoise.pipeline.batch import denoise_cases
 from mri_denoise.settings import Settings, Sigma
 from mri_denoise.simulation import head_phantom, phantom_affine
 from mri_denoise.training.train import export_weights
+from mri_denoise.volume import Volume
 
 ROOT = Path(__file__).parents[1]
 SHAPE = (34, 36, 33)
 AFFINE = phantom_affine(SHAPE)
 
 
-def random_weights(bundle: Path, config: list[str], target: str = "model.safetensors") -> None:
+def random_weights(bundle: Path, config: list[str], target: str = "model.pt") -> None:
     """Weights that change the image, for the network that the configs define."""
     parser = ConfigParser()
     parser.read_config([str(bundle / "configs" / name) for name in config])
@@ -77,18 +79,17 @@ def test_equals_what_the_command_writes(
     [outcome] = denoise_cases(rician, cases, tmp_path / "out", settings)
     assert outcome.error is None
     written = nib.load(tmp_path / "out" / cases[0].output).get_fdata(dtype=np.float32)
-    result = learned(Denoiser(rician, device="cpu"), Slicing(planes, 2))(noisy, sigma)
+    result = learned(Denoiser(rician, device="cpu"), Slicing(planes=planes, slice_axis=2))(noisy, sigma)
     np.testing.assert_array_equal(result, written)
     assert not np.array_equal(result, noisy) and not result[:, :, :3].any()
 
 
 def test_planes_auto_needs_the_affine(rician: Bundle, noisy: np.ndarray) -> None:
     model = Denoiser(rician, device="cpu")
-    isotropic = tuple(np.eye(4).ravel())
-    thick = tuple(np.diag([1, 1, 5, 1.0]).ravel())
-    for affine, planes in ((isotropic, 3), (thick, 1)):
-        results = {p: learned(model, Slicing(p, 2, affine))(noisy, 30.0) for p in (1, 3)}
-        np.testing.assert_array_equal(learned(model, Slicing("auto", 2, affine))(noisy, 30.0), results[planes])
+    for affine, planes in ((np.eye(4), 3), (np.diag([1, 1, 5, 1.0]), 1)):
+        results = {p: learned(model, Slicing(planes=p, affine=affine))(noisy, 30.0) for p in (1, 3)}
+        auto = learned(model, Slicing(planes="auto", affine=affine))(noisy, 30.0)
+        np.testing.assert_array_equal(auto, results[planes])
         assert not np.array_equal(results[1], results[3])
 
 
@@ -114,9 +115,9 @@ def test_dncnn_is_the_same_bundle_with_another_network(tmp_path: Path, source: s
     from mri_denoise.networks import DnCNN
 
     bundle = make_bundle(source, tmp_path / "bundle")
-    with pytest.raises(InputError, match="dncnn.safetensors: no such weights"):
+    with pytest.raises(InputError, match="dncnn.pt: no such weights"):
         Denoiser(bundle, overlay="dncnn.yaml", device="cpu")
-    random_weights(bundle.folder, ["inference.yaml", "dncnn.yaml"], "dncnn.safetensors")
+    random_weights(bundle.folder, ["inference.yaml", "dncnn.yaml"], "dncnn.pt")
     model, own = Denoiser(bundle, overlay="dncnn.yaml", device="cpu"), Denoiser(bundle, device="cpu")
     assert isinstance(model.network, DnCNN) and model.model.weights_sha256 != own.model.weights_sha256
     assert model.config_sha256 != own.config_sha256
@@ -127,3 +128,30 @@ def test_dncnn_is_the_same_bundle_with_another_network(tmp_path: Path, source: s
     train.read_config([str(bundle.config("train.yaml")), str(bundle.config("dncnn.yaml"))])
     inputs = (train.get_parsed_content("num_slices"), int(model.uses_sigma))
     assert train.get_parsed_content("network_def").in_channels == sum(inputs)
+
+
+@pytest.mark.parametrize("strength", [0.0, 1.0])
+def test_the_input_is_left_alone_and_keeps_its_odd_values(rician: Bundle, noisy: np.ndarray, strength: float) -> None:
+    array = noisy[None].copy()
+    array[0, 4, 5, 6], array[0, 7, 8, 6] = np.nan, np.inf
+    before = array.copy()
+    result = Denoiser(rician, device="cpu")(Volume(array=array, affine=np.eye(4)), sigma=20, strength=strength)
+    np.testing.assert_array_equal(array, before)
+    assert not np.may_share_memory(result.array, array)
+    np.testing.assert_array_equal(np.isfinite(result.array), np.isfinite(array))
+    assert np.array_equal(result.array, array, equal_nan=True) == (strength == 0)
+
+
+def test_a_bundle_that_does_not_name_its_steps_is_told_what_it_lacks(tmp_path: Path) -> None:
+    bundle = make_bundle("hmad_rician", tmp_path / "bundle")
+    config = bundle.folder / "configs" / "inference.yaml"
+    text = config.read_text()
+    config.write_text(text.replace("denoise: [", "steps: ["))
+    with pytest.raises(InputError, match=r"inference.yaml lacks denoise; .*python -m monai.bundle run"):
+        Denoiser.load(str(bundle.folder))
+    config.write_text(text.replace("infer, unscale, restore", "unscale, restored"))
+    with pytest.raises(InputError, match="lacks restored"):
+        Denoiser.load(str(bundle.folder))
+    config.write_text(text.replace("keys: pred\n  strength", "kees: pred\n  strength"))
+    with pytest.raises(InputError, match=r"bundle: cannot be used \(.*\)\.$"):
+        Denoiser.load(str(bundle.folder))

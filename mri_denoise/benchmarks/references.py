@@ -1,38 +1,39 @@
-"""Reference volumes of a benchmark, and the noise that is added to them."""
+"""Reference volumes, which count as the truth, and the Rician noise that is added to them."""
 
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
+from mri_denoise.benchmarks.baselines import Method, Slicing
+from mri_denoise.benchmarks.datalist import read_datalist
 from mri_denoise.bundles.weights import sha256
 from mri_denoise.errors import InputError
 from mri_denoise.evaluation.metrics import head_mask
 from mri_denoise.io import Case, discover, read
-from mri_denoise.io.files import reading
 from mri_denoise.noise.simulate import add_rician
-from mri_denoise.volume import nearly_isotropic, slice_axis_of
+from mri_denoise.volume import slice_axis_of, suits_three_planes
 
 _CONTRAST = re.compile(r"(?:^|[_-])(T1w|T2w|FLAIR|PDw|T2starw|T1c|DWI)(?=[_.]|$)", re.IGNORECASE)
 UNKNOWN = "unknown"
+LEVELS = (1.0, 3.0, 5.0, 7.0, 9.0, 15.0)  # sigma of the noise in percent of the maximum
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Reference:
     """A volume that counts as the truth.
 
     Args:
-        case: where it is.
+        case: its files.
         label: name in tables, different for each reference.
         contrast: ``T1w``, ``T2w``, ``FLAIR`` ... or ``unknown``.
-        sha256: of its file; of the files' own digests where there are several.
+        sha256: of its file, or of the digests of its files where there are several.
     """
 
     case: Case
@@ -41,13 +42,13 @@ class Reference:
     sha256: str
 
     def load(self, middle: int | None = None) -> Truth:
-        """Read it.
+        """Read the reference.
 
         Args:
-            middle: only so many slices in the middle are denoised and scored; all by default.
+            middle: number of slices in the middle that are denoised and scored; all by default.
 
         Raises:
-            InputError: if it cannot be read, or is not one volume with something in it.
+            InputError: if it cannot be read, is not one volume, or has no voxel above 0.
         """
         volume = read(self.case)
         if volume.array.shape[0] != 1 or min(volume.array.shape[1:]) < 2:
@@ -59,18 +60,18 @@ class Reference:
         count = array.shape[axis] if middle is None else min(middle, array.shape[axis])
         start = (array.shape[axis] - count) // 2
         slab = tuple(slice(start, start + count) if a == axis else slice(None) for a in range(3))
-        return Truth(array, volume.affine, axis, slab)
+        return Truth(whole=array, affine=volume.affine, slice_axis=axis, slab=slab)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Truth:
     """The pixels of a reference.
 
     Args:
         whole: float32 (X, Y, Z), finite.
-        affine: voxel index to RAS+ mm.
-        slice_axis: the axis across slices.
-        slab: the part that is denoised and scored.
+        affine: voxel index to RAS+ mm, shape (4, 4).
+        slice_axis: the axis across the slices: 0, 1 or 2.
+        slab: index of the part that is denoised and scored.
     """
 
     whole: np.ndarray
@@ -80,7 +81,7 @@ class Truth:
 
     @cached_property
     def peak(self) -> float:
-        """Maximum of the whole volume: the noise level's hundred percent, PSNR's peak, SSIM's range."""
+        """Maximum of the whole volume: 100 % of the noise level, the peak of PSNR and the range of SSIM."""
         return float(self.whole.max())
 
     @cached_property
@@ -90,38 +91,49 @@ class Truth:
 
     @cached_property
     def mask(self) -> np.ndarray:
-        """The head in that part."""
+        """The head in that part, boolean."""
         return head_mask(self.whole)[self.slab]
 
     @cached_property
     def isotropic(self) -> bool:
         """Whether slices along all three planes look alike."""
-        return nearly_isotropic(self.whole.shape, self.affine)
+        return suits_three_planes(self.whole.shape, self.affine)
 
     def noisy(self, level: float, seed: int) -> np.ndarray:
-        """Rician noise of ``level`` percent of the peak, drawn for the whole volume whatever the part.
+        """The part with Rician noise: ``sqrt((v + sigma g1)^2 + (sigma g2)^2)``, g1 and g2 standard normal.
 
-        The protocol of the scripts of NL-PCA, ODCT and PRI-NLM (Manjon et al.): sigma from the maximum, the same for
-        real and imaginary part.
+        It is the protocol of the scripts of NL-PCA, ODCT and PRI-NLM (Manjon et al.): sigma is a share of the maximum,
+        and the same in the real and in the imaginary channel. Noise is drawn for the whole volume, whatever the part.
+
+        Args:
+            level: sigma in percent of the peak.
+            seed: of the noise.
+
+        Returns:
+            float32 array of the part.
         """
         noisy = add_rician(self.whole, level / 100 * self.peak, np.random.default_rng(seed))
         return np.ascontiguousarray(noisy[self.slab])
 
+    def cut(self, method: Method) -> Method:
+        """The method for volumes of this geometry; three planes become one where voxels are not nearly isotropic."""
+        planes = method.slicing.planes if self.isotropic else 1
+        return replace(method, slicing=Slicing(planes=planes, slice_axis=self.slice_axis, affine=self.affine))
+
 
 def find_references(paths: Sequence[Path], split: str = "test") -> list[Reference]:
-    """References from image files and datalists.
+    """Find the references in image files and datalists.
 
     Args:
-        paths: files of one volume each, DICOM folders, or MONAI datalists (``.json``), whose images are relative to
-            them.
-        split: which part of datalists: ``"test"``, ``"validation"`` or ``"training"``.
+        paths: files of one volume each, DICOM folders, or MONAI datalists (``.json``).
+        split: the part of datalists that is used: ``"test"``, ``"validation"`` or ``"training"``.
 
     Raises:
-        InputError: if one cannot be found, or a datalist lacks the split.
+        InputError: if a file cannot be found, a datalist lacks the split, or there is no reference at all.
     """
     found: list[tuple[Path, str]] = []
     for path in paths:
-        found += _datalist(path, split) if path.suffix == ".json" else [(path, _contrast(path.name))]
+        found += _listed(path, split) if path.suffix == ".json" else [(path, _contrast(path.name))]
     references: dict[str, Reference] = {}
     for path, contrast in found:
         case = _one_case(path)
@@ -129,19 +141,18 @@ def find_references(paths: Sequence[Path], split: str = "test") -> list[Referenc
         label = stem if stem not in references else str(path)
         if label in references:
             raise InputError(f"{path}: is named twice; name each reference once.")
-        references[label] = Reference(case, label, contrast, _digest(case))
+        references[label] = Reference(case=case, label=label, contrast=contrast, sha256=_digest(case))
     if not references:
         raise InputError("there is no reference; name a volume or a datalist with some.")
     return list(references.values())
 
 
-def _datalist(path: Path, split: str) -> list[tuple[Path, str]]:
-    try:
-        with reading(path):
-            entries = json.loads(path.read_text(encoding="utf-8"))[split]
-        return [(path.parent / e["image"], str(e.get("contrast") or _contrast(e["image"]))) for e in entries]
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path}: not a datalist with the split {split} ({type(error).__name__}: {error}).") from error
+def _listed(path: Path, split: str) -> list[tuple[Path, str]]:
+    """The files of a split with their contrasts."""
+    splits = read_datalist(path)
+    if split not in splits:
+        raise InputError(f"{path}: not a datalist with the split {split}; it has {', '.join(splits) or 'none'}.")
+    return [(entry.image, entry.contrast or _contrast(entry.image.name)) for entry in splits[split]]
 
 
 def _contrast(name: str) -> str:

@@ -34,7 +34,7 @@ class Bundle:
     @property
     def weights(self) -> Path:
         """Where ``inference.yaml`` expects the weights."""
-        return self.folder / "models" / "model.safetensors"
+        return self.folder / "models" / "model.pt"
 
     @property
     def shipped(self) -> bool:
@@ -62,9 +62,13 @@ class Model:
 
 
 def bundles_folder() -> Path:
-    """Where the shipped bundles are: inside the installed package, or beside it in a source tree."""
-    inside = Path(__file__).parents[1] / "_bundles"
-    return inside if inside.is_dir() else Path(__file__).parents[2] / "bundles"
+    """Where the shipped bundles are.
+
+    A wheel has them beside this file, in ``mri_denoise/bundles``. A source tree, and so an editable installation, has
+    them in ``bundles`` at its top.
+    """
+    here = Path(__file__).resolve().parent
+    return here if (here / "hmad_rician").is_dir() else here.parents[1] / "bundles"
 
 
 def find_bundle(model: str) -> Bundle:

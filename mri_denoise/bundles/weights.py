@@ -37,22 +37,26 @@ def recorded_sha256(path: Path | str) -> str | None:
 def record_sha256(folder: Path | str) -> None:
     """Write ``SHA256SUMS`` (the format of ``sha256sum``) for the weights in ``folder``."""
     folder = Path(folder)
-    files = sorted(p for p in folder.iterdir() if p.suffix in (".pt", ".safetensors"))
+    files = sorted(p for p in folder.iterdir() if p.suffix == ".pt")
     (folder / SUMS).write_text("".join(f"{sha256(p)}  {p.name}\n" for p in files), encoding="utf-8")
 
 
 def load_weights(network: torch.nn.Module, path: Path | str) -> torch.nn.Module:
-    """Put the weights of a ``.safetensors`` file or a ``.pt`` state dict into ``network``, in evaluation mode.
+    """Put the weights of a ``.pt`` file into ``network``, in evaluation mode.
+
+    The file is read with ``weights_only``, so that no code in it runs, and mapped into memory, so that the weights are
+    there once.
 
     Args:
         network: the network that they belong to.
-        path: the file. Where ``SHA256SUMS`` beside it has an entry for it, the file must agree.
+        path: what ``torch.save`` made of a state dict, or of a dictionary with one under ``model``. Where
+            ``SHA256SUMS`` beside it has an entry for it, the file must agree.
 
     Returns:
         the same network.
 
     Raises:
-        WeightsError: if the file is missing, differs from its record or does not fit the network.
+        WeightsError: if the file is missing, damaged, differs from its record or does not fit the network.
     """
     path = Path(path)
     if not path.is_file():
@@ -61,15 +65,16 @@ def load_weights(network: torch.nn.Module, path: Path | str) -> torch.nn.Module:
     if recorded is not None and sha256(path) != recorded:
         raise WeightsError(f"{path}: differs from the SHA-256 recorded in {SUMS}; install the package again.")
     try:
-        if path.suffix == ".safetensors":
-            from safetensors.torch import load_file
-
-            state = load_file(path)
-        else:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-            state = state.get("model", state)
-        network.load_state_dict(state)
+        state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except Exception as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise WeightsError(f"{path}: these weights do not fit the network ({reason}).") from error
+        reason = _first_line(error)
+        raise WeightsError(f"{path}: not weights that torch.save wrote ({reason}); copy the file again.") from error
+    try:
+        network.load_state_dict(state.get("model", state))
+    except Exception as error:
+        raise WeightsError(f"{path}: these weights do not fit the network ({_first_line(error)}).") from error
     return network.eval()
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__

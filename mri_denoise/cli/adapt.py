@@ -3,27 +3,33 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mri_denoise.cli import common
 from mri_denoise.io.case import Case
+from mri_denoise.settings import DEFAULTS, Sigma
+
+if TYPE_CHECKING:
+    from mri_denoise.training.adapt import AdaptationRecord
 
 
 def adapt(
     sources: Annotated[list[Path], typer.Argument(metavar="INPUT...", help="Noisy files, DICOM folders, folders.")],
     output: Annotated[Path, typer.Option("--output", metavar="BUNDLE", help="Folder of the new bundle.")],
     model: Annotated[str, typer.Option(help="Model to start from: a name, or the folder of a bundle.")] = "rician",
-    sigma: Annotated[str, typer.Option(help="Noise level: auto, map, or a number in the files' units.")] = "auto",
+    sigma: Annotated[str, typer.Option(help="Noise level: auto, map, or a number in the files' units.")] = str(
+        DEFAULTS.sigma
+    ),
     steps: Annotated[int | None, typer.Option(min=1, help="Steps at most, instead of the bundle's.")] = None,
     learning_rate: Annotated[float | None, typer.Option(min=0.0, help="Instead of the bundle's.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of everything random.")] = 0,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = DEFAULTS.device,
     as_json: Annotated[bool, typer.Option("--json", help="Print the record as JSON.")] = False,
 ) -> None:
     """Fine-tune a model on your own noisy volumes, without references; the result is a bundle for denoise --model."""
-    _check_sigma(sigma)
+    level = _level(sigma)
     cases: list[Case] = []
     for source in sources:
         cases += common.find_cases(source)[0]
@@ -39,29 +45,28 @@ def adapt(
         common.stop(f"{output}: exists; the new bundle needs a folder of its own.", common.WRONG_USAGE)
     from mri_denoise.training.adapt import AdaptSettings, adapt_bundle
 
-    settings = AdaptSettings(sigma, steps, learning_rate, seed, device)
+    settings = AdaptSettings(sigma=level, steps=steps, learning_rate=learning_rate, seed=seed, device=device)
     with common.one_line_errors(), common.busy("learning from the noise"):
         record = adapt_bundle(bundle, cases, output, settings)
     if as_json:
-        common.print_json(record)
+        common.print_json(record.as_dict())
     else:
         _say(record, output)
 
 
-def _say(record: dict[str, Any], output: Path) -> None:
-    first, best = record["held_out_loss"][0], min(record["held_out_loss"], key=lambda point: point["loss"])
-    if record["improved"]:
-        print(f"{output}: held-out loss {first['loss']:.4f} -> {best['loss']:.4f} after {best['step']} steps")
+def _say(record: AdaptationRecord, output: Path) -> None:
+    first, best = record.held_out_loss[0], min(record.held_out_loss, key=lambda point: point.loss)
+    if record.improved:
+        print(f"{output}: held-out loss {first.loss:.4f} -> {best.loss:.4f} after {best.step} steps")
         print(f"use it with: mri-denoise denoise INPUT OUTPUT --model {output}")
     else:
-        print(f"{output}: no gain on held-out slices (loss {first['loss']:.4f}); the weights are the original ones")
+        print(f"{output}: no gain on held-out slices (loss {first.loss:.4f}); the weights are the original ones")
 
 
-def _check_sigma(sigma: str) -> None:
-    """A number, ``auto`` or ``map``; otherwise wrong usage."""
-    try:
-        wrong = sigma not in ("auto", "map") and not 0 < float(sigma) < float("inf")
-    except ValueError:
-        wrong = True
-    if wrong:
+def _level(sigma: str) -> Sigma:
+    """A number above 0, ``auto`` or ``map``; ends with code 2 for anything else."""
+    with common.one_line_errors(common.WRONG_USAGE):
+        level = Sigma.parse(sigma)
+    if level.path is not None or level.level == 0:
         common.stop(f"--sigma {sigma}: must be auto, map, or a number above 0.", common.WRONG_USAGE)
+    return level

@@ -78,10 +78,14 @@ def _finite(value: Any) -> Any:
 
 
 def find_cases(source: Path, output: Path | None = None, *, force: bool = False) -> tuple[list[Case], list[Skip]]:
-    """Discover and list what is left alone; ``force`` takes what is no magnitude image, too.
+    """Find the cases of a path, and print a line for each file that is left alone.
 
-    Ends with one line: code 2 for a path that does not exist, 1 for one that holds no usable image. Results of an
-    earlier run below ``output`` are not taken for input.
+    The command ends with one line and code 2 if the path does not exist, with code 1 if it holds no usable image.
+
+    Args:
+        source: a file or a folder.
+        output: folder of the results; those of an earlier run are not taken for input.
+        force: as for :func:`mri_denoise.io.discover`.
     """
     from mri_denoise.io import discover
 
@@ -104,14 +108,14 @@ def exit_code(done: int, failed: int, skips: list[Skip]) -> int:
 
 
 def place(cases: list[Case], source: Path, output: Path) -> tuple[list[Case], Path]:
-    """Where results go: one file to the file named, or into the folder named; everything else into the folder.
+    """Decide where results go: into the folder named; a single result that is a file may also go to the file named.
 
     Returns:
-        the cases, and the folder that their ``output`` is relative to.
+        The cases, and the folder that their ``output`` is relative to.
     """
     if source.is_dir() and output.resolve() == source.resolve():
         stop(f"{output}: is the input folder; choose another output, inputs are never written over.", WRONG_USAGE)
-    single_file = len(cases) == 1 and not _is_dicom_folder(cases[0]) and (source.is_file() or cases[0].kind == "dicom")
+    single_file = len(cases) == 1 and not cases[0].writes_folder and (source.is_file() or cases[0].series)
     if single_file and not output.is_dir() and output.suffix:
         return [dataclasses.replace(cases[0], output=Path(output.name))], output.parent
     if output.exists() and not output.is_dir():
@@ -120,16 +124,8 @@ def place(cases: list[Case], source: Path, output: Path) -> tuple[list[Case], Pa
 
 
 def already_there(case: Case, folder: Path) -> bool:
-    """Whether a result of this case exists: the file, or for DICOM any of the files it would write."""
-    target = folder / case.output
-    if not _is_dicom_folder(case):
-        return target.exists()
-    return any((target / name).exists() for name in case.details.names)
-
-
-def _is_dicom_folder(case: Case) -> bool:
-    """Whether the result is a DICOM series in a folder, not a file."""
-    return case.kind == "dicom" and not case.output.name.lower().endswith((".nii", ".nii.gz"))
+    """Whether any file of a case's result exists."""
+    return any(path.exists() for path in case.outputs(folder))
 
 
 def interactive() -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Annotated
 
@@ -22,15 +23,14 @@ def demo(
     with common.one_line_errors(), common.busy("denoising"):
         rows = run_demo(output)
     if as_json:
-        common.print_json(rows)
-    else:
-        for row in rows:
-            scores = ""
-            if row["before"] is not None:
-                before, after = row["before"], row["after"]
-                scores = (
-                    f"  PSNR {before['psnr']:.2f} -> {after['psnr']:.2f} dB"
-                    f"  SSIM {before['ssim']:.3f} -> {after['ssim']:.3f}"
-                )
-            print(f"{row['name']:44} {row['seconds']:5.1f} s{scores}")
-        print(f"Results and pictures are in {output}.")
+        common.print_json([dataclasses.asdict(row) for row in rows])
+        return
+    for row in rows:
+        scores = ""
+        if row.before is not None and row.after is not None:
+            scores = (
+                f"  PSNR {row.before.psnr:.2f} -> {row.after.psnr:.2f} dB"
+                f"  SSIM {row.before.ssim:.3f} -> {row.after.ssim:.3f}"
+            )
+        print(f"{row.name:44} {row.seconds:5.1f} s{scores}")
+    print(f"Results and pictures are in {output}.")

@@ -55,22 +55,23 @@ def denoise(
     keep_vendor_headers: Annotated[
         bool, typer.Option("--keep-vendor-headers", help="DICOM: keep private blocks that describe the old pixels.")
     ] = False,
-    to_nifti: Annotated[bool, typer.Option("--to-nifti", help="Of DICOM, write NIfTI files.")] = False,
+    to_nifti: Annotated[bool, typer.Option("--to-nifti", help="Write DICOM series as NIfTI files.")] = False,
     force: Annotated[
-        bool, typer.Option("--force", help="Also phase images, maps, masks, and of DICOM localizers and the like.")
+        bool, typer.Option("--force", help="Also take phase images, maps, masks and DICOM localizers.")
     ] = False,
     jobs: Annotated[int, typer.Option(min=1, help="Images denoised side by side, sharing the cores and memory.")] = 1,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace results that exist.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the run records as JSON.")] = False,
 ) -> None:
     """Denoise MR images; results keep their headers, type and place in the folder tree."""
+    chosen: dict[Extra, bool] = {"residual": residual, "noise-map": noise_map, "figure": figure}
     settings = _settings(
         sigma=sigma,
         strength=strength,
         planes=planes.number,
         picture_size=picture_size,
         device=device,
-        extras=[n for n, wanted in (("residual", residual), ("noise-map", noise_map), ("figure", figure)) if wanted],
+        extras=[extra for extra, wanted in chosen.items() if wanted],
         keep_vendor_headers=keep_vendor_headers,
     )
     cases, skips = common.find_cases(source, output, force=force)
@@ -126,9 +127,7 @@ def _as_nifti(cases: list[Case], skips: list[Skip]) -> tuple[list[Case], list[Sk
 
 def _say_notes(cases: list[Case]) -> None:
     """Say once for each series what is unusual about it."""
-    said = dict.fromkeys(
-        (case.output.as_posix(), note) for case in cases if case.kind == "dicom" for note in case.details.notes
-    )
+    said = dict.fromkeys((case.output.as_posix(), note) for case in cases for note in case.notes)
     for output, note in said:
         common.messages.print(f"note {output}: {note}")
 

@@ -23,7 +23,7 @@ def dicom(
         common.stop(f"{source}: no such file or folder.", common.WRONG_USAGE)
     with common.one_line_errors(), common.busy("looking for images"):
         cases, skips = discover(source, force=force)
-    volumes = [_volume(case) for case in cases if case.kind == "dicom"]
+    volumes = [_volume(case) for case in cases if case.series]
     left = _left_alone(skips)
     if as_json:
         common.print_json({"volumes": volumes, "left_alone": left})
@@ -36,10 +36,12 @@ def dicom(
 
 
 def _volume(case: Case) -> dict[str, Any]:
-    """What is known of a case."""
+    """Describe a case for a line or JSON."""
     import numpy as np
 
-    details = case.details
+    from mri_denoise.io.dicom.layout import volume_of
+
+    details = volume_of(case)
     sizes = np.linalg.norm(details.affine[:3, :3], axis=0)
     stacks = [len(stack.slices) for stack in details.stacks]
     return {
@@ -69,7 +71,7 @@ def _line(volume: dict[str, Any]) -> str:
 
 
 def _left_alone(skips: list[Skip]) -> list[dict[str, Any]]:
-    """Files that are left alone, those of one folder and reason together."""
+    """Group the files that are left alone by folder and reason."""
     groups: dict[tuple[Path, str, bool], list[Path]] = {}
     for skip in skips:
         groups.setdefault((skip.source.parent, skip.reason, skip.damaged), []).append(skip.source)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,7 @@ import typer
 
 from mri_denoise.cli import common
 from mri_denoise.cli.node import needs_node_packages
+from mri_denoise.node.web_limits import WebLimits
 
 app = typer.Typer(
     help="Fetch series from a DICOMweb server, and store results there.",
@@ -20,6 +22,9 @@ app = typer.Typer(
 Url = Annotated[str, typer.Argument(metavar="URL", help="Base of the service, as https://HOST/dicom-web.")]
 Ca = Annotated[Path | None, typer.Option(help="Certificates (PEM) to check the server against.")]
 
+MaxGb = Annotated[float, typer.Option(min=1e-6, help="Give up when the server has sent more GB.")]
+MaxMinutes = Annotated[float, typer.Option(min=1e-3, help="Give up after so many minutes.")]
+
 
 @app.command()
 def pull(
@@ -28,6 +33,8 @@ def pull(
     study: Annotated[str | None, typer.Option(metavar="UID", help="Study Instance UID: all its series.")] = None,
     series: Annotated[str | None, typer.Option(metavar="UID", help="Series Instance UID: this one.")] = None,
     ca: Ca = None,
+    max_gb: MaxGb = WebLimits.gb,
+    max_minutes: MaxMinutes = WebLimits.minutes,
 ) -> None:
     """Fetch a study or a series (QIDO-RS, WADO-RS).
 
@@ -36,11 +43,13 @@ def pull(
     if study is None and series is None:
         common.stop("say what to fetch: --study UID or --series UID.", common.WRONG_USAGE)
     with _one_line():
-        from mri_denoise.node import web
+        from mri_denoise.node.web import WebServer
+        from mri_denoise.node.web_files import pull as pull_files
 
+        server = WebServer(url, ca, WebLimits(minutes=max_minutes, gb=max_gb))
         with common.busy("fetching"):
-            written, count = web.pull(web.WebServer(url, ca), study, series, output)
-    print(f"{written} images of {count} series fetched.")
+            pulled = pull_files(server, output, study=study, series=series)
+    print(f"{pulled.images} images of {pulled.series} series fetched.")
 
 
 @app.command()
@@ -48,6 +57,7 @@ def push(
     url: Url,
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder with DICOM files, or one file.")],
     ca: Ca = None,
+    max_minutes: MaxMinutes = WebLimits.minutes,
 ) -> None:
     """Store the DICOM files of a folder (STOW-RS).
 
@@ -56,25 +66,28 @@ def push(
     if not folder.exists():
         common.stop(f"{folder}: no such file or folder.", common.WRONG_USAGE)
     with _one_line():
-        from mri_denoise.io.dicom.open import is_dicom
-        from mri_denoise.node import web
+        from mri_denoise.io.sniff import is_dicom
+        from mri_denoise.node.web import WebServer
+        from mri_denoise.node.web_files import push as push_files
 
         found = [folder] if folder.is_file() else sorted(path for path in folder.rglob("*") if path.is_file())
         files = [path for path in found if path.name.upper() != "DICOMDIR" and is_dicom(path)]
         if not files:
             common.stop(f"{folder}: no DICOM file.", common.SOME_FAILED)
+        server = WebServer(url, ca, WebLimits(minutes=max_minutes))
         with common.busy("storing"):
-            stored, refused = web.push(web.WebServer(url, ca), files)
-    for path, reason in refused:
-        common.messages.print(f"failed {path}: {reason}")
-    print(f"{stored} images stored, {len(refused)} refused.")
-    raise typer.Exit(common.SOME_FAILED if refused else common.DONE)
+            pushed = push_files(server, files)
+    for one in pushed.refused:
+        common.messages.print(f"failed {one.path}: {one.reason}")
+    print(f"{pushed.images} images stored, {len(pushed.refused)} refused.")
+    raise typer.Exit(common.SOME_FAILED if pushed.refused else common.DONE)
 
 
 @contextmanager
 def _one_line() -> Iterator[None]:
     """Whatever the server or the network does ends the command with one line."""
-    with common.one_line_errors(), needs_node_packages():
+    with common.one_line_errors(), needs_node_packages(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # libraries quote what the server sent
         try:
             yield
         except (ConnectionError, ValueError) as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Annotated
 
@@ -32,9 +33,9 @@ def evaluate(
     with common.one_line_errors(), common.busy("comparing"):
         scores = compare_cases(cases[0], cases[1], mask, peak)
     if as_json:
-        common.print_json(scores)
+        common.print_json(dataclasses.asdict(scores))
     else:
         print(
-            f"PSNR {scores['psnr']:.2f} dB  SSIM {scores['ssim']:.4f}  HFEN {scores['hfen']:.4f}  "
-            f"MAE {scores['mae']:.5g}  (peak {scores['peak']:g}, {scores['voxels']} voxels)"
+            f"PSNR {scores.psnr:.2f} dB  SSIM {scores.ssim:.4f}  HFEN {scores.hfen:.4f}  "
+            f"MAE {scores.mae:.5g}  (peak {scores.peak:g}, {scores.voxels} voxels)"
         )

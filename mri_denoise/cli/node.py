@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 import signal
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mri_denoise.cli import common
+
+if TYPE_CHECKING:
+    from mri_denoise.node.service import Status
 
 
 def node(
@@ -36,7 +40,7 @@ def node(
 ) -> None:
     """Receive DICOM series, denoise them and send the derived series on, until stopped (SIGTERM, Ctrl-C)."""
     with common.one_line_errors(common.WRONG_USAGE), needs_node_packages():
-        from mri_denoise.node.log import Log
+        from mri_denoise.node.log import logging_to
         from mri_denoise.node.service import serve, status
         from mri_denoise.node.settings import load
 
@@ -48,7 +52,8 @@ def node(
         for number in (signal.SIGTERM, signal.SIGINT):
             # in a thread of its own: the main thread may hold the event's lock at this moment
             signal.signal(number, lambda *_: threading.Thread(target=stop.set).start())
-        serve(found, Log(sys.stdout if as_json else sys.stderr, as_json=as_json), stop)
+        with logging_to(sys.stdout if as_json else sys.stderr, as_json=as_json):
+            serve(found, stop)
 
 
 @contextmanager
@@ -69,10 +74,10 @@ def _changes(
     ae_title: str | None,
     peers: list[str] | None,
     send_to: str | None,
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Options as settings by dotted key."""
     given = {"spool": spool, "listen.host": host, "listen.port": port, "listen.ae_title": ae_title}
-    changes: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
+    changes: dict[str, object] = {key: value for key, value in given.items() if value is not None}
     if peers:
         changes["peers"] = [dict(zip(("ae_title", "address"), one.rpartition("@")[::2], strict=True)) for one in peers]
     if send_to is not None:
@@ -80,7 +85,7 @@ def _changes(
     return changes
 
 
-def _destination(text: str) -> dict[str, Any]:
+def _destination(text: str) -> dict[str, object]:
     """``AE@HOST:PORT`` or a URL."""
     if "://" in text:
         return {"dicomweb": {"url": text}}
@@ -91,14 +96,14 @@ def _destination(text: str) -> dict[str, Any]:
     return {"dicom": {"ae_title": title, "host": host, "port": int(port)}}
 
 
-def _print_status(found: dict[str, Any], as_json: bool) -> None:
+def _print_status(found: Status, as_json: bool) -> None:
     if as_json:
-        common.print_json(found)
+        common.print_json(dataclasses.asdict(found))
         return
-    counts = ", ".join(f"{count} {state}" for state, count in found["series"].items())
-    print(f"{'running' if found['running'] else 'not running'}: {counts}")
-    for one in found["outgoing"]:
-        if one["error"]:
-            print(f"outgoing {one['series']}: {one['error']}")
-    for one in found["failed"]:
-        print(f"failed {one['series']}: {'; '.join(one['reasons'])}")
+    counts = ", ".join(f"{count} {state}" for state, count in found.series.items())
+    print(f"{'running' if found.running else 'not running'}: {counts}")
+    for waiting in found.outgoing:
+        if waiting.error:
+            print(f"outgoing {waiting.series}: {waiting.error}")
+    for failed in found.failed:
+        print(f"failed {failed.series}: {'; '.join(failed.reasons) or 'job.json cannot be read'}")

@@ -1,1 +1,1 @@
-"""How close a denoised image is to the truth."""
+"""Measures of how close a denoised image is to the truth, and statistics of them."""

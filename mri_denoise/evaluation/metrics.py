@@ -1,6 +1,6 @@
-"""Measures of a restored image against its reference: pure functions of numpy arrays of any dimension.
+"""Measures of a restored image against its reference: pure functions of NumPy arrays of any dimension.
 
-All take ``reference`` and ``image`` of one shape and in one unit, and an optional ``mask`` of that shape: only voxels
+All take ``reference`` and ``image`` of the same shape and unit, and an optional ``mask`` of that shape: only voxels
 where it is true count. Voxels that are not finite in either array never count.
 """
 
@@ -16,34 +16,45 @@ _LOG_RADIUS = 7  # a kernel of 15
 
 
 def head_mask(reference: np.ndarray) -> np.ndarray:
-    """The head without the air around it: voxels above 10/255 of the maximum of a clean reference.
+    """Find the head without the air around it: voxels above 10/255 of the maximum of a clean reference.
 
     It is the mask of the published BrainWeb comparisons (Manjon et al., Medical Image Analysis 16(1), 18-27, 2012, and
-    their scripts), where the maximum is 255 and the head is what is brighter than 10.
+    their scripts), in which the maximum is 255 and the head is brighter than 10.
 
     Args:
         reference: image of any shape, at least 0 in tissue.
 
     Returns:
-        Boolean array of the same shape.
+        boolean array of the same shape.
+
+    Examples:
+        >>> head_mask(np.array([0.0, 9.0, 11.0, 255.0])).tolist()
+        [False, False, True, True]
     """
     return reference > 10 / 255 * _peak(reference)
 
 
 def psnr(reference: np.ndarray, image: np.ndarray, mask: np.ndarray | None = None, peak: float | None = None) -> float:
-    """Peak signal-to-noise ratio in dB, higher is better: 20 log10(R / RMSE).
+    """Peak signal-to-noise ratio in dB, higher is better: ``20 log10(R / RMSE)``.
+
+    RMSE is the root of the mean of ``(image - reference)^2``. It is the definition that Wang, Bovik, Sheikh and
+    Simoncelli (2004, see :func:`ssim`) compare SSIM with, and scikit-image's ``peak_signal_noise_ratio``.
 
     Args:
         reference: truth, any shape.
-        image: what is judged, same shape and unit.
+        image: the image that is scored, same shape and unit.
         mask: voxels that count; all by default.
-        peak: R, the maximum of the whole reference by default (255 for 8-bit pictures).
+        peak: R, in the same unit; the maximum of the whole reference by default (255 for 8-bit pictures).
 
     Returns:
-        Decibels; infinity if the two are equal.
+        decibels; infinity if the two are equal.
 
     Raises:
         ValueError: if shapes differ, no voxel counts, or the peak is not positive.
+
+    Examples:
+        >>> psnr(np.array([0.0, 100.0]), np.array([1.0, 99.0]))
+        40.0
     """
     valid = _valid(reference, image, mask)
     top = _peak(reference) if peak is None else float(peak)
@@ -55,10 +66,19 @@ def psnr(reference: np.ndarray, image: np.ndarray, mask: np.ndarray | None = Non
 
 
 def mae(reference: np.ndarray, image: np.ndarray, mask: np.ndarray | None = None) -> float:
-    """Mean absolute error in the images' unit, lower is better: mean |image - reference|.
+    """Mean absolute error in the unit of the images, lower is better: ``mean(|image - reference|)``.
+
+    Args:
+        reference: truth, any shape.
+        image: the image that is scored, same shape and unit.
+        mask: voxels that count; all by default.
 
     Raises:
         ValueError: if shapes differ or no voxel counts.
+
+    Examples:
+        >>> mae(np.array([0.0, 100.0]), np.array([1.0, 98.0]))
+        1.5
     """
     valid = _valid(reference, image, mask)
     error = image[valid].astype(np.float32) - reference[valid].astype(np.float32)
@@ -70,19 +90,29 @@ def ssim(
 ) -> float:
     """Mean structural similarity, higher is better, at most 1.
 
-    Wang, Bovik, Sheikh and Simoncelli, IEEE Transactions on Image Processing 13(4), 600-612, 2004, equation 13, with
-    their Gaussian window (sigma 1.5 voxels, radius 5, in all dimensions of the array), K1 = 0.01, K2 = 0.03 and
-    population covariances, averaged over the mask. It is scikit-image's ``structural_similarity`` with
-    ``gaussian_weights=True, sigma=1.5, use_sample_covariance=False``, in float32 on the mask's bounding box only.
+    ``SSIM = (2 mx my + C1) (2 sxy + C2) / ((mx^2 + my^2 + C1) (sx^2 + sy^2 + C2))`` with ``C1 = (0.01 L)^2`` and
+    ``C2 = (0.03 L)^2``, averaged over the mask: equation 13 of Wang, Bovik, Sheikh and Simoncelli, IEEE Transactions on
+    Image Processing 13(4), 600-612, 2004, doi:10.1109/TIP.2003.819861. Means, variances and the population covariance
+    are those under their Gaussian window (sigma 1.5 voxels, radius 5) along all axes of the array. It is scikit-image's
+    ``structural_similarity`` with ``gaussian_weights=True, sigma=1.5, use_sample_covariance=False``, in float32 and on
+    the bounding box of the mask alone.
 
     Args:
         reference: truth, any shape; axes of one voxel are allowed.
-        image: what is judged, same shape and unit.
+        image: the image that is scored, same shape and unit.
         mask: voxels over which the map is averaged; all by default.
-        data_range: L in the constants, the maximum of the whole reference by default (255 for 8-bit pictures).
+        data_range: L, in the same unit; the maximum of the whole reference by default (255 for 8-bit pictures).
+
+    Returns:
+        the mean, from -1 to 1; 1 if the two are equal.
 
     Raises:
         ValueError: if shapes differ, no voxel counts, or the range is not positive.
+
+    Examples:
+        >>> image = np.arange(256.0).reshape(16, 16)
+        >>> ssim(image, image)
+        1.0
     """
     valid = _valid(reference, image, mask)
     level = _peak(reference) if data_range is None else float(data_range)
@@ -90,7 +120,7 @@ def ssim(
         raise ValueError(f"the data range must be positive, not {level:g}")
     box = _bounding_box(valid, _SSIM_RADIUS)
     x, y = _finite_float32(reference[box]), _finite_float32(image[box])
-    # Variances do not depend on an offset; taking it away keeps float32 exact where intensities are far from 0.
+    # Variances do not depend on an offset; without it, float32 stays exact where intensities are far from 0.
     offset = np.float32(x.mean(dtype=np.float64))
     x, y = x - offset, y - offset
 
@@ -109,12 +139,20 @@ def ssim(
 
 
 def hfen(reference: np.ndarray, image: np.ndarray, mask: np.ndarray | None = None) -> float:
-    """High-frequency error norm, lower is better: ||LoG(image) - LoG(reference)|| / ||LoG(reference)||.
+    """High-frequency error norm, lower is better: ``||LoG(image) - LoG(reference)|| / ||LoG(reference)||``.
 
-    LoG is the Laplacian of a Gaussian of sigma 1.5 voxels on 15 voxels, of Ravishankar and Bresler, IEEE Transactions
-    on Medical Imaging 30(5), 1028-1041, 2011, doi:10.1109/TMI.2010.2090538. Theirs is the numerator; dividing by the
-    reference's own norm makes images of different size and scale comparable. It shows lost edges and fine texture,
-    which PSNR hardly does.
+    LoG is the Laplacian of a Gaussian of sigma 1.5 voxels on 15 voxels of Ravishankar and Bresler, IEEE Transactions on
+    Medical Imaging 30(5), 1028-1041, 2011, doi:10.1109/TMI.2010.2090538. They use the numerator; dividing it by the
+    norm of the reference makes images of different size and scale comparable. It shows a loss of edges and of fine
+    texture, which PSNR hardly does.
+
+    Args:
+        reference: truth, any shape.
+        image: the image that is scored, same shape and unit.
+        mask: voxels that count; all by default.
+
+    Returns:
+        the norm, from 0, which means that the two are equal.
 
     Raises:
         ValueError: if shapes differ, no voxel counts, or the reference is constant.
@@ -133,22 +171,29 @@ def hfen(reference: np.ndarray, image: np.ndarray, mask: np.ndarray | None = Non
 def bias_by_intensity(
     reference: np.ndarray, image: np.ndarray, bins: int | np.ndarray = 16, mask: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Mean error as a function of the true intensity: mean(image - reference) within bins of the reference.
+    """Mean error as a function of the true intensity, closer to 0 is better: ``mean(image - reference)`` in each bin.
 
-    Rician noise lifts dark voxels (Gudbjartsson and Patz, Magnetic Resonance in Medicine 34(6), 910-914, 1995); a
-    denoiser that leaves that bias, or darkens thin bright structures, shows it here and not in PSNR.
+    Rician noise raises dark voxels (Gudbjartsson and Patz, Magnetic Resonance in Medicine 34(6), 910-914, 1995,
+    doi:10.1002/mrm.1910340618). A denoiser that leaves this bias, or darkens thin bright structures, shows it here, but
+    not in PSNR.
 
     Args:
         reference: truth, any shape.
-        image: what is judged, same shape and unit.
-        bins: number of bins of equal width over the range of the reference, or the bins' edges.
+        image: the image that is scored, same shape and unit.
+        bins: number of bins of equal width over the range of the reference, or the edges of the bins.
         mask: voxels that count; all by default.
 
     Returns:
-        Bin edges (bins + 1) and mean error (bins; NaN where empty), both in the images' unit, and voxel counts (bins).
+        edges of the bins, shape (bins + 1,), and mean errors, shape (bins,), NaN where a bin is empty, both in the unit
+        of the images; numbers of voxels, shape (bins,).
 
     Raises:
         ValueError: if shapes differ or no voxel counts.
+
+    Examples:
+        >>> edges, errors, counts = bias_by_intensity(np.array([0.0, 1.0, 10.0]), np.array([2.0, 1.0, 9.0]), bins=2)
+        >>> edges.tolist(), errors.tolist(), counts.tolist()
+        ([0.0, 5.0, 10.0], [1.0, -1.0], [2, 1])
     """
     valid = _valid(reference, image, mask)
     truth = reference[valid].astype(np.float64)
@@ -179,7 +224,7 @@ def _finite_float32(array: np.ndarray) -> np.ndarray:
 
 
 def _bounding_box(mask: np.ndarray, margin: int) -> tuple[slice, ...]:
-    """Slices of the mask's bounding box, wide enough that a filter of that radius sees all it needs."""
+    """The bounding box of the mask with a margin for a filter of that radius."""
     box = ndimage.find_objects(mask.astype(np.uint8))[0]
     return tuple(slice(max(s.start - margin, 0), s.stop + margin) for s in box)
 

@@ -1,4 +1,4 @@
-"""Whether two methods differ on the same images: tests and sizes of paired differences, pure functions."""
+"""Statistics of scores: summaries, and tests of paired differences on the same images. Pure functions."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Summary:
     """Mean and spread of scores.
 
@@ -24,19 +24,19 @@ class Summary:
     sd: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class PairedComparison:
-    """Two methods' scores of the same images, ``first - second``.
+    """The difference of the scores of two methods on the same n images, ``first - second``.
 
     Args:
         mean: mean difference.
-        t: statistic of Student's paired t-test with ``count - 1`` degrees of freedom.
+        t: statistic of Student's paired t-test with n - 1 degrees of freedom, ``mean / (sd / sqrt(n))``.
         p: its two-sided probability.
         low: lower end of the 95 % confidence interval of the mean difference.
         high: its upper end.
-        wilcoxon: the smaller rank sum of Wilcoxon's signed rank test.
+        wilcoxon: the smaller rank sum of Wilcoxon's signed-rank test.
         wilcoxon_p: its two-sided probability.
-        cohen_d: effect size d_z, the mean difference in its own standard deviations.
+        cohen_d: effect size d_z, ``mean / sd`` of the differences.
     """
 
     mean: float
@@ -50,39 +50,48 @@ class PairedComparison:
 
 
 def summarise(scores: ArrayLike) -> Summary:
-    """Mean and standard deviation.
+    """Compute mean and standard deviation.
 
     Args:
         scores: one number an image, one at least.
 
     Raises:
         ValueError: if there is no score.
+
+    Examples:
+        >>> summarise([1.0, 2.0, 3.0])
+        Summary(count=3, mean=2.0, sd=1.0)
     """
     values = np.asarray(scores, dtype=np.float64).ravel()
     if not values.size:
         raise ValueError("there are no scores.")
     sd = float(values.std(ddof=1)) if values.size > 1 else float("nan")
-    return Summary(int(values.size), float(values.mean()), sd)
+    return Summary(count=int(values.size), mean=float(values.mean()), sd=sd)
 
 
 def compare_paired(first: ArrayLike, second: ArrayLike) -> PairedComparison:
     """Compare two methods on the same images.
 
-    Student's paired t-test, the 95 % interval of the mean difference, Wilcoxon's signed rank test (Biometrics
-    Bulletin 1(6), 80-83, 1945; differences of zero are left out) and Cohen's d_z (Lakens, Frontiers in Psychology 4,
-    863, 2013, https://doi.org/10.3389/fpsyg.2013.00863). Images of one subject are not independent: slices of a volume
-    make p smaller than it should be.
+    The comparison consists of Student's paired t-test, the 95 % confidence interval of the mean difference, Wilcoxon's
+    signed-rank test (Biometrics Bulletin 1(6), 80-83, 1945, doi:10.2307/3001968; differences of zero are left out) and
+    Cohen's d_z (Lakens, Frontiers in Psychology 4, 863, 2013, doi:10.3389/fpsyg.2013.00863). The tests assume that
+    images are independent; slices of one subject are not, and make p smaller than it should be.
 
     Args:
         first: scores of one method, one number an image.
-        second: scores of the other one on the same images, in the same order.
+        second: scores of the other method on the same images, in the same order.
 
     Returns:
-        the comparison of ``first - second``. Where all differences are equal, t and d_z are infinite (0 where they are
-        all zero: then both probabilities are 1).
+        the comparison of ``first - second``. Where all differences are equal, t and d_z are infinite; where they are
+        all zero, t and d_z are 0 and both probabilities are 1.
 
     Raises:
         ValueError: if the lengths differ, there are fewer than two pairs, or a score is not finite.
+
+    Examples:
+        >>> found = compare_paired([31.0, 33.0, 35.0], [30.0, 31.0, 32.0])
+        >>> found.mean, round(found.t, 3), found.cohen_d
+        (2.0, 3.464, 2.0)
     """
     a, b = (np.asarray(x, dtype=np.float64).ravel() for x in (first, second))
     if a.size != b.size or a.size < 2:

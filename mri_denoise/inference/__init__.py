@@ -1,1 +1,1 @@
-"""Tensors to tensors: slices through the network, tiles, and the collaborative filter."""
+"""Tensors to tensors: slices through the network, in tiles if they are large, and the collaborative filter."""

@@ -1,29 +1,41 @@
-"""A second look at a volume: collaborative Wiener filtering of like blocks, with the network's result as its pilot."""
+"""Filter a volume once more after the network: collaborative Wiener filtering, with the network's result as the pilot.
+
+A network that sees a few neighbouring slices does not know where the volume looks alike elsewhere. Here each block of
+voxels is grouped with the blocks nearby that are most similar to it, and the group is filtered as a whole. This is the
+second stage of BM4D (Maggioni et al., 2013, https://doi.org/10.1109/TIP.2012.2210725) with the network in place of its
+first stage.
+
+Blocks have one of three shapes. Cubes are 5 x 5 x 5 voxels, one every 3, and similar blocks are sought up to 4 voxels
+away. Plates, for thick slices, are 5 x 5 x 2 voxels, one every 3 x 3 x 1, sought within 4.5 voxels and the next slices.
+Squares, for slices that do not belong together, are 8 x 8 pixels, one every 4, sought within 6.5 pixels. If an axis is
+too short for one shape, the next shape is taken.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 
-from mri_denoise.inference.block_matching import Axis, BlockMatching
+from mri_denoise.inference.block_matching import BlockAxis
+from mri_denoise.inference.group_filter import GroupFilter
 from mri_denoise.noise.rician import rice_moments
 
 CHUNK = 2**19  # voxels of the planes whose blocks are matched at a time
-SNR_LIMIT, SNR_STEPS = 40, 20  # of the table of biases: its end, and steps in 1
+_SNR_LIMIT, _SNR_STEPS = 40, 20  # of the table of biases: its end, and steps in 1
 
-_snr = np.arange(SNR_LIMIT * SNR_STEPS + 1) / SNR_STEPS
+_snr = np.arange(_SNR_LIMIT * _SNR_STEPS + 1) / _SNR_STEPS
 _BIAS = torch.from_numpy(rice_moments(_snr)[0] - _snr)
 
-
-Blocks = Literal["cubes", "plates", "squares"]
-KINDS: dict[Blocks, tuple[Axis, Axis]] = {  # within slices, and across them
-    "cubes": (Axis(5, 3, 4), Axis(5, 3, 4)),
-    "plates": (Axis(5, 3, 4.5), Axis(2, 1, 1.5)),
-    "squares": (Axis(8, 4, 6.5), Axis(1, 1, 0.5)),
+BlockShape = Literal["cubes", "plates", "squares"]
+BLOCK_AXES: dict[BlockShape, tuple[BlockAxis, BlockAxis]] = {  # within slices, and across them
+    "cubes": (BlockAxis(edge=5, step=3, radius=4), BlockAxis(edge=5, step=3, radius=4)),
+    "plates": (BlockAxis(edge=5, step=3, radius=4.5), BlockAxis(edge=2, step=1, radius=1.5)),
+    "squares": (BlockAxis(edge=8, step=4, radius=6.5), BlockAxis(edge=1, step=1, radius=0.5)),
 }
 
 
@@ -32,95 +44,107 @@ def filter_blocks(
     pilot: torch.Tensor,
     sigma: torch.Tensor,
     slice_axis: int,
-    blocks: Blocks = "cubes",
+    blocks: BlockShape = "cubes",
     correlation: np.ndarray | None = None,
 ) -> torch.Tensor:
-    """Filter a noisy volume with an estimate of it as the pilot that tells signal from noise.
+    """Filter groups of similar blocks of a noisy volume, with a pilot that tells signal from noise.
 
-    A network that looks at slices knows its few neighbours only, and nothing of places that look alike. Here blocks of
-    voxels are each grouped with the 11 most like it nearby, as the pilot has them, and the groups transformed: the
-    discrete cosine transform in space and along the group. The noisy coefficients Y become
-    Y P^2 / (P^2 + 1.2 S sigma^2), P being the pilot's. S is the power of the noise in that coefficient: 1 where it is
-    white; noise that is correlated in space has more in slow waves and little in fast ones. This is the second stage of
-    BM4D (Maggioni et al., 2013, https://doi.org/10.1109/TIP.2012.2210725) with the network in place of its first, a
-    short search, and a somewhat stronger filter, as the pilot's coefficients hold noise of their own. Blocks are put
-    back and averaged, each weighted by the inverse of the noise that its filter leaves and by a Kaiser window, since a
-    block's middle is known best.
+    Each block is grouped with the 11 blocks nearby that are most similar to it in the pilot. The group is transformed
+    by the discrete cosine transform, in space and along the group, and the noisy coefficients Y become
+    ``Y P^2 / (P^2 + 1.2 S sigma^2)``. P are the coefficients of the pilot. S is the power of the noise in the
+    coefficient: 1 if the noise is white; noise that is correlated in space has more power at low frequencies and less
+    at high ones. The factor 1.2 makes the filter somewhat stronger than in BM4D, because the pilot's coefficients hold
+    noise of their own. The filtered blocks are put back and averaged, weighted by the inverse of the noise that their
+    filter leaves and by a Kaiser window, because the middle of a block is known best.
 
-    Blocks are cubes of 5 voxels, one every 3, and their like is sought up to 4 voxels away. Plates, for thick slices,
-    are 5 x 5 x 2 voxels, one every 3 x 3 x 1, and sought within 4.5 voxels and the next slices; squares, for slices
-    that do not belong together, 8 x 8 pixels, one every 4 and within 6.5. Where an axis is too short for one kind the
-    next is taken.
-
-    The bias of Rician noise at the pilot's signal is subtracted first. Voxels that are exactly 0 (masked air) hold no
-    noise and give the filter the pilot's value; blocks of air keep the pilot; where sigma is 0 the noisy volume
-    comes out.
+    The bias of Rician noise at the pilot's signal is subtracted from the noisy volume first. Voxels that are exactly 0
+    (masked air) hold no noise: the filter takes the pilot's value there. Blocks of air keep the pilot. Where sigma is
+    0, the result is the noisy volume.
 
     Args:
-        noisy: shape (X, Y, Z), magnitudes.
-        pilot: the same shape and scale, an estimate of the signal. **Overwritten** by the result.
-        sigma: of the noise, a scalar or the volume's shape, on the same scale.
-        slice_axis: across the slices.
-        blocks: their kind.
-        correlation: of the noise with its neighbours (:func:`~mri_denoise.noise.correlation.noise_correlation`), shape
-            (3, lags); None is white noise.
+        noisy: magnitudes, shape (X, Y, Z), scaled to about [0, 1].
+        pilot: an estimate of the signal, of the same shape and scale. **Overwritten** by the result.
+        sigma: standard deviation of the noise on the same scale: a scalar, or one value for each voxel.
+        slice_axis: the axis across the slices, 0, 1 or 2.
+        blocks: shape of the blocks: ``"cubes"``, ``"plates"`` for thick slices, ``"squares"`` for single slices.
+        correlation: of the noise with its neighbours, shape (3, lags), from 1 at lag 0
+            (:func:`~mri_denoise.noise.correlation.noise_correlation`); None is white noise.
 
     Returns:
-        ``pilot``, holding the result; unchanged where slices are smaller than 8 x 8.
+        ``pilot``, which holds the result; unchanged if the slices are smaller than 8 x 8.
+
+    Examples:
+        >>> _ = torch.manual_seed(0)
+        >>> clean = torch.linspace(0.2, 0.8, 24).expand(24, 24, 24)
+        >>> noisy = clean + 0.05 * torch.randn(24, 24, 24)
+        >>> blurred = F.avg_pool3d(noisy[None, None], 3, 1, 1, count_include_pad=False)[0, 0]
+        >>> result = filter_blocks(noisy, blurred, torch.tensor(0.05), slice_axis=2)
+        >>> bool((result - clean).std() < 0.2 * (noisy - clean).std())
+        True
     """
     shape = tuple(noisy.shape)
-    kind = fitting_blocks(shape, slice_axis, blocks)
-    if kind is None:
+    fitting = choose_block_shape(shape, slice_axis, blocks)
+    if fitting is None:
         return pilot
-    axes = [KINDS[kind][axis == slice_axis] for axis in range(3)]
-    edge, reach = axes[0].edge, math.floor(axes[0].reach)
-    like_blocks = BlockMatching(axes, shape, noisy, correlation)
+    axes = [BLOCK_AXES[fitting][axis == slice_axis] for axis in range(3)]
+    _filter_in_chunks(noisy, pilot, sigma, axes, GroupFilter(axes, shape, noisy, correlation))
+    return pilot
+
+
+def _filter_in_chunks(
+    noisy: torch.Tensor, pilot: torch.Tensor, sigma: torch.Tensor, axes: Sequence[BlockAxis], group_filter: GroupFilter
+) -> None:
+    """Overwrite the pilot by the result, some planes at a time, so that little memory is needed."""
+    shape = noisy.shape
+    edge, reach = axes[0].edge, math.floor(axes[0].radius)
     low, sums = 0, noisy.new_zeros(2, 0, *shape[1:])  # weighted values and weights of the planes from `low` on
-    every, *within = (_starts(n, axis) for n, axis in zip(shape, axes, strict=True))
+    every, *within = (axis.starts(n) for n, axis in zip(shape, axes, strict=True))
     count = max(CHUNK // math.prod(shape[1:]), 1)
     for planes in (every[first : first + count] for first in range(0, len(every), count)):
         bottom, top = max(planes[0] - reach, 0), min(planes[-1] + edge + reach, shape[0])
-        # planes below `bottom` have got all their blocks, and no later chunk looks at them
-        _put(sums[:, : bottom - low], pilot[low:bottom])
+        # planes below `bottom` have all their blocks, and no later chunk reads them
+        _write_averages(sums[:, : bottom - low], pilot[low:bottom])
         sums = F.pad(sums[:, bottom - low :], (0, 0, 0, 0, 0, top - low - sums.shape[1]))
         low = bottom
         x, p = noisy[low:top].contiguous(), pilot[low:top].contiguous()
         if not x.any():  # nothing but masked air
             continue
         s = sigma if sigma.ndim == 0 else sigma[low:top].contiguous()
-        y = torch.where(x == 0, p, x - _rician_bias(p, s))
-        like_blocks.add_filtered(y, p, s, [[start - low for start in planes], *within], sums)
-    _put(sums, pilot[low:])
-    return pilot
+        unbiased = torch.where(x == 0, p, x - _rician_bias(p, s))
+        group_filter.add_filtered(unbiased, p, s, [[start - low for start in planes], *within], sums)
+    _write_averages(sums, pilot[low:])
 
 
-def fitting_blocks(shape: tuple[int, ...], slice_axis: int, wanted: Blocks) -> Blocks | None:
-    """The first kind of blocks, from the one wanted on, that a volume of this shape has room for."""
-    kinds = list(KINDS)
-    for kind in kinds[kinds.index(wanted) :]:
-        if all(n >= KINDS[kind][axis == slice_axis].edge for axis, n in enumerate(shape)):
-            return kind
+def choose_block_shape(shape: tuple[int, ...], slice_axis: int, wanted: BlockShape) -> BlockShape | None:
+    """Choose the first block shape that fits into a volume, from the wanted one on.
+
+    Args:
+        shape: (X, Y, Z).
+        slice_axis: the axis across the slices.
+        wanted: the first choice; ``"plates"`` and ``"squares"`` come after ``"cubes"``.
+
+    Returns:
+        the shape, or None if none fits.
+    """
+    names = list(BLOCK_AXES)
+    for name in names[names.index(wanted) :]:
+        if all(n >= BLOCK_AXES[name][axis == slice_axis].edge for axis, n in enumerate(shape)):
+            return name
     return None
-
-
-def _starts(length: int, axis: Axis) -> list[int]:
-    """Where blocks begin: at every step, and where the last one ends with the volume."""
-    last = length - axis.edge
-    return sorted({*range(0, last + 1, axis.step), last})
 
 
 def _rician_bias(signal: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
     """Mean of Rician magnitudes less their signal, from a table of :func:`~mri_denoise.noise.rician.rice_moments`."""
     snr = signal.clamp_min(0) / sigma.clamp_min(1e-12)
-    place = snr.clamp_max(SNR_LIMIT) * SNR_STEPS
-    below = place.floor().clamp_max(SNR_LIMIT * SNR_STEPS - 1)
-    index, share = below.long(), place - below
+    place = snr.clamp_max(_SNR_LIMIT) * _SNR_STEPS
+    below = place.floor().clamp_max(_SNR_LIMIT * _SNR_STEPS - 1)
+    index, fraction = below.long(), place - below
     table = _BIAS.to(signal)
-    beyond = (SNR_LIMIT / snr).clamp_max(1)  # where the bias goes as 1 / SNR
-    return sigma * torch.lerp(table[index], table[index + 1], share) * beyond
+    beyond = (_SNR_LIMIT / snr).clamp_max(1)  # beyond the table the bias falls as 1 / SNR
+    return sigma * torch.lerp(table[index], table[index + 1], fraction) * beyond
 
 
-def _put(sums: torch.Tensor, pilot: torch.Tensor) -> None:
-    """Overwrite planes by their weighted means; where there was no block they stay."""
+def _write_averages(sums: torch.Tensor, pilot: torch.Tensor) -> None:
+    """Overwrite the planes of the pilot by their weighted means; voxels without a block stay."""
     values, weights = sums
     torch.where(weights > 0, values / weights.clamp_min(1e-20), pilot, out=pilot)

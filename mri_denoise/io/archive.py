@@ -1,4 +1,4 @@
-"""Zip files of a study, unpacked into a temporary folder without trusting what they say about themselves."""
+"""Unpack zip files of a study into a temporary folder, without trust in what they say about themselves."""
 
 from __future__ import annotations
 
@@ -14,32 +14,33 @@ from mri_denoise.errors import InputError
 
 ZIP_MAGIC = (b"PK\x03\x04", b"PK\x05\x06")
 MAX_FILES = 200_000
-"""More files than this are taken for an attack; the largest studies hold some ten thousand."""
+"""More files than this are taken for an attack; the largest studies hold about ten thousand."""
 MAX_BYTES = 64 * 2**30
+"""More bytes than this are never unpacked."""
 _ALWAYS_UNPACKED = 256 << 20
 _RATIO = 200
 _PIECE = 1 << 20
 
 
 def is_zip(path: Path, head: bytes) -> bool:
-    """Whether a file is a zip archive, by name and content (documents and weights are zip files, too)."""
+    """Whether a file is a zip archive, by name and content; documents and weights are zip files, too."""
     return path.name.lower().endswith(".zip") and head.startswith(ZIP_MAGIC)
 
 
 def unpack(path: Path) -> Path:
     """Unpack a zip file into a new folder, which is removed when the program ends.
 
-    Only regular files come out, under names that stay inside the folder; zip files inside are not opened. Sizes are
+    Only regular files are unpacked, and only to names inside the folder; zip files inside are not opened. Sizes are
     counted while unpacking, whatever the archive claims.
 
     Args:
         path: the zip file.
 
     Returns:
-        A folder with the name of the zip file, somewhere under the system's temporary folder.
+        A folder with the name of the zip file, under the system's temporary folder.
 
     Raises:
-        InputError: the archive is damaged, encrypted, unpacks to more than images do, or does not fit on the disk.
+        InputError: The archive is damaged or encrypted, unpacks to more than images do, or does not fit on the disk.
     """
     temporary = Path(tempfile.mkdtemp(prefix="mri-denoise-"))
     atexit.register(shutil.rmtree, temporary, ignore_errors=True)
@@ -60,7 +61,7 @@ def unpack(path: Path) -> Path:
 
 
 def _extract(archive: zipfile.ZipFile, path: Path, folder: Path) -> None:
-    """Write the members one by one, counting."""
+    """Write the members one by one, and count their bytes."""
     members = [m for m in archive.infolist() if not m.is_dir() and not stat.S_ISLNK(m.external_attr >> 16)]
     if len(members) > MAX_FILES:
         raise InputError(f"{path}: zip file with {len(members)} files; unpack it and give the folder")
@@ -81,7 +82,7 @@ def _extract(archive: zipfile.ZipFile, path: Path, folder: Path) -> None:
 
 
 def _safe(name: str, path: Path) -> PurePosixPath:
-    """A member's path, refused if it could lead out of the folder."""
+    """The path of a member; refuse one that could lead out of the folder."""
     parts = PurePosixPath(name.replace("\\", "/"))
     if parts.is_absolute() or ".." in parts.parts or any(":" in part or "\0" in part for part in parts.parts):
         raise InputError(f"{path}: zip file holds {name!r}, which leads outside; it may be an attack")

@@ -1,4 +1,4 @@
-"""What the name of a file says about it, by the Brain Imaging Data Structure (BIDS 1.10, https://bids.neuroimaging.io)."""
+"""What the name of a file says about it in the Brain Imaging Data Structure (BIDS 1.10, https://bids.neuroimaging.io)."""
 
 from __future__ import annotations
 
@@ -15,10 +15,19 @@ _PARTS = {"part-phase", "part-real", "part-imag"}
 
 
 def not_magnitude(path: Path) -> str:
-    """Why an image is no magnitude image, by its suffix or its entity ``part``; empty if the name does not say so.
+    """Say why an image is not a magnitude image, by its suffix or its entity ``part``.
 
     Args:
-        path: of the image, as ``sub-01_part-phase_bold.nii.gz``; only the name counts.
+        path: of the image; only the name counts.
+
+    Returns:
+        The reason in a few words; empty if the name does not say so.
+
+    Examples:
+        >>> not_magnitude(Path("sub-01_dseg.nii.gz"))
+        'labels, by its name (_dseg)'
+        >>> not_magnitude(Path("sub-01_T1w.nii.gz"))
+        ''
     """
     words = path.name.split(".")[0].split("_")
     if len(words) < 2:

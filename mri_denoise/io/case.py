@@ -2,41 +2,105 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal, Protocol
 
-Kind = Literal["nifti", "image", "dicom"]
+Kind = Literal["nifti", "picture", "dicom"]
 
 
-@dataclass(frozen=True)
+class Details(Protocol):
+    """What a format's own reader and writer need to know of a case, beyond its files."""
+
+    @property
+    def names(self) -> tuple[Path, ...]:
+        """The files of the result, relative to `Case.output`, where that is a folder; otherwise empty."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is unusual about the case, in words for the user."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Case:
     """One image that is read, denoised and written as a whole.
 
     Args:
-        kind: the family of formats, which chooses reader and writer.
+        kind: the family of formats, by which `mri_denoise.io.formats` chooses reader and writer.
         sources: the files it is read from, each once; for DICOM in the order of the slices.
         output: where the result goes, relative to the output folder: a file (``sub-01/anat/sub-01_T1w.nii.gz``), or for
             DICOM the folder of the derived series.
         label: how messages and records name it.
-        details: what only the format's own reader and writer know and need (for instance the DICOM volume group).
+        details: what the format's own reader and writer need, such as the slices of a DICOM volume.
     """
 
     kind: Kind
     sources: tuple[Path, ...]
     output: Path
     label: str
-    details: Any = field(default=None, compare=False)
+    details: Details | None = field(default=None, compare=False)
+
+    @property
+    def picture(self) -> bool:
+        """Whether it is a picture (PNG, JPEG ...) and not a scan."""
+        return self.kind == "picture"
+
+    @property
+    def series(self) -> bool:
+        """Whether its files are the slices of a DICOM series, which a folder stands for."""
+        return self.kind == "dicom"
+
+    @property
+    def writes_folder(self) -> bool:
+        """Whether `output` is a folder of several files, not a file."""
+        return bool(self.details and self.details.names)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is unusual about it, in words for the user."""
+        return self.details.notes if self.details else ()
+
+    def outputs(self, folder: Path) -> list[Path]:
+        """The files that a result consists of.
+
+        Args:
+            folder: what `output` is relative to.
+        """
+        target = folder / self.output
+        return [target / name for name in self.details.names] if self.details and self.details.names else [target]
+
+    def companion(self, folder: Path, suffix: str, extension: str | None = None) -> Path:
+        """The path of a file beside the result.
+
+        ``sub-01_T1w.nii.gz`` gets ``sub-01_T1w_residual.nii.gz``. A DICOM series in the folder ``301_T1`` gets files
+        beside that folder, named after it and the volume, because a series may hold several volumes.
+
+        Args:
+            folder: what `output` is relative to.
+            suffix: added to the name, such as ``_residual``.
+            extension: of the new file; by default ``.nii.gz``, and ``.tif`` for pictures.
+        """
+        if extension is None:
+            extension = ".tif" if self.picture else ".nii.gz"
+        name = self.output.name
+        if self.writes_folder:
+            volume = re.sub(r"[^A-Za-z0-9.+-]+", "_", self.label).strip("_")
+            stem = volume if volume.startswith(name) else f"{name}_{volume}"
+        else:
+            stem = re.sub(r"(\.gz)$", "", name, flags=re.IGNORECASE)
+            stem = stem[: -len(Path(stem).suffix)] if Path(stem).suffix else stem
+        return (folder / self.output).with_name(f"{stem}{suffix}{extension}")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Skip:
     """A file that is left alone, with the reason in one line.
 
     Args:
         source: the file.
         reason: why.
-        damaged: whether it should have been an image but is not whole; such a file counts as failed, the others are
+        damaged: whether it should have been an image but is not whole. A damaged file counts as failed; the others are
             left alone on purpose.
     """
 
@@ -45,19 +109,19 @@ class Skip:
     damaged: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Derivation:
-    """How a result came about: what a DICOM writer records and derives the new identifiers from.
+    """How a result was made: what a DICOM writer records, and derives the new identifiers from.
 
     Args:
         model: name of the model or method.
         version: version of the model.
         weights_sha256: SHA-256 of its weights as hexadecimal digits, empty for a method without weights.
         sigma: noise level that was assumed, with its unit or origin, as text for a reader.
-        strength: 0 (input unchanged) to 1 (full result).
+        strength: from 0 (the input unchanged) to 1 (the full result).
         software_version: version of this package.
         settings: every other setting, as one line of text.
-        added_noise: the result is a noisy copy for tests, not a denoised image.
+        added_noise: whether the result is a noisy copy for tests, not a denoised image.
     """
 
     model: str

@@ -1,18 +1,14 @@
-"""Long series in chunks that fit into memory."""
+"""Plan in which chunks the volumes of a series are read, so that a chunk fits into memory."""
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
-
-from mri_denoise.errors import InputError
-from mri_denoise.io.case import Case
 
 CHUNK_VOXELS = 2**24  # 64 MiB in float32
 
 
 class Chunk(NamedTuple):
-    """Volumes ``start`` to ``stop`` of ``total``."""
+    """Volumes ``start`` to ``stop`` (exclusive) of ``total``."""
 
     start: int
     stop: int
@@ -34,30 +30,22 @@ class Chunk(NamedTuple):
         return self.first and self.last
 
 
-def chunks_of(case: Case) -> list[Chunk]:
-    """The chunks in which a case is read, so that a long series is never in memory as a whole.
+def plan_chunks(count: int, volume_voxels: int, *, whole: bool = False) -> list[Chunk]:
+    """Divide volumes into chunks.
 
-    A chunk holds at most :data:`CHUNK_VOXELS` voxels of several volumes; a volume is never cut.
+    A chunk holds several volumes of at most `CHUNK_VOXELS` voxels together, or one volume; a volume is never cut.
 
     Args:
-        case: what :func:`mri_denoise.io.discover` found.
+        count: number of volumes, at least 1.
+        volume_voxels: voxels of one volume, at least 1.
+        whole: put all volumes into one chunk.
 
     Returns:
-        at least one chunk, in order.
+        At least one chunk, in order.
+
+    Examples:
+        >>> plan_chunks(5, 2**23)
+        [Chunk(start=0, stop=2, total=5), Chunk(start=2, stop=4, total=5), Chunk(start=4, stop=5, total=5)]
     """
-    count, volume = _series(case)
-    step = max(CHUNK_VOXELS // volume, 1)
+    step = count if whole else max(CHUNK_VOXELS // volume_voxels, 1)
     return [Chunk(start, min(start + step, count), count) for start in range(0, count, step)]
-
-
-def _series(case: Case) -> tuple[int, int]:
-    """How many volumes a case has, and their voxels; (1, 1) where it is read as a whole or cannot be read."""
-    if case.kind != "nifti":
-        return 1, 1
-    from mri_denoise.io.nifti.image import shape_of
-
-    try:
-        shape = shape_of(case)
-    except InputError:  # whoever reads it will say why
-        return 1, 1
-    return shape[3], math.prod(shape[:3])

@@ -1,6 +1,5 @@
-"""File, folder, zip file or DICOM tree to cases, with the reason for whatever is left out.
+"""Find the images of a file, a folder, a zip file or a DICOM tree, and say why other files are left alone.
 
-What a file is follows from its content; its name only tells an image that is broken from a file that is none.
 No pixel is read.
 """
 
@@ -11,52 +10,41 @@ import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
 
 from mri_denoise.errors import InputError
-from mri_denoise.io.archive import is_zip, unpack
+from mri_denoise.io.archive import unpack
 from mri_denoise.io.bids import not_magnitude
 from mri_denoise.io.case import Case, Skip
-from mri_denoise.io.files import natural, open_bytes, reading
-from mri_denoise.io.nifti.pairs import pair_of
+from mri_denoise.io.files import natural, reading
+from mri_denoise.io.sniff import content_of, is_sidecar, named_like_image, pair_of
 
-_VOLUME_ENDINGS = (".nii", ".nii.gz", ".hdr", ".img", ".hdr.gz", ".img.gz", ".mgh", ".mgz")
-_PICTURE_ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
-_DICOM_ENDINGS = (".dcm", ".ima", ".dicom")
-# files that ordinarily lie beside images and are no images: not worth a line each
-_SIDECAR_ENDINGS = (
-    *(".json", ".tsv", ".csv", ".txt", ".bval", ".bvec", ".md", ".rst", ".pdf", ".html", ".log"),
-    *(".yaml", ".yml", ".xml", ".toml", ".cfg", ".ini", ".py", ".sh", ".m", ".db"),
-)
-_SIDECAR_NAMES = ("readme", "changes", "license", "citation.cff", "dicomdir", "makefile", "dockerfile")
 _BIDS_MARK = "dataset_description.json"
 _BIDS_NOT_RAW = ("derivatives", "sourcedata")
-_PICTURE_MAGIC = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-# group 0002 or 0008 in either byte order, with which a DICOM file without preamble begins
-_BARE_DICOM = (b"\x02\0", b"\0\x02", b"\x08\0", b"\0\x08")
-_HEAD_BYTES = 352
-
-Content = Literal["volume", "pair", "image", "dicom", "zip", "other"]
 
 
 def discover(path: Path, *, force: bool = False) -> tuple[list[Case], list[Skip]]:
     """Find the cases of a file, a folder with its subfolders, a zip file, or a DICOM tree.
 
-    Hidden files and folders are passed over, and `derivatives` and `sourcedata` of a BIDS data set. Links to folders
-    are followed, each folder once. Masks, maps and phase images, which BIDS tells by their names, are left alone unless
-    `path` names one. DICOM files of the whole tree are grouped together by `dicom_read.discover`. Zip
-    files are unpacked into a temporary folder (`archive.unpack`) and stand for a folder of their name.
+    Hidden files and folders are passed over, and so are the folders ``derivatives`` and ``sourcedata`` of a BIDS data
+    set. Links to folders are followed, each folder once. Masks, maps and phase images, which BIDS marks by their names,
+    are left alone unless `path` names one. DICOM files are sorted into volumes over the whole tree. A zip file is
+    unpacked into a temporary folder and stands for a folder of its name.
 
     Args:
         path: a file or a folder.
-        force: take also what is no magnitude image, or of DICOM not wanted denoised.
+        force: take also masks, maps, phase images, localizers and other images that are usually not denoised.
 
     Returns:
-        Cases, sorted by output, whose `output` keeps the place under `path`; and what looks like an image but cannot
-        be used, with the reason.
+        The cases, sorted by output, which keeps the place under `path`; and the files that look like an image but
+        cannot be used or are left alone, with the reason.
 
     Raises:
-        InputError: when `path` is missing, cannot be read, is one file that is no image, or a folder without images.
+        InputError: `path` is missing, cannot be read, is a file that is not an image, or is a folder without images.
+
+    Examples:
+        >>> cases, skips = discover(Path("study"))  # doctest: +SKIP
+        >>> [case.output.as_posix() for case in cases]  # doctest: +SKIP
+        ['sub-01/anat/sub-01_T1w.nii.gz', 'sub-01/301_T2_TSE']
     """
     path = Path(path)
     with reading(path):
@@ -78,12 +66,14 @@ def discover(path: Path, *, force: bool = False) -> tuple[list[Case], list[Skip]
 
 
 def _walk(root: Path) -> Iterator[Path | Skip]:
-    """Files under a folder in sorted order, and a Skip for each folder that cannot be opened."""
+    """Yield the files under a folder in sorted order, and a Skip for each folder that cannot be opened."""
     failures: list[Skip] = []
     seen: set[str] = set()
 
     def failed(error: OSError) -> None:
-        failures.append(Skip(Path(error.filename), f"folder cannot be opened ({error.strerror})", damaged=True))
+        failures.append(
+            Skip(source=Path(error.filename), reason=f"folder cannot be opened ({error.strerror})", damaged=True)
+        )
 
     for folder, subfolders, files in os.walk(root, onerror=failed, followlinks=True):
         real = os.path.realpath(folder)
@@ -100,7 +90,7 @@ def _walk(root: Path) -> Iterator[Path | Skip]:
 def _collect(
     found: Iterator[Path | Skip], root: Path, force: bool, *, named: bool = False
 ) -> tuple[list[Case], list[Skip]]:
-    """Turn files into cases; DICOM files wait until all are known. ``named``: by the user, so its name says nothing."""
+    """Turn files into cases, DICOM files last; a file that the user named is taken whatever BIDS says of its name."""
     cases: list[Case] = []
     skips: list[Skip] = []
     dicom: list[Path] = []
@@ -115,30 +105,30 @@ def _collect(
         elif isinstance(result, Skip):
             skips.append(result)
         elif result is not None:
-            reason = "" if force or named or result.kind != "nifti" else not_magnitude(result.sources[0])
+            reason = "" if force or named or result.picture else not_magnitude(result.sources[0])
             if reason:
-                skips.append(Skip(result.sources[0], reason))
+                skips.append(Skip(source=result.sources[0], reason=reason))
             else:
                 cases.append(result)
     if dicom:
-        from mri_denoise.io.dicom import read as dicom_read
+        from mri_denoise.io.dicom.discover import discover as discover_dicom
 
-        dicom_cases, dicom_skips = dicom_read.discover(dicom, root, force=force)
+        dicom_cases, dicom_skips = discover_dicom(dicom, root, force=force)
         cases += dicom_cases
         skips += dicom_skips
     return _without_collisions(cases, skips)
 
 
 def _from_zip(path: Path, root: Path, force: bool) -> tuple[list[Case], list[Skip]]:
-    """Cases inside a zip file, whose outputs lie in a folder of its name."""
+    """Find the cases inside a zip file, whose outputs lie in a folder of its name."""
     try:
         folder = unpack(path)
     except InputError as error:
-        return [], [Skip(path, str(error).removeprefix(f"{path}: "), damaged=True)]
+        return [], [Skip(source=path, reason=str(error).removeprefix(f"{path}: "), damaged=True)]
     cases, skips = _collect(_walk(folder), folder, force)
     place = path.relative_to(root).with_suffix("")
     if not cases and not skips:
-        skips = [Skip(path, "no image found in this zip file")]
+        skips = [Skip(source=path, reason="no image found in this zip file")]
     moved = [
         dataclasses.replace(case, output=place / case.output, label=f"{place.as_posix()}/{case.label}")
         for case in cases
@@ -148,111 +138,87 @@ def _from_zip(path: Path, root: Path, force: bool) -> tuple[list[Case], list[Ski
 
 @dataclasses.dataclass(frozen=True)
 class _Zip:
-    """A zip file that is to be looked into."""
+    """A zip file, whose content is searched next."""
 
     path: Path
 
 
 def _case_of(path: Path, root: Path) -> Case | Skip | Path | _Zip | None:
-    """Classify one file: a case, a Skip, the path itself for DICOM, or None for what needs no word."""
+    """Classify one file: a case, a Skip, the path itself for DICOM, or None for a file not worth a line."""
     name = path.name.lower()
     if path.is_symlink() and not path.exists():
-        return None if _is_sidecar(path) else Skip(path, "broken link; fetch the file that it points to", damaged=True)
+        return (
+            None
+            if is_sidecar(path)
+            else Skip(source=path, reason="broken link; fetch the file that it points to", damaged=True)
+        )
     try:
         with reading(path):
             if not stat.S_ISREG(path.stat().st_mode):
                 return None
-            content = _content(path)
+            content = content_of(path)
     except InputError as error:
-        return None if _is_sidecar(path) else Skip(path, str(error).removeprefix(f"{path}: "), damaged=True)
+        return (
+            None if is_sidecar(path) else Skip(source=path, reason=str(error).removeprefix(f"{path}: "), damaged=True)
+        )
     if content == "dicom":
         return None if name == "dicomdir" else path
     if content == "zip":
         return _Zip(path)
     relative = path.relative_to(root)
     if content == "volume":
-        return Case("nifti", (path,), relative, relative.as_posix())
-    if content == "image":
-        return Case("image", (path,), relative.with_name(f"denoised_{path.name}"), relative.as_posix())
+        return Case(kind="nifti", sources=(path,), output=relative, label=relative.as_posix())
+    if content == "picture":
+        return Case(
+            kind="picture",
+            sources=(path,),
+            output=relative.with_name(f"denoised_{path.name}"),
+            label=relative.as_posix(),
+        )
     if content == "pair" or name.endswith((".img", ".img.gz")):
         return _pair_case(path, root)
-    if _is_sidecar(path):
+    if is_sidecar(path):
         return None
     if path.stat().st_size == 0:
-        return Skip(path, "empty file", damaged=True)
-    if name.endswith(_VOLUME_ENDINGS + _PICTURE_ENDINGS + _DICOM_ENDINGS):
-        return Skip(path, "named like an image, but its content is none", damaged=True)
-    return Skip(path, "not an image format that is read (NIfTI, Analyze, MGH, DICOM, PNG, JPEG, BMP, TIFF)")
-
-
-def _content(path: Path) -> Content:
-    """Tell what a file holds from its first bytes."""
-    name = path.name.lower()
-    with open_bytes(path) as stream:
-        head = stream.read(_HEAD_BYTES)
-    if head[128:132] == b"DICM":
-        return "dicom"
-    if is_zip(path, head):
-        return "zip"
-    if head.startswith(_PICTURE_MAGIC) or (head[:2] == b"BM" and head[6:10] == bytes(4) and len(head) > 26):
-        return "image"
-    pair: Content = "pair" if name.endswith((".hdr", ".hdr.gz")) else "other"
-    sizes = (int.from_bytes(head[:4], "little"), int.from_bytes(head[:4], "big"))
-    if 348 in sizes and len(head) >= 348:
-        return "volume" if head[344:348] == b"n+1\0" else pair
-    if 540 in sizes and head[4:7] in (b"n+2", b"ni2"):
-        return "volume" if head[4:7] == b"n+2" else pair
-    if sizes[1] == 1 and name.endswith((".mgh", ".mgz", ".mgh.gz")):
-        return "volume"
-    if head[:2] in _BARE_DICOM and (path.suffix == "" or path.suffix[1:].isdigit() or name.endswith(_DICOM_ENDINGS)):
-        return "dicom" if _is_bare_dicom(path) else "other"
-    return "other"
-
-
-def _is_bare_dicom(path: Path) -> bool:
-    """Whether a file without preamble parses as a DICOM object."""
-    import pydicom
-
-    try:
-        header = pydicom.dcmread(path, force=True, stop_before_pixels=True, specific_tags=["SOPClassUID"])
-    except Exception:  # pydicom raises what its parser happens to meet in foreign bytes
-        return False
-    return "SOPClassUID" in header
+        return Skip(source=path, reason="empty file", damaged=True)
+    if named_like_image(path):
+        return Skip(source=path, reason="named like an image, but its content is none", damaged=True)
+    return Skip(
+        source=path, reason="not an image format that is read (NIfTI, Analyze, MGH, DICOM, PNG, JPEG, BMP, TIFF)"
+    )
 
 
 def _pair_case(path: Path, root: Path) -> Case | Skip | None:
     """The case of a header; None for its image, which the header already stands for."""
     pair = pair_of(path)
     if pair is None:
-        return Skip(path, "its .hdr or .img partner is missing", damaged=True)
+        return Skip(source=path, reason="its .hdr or .img partner is missing", damaged=True)
     header, image = pair
     if path != header:
         return None
     relative = header.relative_to(root)
-    return Case("nifti", (header, image), relative, relative.as_posix())
-
-
-def _is_sidecar(path: Path) -> bool:
-    name = path.name.lower().removesuffix(".gz")
-    if name.endswith(".mat"):  # SPM keeps the affine of an Analyze pair there
-        return path.with_suffix(".hdr").is_file()
-    return name.endswith(_SIDECAR_ENDINGS) or name in _SIDECAR_NAMES
+    return Case(kind="nifti", sources=(header, image), output=relative, label=relative.as_posix())
 
 
 def _without_collisions(cases: list[Case], skips: list[Skip]) -> tuple[list[Case], list[Skip]]:
-    """Sort by output, numbers as numbers; of files with one output (also where case is ignored) the first stands.
+    """Sort by output; of cases with the same output, also if upper and lower case are ignored, keep the first.
 
-    DICOM outputs are folders, which the volumes of one series may share, but not two series of the same files.
+    Volumes of one DICOM series share a folder as their output, but no files in it.
     """
     taken: dict[str, Case] = {}
     files: set[Path] = set()
     kept: list[Case] = []
     for case in sorted(cases, key=lambda case: (natural(case.output.as_posix()), natural(case.label))):
         other = taken.setdefault(case.output.as_posix().lower(), case)
-        names = {case.output / name for name in case.details.names} if case.kind == "dicom" else set()
-        if other is case or (case.kind == other.kind == "dicom" and not names & files):
+        names = set(case.outputs(Path()))
+        if other is case or (case.writes_folder and other.writes_folder and not names & files):
             kept.append(case)
             files |= names
         else:
-            skips.append(Skip(case.sources[0], f"its output {case.output} would overwrite that of {other.sources[0]}"))
+            skips.append(
+                Skip(
+                    source=case.sources[0],
+                    reason=f"its output {case.output} would overwrite that of {other.sources[0]}",
+                )
+            )
     return kept, sorted(skips, key=lambda skip: natural(str(skip.source)))

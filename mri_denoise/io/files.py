@@ -1,4 +1,4 @@
-"""Files opened with one-line errors, and written beside their destination, then renamed into place."""
+"""Open files with one-line errors; write them beside their destination, then rename them into place."""
 
 from __future__ import annotations
 
@@ -6,23 +6,34 @@ import gzip
 import os
 import re
 import secrets
+import shutil
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, cast
+from typing import IO, TYPE_CHECKING, cast
 
 from isal import igzip
 from isal.igzip_lib import IsalError
 
 from mri_denoise.errors import InputError, OutputError
 
+if TYPE_CHECKING:
+    import numpy as np
+
+    from mri_denoise.io.case import Derivation
+
 GZIP_MAGIC = b"\x1f\x8b"
 _GZIP_LEVEL = 2  # of ISA-L, 0 to 3: smaller files than its 3 on noisy integers
 
 
 def natural(text: str) -> tuple[tuple[int, str], ...]:
-    """A sorting key by which numbers in names count as numbers: 1, 2, 10."""
+    """Make a sorting key by which numbers in names count as numbers.
+
+    Examples:
+        >>> sorted(["IM10", "IM2", "im1"], key=natural)
+        ['im1', 'IM2', 'IM10']
+    """
     parts = re.split(r"(\d+)", text.casefold())
     return (*((int(part), "") if part.isdecimal() else (0, part) for part in parts), (0, text))
 
@@ -35,8 +46,8 @@ def reading(path: Path) -> Iterator[None]:
         path: the file that the message names.
 
     Raises:
-        InputError: for a missing file, a folder, no permission, cut-off or damaged gzip data, too little memory and
-            whatever else the operating system reports.
+        InputError: The file is missing, is a folder, may not be read, is truncated, has damaged gzip data or does not
+            fit into memory, or the operating system reports another error.
     """
     try:
         yield
@@ -58,13 +69,13 @@ def reading(path: Path) -> Iterator[None]:
 
 @contextmanager
 def open_bytes(path: Path) -> Iterator[IO[bytes]]:
-    """Open a file for reading, unpacked when its content is gzip, whatever its name.
+    """Open a file for reading, unpacked if its content is gzip, whatever its name.
 
     Args:
         path: the file.
 
     Yields:
-        The stream of unpacked bytes. Errors on it are those of the operating system and `gzip`: see `reading`.
+        The stream of unpacked bytes. It raises errors of the operating system and of gzip, which `reading` translates.
     """
     with open(path, "rb") as plain:
         packed = plain.read(2) == GZIP_MAGIC
@@ -78,10 +89,10 @@ def open_bytes(path: Path) -> Iterator[IO[bytes]]:
 
 @contextmanager
 def packing(path: Path) -> Iterator[IO[bytes]]:
-    """Open a file for writing, compressed with gzip when its name ends in .gz or .mgz.
+    """Open a file for writing, compressed with gzip if its name ends in .gz or .mgz.
 
-    There is no time stamp in it, so that equal content gives equal files. The compressor is ISA-L's, many times as fast
-    as zlib's at about the same size.
+    The compressed file has no time stamp, so that equal content gives equal files. ISA-L compresses many times as fast
+    as zlib, to about the same size.
 
     Args:
         path: the file.
@@ -109,8 +120,12 @@ def write_beside(path: Path, sources: Iterable[Path] = ()) -> Iterator[Path]:
         The temporary file (empty, hidden, with the suffix of `path`), to be written and closed inside the block.
 
     Raises:
-        OutputError: when the destination is one of `sources`, or the operating system refuses (no permission, full
-            disk ...). Whatever error leaves the block, the temporary file is removed and the destination is as it was.
+        OutputError: The destination is one of `sources`, or the operating system refuses (no permission, full disk
+            ...). Whatever error leaves the block, the temporary file is removed and the destination is as it was.
+
+    Examples:
+        >>> with write_beside(Path("record.json")) as temporary:  # doctest: +SKIP
+        ...     temporary.write_text("{}")
     """
     for source in sources:
         if _same_file(path, source):
@@ -133,8 +148,66 @@ def write_beside(path: Path, sources: Iterable[Path] = ()) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+class SteppedWriter:
+    """A `mri_denoise.io.formats.VolumeWriter` whose work is a generator.
+
+    Args:
+        steps: takes arrays, then None, and returns the files written. Its context managers remove what it opened if it
+            is closed early.
+    """
+
+    def __init__(self, steps: Generator[None, np.ndarray | None, list[Path]]) -> None:
+        self._steps = steps
+        next(steps)
+
+    def put(self, array: np.ndarray) -> None:
+        """Write the next volumes, shape (T, X, Y, Z)."""
+        self._steps.send(array)
+
+    def finish(self, derivation: Derivation | None = None) -> list[Path]:
+        """Move the files to their destination, after the last volume; the derivation is not recorded.
+
+        Raises:
+            ValueError: Volumes are missing.
+        """
+        try:
+            self._steps.send(None)
+        except StopIteration as end:
+            files: list[Path] = end.value
+            return files
+        raise ValueError("finish() before the last volume")
+
+    def abandon(self) -> None:
+        """Remove what was written so far."""
+        self._steps.close()
+
+
+@contextmanager
+def folder_beside(path: Path) -> Iterator[Path]:
+    """Make a temporary folder beside a destination, whose files are moved to the destination inside the block.
+
+    Args:
+        path: the destination, a folder; those above it are made.
+
+    Yields:
+        The temporary folder (empty, hidden). It is removed at the end with what is still in it.
+
+    Raises:
+        OutputError: The operating system refuses something in the block (no permission, full disk ...).
+    """
+    temporary = path.absolute().with_name(f".{path.name}.{secrets.token_hex(8)}")
+    try:
+        temporary.mkdir(parents=True)
+        yield temporary
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise OutputError(f"{path}: cannot be written ({reason}); free space or choose another output") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
 def _same_file(first: Path, second: Path) -> bool:
-    """Whether two paths lead to one existing file, through links too."""
+    """Whether two paths lead to the same existing file, also through links."""
     try:
         return os.path.samefile(first, second)
     except OSError:
@@ -142,7 +215,7 @@ def _same_file(first: Path, second: Path) -> bool:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make the rename itself last through a power cut, on systems that let a folder be opened."""
+    """Make the rename survive a power cut, on systems that let a folder be opened."""
     with suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:

@@ -1,4 +1,4 @@
-"""PNG, JPEG, BMP and TIFF pictures: one grey slice each, 8 or 16 bit, through Pillow.
+"""Read and write PNG, JPEG, BMP and TIFF pictures through Pillow: one grey slice each, 8 or 16 bit.
 
 Colour becomes grey as in the paper (ITU-R BT.601 luma, Pillow's ``L``; equal channels keep exactly their value), alpha
 is dropped. Pixels stay as they are stored: an EXIF orientation is kept as a tag, not applied (TIFF is the exception,
@@ -11,6 +11,9 @@ import shutil
 import struct
 import warnings
 import zlib
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +22,9 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 
 from mri_denoise.errors import InputError, OutputError
 from mri_denoise.io.case import Case
-from mri_denoise.io.files import reading, write_beside
+from mri_denoise.io.files import SteppedWriter, reading, write_beside
+from mri_denoise.io.formats import VolumeReader, VolumeWriter
+from mri_denoise.io.whole import WholeReader, WholeWriter
 from mri_denoise.volume import Volume
 
 FORMATS = {
@@ -49,6 +54,23 @@ _DAMAGE = (
 _TIFF_TEXT = (270, 271, 272, 305, 306, 315)
 
 
+def open_reader(case: Case) -> VolumeReader:
+    """Open a picture for reading; see `mri_denoise.io.formats.open_reader`."""
+    with _opened(case.sources[0]) as image:
+        voxels = image.width * image.height
+    return WholeReader(partial(read, case), count=1, volume_voxels=voxels)
+
+
+def open_writer(case: Case, destination: Path, *, keep_vendor_headers: bool = False) -> VolumeWriter:
+    """Open a result for writing; see `mri_denoise.io.formats.open_writer`. There are no vendor headers."""
+    return WholeWriter(lambda array, derivation: write(case, array, destination))
+
+
+def open_map(case: Case, destination: Path, *, affine: np.ndarray, count: int) -> SteppedWriter:
+    """Open a map for writing as a float32 TIFF; see `mri_denoise.io.formats.open_map`."""
+    return SteppedWriter(_map_steps(case, destination))
+
+
 def read(case: Case) -> Volume:
     """Read one picture as grey.
 
@@ -56,20 +78,22 @@ def read(case: Case) -> Volume:
         case: sources[0] is the picture.
 
     Returns:
-        array float32 (1, H, W, 1), 0..255 with white_level 255, or 0..65535 for 16-bit grey with no white_level;
-        identity affine.
+        Array float32 (1, H, W, 1): 0 to 255 with white_level 255, or 0 to 65535 for 16-bit grey without white_level.
+        The affine is the identity.
 
     Raises:
-        InputError: for a file that is no such picture, is cut off, has several pages, is 16-bit colour or more than
+        InputError: The file is not such a picture, is truncated, has several pages, is 16-bit colour or more than
             16 bits deep, is larger than Pillow's limit against decompression bombs, or cannot be opened.
     """
     _, grey = _load(case.sources[0])
     white = 255.0 if grey.dtype == np.uint8 else None
-    return Volume(grey.astype(np.float32)[np.newaxis, :, :, np.newaxis], np.eye(4), white_level=white, picture=True)
+    return Volume(
+        array=grey.astype(np.float32)[np.newaxis, :, :, np.newaxis], affine=np.eye(4), white_level=white, picture=True
+    )
 
 
 def write(case: Case, array: np.ndarray, destination: Path) -> list[Path]:
-    """Write a grey picture of the source's bit depth and, unless the name asks for another, its format.
+    """Write a grey picture in the bit depth of the source and, unless the name asks for another, in its format.
 
     An array that is bitwise what `read` gave copies the source file as it is. Resolution (dpi), EXIF and grey ICC
     profiles are kept. JPEG is written with quality 95.
@@ -84,9 +108,9 @@ def write(case: Case, array: np.ndarray, destination: Path) -> list[Path]:
         The file written.
 
     Raises:
-        InputError: when the source cannot be read any more.
-        OutputError: when the destination is the source or cannot be written, 16 bits do not fit its format, or the
-            array is not finite.
+        InputError: The source cannot be read any more.
+        OutputError: The destination is the source or cannot be written, its format cannot hold 16 bits, or the array
+            is not finite.
     """
     source = case.sources[0]
     pixels = array[0, :, :, 0]
@@ -107,8 +131,23 @@ def write(case: Case, array: np.ndarray, destination: Path) -> list[Path]:
     return [destination]
 
 
+def _map_steps(case: Case, path: Path) -> Generator[None, np.ndarray | None, list[Path]]:
+    """Take the one array of a picture, then None."""
+    with write_beside(path, case.sources) as temporary:
+        while (array := (yield)) is not None:
+            Image.fromarray(np.ascontiguousarray(array[0, :, :, 0], dtype=np.float32)).save(temporary, format="TIFF")
+    return [path]
+
+
 def _load(path: Path) -> tuple[Image.Image, np.ndarray]:
-    """Open and decode a picture, with every way of being broken as one line; (Pillow's object, grey pixels)."""
+    """Open and decode a picture: Pillow's object, and grey pixels."""
+    with _opened(path) as image:
+        return image, _grey(image)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[ImageFile.ImageFile]:
+    """Open a picture, and turn every way of being broken into one line, here and in the block."""
     try:
         with reading(path), warnings.catch_warnings(), open(path, "rb") as file:
             warnings.simplefilter("ignore")  # Pillow's remarks on broken metadata
@@ -117,7 +156,7 @@ def _load(path: Path) -> tuple[Image.Image, np.ndarray]:
                 if Image.MAX_IMAGE_PIXELS and image.width * image.height > Image.MAX_IMAGE_PIXELS:
                     raise Image.DecompressionBombError  # Pillow only warns up to twice as many
                 _refuse(image, path)
-                return image, _grey(image)
+                yield image
             except UnidentifiedImageError as error:
                 raise InputError(f"{path}: not a PNG, JPEG, BMP or TIFF that can be read; check the file") from error
             except InputError:
@@ -129,7 +168,7 @@ def _load(path: Path) -> tuple[Image.Image, np.ndarray]:
 
 
 def _refuse(image: ImageFile.ImageFile, path: Path) -> None:
-    """Refuse several pages, what Pillow would silently cut to 8 bits, and what is neither 8 nor 16 bits deep."""
+    """Refuse several pages, pixels that Pillow would silently cut to 8 bits, and depths other than 8 and 16 bits."""
     pages = 1 if _name(image) == "JPEG" else getattr(image, "n_frames", 1)
     if pages > 1:
         raise InputError(f"{path}: {pages} pages in one file; save each page as a file of its own")
@@ -155,19 +194,19 @@ def _grey(image: Image.Image) -> np.ndarray:
 
 
 def _name(image: Image.Image) -> str:
-    """Pillow's name of the format; MPO is JPEG with further pictures behind the first."""
+    """Pillow's name of the format; MPO is JPEG with more pictures after the first."""
     return "JPEG" if image.format == "MPO" else str(image.format)
 
 
 def _format(image: Image.Image, source: Path, destination: Path) -> str:
-    """The source's format, unless the destination is named otherwise than the source."""
+    """The format that the destination names; that of the source if both have the same extension."""
     if destination.suffix.lower() == source.suffix.lower():
         return _name(image)
     return FORMATS.get(destination.suffix.lower(), _name(image))
 
 
 def _options(image: Image.Image, form: str) -> dict[str, Any]:
-    """What the writer of a format takes over from the source."""
+    """Options for Pillow's writer that keep properties of the source."""
     options: dict[str, Any] = {}
     if form == "JPEG":
         options.update(quality=95, subsampling=0)

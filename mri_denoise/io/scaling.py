@@ -1,4 +1,4 @@
-"""Stored numbers of a file to real-world values and back, without touching what did not change."""
+"""Convert stored numbers of a file to real-world values and back; what did not change keeps its stored number."""
 
 from __future__ import annotations
 
@@ -10,14 +10,18 @@ def to_values(stored: np.ndarray, slope: float, inter: float) -> np.ndarray:
 
     Args:
         stored: integers or floats of any shape and byte order.
-        slope: multiplier; 1 where the file defines none.
+        slope: multiplier; 1 if the file defines none.
         inter: offset in real-world units.
 
     Returns:
         float32 array of the same shape. NaN and infinity stay.
 
     Raises:
-        OverflowError: when a finite value is beyond float32.
+        OverflowError: A finite value is beyond the range of float32.
+
+    Examples:
+        >>> to_values(np.array([0, 10], dtype=np.int16), slope=0.5, inter=1.0)
+        array([1., 6.], dtype=float32)
     """
     if slope == 1 and inter == 0 and stored.dtype.newbyteorder("=") == np.float32:
         return stored.astype(np.float32)
@@ -37,11 +41,10 @@ def to_values(stored: np.ndarray, slope: float, inter: float) -> np.ndarray:
 
 
 def to_stored(array: np.ndarray, source: np.ndarray, slope: float, inter: float) -> np.ndarray:
-    """Turn real-world values back into the numbers that the file stores.
+    """Convert real-world values to the numbers that the file stores.
 
-    Where `array` equals, bit for bit, the values of `source`, or where those are not finite, the number in `source`
-    is kept as it is. Elsewhere it is ``(array - inter) / slope``, for integers rounded to the nearest, clipped to the
-    range of the type.
+    A number of `source` is kept where `array` is bitwise its value, or where that value is not finite. Elsewhere the
+    number is ``(array - inter) / slope``, rounded to the nearest for integers and clipped to the range of the type.
 
     Args:
         array: float32 values, the shape of `source`.
@@ -53,7 +56,7 @@ def to_stored(array: np.ndarray, source: np.ndarray, slope: float, inter: float)
         Array of the shape and dtype (with byte order) of `source`.
 
     Raises:
-        ValueError: when `array` is not finite where `source` is finite.
+        ValueError: `array` is not finite where `source` is finite.
     """
     values = to_values(source, slope, inter)
     array = np.ascontiguousarray(array, dtype=np.float32)
@@ -73,7 +76,8 @@ def _cast(numbers: np.ndarray, dtype: np.dtype) -> np.ndarray:
     """Round finite float64 numbers to an integer type, or clip them to a float type's range."""
     if dtype.kind == "f":
         limits = np.finfo(dtype)
-        return np.clip(numbers, float(limits.min), float(limits.max)).astype(dtype)
+        clipped: np.ndarray = np.clip(numbers, float(limits.min), float(limits.max)).astype(dtype)
+        return clipped
     info = np.iinfo(dtype)
     rounded = np.rint(numbers)
     # float(2**63 - 1) is 2**63, which int64 cannot hold: the ends are set as integers

@@ -1,4 +1,4 @@
-"""Networks, one file each. They know nothing of files, transforms or bundles."""
+"""Networks, one file each. They import no files, transforms or bundles."""
 
 from mri_denoise.networks.dncnn import DnCNN
 from mri_denoise.networks.hmad import HMADNet

@@ -30,7 +30,7 @@ class ChannelAttention(nn.Module):
         self.spatial_dims = spatial_dims
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Shape (N, C, ...) in and out; in inference on a CPU the result takes the input's place in memory."""
+        """Weigh: shape (N, C, ...) in and out; in inference on a CPU the result overwrites the input."""
         spatial = [2, 3] if self.spatial_dims == 2 else [2, 3, 4]
         pooled = torch.cat((x.mean(dim=spatial, keepdim=True), x.amax(dim=spatial, keepdim=True)), dim=0)
         both = self.excite(self.act(self.squeeze(pooled)))
@@ -51,21 +51,21 @@ class SpatialAttention(nn.Module):
         self.conv = Conv[Conv.CONV, spatial_dims](2, 1, kernel_size=kernel_size, padding=kernel_size // 2)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Shape (N, C, ...) in and out; in inference on a CPU the result takes the input's place in memory."""
+        """Weigh: shape (N, C, ...) in and out; in inference on a CPU the result overwrites the input."""
         summary = torch.cat((x.mean(dim=1, keepdim=True), x.amax(dim=1, keepdim=True)), dim=1)
         return weigh(x, torch.sigmoid(self.conv(summary)))
 
 
 class ConvolutionPair(nn.Sequential):
-    """Convolution, SiLU, convolution, SiLU; in inference on a CPU each two in one pass over memory."""
+    """Apply convolution, SiLU, convolution, SiLU; in inference on a CPU each pair in one pass over memory."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Shape (N, C, ...) in and out."""
+        """Apply the layers: shape (N, C, ...) in and out."""
         if torch.jit.is_scripting():
             for module in self:
                 x = module(x)
         else:
-            x = self._fused(x) if can_fuse(x) else super().forward(x)
+            x = self._fused(x) if can_fuse(x) else nn.Sequential.forward(self, x)
         return x
 
     def _fused(self, x: torch.Tensor) -> torch.Tensor:
@@ -74,13 +74,13 @@ class ConvolutionPair(nn.Sequential):
 
 
 class ResidualBlock(nn.Module):
-    """Two 3x3 convolutions with SiLU and, if ``residual``, the block's input added to ``scale`` times their result.
+    """Apply two 3x3 convolutions with SiLU and, if ``residual``, add the block's input to ``scale`` times the result.
 
     Args:
         spatial_dims: 2 or 3.
         in_channels: feature maps in; where it differs from ``out_channels`` the skip is a 1x1 projection.
         out_channels: feature maps out.
-        residual: whether there is a skip around the convolutions (ablation of the paper's Table 4).
+        residual: whether a skip goes around the convolutions (ablation of the paper's Table 4).
         scale: factor on the convolutions' branch: 1 in encoder and decoder, 0.2 in the bottleneck.
     """
 
@@ -102,7 +102,7 @@ class ResidualBlock(nn.Module):
             self.skip = conv(in_channels, out_channels, kernel_size=1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Shape (N, in_channels, ...) in, (N, out_channels, ...) out."""
+        """Apply the layers: shape (N, in_channels, ...) in, (N, out_channels, ...) out."""
         y = self.body(x)
         if not self.residual:
             return y
@@ -116,7 +116,7 @@ class ResidualBlock(nn.Module):
         return self.skip(x) + (y if self.scale == 1.0 else self.scale * y)
 
     def _fused_sum(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        """In place where possible: the result of the convolutions is nobody else's."""
+        """Add in place where possible: nothing else holds the result of the convolutions."""
         if self.scale != 1.0:
             y.mul_(self.scale)
         if isinstance(self.skip, nn.Conv2d):
@@ -125,7 +125,7 @@ class ResidualBlock(nn.Module):
 
 
 class AttentionStage(nn.Module):
-    """A residual block followed by channel attention: a stage of the encoder or the decoder.
+    """Apply a residual block, then channel attention: a stage of the encoder or the decoder.
 
     Args:
         spatial_dims: 2 or 3.
@@ -143,19 +143,19 @@ class AttentionStage(nn.Module):
         self.attention = ChannelAttention(spatial_dims, out_channels) if attention else nn.Identity()
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Shape (N, in_channels, ...) in, (N, out_channels, ...) out."""
+        """Apply the layers: shape (N, in_channels, ...) in, (N, out_channels, ...) out."""
         return self.attention(self.block(x))
 
 
 class Bottleneck(nn.Module):
-    """Stacked residual blocks with residual scale 0.2, then channel attention, then spatial attention (paper 3.1).
+    """Apply stacked residual blocks of residual scale 0.2, then channel attention, then spatial attention (paper 3.1).
 
     Args:
         spatial_dims: 2 or 3.
         in_channels: feature maps in.
         out_channels: feature maps out.
-        num_blocks: how many residual blocks are stacked.
-        attention: whether the two attention modules are there (Table 4).
+        num_blocks: number of residual blocks.
+        attention: whether the two attention modules are included (Table 4).
         residual: whether the blocks have their skips (Table 4).
     """
 
@@ -180,12 +180,12 @@ class Bottleneck(nn.Module):
         self.spatial_attention = SpatialAttention(spatial_dims) if attention else nn.Identity()
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Shape (N, in_channels, ...) in, (N, out_channels, ...) out."""
+        """Apply the layers: shape (N, in_channels, ...) in, (N, out_channels, ...) out."""
         return self.spatial_attention(self.channel_attention(self.blocks(x)))
 
 
 class MultiScaleBranch(nn.Module):
-    """Parallel convolutions of several kernel sizes, fused by a 1x1 convolution (paper, Figure 1).
+    """Apply parallel convolutions of several kernel sizes and fuse them by a 1x1 convolution (paper, Figure 1).
 
     Args:
         spatial_dims: 2 or 3.
@@ -205,5 +205,5 @@ class MultiScaleBranch(nn.Module):
         self.fuse = conv(width * len(kernel_sizes), out_channels, kernel_size=1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Shape (N, in_channels, ...) in, (N, out_channels, ...) out."""
+        """Apply the layers: shape (N, in_channels, ...) in, (N, out_channels, ...) out."""
         return self.fuse(self.act(torch.cat([conv(x) for conv in self.convs], dim=1)))

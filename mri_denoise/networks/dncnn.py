@@ -1,4 +1,4 @@
-"""DnCNN, the paper's rival."""
+"""DnCNN, a widely used denoising network, for comparison."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from torch import nn
 
 
 class DnCNN(nn.Module):
-    """Denoising CNN of 17 layers that estimates the noise and subtracts it.
+    """Estimate the noise with a plain CNN of 17 layers and subtract it.
 
     Zhang et al., "Beyond a Gaussian Denoiser: Residual Learning of Deep CNN for Image Denoising", IEEE TIP 2017,
-    https://doi.org/10.1109/TIP.2017.2662206. Convolution + ReLU, then ``depth - 2`` times convolution + batch
-    normalisation + ReLU, then a convolution.
+    https://doi.org/10.1109/TIP.2017.2662206. The layers are convolution + ReLU, then ``depth - 2`` times convolution +
+    batch normalisation + ReLU, then a convolution.
 
-    Input and output as for :class:`~mri_denoise.networks.HMADNet`: (N, ``num_slices`` + ``noise_map``, H, W[, D]) in,
-    (N, 1, H, W[, D]) out, on the scale [0, 1].
+    Input and output are as for :class:`~mri_denoise.networks.HMADNet`: (N, ``num_slices`` + ``noise_map``, H, W[, D])
+    in, (N, 1, H, W[, D]) out, on the scale [0, 1].
 
     Args:
         spatial_dims: 2 or 3.
@@ -23,8 +23,8 @@ class DnCNN(nn.Module):
         width: feature maps of each layer.
         num_slices: odd number of neighbouring slices that are the input channels.
         noise_map: whether a noise-level map follows as one more input channel.
-        from_identity: whether the last layer starts at zero, so that training starts from the identity. Where noise
-            levels differ widely it hardly starts otherwise.
+        from_identity: whether the last layer starts at zero, so that training starts from the identity. If noise
+            levels differ widely, training hardly starts otherwise.
 
     Raises:
         ValueError: if ``depth`` is less than 3 or ``num_slices`` is even.
@@ -58,6 +58,6 @@ class DnCNN(nn.Module):
         self.layers = nn.Sequential(*layers)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Shape (N, ``in_channels``, H, W[, D]) in, (N, 1, H, W[, D]) out."""
+        """Denoise: shape (N, ``in_channels``, H, W[, D]) in, (N, 1, H, W[, D]) out."""
         centre = self.num_slices // 2
         return x[:, centre : centre + 1] - self.layers(x)

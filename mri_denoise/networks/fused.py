@@ -1,8 +1,8 @@
-"""Convolutions with what follows them in one pass over memory, by oneDNN, where only the result is wanted.
+"""Fuse convolutions with the operation that follows them, by oneDNN, for inference on a CPU.
 
 In inference on a CPU, activations and sums move as much memory as the convolutions of a narrow network. oneDNN applies
-them to a block of the result while that is in the cache. PyTorch's compiler uses the same operators; used directly they
-need no compiler and no time to compile.
+them to a block of the result while it is in the cache. PyTorch's compiler uses the same operators; called directly,
+they need no compiler and no time to compile.
 """
 
 from __future__ import annotations
@@ -15,10 +15,13 @@ from torch import nn
 
 
 def can_fuse(x: torch.Tensor) -> bool:
-    """Whether fused operators may stand in for modules on this input, and intermediate results be written over.
+    """Tell whether fused operators may replace modules for this input, and overwrite intermediate results.
 
-    Not where gradients are wanted, and not where the network is being traced, exported or compiled, which shall see
-    plain operators. Two dimensions on a CPU, in types that are :func:`supported`, also by autocast.
+    They may in two dimensions on a CPU, in types that are :func:`supported`, also by autocast. They may not if
+    gradients are needed, or if the network is being traced, exported or compiled: an export must see plain operators.
+
+    Args:
+        x: the input of a module, shape (N, C, ...).
     """
     if x.device.type != "cpu" or x.ndim != 4 or torch.is_grad_enabled():
         return False
@@ -29,9 +32,9 @@ def can_fuse(x: torch.Tensor) -> bool:
 
 @cache
 def supported(dtype: torch.dtype) -> bool:
-    """Whether oneDNN has fast fused convolutions of this type here: x86 only, bfloat16 from AVX-512 on.
+    """Tell whether oneDNN has fast fused convolutions of this type on this machine: x86 only, bfloat16 from AVX-512 on.
 
-    Elsewhere they may be missing, or fall back to its slow reference code, where the plain ones do not.
+    On other machines they may be missing, or fall back to slow reference code where plain convolutions do not.
     """
     if platform.machine() not in ("x86_64", "AMD64") or not torch.backends.mkldnn.is_available():
         return False
@@ -39,7 +42,7 @@ def supported(dtype: torch.dtype) -> bool:
 
 
 def convolve_silu(conv: nn.Conv2d, x: torch.Tensor) -> torch.Tensor:
-    """``silu(conv(x))``: shape (N, C, H, W) in and out."""
+    """Compute ``silu(conv(x))``: shape (N, C, H, W) in and out."""
     inputs, weight, bias = _cast(conv, x)
     return torch.ops.mkldnn._convolution_pointwise(
         inputs, weight, bias, conv.padding, conv.stride, conv.dilation, conv.groups, "swish", [], ""
@@ -47,7 +50,7 @@ def convolve_silu(conv: nn.Conv2d, x: torch.Tensor) -> torch.Tensor:
 
 
 def convolve_add(conv: nn.Conv2d, x: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
-    """``conv(x) + other``: shape (N, C, H, W) in and out."""
+    """Compute ``conv(x) + other``: shape (N, C, H, W) in and out."""
     inputs, weight, bias = _cast(conv, x)
     return torch.ops.mkldnn._convolution_pointwise.binary(
         inputs, other, weight, bias, conv.padding, conv.stride, conv.dilation, conv.groups, "add", 1.0, None, [], None
@@ -55,7 +58,7 @@ def convolve_add(conv: nn.Conv2d, x: torch.Tensor, other: torch.Tensor) -> torch
 
 
 def weigh(x: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
-    """``x * weights``, in place of ``x`` where :func:`can_fuse` says that only the result is wanted."""
+    """Compute ``x * weights``; the result overwrites ``x`` where :func:`can_fuse` allows it."""
     if torch.jit.is_scripting():
         x = x * weights
     else:
@@ -68,7 +71,7 @@ def _dtype(x: torch.Tensor) -> torch.dtype:
 
 
 def _cast(conv: nn.Conv2d, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
-    """What autocast would do, which these operators do not know; in the layout that is faster."""
+    """Cast as autocast would, which does not know these operators, to the layout that is faster."""
     dtype = _dtype(x)
     bias = None if conv.bias is None else conv.bias.to(dtype)
     return x.to(dtype, memory_format=torch.channels_last), conv.weight.to(dtype), bias

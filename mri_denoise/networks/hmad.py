@@ -14,38 +14,43 @@ from mri_denoise.networks.blocks import AttentionStage, Bottleneck, MultiScaleBr
 
 
 class HMADNet(nn.Module):
-    """Hybrid Multi-Scale Attention Denoising Network.
+    """Denoise slices or volumes with the Hybrid Multi-Scale Attention Denoising Network.
 
     Umair and Hamid, "Preserving Critical Signals in Magnetic Image Denoising: A Deep Learning Approach with Selective
     Feature Preservation", 2025, section 3.1. The defaults are the paper's network: one slice in, one slice out,
     sigmoid. The paper gives no widths; the default is four stages from 32 to 256.
 
-    Input and output: the input has shape (N, ``in_channels``, H, W[, D]) with values on the scale [0, 1]; its channels
-    are ``num_slices`` neighbouring slices in order and then, if ``noise_map``, the standard deviation of the noise at
-    each position on the same scale. The output has shape (N, 1, H, W[, D]) and belongs to the centre slice. Any size
-    works: the input is padded inside by edge replication to a multiple of the pooling factor and the result cropped.
+    The input has the shape (N, ``in_channels``, H, W[, D]) and values on the scale [0, 1]. Its channels are
+    ``num_slices`` neighbouring slices in order and then, if ``noise_map``, the standard deviation of the noise at each
+    position on the same scale. The output has the shape (N, 1, H, W[, D]) and belongs to the centre slice. Any size
+    works: the network pads its input by edge replication to a multiple of the pooling factor and crops the result.
 
     Args:
         spatial_dims: 2 (the paper) or 3.
-        channels: feature maps of each encoder stage; the last number is the bottleneck's.
+        channels: feature maps of each encoder stage; the last number is that of the bottleneck.
         num_slices: odd number of neighbouring slices that are the input channels; 1 in three dimensions.
         noise_map: whether a noise-level map follows as one more input channel.
-        attention: channel and spatial attention on or off (Table 4).
-        residual: skips around the convolution blocks on or off (Table 4).
-        multi_scale: adds the second branch of Figure 1, parallel convolutions of several kernel sizes, fused at full
-            resolution with the first encoder stage.
-        head: ``"sigmoid"`` bounds the output to (0, 1) as in the paper; ``"residual"`` estimates the noise and
-            subtracts it from the centre slice; ``"scaled_residual"`` does so in units of the noise map's sigma, so that
-            where sigma is 0 the output is the input, exactly.
-        num_bottleneck_blocks: residual blocks stacked in the bottleneck.
+        attention: whether the network has channel and spatial attention (Table 4).
+        residual: whether skips go around the convolution blocks (Table 4).
+        multi_scale: whether the network has the second branch of Figure 1: parallel convolutions of several kernel
+            sizes, fused with the first encoder stage at full resolution.
+        head: ``"sigmoid"`` bounds the output to (0, 1) as in the paper. ``"residual"`` estimates the noise and
+            subtracts it from the centre slice. ``"scaled_residual"`` does so in units of the noise map's sigma: where
+            sigma is 0, the output equals the input exactly.
+        num_bottleneck_blocks: residual blocks in the bottleneck.
         shuffle: above 1, each ``shuffle`` x ``shuffle`` square of pixels becomes one position with as many times the
-            channels before the first stage, and back after the last (pixel-unshuffle, https://doi.org/10.1109/CVPR.2016.207,
-            as in FFDNet, https://doi.org/10.1109/TIP.2018.2839891): the stage at full resolution, where memory and not
-            arithmetic is the limit, falls away. Two dimensions only.
+            channels before the first stage, and back after the last (pixel-unshuffle,
+            https://doi.org/10.1109/CVPR.2016.207, as in FFDNet, https://doi.org/10.1109/TIP.2018.2839891). This
+            removes the stage at full resolution, which is limited by memory and not by arithmetic. Two dimensions only.
 
     Raises:
         ValueError: if ``num_slices`` is even or less than 1, ``num_slices`` or ``shuffle`` is not 1 in three
             dimensions, fewer than two ``channels`` are given, or ``head`` is unknown or lacks the noise map it needs.
+
+    Examples:
+        >>> network = HMADNet(channels=(8, 16, 32), num_slices=5, noise_map=True, head="scaled_residual", shuffle=2)
+        >>> network(torch.rand(2, 6, 50, 61)).shape
+        torch.Size([2, 1, 50, 61])
     """
 
     def __init__(
@@ -101,7 +106,7 @@ class HMADNet(nn.Module):
         self.decoders = nn.ModuleList(AttentionStage(spatial_dims, 2 * o, o, attention, residual) for o in downward[1:])
         self.last = Conv[Conv.CONV, spatial_dims](channels[0], shuffle**2, kernel_size=1)
         if head != "sigmoid":
-            # an untrained network is then the identity, and training starts from "no noise found"
+            # an untrained network is then the identity
             nn.init.zeros_(self.last.weight)
             nn.init.zeros_(self.last.bias)
 
@@ -112,13 +117,13 @@ class HMADNet(nn.Module):
             x: shape (N, ``in_channels``, H, W[, D]), scaled to [0, 1].
 
         Returns:
-            shape (N, 1, H, W[, D]), the denoised centre slice on the same scale.
+            the denoised centre slice on the same scale, shape (N, 1, H, W[, D]).
         """
         size = x.shape[2:]
         pad: list[int] = []
         for n in size[::-1]:
             pad += [0, (self.factor - n % self.factor) % self.factor]
-        # always padded, if only by nothing: a branch on the size would be frozen by tracing
+        # always padded, if only by 0 pixels: tracing would freeze a branch on the size
         y = F.pad(x, pad, mode="replicate")
         if self.shuffle > 1:
             y = F.pixel_shuffle(self._features(F.pixel_unshuffle(y, self.shuffle)), self.shuffle)
@@ -135,6 +140,7 @@ class HMADNet(nn.Module):
         return x[:, centre : centre + 1] - y
 
     def _features(self, x: torch.Tensor) -> torch.Tensor:
+        """The U-Net without padding and head: a size that is a multiple of the pooling factor in and out."""
         skips: list[torch.Tensor] = []
         y = x
         for index, encoder in enumerate(self.encoders):

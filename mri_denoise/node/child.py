@@ -51,7 +51,7 @@ class SeriesDenoiser:
             cases, skips = discover(source)
         except InputError as error:
             return {"done": 0, "failed": [_plain(str(error), source)], "skipped": []}
-        cases = [one for one in cases if one.kind == "dicom"]
+        cases = [one for one in cases if one.series]
         done, failed = 0, []
         for number, case in enumerate(cases, start=1):
             placed = dataclasses.replace(case, output=Path(series, "derived", case.output))

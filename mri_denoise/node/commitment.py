@@ -5,19 +5,20 @@ A request is kept as a file until its report has been taken, so that it survives
 
 from __future__ import annotations
 
-from typing import Any
+import logging
+from dataclasses import dataclass
 
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 from pynetdicom import AE, build_role
+from pynetdicom.events import Event
 from pynetdicom.sop_class import (  # type: ignore[attr-defined]  # named at run time
     StorageCommitmentPushModel,
     StorageCommitmentPushModelInstance,
 )
 
-from mri_denoise.node import disk
+from mri_denoise.node import records
 from mri_denoise.node.endpoints import Peer
-from mri_denoise.node.log import Log
 from mri_denoise.node.settings import NodeSettings
 from mri_denoise.node.spool import COMMITMENTS, Spool, is_uid
 
@@ -25,16 +26,52 @@ _SUCCESS, _INVALID_ARGUMENT, _PROCESSING_FAILURE, _NO_SUCH_ACTION = 0x0000, 0x01
 _REQUEST, _ALL_HELD, _SOME_MISSING = 1, 1, 2
 _NO_SUCH_OBJECT_INSTANCE = 0x0112
 _MAX_REFERENCES = 20000
+logger = logging.getLogger(__name__)
 
 
-def request(event: Any, peer: Peer | None, spool: Spool, log: Log) -> int:
+@dataclass(frozen=True, kw_only=True)
+class Reference:
+    """An image that a peer asks about.
+
+    Args:
+        sop_class: its SOP Class UID.
+        instance: its SOP Instance UID.
+        is_held: whether it lay in the queue when the peer asked.
+    """
+
+    sop_class: str
+    instance: str
+    is_held: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Commitment:
+    """A request that waits for its report.
+
+    Args:
+        ae_title: of the peer.
+        host: its address as the settings name it, which its certificate is checked against.
+        address: the IP address that it asked from, which the report goes to.
+        port: where it listens.
+        transaction: Transaction UID.
+        references: what it asked about.
+    """
+
+    ae_title: str
+    host: str
+    address: str
+    port: int
+    transaction: str
+    references: tuple[Reference, ...]
+
+
+def request(event: Event, peer: Peer | None, spool: Spool) -> int:
     """Take a request.
 
     Args:
         event: N-ACTION.
         peer: who asks; the report goes to its address and port, without which nothing is promised.
         spool: the queue.
-        log: for the reason of a refusal.
 
     Returns:
         the status for the response.
@@ -42,7 +79,8 @@ def request(event: Any, peer: Peer | None, spool: Spool, log: Log) -> int:
     if event.action_type != _REQUEST:
         return _NO_SUCH_ACTION
     if peer is None or peer.port is None:
-        log("refused", peer=event.assoc.requestor.ae_title, reason="storage commitment: no port set for this peer")
+        reason = "storage commitment: no port set for this peer"
+        logger.warning("refused", extra={"peer": event.assoc.requestor.ae_title, "reason": reason})
         return _PROCESSING_FAILURE
     try:
         information = event.action_information
@@ -54,55 +92,54 @@ def request(event: Any, peer: Peer | None, spool: Spool, log: Log) -> int:
     if not is_uid(transaction) or len(items) > _MAX_REFERENCES or not all(is_uid(uid) for _, uid in items):
         return _INVALID_ARGUMENT
     held = spool.held()
-    record = {
-        "peer": {
-            **{"ae_title": peer.ae_title, "host": peer.address, "port": peer.port},
-            "address": event.assoc.requestor.address,
-        },
-        "transaction": transaction,
-        "items": [[sop_class, uid, uid in held] for sop_class, uid in items],
-    }
-    disk.write_json(spool.root / COMMITMENTS / f"{transaction}.json", record)
+    found = Commitment(
+        ae_title=peer.ae_title,
+        host=peer.address,
+        address=event.assoc.requestor.address,
+        port=peer.port,
+        transaction=transaction,
+        references=tuple(Reference(sop_class=one, instance=uid, is_held=uid in held) for one, uid in items),
+    )
+    records.write(spool.root / COMMITMENTS / f"{transaction}.json", found)
     return _SUCCESS
 
 
-def report(settings: NodeSettings, spool: Spool, log: Log) -> bool:
+def report(settings: NodeSettings, spool: Spool) -> bool:
     """Send the reports that wait; those that cannot be sent stay.
 
     Returns:
         whether none is left.
     """
     left = False
-    for path in sorted((spool.root / COMMITMENTS).glob("*.json")):
-        record = disk.read_json(path)
-        if not record or _send(settings, record):
-            path.unlink()
-            if record:
-                held = sum(bool(item[2]) for item in record["items"])
-                log("committed", peer=record["peer"]["ae_title"], images=held, missing=len(record["items"]) - held)
-        else:
+    for path in sorted((spool.root / COMMITMENTS).glob("[0-9]*.json")):
+        found = records.read(path, Commitment)
+        if found is not None and not _send(settings, found):
             left = True
+            continue
+        path.unlink()
+        if found is not None:
+            held = sum(one.is_held for one in found.references)
+            counts = {"images": held, "missing": len(found.references) - held}
+            logger.info("committed", extra={"peer": found.ae_title, **counts})
     return not left
 
 
-def _send(settings: NodeSettings, record: dict[str, Any]) -> bool:
+def _send(settings: NodeSettings, found: Commitment) -> bool:
     """N-EVENT-REPORT on an association of its own, in which this node keeps the role of the SCP."""
     ae = AE(ae_title=settings.listen.ae_title)
     ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = settings.limits.timeout_seconds
     ae.connection_timeout = settings.limits.timeout_seconds
     ae.add_requested_context(StorageCommitmentPushModel)
-    peer = record["peer"]
-    tls = next((one.tls for one in settings.peers if one.ae_title == peer["ae_title"]), None)
-    secured = None if tls is None else (tls.context(server=False), peer["host"])
+    tls = next((one.tls for one in settings.peers if one.ae_title == found.ae_title), None)
+    secured = None if tls is None else (tls.context(server=False), found.host)
     role = build_role(StorageCommitmentPushModel, scp_role=True)
-    assoc = ae.associate(peer["address"], peer["port"], ae_title=peer["ae_title"], ext_neg=[role], tls_args=secured)
+    assoc = ae.associate(found.address, found.port, ae_title=found.ae_title, ext_neg=[role], tls_args=secured)
     if not assoc.is_established:
         return False
     try:
-        missing = any(not item[2] for item in record["items"])
-        kind = _SOME_MISSING if missing else _ALL_HELD
+        kind = _ALL_HELD if all(one.is_held for one in found.references) else _SOME_MISSING
         status, _ = assoc.send_n_event_report(
-            _information(record), kind, StorageCommitmentPushModel, StorageCommitmentPushModelInstance
+            _information(found), kind, StorageCommitmentPushModel, StorageCommitmentPushModelInstance
         )
         return "Status" in status and status.Status == _SUCCESS
     except (RuntimeError, ValueError):  # the association broke, or the peer does not take the context
@@ -111,19 +148,19 @@ def _send(settings: NodeSettings, record: dict[str, Any]) -> bool:
         assoc.release()
 
 
-def _information(record: dict[str, Any]) -> Dataset:
+def _information(found: Commitment) -> Dataset:
+    """The data set of a report (DICOM PS3.4 J.3.3)."""
     ds = Dataset()
-    ds.TransactionUID = record["transaction"]
-    ds.ReferencedSOPSequence, ds.FailedSOPSequence = Sequence(), Sequence()
-    for sop_class, uid, held in record["items"]:
+    ds.TransactionUID = found.transaction
+    held, missing = Sequence(), Sequence()
+    for one in found.references:
         item = Dataset()
-        item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = sop_class, uid
-        if held:
-            ds.ReferencedSOPSequence.append(item)
-        else:
+        item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = one.sop_class, one.instance
+        if not one.is_held:
             item.FailureReason = _NO_SUCH_OBJECT_INSTANCE
-            ds.FailedSOPSequence.append(item)
-    for keyword in ("ReferencedSOPSequence", "FailedSOPSequence"):
-        if not ds[keyword].value:
-            del ds[keyword]
+        (held if one.is_held else missing).append(item)
+    if held:
+        ds.ReferencedSOPSequence = held
+    if missing:
+        ds.FailedSOPSequence = missing
     return ds

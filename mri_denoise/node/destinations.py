@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,11 +16,13 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]  # named at run
     Verification,
 )
 
-from mri_denoise.node.endpoints import DicomTarget
+from mri_denoise.node.endpoints import DicomTarget, WebTarget
 from mri_denoise.node.settings import NodeSettings
 from mri_denoise.node.web import WebServer
+from mri_denoise.node.web_limits import WebLimits
 
 _PENDING = (0xFF00, 0xFF01)
+_TIMEOUTS_AN_IMAGE = 10  # a large image over a slow line takes longer than the time for one answer
 
 
 class SendError(Exception):
@@ -30,7 +33,7 @@ class QueryError(Exception):
     """The destination does not answer what it holds."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Image:
     """A file to send, with what names it."""
 
@@ -153,15 +156,22 @@ class DicomDestination:
 
 
 class WebDestination:
-    """A DICOMweb server, asked by QIDO-RS, sent to by STOW-RS, one image a request."""
+    """A DICOMweb server, asked by QIDO-RS, sent to by STOW-RS, one image a request.
 
-    def __init__(self, server: WebServer) -> None:
-        self._server = server
+    Raises:
+        InputError: if its URL, certificates or access data cannot be used.
+    """
+
+    def __init__(self, target: WebTarget, settings: NodeSettings) -> None:
+        self._target, self._timeout = target, settings.limits.timeout_seconds
+        with self._server():
+            pass
 
     def held(self, study: str, series: str) -> set[str]:
         """See `Target.held`."""
         try:
-            return self._server.instances(study, series)
+            with self._server() as server:
+                return server.instances(study, series)
         except ConnectionError as error:
             raise SendError(str(error)) from error
         except ValueError as error:
@@ -170,14 +180,25 @@ class WebDestination:
     def send(self, images: Sequence[Image], acknowledge: Callable[[str, str], None]) -> list[str]:
         """See `Target.send`."""
         refused = []
-        for image in images:
-            try:
-                acknowledge(image.instance, self._server.store(image.path))
-            except ConnectionError as error:
-                raise SendError(str(error)) from error
-            except ValueError as error:
-                refused.append(f"{image.instance}: {error}")
+        with self._server(len(images)) as server:
+            for image in images:
+                try:
+                    acknowledge(image.instance, server.store(image.path))
+                except ConnectionError as error:
+                    raise SendError(str(error)) from error
+                except ValueError as error:
+                    refused.append(f"{image.instance}: {error}")
         return refused
+
+    @contextmanager
+    def _server(self, images: int = 1) -> Iterator[WebServer]:
+        """The server, with time for so many images."""
+        minutes = images * _TIMEOUTS_AN_IMAGE * self._timeout / 60
+        server = WebServer(self._target.url, self._target.ca, WebLimits(minutes=minutes, answer_seconds=self._timeout))
+        try:
+            yield server
+        finally:
+            server.close()
 
 
 def make(settings: NodeSettings) -> Target:
@@ -190,5 +211,4 @@ def make(settings: NodeSettings) -> Target:
     if destination.dicom is not None:
         return DicomDestination(destination.dicom, settings)
     assert destination.dicomweb is not None
-    target = destination.dicomweb
-    return WebDestination(WebServer(target.url, target.ca, settings.limits.timeout_seconds))
+    return WebDestination(destination.dicomweb, settings)

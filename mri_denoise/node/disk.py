@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 import secrets
 import shutil
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+
+from mri_denoise.io.files import write_beside
 
 FOLDER_MODE = 0o700
 FILE_MODE = 0o600
@@ -54,31 +54,14 @@ def create(path: Path) -> int:
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all; a hidden file beside it is renamed into place."""
-    beside = path.with_name(f".{secrets.token_hex(8)}.tmp")
-    try:
-        with os.fdopen(create(beside), "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        move(beside, path)
-    finally:
-        with suppress(OSError):
-            beside.unlink(missing_ok=True)
+    """Write a file whole or not at all, readable by nobody else; what a power cut leaves beside it is hidden.
 
-
-def write_json(path: Path, value: Any) -> None:
-    """Write JSON whole or not at all."""
-    write_bytes(path, (json.dumps(value, indent=1, default=str) + "\n").encode())
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Read JSON; a file that is missing or no mapping is an empty one."""
-    try:
-        found = json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
+    Raises:
+        OutputError: if it cannot be written.
+    """
+    with write_beside(path) as partial:
+        partial.chmod(FILE_MODE)
+        partial.write_bytes(content)
 
 
 def discard(folder: Path, trash: Path) -> None:

@@ -5,27 +5,52 @@ from __future__ import annotations
 import ipaddress
 import re
 import ssl
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterable
+from typing import Annotated
 
+from pydantic import AfterValidator, Field, model_validator
 from pydicom import config
 from pydicom.uid import UID, UID_dictionary
 
 from mri_denoise.errors import InputError
-from mri_denoise.node.parse import limited
+from mri_denoise.node.section import FilePath, List, Section, wrong_key
 
 _AE_TITLE = re.compile(r"[\x21-\x5b\x5d-\x7e][\x20-\x5b\x5d-\x7e]{0,15}")
 _CLASSES = ("MRImageStorage", "EnhancedMRImageStorage", "LegacyConvertedEnhancedMRImageStorage")
 
 
-def check_ae_title(title: str, key: str = "ae_title") -> None:
-    """Hold a title to DICOM's AE: 1 to 16 printable characters, no backslash (PS3.5 6.2).
+def _check_ae_title(title: str) -> str:
+    if not _AE_TITLE.fullmatch(title) or title.endswith(" "):
+        raise ValueError(f"must be 1 to 16 printable characters without backslash, not {title!r}")
+    return title
+
+
+AeTitle = Annotated[str, AfterValidator(_check_ae_title)]
+"""An application entity title (DICOM PS3.5 6.2, VR AE)."""
+
+
+def find_sop_classes(names: Iterable[str]) -> tuple[UID, ...]:
+    """UIDs of SOP classes.
+
+    Args:
+        names: keywords of the standard, or UIDs.
 
     Raises:
-        ValueError: if it is something else.
+        ValueError: for a name that is neither.
     """
-    if not _AE_TITLE.fullmatch(title) or title.endswith(" "):
-        raise ValueError(f"{key}: must be 1 to 16 printable characters without backslash, not {title!r}")
+    known = {entry[4]: uid for uid, entry in UID_dictionary.items() if entry[1] == "SOP Class"}
+    found = {name: UID(known.get(name, name), validation_mode=config.IGNORE) for name in names}
+    for name, uid in found.items():
+        if not uid.is_valid:
+            raise ValueError(f"{name}: neither the keyword nor the UID of a SOP class")
+    return tuple(found.values())
+
+
+def _check_sop_classes(names: tuple[str, ...]) -> tuple[str, ...]:
+    if not names:
+        raise ValueError("must name at least one SOP class")
+    find_sop_classes(names)
+    return names
 
 
 def is_loopback(host: str) -> bool:
@@ -36,8 +61,7 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-@dataclass(frozen=True)
-class Tls:
+class Tls(Section):
     """Transport security.
 
     Args:
@@ -47,9 +71,9 @@ class Tls:
             asks every peer for a certificate; a sending node without it takes the system's authorities.
     """
 
-    certificate: Path | None = None
-    key: Path | None = None
-    ca: Path | None = None
+    certificate: FilePath | None = None
+    key: FilePath | None = None
+    ca: FilePath | None = None
 
     def context(self, *, server: bool) -> ssl.SSLContext:
         """An SSL context that checks certificates, TLS 1.2 or later.
@@ -76,8 +100,7 @@ class Tls:
         return context
 
 
-@dataclass(frozen=True)
-class Listen:
+class Listen(Section):
     """The receiving side.
 
     Args:
@@ -89,31 +112,19 @@ class Listen:
         tls: speak TLS and nothing else.
     """
 
-    ae_title: str = "MRI_DENOISE"
+    ae_title: AeTitle = "MRI_DENOISE"
     host: str = "127.0.0.1"
-    port: int = limited(11112, 0, 65535)
-    accept: tuple[str, ...] = _CLASSES
+    port: int = Field(default=11112, ge=0, le=65535)
+    accept: Annotated[List[str], AfterValidator(_check_sop_classes)] = _CLASSES
     storage_commitment: bool = False
     tls: Tls | None = None
 
-    def __post_init__(self) -> None:
-        check_ae_title(self.ae_title)
-        if not self.accept:
-            raise ValueError("accept: must name at least one SOP class")
-        self.sop_classes()
-
     def sop_classes(self) -> tuple[UID, ...]:
         """UIDs of what is accepted."""
-        known = {entry[4]: uid for uid, entry in UID_dictionary.items() if entry[1] == "SOP Class"}
-        found = [UID(known.get(name, name), validation_mode=config.IGNORE) for name in self.accept]
-        for uid, name in zip(found, self.accept, strict=True):
-            if not uid.is_valid:
-                raise ValueError(f"accept: {name}: neither the keyword nor the UID of a SOP class")
-        return tuple(found)
+        return find_sop_classes(self.accept)
 
 
-@dataclass(frozen=True)
-class Peer:
+class Peer(Section):
     """Who may send.
 
     Args:
@@ -123,40 +134,29 @@ class Peer:
         tls: how those reports are secured.
     """
 
-    ae_title: str
+    ae_title: AeTitle
     address: str
-    port: int | None = None
+    port: int | None = Field(default=None, ge=1, le=65535)
     tls: Tls | None = None
 
-    def __post_init__(self) -> None:
-        check_ae_title(self.ae_title)
-        if self.port is not None and not 0 < self.port < 65536:
-            raise ValueError(f"port: must be 1 to 65535, not {self.port}")
 
-
-@dataclass(frozen=True)
-class DicomTarget:
+class DicomTarget(Section):
     """A storage SCP."""
 
-    ae_title: str
+    ae_title: AeTitle
     host: str
-    port: int = limited(104, 1, 65535)
+    port: int = Field(default=104, ge=1, le=65535)
     tls: Tls | None = None
 
-    def __post_init__(self) -> None:
-        check_ae_title(self.ae_title)
 
-
-@dataclass(frozen=True)
-class WebTarget:
+class WebTarget(Section):
     """A DICOMweb server: base URL, and the authorities (PEM) to check it against if not the system's."""
 
     url: str
-    ca: Path | None = None
+    ca: FilePath | None = None
 
 
-@dataclass(frozen=True)
-class Destination:
+class Destination(Section):
     """Where derived series go: one of the two.
 
     Args:
@@ -169,6 +169,8 @@ class Destination:
     dicomweb: WebTarget | None = None
     query: bool = True
 
-    def __post_init__(self) -> None:
+    @model_validator(mode="after")
+    def _is_one(self) -> Destination:
         if (self.dicom is None) == (self.dicomweb is None):
-            raise ValueError("dicom, dicomweb: exactly one of them must be given")
+            raise wrong_key("dicom, dicomweb", "exactly one of them must be given")
+        return self

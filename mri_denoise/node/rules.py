@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
 import pydicom
 from pydicom.dataset import Dataset
 
-from mri_denoise.io.dicom.codes import MANUFACTURER
+from mri_denoise.io.dicom import MANUFACTURER
 from mri_denoise.node.settings import Rule
 
 
 def header(path: Path) -> Dataset:
     """The header of an image, pixels left out; an empty one if it cannot be read."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return pydicom.dcmread(path, stop_before_pixels=True)
+        return pydicom.dcmread(path, stop_before_pixels=True)
     except Exception:  # pydicom raises what its parser happens to meet in foreign bytes
         return Dataset()
 

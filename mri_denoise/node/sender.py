@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import time
-from pathlib import Path
+from dataclasses import replace
 
 from mri_denoise.node.destinations import Image, QueryError, SendError, Target, read_image
+from mri_denoise.node.job import Job
 from mri_denoise.node.ledger import Ledger
-from mri_denoise.node.log import Log
 from mri_denoise.node.settings import NodeSettings
 from mri_denoise.node.spool import Spool
+
+logger = logging.getLogger(__name__)
 
 
 class Sender:
@@ -19,11 +22,10 @@ class Sender:
         settings: pauses between attempts, and whether to ask the destination.
         spool: the queue.
         target: the destination.
-        log: for a line a series and attempt.
     """
 
-    def __init__(self, settings: NodeSettings, spool: Spool, target: Target, log: Log) -> None:
-        self._settings, self._spool, self._target, self._log = settings, spool, target, log
+    def __init__(self, settings: NodeSettings, spool: Spool, target: Target) -> None:
+        self._settings, self._spool, self._target = settings, spool, target
         self._due: dict[str, float] = {}
         self._pauses: dict[str, float] = {}
 
@@ -37,27 +39,28 @@ class Sender:
         return False
 
     def _attempt(self, series: str) -> None:
-        folder = self._spool.folder("outgoing", series)
+        job = self._spool.job("outgoing", series)
+        if job is None:
+            self._give_up(series, Job(failed=("job.json, which says what to send, cannot be read",)))
+            return
         try:
-            ledger = Ledger(folder)
-            problems = self._send(folder, ledger)
+            ledger = Ledger(self._spool.folder("outgoing", series))
+            problems = self._send(ledger, job)
         except SendError as error:
-            self._later(series, [str(error)])
+            problems = [str(error)]
         except Exception as error:  # one series that cannot be read must not hold up the others
-            self._later(series, [f"{type(error).__name__}: {error}"])
-        else:
-            if problems:
-                self._later(series, problems)
-                return
-            self._due.pop(series, None)
-            self._pauses.pop(series, None)
-            self._spool.finish(series, "outgoing", "done", error=None)
-            self._log("sent", series=series, images=len(ledger.acknowledged))
+            problems = [f"{type(error).__name__}: {error}"]
+        if problems:
+            self._later(series, job, problems)
+            return
+        self._forget(series)
+        self._spool.finish(series, "outgoing", "done", replace(job, error=None))
+        logger.info("sent", extra={"series": series, "images": len(ledger.acknowledged)})
 
-    def _send(self, folder: Path, ledger: Ledger) -> list[str]:
+    def _send(self, ledger: Ledger, job: Job) -> list[str]:
         """One round; returns a line for each image that the destination refused."""
-        names = self._spool.note("outgoing", folder.name).get("send", [])
-        images = [read_image(folder / name) for name in names]
+        folder = ledger.path.parent
+        images = [read_image(folder / name) for name in job.send]
         if ledger.in_doubt and self._settings.destination.query:
             self._ask(images, ledger)
         pending = [image for image in images if image.instance not in ledger.acknowledged]
@@ -69,27 +72,35 @@ class Sender:
         return refused
 
     def _ask(self, images: list[Image], ledger: Ledger) -> None:
-        """After a round that was cut short: what has arrived without our knowing?"""
+        """After a round that was cut short, learn what arrived without its acknowledgement."""
         for study, series in sorted({(image.study, image.series) for image in images}):
             try:
                 held = self._target.held(study, series)
             except QueryError as error:
-                self._log("cannot ask", series=series, reason=error, next="sending again under the same UIDs")
+                again = "sending again under the same UIDs"
+                logger.warning("cannot ask", extra={"series": series, "reason": error, "next": again})
                 return
             for image in images:
                 if image.series == series and image.instance in held and image.instance not in ledger.acknowledged:
                     ledger.acknowledge(image.instance, "found")
 
-    def _later(self, series: str, problems: list[str]) -> None:
+    def _later(self, series: str, job: Job, problems: list[str]) -> None:
         """Note why, and when to try again; or give up."""
         retry = self._settings.retry
-        job = self._spool.note("outgoing", series)
-        since = job.get("unsent_since") or time.time()
+        since = job.unsent_since or time.time()
         if time.time() - since >= retry.give_up_hours * 3600:
-            self._spool.finish(series, "outgoing", "failed", failed=problems, error=None, unsent_since=None)
-            self._log("failed", series=series, reason=problems[0], next="given up")
+            self._give_up(series, replace(job, failed=tuple(problems), error=None, unsent_since=None))
             return
         pause = min(self._pauses.get(series, retry.first_seconds / 2) * 2, retry.longest_seconds)
         self._pauses[series], self._due[series] = pause, time.monotonic() + pause
-        self._spool.note("outgoing", series, error=problems[0], unsent_since=since)
-        self._log("not sent", series=series, reason=problems[0], again_in_seconds=pause)
+        self._spool.write_job("outgoing", series, replace(job, error=problems[0], unsent_since=since))
+        logger.warning("not sent", extra={"series": series, "reason": problems[0], "again_in_seconds": pause})
+
+    def _give_up(self, series: str, job: Job) -> None:
+        self._forget(series)
+        self._spool.finish(series, "outgoing", "failed", job)
+        logger.error("failed", extra={"series": series, "reason": job.failed[0], "next": "given up"})
+
+    def _forget(self, series: str) -> None:
+        self._due.pop(series, None)
+        self._pauses.pop(series, None)

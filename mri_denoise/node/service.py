@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass
 
-from mri_denoise.errors import InputError
+from mri_denoise.errors import InputError, OutputError
 from mri_denoise.node import commitment, destinations
+from mri_denoise.node.incoming import Incoming
 from mri_denoise.node.lock import is_running, locked
-from mri_denoise.node.log import Log
 from mri_denoise.node.receiver import Receiver
 from mri_denoise.node.sender import Sender
 from mri_denoise.node.settings import NodeSettings
@@ -20,61 +21,64 @@ from mri_denoise.node.worker import Worker
 _IDLE_SECONDS = 0.2
 _REPORT_SECONDS = 5.0
 _FORGET_SECONDS = 60.0
+logger = logging.getLogger(__name__)
 
 
-def serve(settings: NodeSettings, log: Log, stop: threading.Event) -> None:
-    """Run a node until `stop` is set.
+def serve(settings: NodeSettings, stop: threading.Event) -> None:
+    """Run a node until `stop` is set. What it does is logged: see `log.logging_to`.
 
     Args:
         settings: what it does.
-        log: what it says.
         stop: set it from a signal handler or another thread.
 
     Raises:
         InputError: if it cannot start: the queue is in use, the port is taken, a file is missing ...
     """
     os.umask(0o077)
-    spool = Spool(settings.spool, settings.limits.queue_gb, settings.limits.free_gb)
+    spool, limits = Spool(settings.spool), settings.limits
+    incoming = Incoming(spool, queue_gb=limits.queue_gb, free_gb=limits.free_gb)
     target = destinations.make(settings)
-    receiver = Receiver(settings, spool, log)
+    receiver = Receiver(settings, spool, incoming)
     with locked(spool.root) as lock:
         spool.recover()
-        worker = Worker(settings, spool, lock, log)
-        sender = Sender(settings, spool, target, log)
+        worker = Worker(settings, spool, lock)
+        sender = Sender(settings, spool, target)
         receiver.start()
         worker.start()
-        log("listening", ae_title=settings.listen.ae_title, host=settings.listen.host, port=receiver.port)
+        listen = settings.listen
+        logger.info("listening", extra={"ae_title": listen.ae_title, "host": listen.host, "port": receiver.port})
         threads = [
-            _repeat(worker.step, _IDLE_SECONDS, stop, log),
-            _repeat(sender.step, _IDLE_SECONDS, stop, log),
-            _repeat(lambda: not commitment.report(settings, spool, log) and False, _REPORT_SECONDS, stop, log),
-            _repeat(lambda: bool(spool.forget(settings.keep_days)), _FORGET_SECONDS, stop, log),
+            _repeat("worker", worker.step, _IDLE_SECONDS, stop),
+            _repeat("sender", sender.step, _IDLE_SECONDS, stop),
+            _repeat("commitment", lambda: not commitment.report(settings, spool) and False, _REPORT_SECONDS, stop),
+            _repeat("queue", lambda: bool(spool.forget(settings.keep_days)), _FORGET_SECONDS, stop),
         ]
         try:
-            _keep_promoting(settings, spool, receiver, log, stop)
+            _keep_promoting(settings, incoming, receiver, stop)
         finally:
             stop.set()
             receiver.stop()
             worker.stop()
             for thread in threads:
-                thread.join(settings.limits.timeout_seconds)
-            log("stopped")
+                thread.join(limits.timeout_seconds)
+            logger.info("stopped")
 
 
-def _keep_promoting(settings: NodeSettings, spool: Spool, receiver: Receiver, log: Log, stop: threading.Event) -> None:
+def _keep_promoting(settings: NodeSettings, incoming: Incoming, receiver: Receiver, stop: threading.Event) -> None:
     quiet = settings.series
     while not stop.wait(_IDLE_SECONDS):
         try:
             receiver.prune()
-            for series, images in spool.promote(quiet.quiet_seconds, quiet.quiet_after_abort_seconds):
-                log("complete" if images else "nothing new", series=series, images=images)
-        except OSError as error:  # a full disk, for instance: the next round may do
-            log("error", where="queue", reason=error)
+            for one in incoming.promote(quiet.quiet_seconds, quiet.quiet_after_abort_seconds):
+                event = "complete" if one.images else "nothing new"
+                logger.info(event, extra={"series": one.series, "images": one.images})
+        except (OSError, OutputError) as error:  # a full disk, for instance: the next round may do
+            logger.error("error", extra={"where": "queue", "reason": error})
             stop.wait(1.0)
 
 
-def _repeat(step: Callable[[], bool], pause: float, stop: threading.Event, log: Log) -> threading.Thread:
-    """Call `step` in a thread, again at once while it finds something to do, and whatever it meets."""
+def _repeat(name: str, step: Callable[[], bool], pause: float, stop: threading.Event) -> threading.Thread:
+    """Call `step` in a thread, again at once while it finds something to do, and whatever error it meets."""
 
     def loop() -> None:
         while not stop.is_set():
@@ -83,29 +87,62 @@ def _repeat(step: Callable[[], bool], pause: float, stop: threading.Event, log: 
                     continue
             except Exception as error:
                 if not stop.is_set():
-                    log("error", where=getattr(step, "__qualname__", "node"), reason=error)
+                    logger.error("error", extra={"where": name, "reason": f"{type(error).__name__}: {error}"})
                     stop.wait(1.0)
             stop.wait(pause)
 
-    thread = threading.Thread(target=loop, daemon=True)
+    thread = threading.Thread(target=loop, name=name, daemon=True)
     thread.start()
     return thread
 
 
-def status(settings: NodeSettings) -> dict[str, Any]:
-    """What lies in the queue, and whether a node runs; works beside a running node.
+@dataclass(frozen=True, kw_only=True)
+class FailedSeries:
+    """A series in ``failed``, and why."""
 
-    Returns:
-        ``running``, how many series are in each state, and for those that wait to be sent or failed the reason.
+    series: str
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class WaitingSeries:
+    """A series in ``outgoing``, and why the last attempt to send it did not succeed; None before the first."""
+
+    series: str
+    error: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Status:
+    """What lies in a queue.
+
+    Args:
+        running: whether a node has the queue.
+        series: how many series are in each state.
+        failed: those that failed.
+        outgoing: those that wait to be sent.
+    """
+
+    running: bool
+    series: dict[str, int]
+    failed: tuple[FailedSeries, ...]
+    outgoing: tuple[WaitingSeries, ...]
+
+
+def status(settings: NodeSettings) -> Status:
+    """What lies in the queue, and whether a node runs; works beside a running node.
 
     Raises:
         InputError: if there is no queue yet.
     """
     if not (settings.spool / STATES[0]).is_dir():
-        raise InputError(f"{settings.spool}: no queue of a node")
+        raise InputError(f"{settings.spool}: no queue of a node; start one first, or check the path")
     spool = Spool(settings.spool)
-    series = {state: spool.series(state) for state in STATES}
-    failed = [{"series": one, "reasons": spool.note("failed", one).get("failed", [])} for one in series["failed"]]
-    waiting = [{"series": one, "error": spool.note("outgoing", one).get("error")} for one in series["outgoing"]]
-    counts = {state: len(found) for state, found in series.items()}
-    return {"running": is_running(spool.root), "series": counts, "failed": failed, "outgoing": waiting}
+    failed = [(one, spool.job("failed", one)) for one in spool.series("failed")]
+    waiting = [(one, spool.job("outgoing", one)) for one in spool.series("outgoing")]
+    return Status(
+        running=is_running(spool.root),
+        series={state: len(spool.series(state)) for state in STATES},
+        failed=tuple(FailedSeries(series=one, reasons=job.failed if job else ()) for one, job in failed),
+        outgoing=tuple(WaitingSeries(series=one, error=job.error if job else None) for one, job in waiting),
+    )

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Literal
 
 import yaml
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from pydicom.datadict import tag_for_keyword
 
 from mri_denoise.bundles.registry import find_bundle
 from mri_denoise.errors import InputError
 from mri_denoise.node.endpoints import Destination, Listen, Peer, is_loopback
-from mri_denoise.node.parse import build, limited
+from mri_denoise.node.section import FilePath, List, Section, validate, wrong_key
+from mri_denoise.settings import DEFAULTS, Planes, Sigma
 
 
-@dataclass(frozen=True)
-class Series:
+class Series(Section):
     """When a series is complete, and what happens to one that is not denoised.
 
     Args:
@@ -26,13 +27,12 @@ class Series:
         not_eligible: ``keep`` what is not denoised in the queue, or ``forward`` it unchanged.
     """
 
-    quiet_seconds: float = limited(10.0, 0.0, 86400.0)
-    quiet_after_abort_seconds: float = limited(120.0, 0.0, 86400.0)
+    quiet_seconds: float = Field(default=10.0, ge=0.0, le=86400.0)
+    quiet_after_abort_seconds: float = Field(default=120.0, ge=0.0, le=86400.0)
     not_eligible: Literal["keep", "forward"] = "keep"
 
 
-@dataclass(frozen=True)
-class Limits:
+class Limits(Section):
     """What nobody can make the node exceed.
 
     Args:
@@ -41,30 +41,66 @@ class Limits:
         queue_gb: all files of the queue in GB.
         free_gb: space in GB left free on the disk.
         associations: at the same time.
+        associations_per_address: the same for one IP address, so that others find room.
         timeout_seconds: for one PDU, one answer, one idle association.
         denoise_minutes: for one series.
     """
 
-    pdu_bytes: int = limited(131072, 4096, 1 << 24)
-    file_mb: float = limited(1024.0, 0.001, 1e5)
-    queue_gb: float = limited(50.0, 1e-6, 1e6)
-    free_gb: float = limited(1.0, 0.0, 1e6)
-    associations: int = limited(25, 1, 1000)
-    timeout_seconds: float = limited(30.0, 0.1, 3600.0)
-    denoise_minutes: float = limited(120.0, 0.01, 10000.0)
+    pdu_bytes: int = Field(default=131072, ge=4096, le=1 << 24)
+    file_mb: float = Field(default=1024.0, ge=0.001, le=1e5)
+    queue_gb: float = Field(default=50.0, ge=1e-6, le=1e6)
+    free_gb: float = Field(default=1.0, ge=0.0, le=1e6)
+    associations: int = Field(default=25, ge=1, le=1000)
+    associations_per_address: int = Field(default=20, ge=1, le=1000)
+    timeout_seconds: float = Field(default=30.0, ge=0.1, le=3600.0)
+    denoise_minutes: float = Field(default=120.0, ge=0.01, le=10000.0)
 
 
-@dataclass(frozen=True)
-class Retry:
+class Retry(Section):
     """How sending is tried again: pauses double from first to longest; given up after so many hours."""
 
-    first_seconds: float = limited(5.0, 0.01, 3600.0)
-    longest_seconds: float = limited(300.0, 0.01, 86400.0)
-    give_up_hours: float = limited(72.0, 0.0, 10000.0)
+    first_seconds: float = Field(default=5.0, ge=0.01, le=3600.0)
+    longest_seconds: float = Field(default=300.0, ge=0.01, le=86400.0)
+    give_up_hours: float = Field(default=72.0, ge=0.0, le=10000.0)
 
 
-@dataclass(frozen=True)
-class Rule:
+def _check_patterns(match: dict[str, str]) -> dict[str, str]:
+    for keyword, pattern in match.items():
+        if tag_for_keyword(keyword) is None:
+            raise wrong_key(keyword, "no such DICOM keyword")
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            raise wrong_key(keyword, f"not a regular expression ({error})") from error
+    return match
+
+
+def _check_model(name: str) -> str:
+    find_bundle(name)
+    return name
+
+
+def _to_text(value: object) -> object:
+    """YAML reads 12.5 as a number, which needs no quotes here."""
+    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
+def _check_sigma(text: str) -> str:
+    try:
+        known = Sigma.parse(text).kind != "map"
+    except InputError:
+        known = False
+    if not known:
+        raise ValueError(f"must be auto, map (measured at each voxel) or a number from 0 on, not {text!r}")
+    return text
+
+
+def _no_truth(value: object) -> object:
+    """True is equal to 1, which pydantic would take."""
+    return str(value).lower() if isinstance(value, bool) else value
+
+
+class Rule(Section):
     """What to do with a series whose header matches; see `rules.choose`.
 
     Args:
@@ -72,41 +108,21 @@ class Rule:
         skip: do not denoise.
         model: ``rician``, ``salt-pepper`` or the folder of a MONAI bundle.
         strength: 0 to 1.
-        sigma: ``auto`` or the noise level in the image's units.
+        sigma: ``auto``, ``map`` (measured at each voxel) or the noise level in the image's units.
         planes: ``auto``, 1 or 3.
         keep_vendor_headers: keep private blocks that describe the old pixels.
     """
 
-    match: dict[str, str] = field(default_factory=dict)
+    match: Annotated[dict[str, str], AfterValidator(_check_patterns)] = Field(default_factory=dict)
     skip: bool = False
-    model: str = "rician"
-    strength: float = limited(1.0, 0.0, 1.0)
-    sigma: str = "auto"
-    planes: Literal["auto", 1, 3] = "auto"
-    keep_vendor_headers: bool = False
-
-    def __post_init__(self) -> None:
-        for keyword, pattern in self.match.items():
-            if tag_for_keyword(keyword) is None:
-                raise ValueError(f"match.{keyword}: no such DICOM keyword")
-            try:
-                re.compile(pattern)
-            except re.error as error:
-                raise ValueError(f"match.{keyword}: no regular expression ({error})") from error
-        try:
-            find_bundle(self.model)
-        except InputError as error:
-            raise ValueError(f"model: {error}") from error
-        try:
-            wrong = self.sigma != "auto" and not 0 <= float(self.sigma) < float("inf")
-        except ValueError:
-            wrong = True
-        if wrong:
-            raise ValueError(f"sigma: must be auto or a number from 0 on (as text), not {self.sigma!r}")
+    model: Annotated[str, AfterValidator(_check_model)] = "rician"
+    strength: float = Field(default=DEFAULTS.strength, ge=0.0, le=1.0)
+    sigma: Annotated[str, BeforeValidator(_to_text), AfterValidator(_check_sigma)] = str(DEFAULTS.sigma)
+    planes: Annotated[Planes, BeforeValidator(_no_truth)] = DEFAULTS.planes
+    keep_vendor_headers: bool = DEFAULTS.keep_vendor_headers
 
 
-@dataclass(frozen=True)
-class NodeSettings:
+class NodeSettings(Section):
     """All of a node.
 
     Args:
@@ -122,23 +138,25 @@ class NodeSettings:
         keep_days: how long what is done stays in the queue; a repeated image is known for so long.
     """
 
-    spool: Path
+    spool: FilePath
     destination: Destination
-    listen: Listen = field(default_factory=Listen)
-    peers: tuple[Peer, ...] = ()
-    series: Series = field(default_factory=Series)
-    limits: Limits = field(default_factory=Limits)
-    retry: Retry = field(default_factory=Retry)
-    rules: tuple[Rule, ...] = ()
+    listen: Listen = Listen()
+    peers: List[Peer] = ()
+    series: Series = Series()
+    limits: Limits = Limits()
+    retry: Retry = Retry()
+    rules: List[Rule] = ()
     device: str = "auto"
-    keep_days: float = limited(1.0, 0.0, 10000.0)
+    keep_days: float = Field(default=1.0, ge=0.0, le=10000.0)
 
-    def __post_init__(self) -> None:
+    @model_validator(mode="after")
+    def _knows_its_peers(self) -> NodeSettings:
         if not self.peers and not is_loopback(self.listen.host):
-            raise ValueError("peers: must say who may send, since listen.host is not a loopback address")
+            raise wrong_key("peers", "must say who may send, since listen.host is not a loopback address")
+        return self
 
 
-def load(path: Path | None, changes: dict[str, Any] | None = None) -> NodeSettings:
+def load(path: Path | None, changes: Mapping[str, object] | None = None) -> NodeSettings:
     """Read settings.
 
     Args:
@@ -147,23 +165,37 @@ def load(path: Path | None, changes: dict[str, Any] | None = None) -> NodeSettin
 
     Raises:
         InputError: in one line that names the key.
+
+    Examples:
+        >>> destination = {"dicom": {"ae_title": "ARCHIVE", "host": "127.0.0.1"}}
+        >>> load(None, {"spool": "queue", "destination": destination, "listen.port": 104}).listen.port
+        104
     """
-    data: Any = {}
-    if path is not None:
-        try:
-            data = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-        except OSError as error:
-            raise InputError(f"{path}: cannot be read ({error.strerror})") from error
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise InputError(f"{path}: not YAML ({' '.join(str(error).split())[:160]})") from error
+    data = {} if path is None else _read(path)
+    for key, value in (changes or {}).items():
+        data = _changed(data, key, value)
+    return validate(NodeSettings, data)
+
+
+def _read(path: Path) -> Mapping[str, object]:
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); check the path") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not YAML ({' '.join(str(error).split())[:160]})") from error
     if not isinstance(data, dict):
         raise InputError(f"{path}: must be a mapping of keys to values")
-    for key, value in (changes or {}).items():
-        *parents, last = key.split(".")
-        place = data
-        for parent in parents:
-            place = place.setdefault(parent, {})
-            if not isinstance(place, dict):
-                raise InputError(f"settings: {parent}: must be a mapping of keys to values")
-        place[last] = value
-    return build(NodeSettings, data)
+    return data
+
+
+def _changed(data: Mapping[str, object], key: str, value: object, where: str = "") -> Mapping[str, object]:
+    """A copy of a mapping in which the value at a dotted key is another one."""
+    first, _, rest = key.partition(".")
+    if rest:
+        where = f"{where}.{first}".removeprefix(".")
+        inner = data.get(first, {})
+        if not isinstance(inner, Mapping):
+            raise InputError(f"settings: {where}: must be a mapping of keys to values, not {inner!r}")
+        value = _changed(inner, rest, value, where)
+    return {**data, first: value}

@@ -1,213 +1,114 @@
-"""What pynetdicom leaves open to a hostile or broken peer: length of PDUs, slow connections, images held in memory.
+"""What pynetdicom leaves open to a hostile or broken peer: dead and slow connections, and the length of PDUs.
 
-Three of its classes are extended: the server (who may connect, TLS handshakes that hold up nobody), the socket's `recv`
-(longest PDU, time for one) and the DIMSE provider (images go to a file as they arrive, other messages stay small).
+Two of its classes are extended: the server (who may connect; connections and TLS handshakes hold up nobody) and the
+request handler (the socket's `recv` with the longest PDU and the time for one, and the DIMSE provider of `arrival`).
 """
 
 from __future__ import annotations
 
-import os
 import socket
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from pydicom.filewriter import write_file_meta_info
-from pydicom.uid import UID
-from pynetdicom.dimse import DIMSEServiceProvider
-from pynetdicom.dimse_messages import C_STORE_RQ
-from pynetdicom.dsutils import create_file_meta
-from pynetdicom.pdu_primitives import P_DATA
-from pynetdicom.transport import RequestHandler, ThreadedAssociationServer
+from pynetdicom import evt
+from pynetdicom.association import Association
+from pynetdicom.transport import AssociationSocket, RequestHandler, ThreadedAssociationServer
 
-from mri_denoise.node import disk
+from mri_denoise.node.arrival import SpoolingDimse
+from mri_denoise.node.lobby import Lobby
 from mri_denoise.node.settings import Limits
 
-_MAX_MESSAGE = 1 << 20
 _MAX_CONTROL_PDU = 1 << 18
-_COMMAND, _LAST = 1, 2
-_INVALID_PDU = "Evt19"  # the state machine answers with A-ABORT
-
-
-class Arrival:
-    """An image on its way to a file; errors are kept, so that the peer gets a status and not a broken connection.
-
-    Args:
-        path: the file, new.
-        max_bytes: of the image; more is dropped.
-        meta: class, instance and transfer syntax for the file meta information.
-    """
-
-    def __init__(self, path: Path, max_bytes: float, meta: tuple[UID, UID, UID]) -> None:
-        self.path, self._max_bytes = path, max_bytes
-        self.size = 0
-        self.problem: str | None = None
-        self._file: Any = None
-        try:
-            self._file = os.fdopen(disk.create(path), "wb")
-            self._file.write(bytes(128) + b"DICM")
-            write_file_meta_info(
-                self._file, create_file_meta(sop_class_uid=meta[0], sop_instance_uid=meta[1], transfer_syntax=meta[2])
-            )
-        except Exception as error:  # also UIDs that cannot be encoded
-            self._fail(f"cannot be written ({error})")
-
-    def write(self, data: bytes) -> None:
-        """Append a fragment."""
-        self.size += len(data)
-        if self.size > self._max_bytes:
-            self._fail("image is larger than limits.file_mb")
-        if self.problem is None:
-            try:
-                self._file.write(data)
-            except OSError as error:
-                self._fail(f"cannot be written ({error.strerror})")
-
-    def finish(self) -> None:
-        """Close the file, its content on disk."""
-        if self.problem is None:
-            try:
-                self._file.flush()
-                os.fsync(self._file.fileno())
-                self._file.close()
-            except OSError as error:
-                self._fail(f"cannot be written ({error.strerror})")
-
-    def discard(self) -> None:
-        """Remove the file."""
-        with suppress(OSError):
-            if self._file is not None:
-                self._file.close()
-        with suppress(OSError):
-            self.path.unlink(missing_ok=True)
-
-    def _fail(self, problem: str) -> None:
-        self.problem = self.problem or problem
-        self.discard()
-
-
-class SpoolingDimse(DIMSEServiceProvider):
-    """DIMSE messages, the images of C-STORE requests in files.
-
-    Args:
-        assoc: the association.
-        new_path: names a file for the next image.
-        limits: largest image.
-    """
-
-    def __init__(self, assoc: Any, new_path: Callable[[], Path], limits: Limits) -> None:
-        super().__init__(assoc)
-        self._new_path, self._max_bytes = new_path, limits.file_mb * 1e6
-        self._current: Arrival | None = None
-        self._whole: dict[int, Arrival] = {}
-
-    def receive_primitive(self, primitive: P_DATA) -> None:
-        """Take the fragments of a P-DATA primitive."""
-        for context_id, data in primitive.presentation_data_value_list:
-            try:
-                taken = self._take_fragment(context_id, data) if data else False
-            except Exception:  # whatever the decoder meets in a message that is none
-                taken = False
-            if not taken:
-                self.dul.event_queue.put(_INVALID_PDU)
-                return
-
-    def take(self, message_id: int) -> Arrival | None:
-        """The image of a request, which now belongs to the caller."""
-        return self._whole.pop(message_id, None)
-
-    def discard(self) -> None:
-        """Remove images that were never taken."""
-        for arrival in (*self._whole.values(), self._current):
-            if arrival is not None:
-                arrival.discard()
-        self._whole, self._current = {}, None
-
-    def _take_fragment(self, context_id: int, data: bytes) -> bool:
-        """Handle a fragment; False if it is more than is taken."""
-        message: Any = self.message
-        if not data[0] & _COMMAND and isinstance(message, C_STORE_RQ):
-            return self._take_image(message, context_id, data)
-        if message is not None:
-            held = message.encoded_command_set.tell() + message.data_set.tell()
-            if held + len(data) > _MAX_MESSAGE:
-                return False
-        self._pass_on(context_id, data)
-        return True
-
-    def _take_image(self, message: Any, context_id: int, data: bytes) -> bool:
-        if self._current is None:
-            context = self.assoc._accepted_cx.get(context_id)
-            if context is None:
-                return False
-            command = message.command_set
-            meta = (command.AffectedSOPClassUID, command.AffectedSOPInstanceUID, context.transfer_syntax[0])
-            self._current = Arrival(self._new_path(), self._max_bytes, meta)
-        arrival = self._current
-        arrival.write(data[1:])
-        if data[0] & _LAST:
-            arrival.finish()
-            earlier = self._whole.pop(message.command_set.MessageID, None)
-            if earlier is not None:
-                earlier.discard()
-            self._whole[message.command_set.MessageID] = arrival
-            self._current = None
-            self._pass_on(context_id, data[:1])
-        return arrival.size <= 2 * self._max_bytes + _MAX_MESSAGE
-
-    def _pass_on(self, context_id: int, data: bytes) -> None:
-        part = P_DATA()
-        part.presentation_data_value_list = [[context_id, data]]  # type: ignore[list-item]
-        super().receive_primitive(part)
 
 
 class Server(ThreadedAssociationServer):
     """Accepts connections of addresses that may connect, none of which can hold up the others.
 
-    Set before the first connection: `admits` (address to whether it may connect), `limits`, `new_path`.
+    Args:
+        admits: whether an address may connect.
+        limits: connections, and time for each.
+        new_path: names a file for the next image.
+        options: for pynetdicom's own server.
     """
 
     daemon_threads = True
     request_queue_size = 64
-    admits: Callable[[str], bool]
-    limits: Limits
-    new_path: Callable[[], Path]
+
+    def __init__(
+        self, *, admits: Callable[[str], bool], limits: Limits, new_path: Callable[[], Path], **options: Any
+    ) -> None:
+        self.limits, self.new_path, self._admits = limits, new_path, admits
+        self.lobby = Lobby(most=2 * limits.associations, most_per_address=limits.associations_per_address)
+        super().__init__(**options)
 
     def get_request(self) -> tuple[socket.socket, Any]:
         """Accept; the TLS handshake is left to the association's own thread."""
-        connection: Any
+        connection: socket.socket
         connection, address = self.socket.accept()  # type: ignore[union-attr]
         connection.settimeout(self.limits.timeout_seconds)
         if self.ssl_context:
             connection = self.ssl_context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
         return connection, address
 
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A connection that broke before it was one: no traceback on standard error."""
-
     def verify_request(self, request: Any, client_address: Any) -> bool:
         """Whether to talk to an address at all; others are cut off before a byte of theirs is read."""
-        crowded = len(self.ae.active_associations) >= 2 * self.limits.associations + 8
-        return not crowded and self.admits(client_address[0])
+        return self._admits(client_address[0])
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Hand a connection to a thread of its own."""
+        self.lobby.enter(request, client_address[0])
+        super().process_request(request, client_address)
+
+    def finish_request(self, request: Any, client_address: Any) -> None:
+        """Wait for the first byte, since an association costs more than a thread that sleeps; then make one."""
+        first = socket.socket.recv(request, 1, socket.MSG_PEEK)  # of the TCP connection, also below TLS
+        if not first:
+            raise ConnectionError("closed before its first byte")
+        self.lobby.has_spoken(request)
+        super().finish_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        """Close a connection."""
+        self.lobby.leave(request)
+        super().shutdown_request(request)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A connection that broke before it was one: no traceback on standard error."""
 
 
 class Handler(RequestHandler):
     """Makes associations with the bounded socket and the spooling DIMSE provider."""
 
     server: Server
+    _is_asked_for = False
 
-    def _create_association(self) -> Any:
-        assoc: Any = super()._create_association()
+    def _create_association(self) -> Association:
+        assoc = super()._create_association()
         limits = self.server.limits
-        assoc.dimse = SpoolingDimse(assoc, self.server.new_path, limits)
-        assoc.dul.socket.recv = bounded_recv(assoc.dul.socket, max(limits.pdu_bytes, _MAX_CONTROL_PDU), limits)
+        assoc.bind(evt.EVT_REQUESTED, self._asked)
+        assoc.bind(evt.EVT_CONN_CLOSE, self._closed)
+        assoc.dimse = SpoolingDimse(assoc, self.server.new_path, limits.file_mb * 1e6)
+        connection = assoc.dul.socket
+        assert connection is not None
+        recv = bounded_recv(connection, max(limits.pdu_bytes, _MAX_CONTROL_PDU), limits.timeout_seconds)
+        connection.recv = recv  # type: ignore[assignment,method-assign]
         return assoc
 
+    def _asked(self, _event: evt.Event) -> None:
+        """The peer has asked for the association."""
+        self._is_asked_for = True
+        self.server.lobby.leave(self.request)
 
-def bounded_recv(connection: Any, max_bytes: int, limits: Limits) -> Callable[[int], bytearray]:
-    """A `recv` of so many bytes that refuses more than `max_bytes`, and gives up after the time for one PDU.
+    def _closed(self, event: evt.Event) -> None:
+        """The connection is closed: if nothing was asked for, wake the thread that would go on waiting for it."""
+        if not self._is_asked_for:
+            event.assoc.dul.to_user_queue.put(None)  # as after a timeout
+
+
+def bounded_recv(connection: AssociationSocket, max_bytes: int, seconds: float) -> Callable[[int], bytearray]:
+    """A `recv` of so many bytes that refuses more than `max_bytes`, and gives up after `seconds`.
 
     pynetdicom calls it for the head of a PDU, then for the length that the head claims: up to 4 GB.
     """
@@ -215,7 +116,8 @@ def bounded_recv(connection: Any, max_bytes: int, limits: Limits) -> Callable[[i
     def recv(count: int) -> bytearray:
         if count > max_bytes:
             raise ConnectionError(f"PDU of {count} bytes, at most {max_bytes} are taken")
-        until = time.monotonic() + limits.timeout_seconds
+        assert connection.socket is not None
+        until = time.monotonic() + seconds
         received = bytearray()
         while len(received) < count:
             remaining = until - time.monotonic()
@@ -226,7 +128,7 @@ def bounded_recv(connection: Any, max_bytes: int, limits: Limits) -> Callable[[i
             if not part:
                 break
             received += part
-        connection.socket.settimeout(limits.timeout_seconds)
+        connection.socket.settimeout(seconds)
         return received
 
     return recv

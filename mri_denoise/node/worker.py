@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
+import logging
 import select
 import subprocess
 import sys
 import time
-from typing import IO, Any
+from dataclasses import replace
+from typing import IO
 
 from mri_denoise.node import disk, rules
-from mri_denoise.node.log import Log
-from mri_denoise.node.settings import NodeSettings
+from mri_denoise.node.job import Job, Skipped
+from mri_denoise.node.messages import Answer, Request
+from mri_denoise.node.records import to_json
+from mri_denoise.node.settings import NodeSettings, Rule
 from mri_denoise.node.spool import Spool
 
+logger = logging.getLogger(__name__)
 _CRASHES_ALLOWED = 1
 
 
@@ -29,16 +33,16 @@ class Worker:
         settings: rules, device, time for a series.
         spool: the queue, locked by this node.
         lock: the lock's file, which the process inherits: while it runs no other node can take the queue.
-        log: for a line a series.
     """
 
-    def __init__(self, settings: NodeSettings, spool: Spool, lock: IO[bytes], log: Log) -> None:
-        self._settings, self._spool, self._lock, self._log = settings, spool, lock, log
+    def __init__(self, settings: NodeSettings, spool: Spool, lock: IO[bytes]) -> None:
+        self._settings, self._spool, self._lock = settings, spool, lock
         self._process: subprocess.Popen[bytes] | None = None
         self._stopped = False
 
     def start(self) -> None:
         """Start the process, so that it is warm when the first series comes."""
+        self._end()
         working = self._spool.folder("working", "")
         self._process = subprocess.Popen(
             [sys.executable, "-m", "mri_denoise.node.child", str(working.resolve()), self._settings.device],
@@ -51,10 +55,12 @@ class Worker:
     def stop(self) -> None:
         """End the process; the series that it has goes back when the node starts again."""
         self._stopped = True
-        process = self._process
-        if process is not None:
-            process.kill()
-            process.wait()
+        self._end()
+
+    def _end(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
 
     def step(self) -> bool:
         """Handle one series that is ready; False if there is none."""
@@ -71,48 +77,56 @@ class Worker:
 
     def _handle(self, series: str) -> None:
         """Decide what a series needs, and do it."""
-        started = time.monotonic()
         sources = self._spool.sources("working", series)
-        ds = rules.header(sources[0]) if sources else None
-        if ds is None:
-            self._fail(series, ["no image in the series"])
+        before = self._spool.job("working", series) or Job()
+        job = Job(images=len(sources), crashes=before.crashes)
+        if not sources:
+            self._fail(series, job, ["no image in the series"])
             return
+        ds = rules.header(sources[0])
         rule, number = rules.choose(self._settings.rules, ds)
-        notes: dict[str, Any] = {"rule": number, "images": len(sources)}
+        job = replace(job, rule=number)
         if rules.is_own(ds):
-            self._keep(series, "made by mri-denoise, not denoised again", notes)
+            self._keep(series, job, "made by mri-denoise, not denoised again")
         elif rule.skip:
-            self._leave(series, [(path.name, f"rule {number} says skip", False) for path in sources], notes)
+            skipped = tuple(Skipped(file=path.name, reason=f"rule {number} says skip") for path in sources)
+            self._leave(series, replace(job, skipped=skipped))
         else:
-            self._denoise(series, dataclasses.asdict(rule), notes, started)
+            self._denoise(series, job, rule)
 
-    def _denoise(self, series: str, rule: dict[str, Any], notes: dict[str, Any], started: float) -> None:
+    def _denoise(self, series: str, job: Job, rule: Rule) -> None:
         """Give a series to the process and act on its answer."""
+        started = time.monotonic()
         try:
-            answer = self._ask({"series": series, "rule": rule})
+            answer = self._ask(Request(series=series, rule=rule))
         except Crash as crash:
             if not self._stopped:
-                self._after_crash(series, str(crash))
+                self._after_crash(series, job, str(crash))
             return
-        skipped = answer["skipped"]
-        failed = [*answer["failed"], *(f"{name}: {reason}" for name, reason, damaged in skipped if damaged)]
+        job = replace(job, skipped=answer.skipped)
+        failed = [*answer.failed, *(f"{one.file}: {one.reason}" for one in answer.skipped if one.damaged)]
         if failed:
-            self._fail(series, failed, skipped=skipped, **notes)
-        elif not answer["done"]:
-            self._leave(series, skipped, notes)
+            self._fail(series, job, failed)
+        elif not answer.done:
+            self._leave(series, job)
         else:
-            derived = self._spool.folder("working", series) / "derived"
-            images = sorted(path for path in derived.rglob("*.dcm") if path.is_file())
-            for path in images:
-                disk.sync_file(path)
-            forward = [name for name, _, _ in skipped] if self._settings.series.not_eligible == "forward" else []
-            names = [path.relative_to(derived.parent).as_posix() for path in images]
-            send = [*names, *(f"source/{name}" for name in forward)]
-            self._spool.finish(series, "working", "outgoing", send=send, skipped=skipped, **notes)
+            images = self._derived(series)
             seconds = round(time.monotonic() - started, 2)
-            self._log("denoised", series=series, images=len(images), skipped=len(skipped), seconds=seconds)
+            forward = answer.skipped if self._settings.series.not_eligible == "forward" else ()
+            send = (*images, *(f"source/{one.file}" for one in forward))
+            self._spool.finish(series, "working", "outgoing", replace(job, send=send))
+            counts = {"images": len(images), "skipped": len(answer.skipped), "seconds": seconds}
+            logger.info("denoised", extra={"series": series, **counts})
 
-    def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
+    def _derived(self, series: str) -> list[str]:
+        """The images made of a series, now synced to disk, by their path in its folder."""
+        folder = self._spool.folder("working", series)
+        images = sorted(path for path in (folder / "derived").rglob("*.dcm") if path.is_file())
+        for path in images:
+            disk.sync_file(path)
+        return [path.relative_to(folder).as_posix() for path in images]
+
+    def _ask(self, request: Request) -> Answer:
         """One request to the process and its answer.
 
         Raises:
@@ -124,16 +138,16 @@ class Worker:
         assert process is not None and process.stdin is not None
         until = time.monotonic() + self._settings.limits.denoise_minutes * 60
         try:
-            process.stdin.write(json.dumps(request).encode() + b"\n")
+            process.stdin.write(to_json(request) + b"\n")
             process.stdin.flush()
             while True:
-                answer = self._line(process, until)
-                if "ready" not in answer:
+                answer = _read_answer(self._line(process, until))
+                if answer is not None:
                     return answer
         except (OSError, ValueError) as error:
             raise Crash("the denoising process ended") from error
 
-    def _line(self, process: subprocess.Popen[bytes], until: float) -> dict[str, Any]:
+    def _line(self, process: subprocess.Popen[bytes], until: float) -> bytes:
         assert process.stdout is not None
         while not select.select([process.stdout], [], [], 0.5)[0]:
             if time.monotonic() > until:
@@ -144,33 +158,42 @@ class Worker:
         if not line.endswith(b"\n"):
             process.wait()
             raise Crash(f"the denoising process ended ({process.returncode})")
-        return json.loads(line)
+        return line
 
-    def _after_crash(self, series: str, reason: str) -> None:
+    def _after_crash(self, series: str, job: Job, reason: str) -> None:
         """Try once more, then give the series up."""
-        crashes = self._spool.note("working", series).get("crashes", 0) + 1
-        self._spool.note("working", series, crashes=crashes)
-        if crashes > _CRASHES_ALLOWED:
-            self._fail(series, [reason])
+        job = replace(job, crashes=job.crashes + 1)
+        if job.crashes > _CRASHES_ALLOWED:
+            self._fail(series, job, [reason])
         else:
-            self._log("crashed", series=series, reason=reason, next="once more")
+            self._spool.write_job("working", series, job)
+            logger.warning("crashed", extra={"series": series, "reason": reason, "next": "once more"})
             self._spool.give_back(series)
 
-    def _leave(self, series: str, skipped: list[Any], notes: dict[str, Any]) -> None:
-        """A series that is not denoised: kept, or sent on as it is."""
-        reason = "; ".join(sorted({reason for _, reason, _ in skipped})) or "no image"
+    def _leave(self, series: str, job: Job) -> None:
+        """Keep a series that is not denoised, or send it on as it is."""
+        reason = "; ".join(sorted({one.reason for one in job.skipped})) or "no image"
         if self._settings.series.not_eligible == "forward":
-            send = [f"source/{path.name}" for path in self._spool.sources("working", series)]
-            self._spool.finish(series, "working", "outgoing", send=send, skipped=skipped, **notes)
-            self._log("not eligible", series=series, reason=reason, next="forwarded unchanged")
+            send = tuple(f"source/{path.name}" for path in self._spool.sources("working", series))
+            self._spool.finish(series, "working", "outgoing", replace(job, send=send))
+            logger.info("not eligible", extra={"series": series, "reason": reason, "next": "forwarded unchanged"})
         else:
-            self._keep(series, reason, notes | {"skipped": skipped})
+            self._keep(series, job, reason)
 
-    def _keep(self, series: str, reason: str, notes: dict[str, Any]) -> None:
-        self._spool.finish(series, "working", "done", send=[], **notes)
-        self._log("not eligible", series=series, reason=reason, next="kept")
+    def _keep(self, series: str, job: Job, reason: str) -> None:
+        self._spool.finish(series, "working", "done", job)
+        logger.info("not eligible", extra={"series": series, "reason": reason, "next": "kept"})
 
-    def _fail(self, series: str, reasons: list[str], **notes: Any) -> None:
+    def _fail(self, series: str, job: Job, reasons: list[str]) -> None:
         self._spool.drop_derived(series)
-        self._spool.finish(series, "working", "failed", failed=reasons, crashes=0, **notes)
-        self._log("failed", series=series, reason=reasons[0], more=len(reasons) - 1)
+        self._spool.finish(series, "working", "failed", replace(job, failed=tuple(reasons), crashes=0))
+        logger.error("failed", extra={"series": series, "reason": reasons[0], "more": len(reasons) - 1})
+
+
+def _read_answer(line: bytes) -> Answer | None:
+    """What the process says about a series; None for the line that says that it is ready."""
+    said = json.loads(line)
+    if "ready" in said:
+        return None
+    skipped = tuple(Skipped(file=file, reason=reason, damaged=damaged) for file, reason, damaged in said["skipped"])
+    return Answer(done=said["done"], failed=tuple(said["failed"]), skipped=skipped)

@@ -1,4 +1,4 @@
-"""Cutting a volume into small blocks and filtering it, as the estimates of noise need it."""
+"""Cut a volume into small blocks and filter it, as the estimates of noise need it."""
 
 from __future__ import annotations
 
@@ -7,21 +7,23 @@ from dataclasses import dataclass
 
 import numpy as np
 
-_MAX_VOXELS = 3_000_000  # a larger volume is sampled in slabs: the estimate is no better with more
-_CENTRAL = 24
+_MAX_VOXELS = 3_000_000  # a larger volume is sampled in slabs: more voxels do not improve the estimate
+_SLAB = 18  # slices
+_MIDDLE = 24  # slices
+_SERIES = 8  # volumes
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Blocks:
-    """Blocks of a volume; B blocks of V voxels on a grid.
+    """Blocks of a volume: B blocks of V voxels on a grid.
 
     Args:
         values: (B, V) voxels.
-        response: (B, V) high-pass response of the same voxels, with the standard deviation of white noise kept.
-        activity: (B,) standard deviation of the means of the blocks' halves (quarters, eighths).
+        response: (B, V) high-pass response of the same voxels, scaled so that white noise keeps its standard deviation.
+        activity: (B,) standard deviation of the means of the block's halves (quarters, eighths).
         position: (B, 2) place in the slice, 0 to 1 along each of its axes.
         usable: (B,) whether the block and its neighbours hold finite values that are not a constant fill.
-        grid: how many blocks along each axis.
+        grid: number of blocks along each axis.
         edges: voxels of a block along each axis.
         offset: voxels before the first block along each axis.
     """
@@ -36,77 +38,144 @@ class Blocks:
     offset: tuple[int, ...]
 
 
-def measured(array: np.ndarray) -> tuple[float, np.ndarray]:
-    """The largest finite magnitude, and which voxels are finite and not 0."""
+def find_signal(array: np.ndarray) -> tuple[float, np.ndarray]:
+    """Find the largest finite magnitude, and the voxels that are finite and not 0.
+
+    Args:
+        array: shape (X, Y, Z).
+
+    Returns:
+        the magnitude, 0 if there is none, and a boolean mask of the same shape.
+
+    Raises:
+        ValueError: if the array does not have three axes.
+    """
     if array.ndim != 3:
         raise ValueError(f"a noise level is estimated from one volume of three axes, not from shape {array.shape}")
-    live = np.isfinite(array)
-    high, low = (float(extreme(array, where=live, initial=0)) for extreme in (np.max, np.min))
-    live &= array != 0
-    return max(high, -low), live
+    mask = np.isfinite(array)
+    high, low = (float(extreme(array, where=mask, initial=0)) for extreme in (np.max, np.min))
+    mask &= array != 0
+    return max(high, -low), mask
 
 
-def normalised(data: np.ndarray, scale: float) -> np.ndarray:
-    """Divided by a scale (by 1 where that is 0), as float32 with NaN for what is not finite."""
+def normalise(data: np.ndarray, scale: float) -> np.ndarray:
+    """Divide by a scale (by 1 if it is 0).
+
+    Args:
+        data: any shape.
+        scale: 0 or more.
+
+    Returns:
+        float32, the same shape, NaN where the data are not finite.
+    """
     return np.where(np.isfinite(data), data / np.float32(scale or 1), np.float32(np.nan))
 
 
-def slabs(data: np.ndarray, live: np.ndarray) -> list[np.ndarray]:
-    """Cut to what holds signal (``live``), and where that is large, to evenly spread slabs of 18 slices."""
+def sample_slabs(data: np.ndarray, mask: np.ndarray) -> list[np.ndarray]:
+    """Cut a volume to the box that holds signal, and a large box to evenly spread slabs of 18 slices.
+
+    Args:
+        data: shape (X, Y, slices).
+        mask: boolean, the same shape: where there is signal.
+
+    Returns:
+        views of the data, together about 3 million voxels at most.
+    """
     for i in range(3):
-        index = np.flatnonzero(live.any(axis=tuple(k for k in range(3) if k != i)))
+        index = np.flatnonzero(mask.any(axis=tuple(k for k in range(3) if k != i)))
         keep = [slice(None)] * 3
         keep[i] = slice(index[0], index[-1] + 1) if index.size else slice(0)
-        data, live = data[tuple(keep)], live[tuple(keep)]
-    length, thickness = data.shape[2], 18
-    count = max(1, round(_MAX_VOXELS / max(1, data[:, :, :thickness].size)))
-    if count * thickness >= length:
+        data, mask = data[tuple(keep)], mask[tuple(keep)]
+    length = data.shape[2]
+    count = max(1, round(_MAX_VOXELS / max(1, data[:, :, :_SLAB].size)))
+    if count * _SLAB >= length:
         return [data]
-    starts = np.linspace(0, length - thickness, count + 2)[1:-1].astype(int)
-    return [data[:, :, start : start + thickness] for start in starts]
+    starts = np.linspace(0, length - _SLAB, count + 2)[1:-1].astype(int)
+    return [data[:, :, start : start + _SLAB] for start in starts]
 
 
-def central(slices: np.ndarray) -> np.ndarray:
-    """The 24 slices in the middle: enough to see how slices were sampled, and next to no time."""
-    first = max(slices.shape[2] // 2 - _CENTRAL // 2, 0)
-    return slices[:, :, first : first + _CENTRAL]
+def sample_series(count: int) -> list[int]:
+    """Choose up to eight volumes of a series, evenly spread: enough to see how all of them were sampled.
+
+    Args:
+        count: volumes of the series, 1 or more.
+
+    Returns:
+        their numbers, in rising order.
+    """
+    return np.linspace(0, count - 1, min(count, _SERIES)).astype(int).tolist()
+
+
+def middle_slices(volume: np.ndarray, slice_axis: int) -> np.ndarray:
+    """Take the 24 slices in the middle: enough to see how slices were sampled, at little cost.
+
+    Args:
+        volume: shape (X, Y, Z).
+        slice_axis: the axis across the slices.
+
+    Returns:
+        float32, shape (rows, columns, slices).
+    """
+    slices = np.moveaxis(np.asarray(volume, dtype=np.float32), slice_axis, 2)
+    first = max(slices.shape[2] // 2 - _MIDDLE // 2, 0)
+    return slices[:, :, first : first + _MIDDLE]
 
 
 def cut_blocks(data: np.ndarray) -> Blocks | None:
-    """Cut a volume, slices last, into blocks of 6 x 6 x 2 voxels (fewer in small ones); None if it is too small."""
+    """Cut a volume into blocks of 6 x 6 x 2 voxels, smaller ones along short axes.
+
+    Args:
+        data: float32, shape (X, Y, slices); NaN where nothing was measured.
+
+    Returns:
+        the blocks, or None if the volume is too small.
+    """
     axes = [i for i, least in enumerate((3, 3, 8)) if data.shape[i] >= least]
     if not axes or not data.size:
         return None
     fill = _constant_fill(data)
     if fill.any():
         data = np.where(fill, np.float32(np.nan), data)
-    response = data
-    for i in axes:
-        # second differences, times 1/sqrt(1 + 4 + 1) so that white noise keeps its standard deviation
-        filtered = np.float32(-2) * _shifted(response, i, 1)
-        filtered += _shifted(response, i, 0)
-        filtered += _shifted(response, i, 2)
-        filtered *= np.float32(1 / math.sqrt(6))
-        response = filtered
+    response = _high_pass(data, axes)
     edges, grid, offset = [], [], []
     for n, wanted in zip(response.shape, (6, 6, 2), strict=True):
         edges.append(min(wanted, n - n % 2) or 1)
         grid.append(n // edges[-1])
         offset.append((n - grid[-1] * edges[-1]) // 2)
     start = tuple(o + (i in axes) for i, o in enumerate(offset))
-    values = _cut(data, start, tuple(grid), tuple(edges))
-    response = _cut(response, tuple(offset), tuple(grid), tuple(edges))
-    parts = [(2, e // 2) if e > 1 else (1, 1) for e in edges]
-    # einsum, for reductions of short rows take several times as long
-    halves = np.einsum("iajbkcl->iabc", values.reshape(-1, *(n for part in parts for n in part)))
-    activity = halves.reshape(len(values), -1).std(axis=1) / np.float32(math.prod(n for _, n in parts))
-    usable = np.isfinite(np.einsum("ij->i", response)) & np.isfinite(activity)
+    values = _as_rows(data, start, tuple(grid), tuple(edges))
+    response = _as_rows(response, tuple(offset), tuple(grid), tuple(edges))
+    halves = [(2, e // 2) if e > 1 else (1, 1) for e in edges]
+    # einsum: NumPy's reductions of short rows take several times as long
+    sums = np.einsum("iajbkcl->iabc", values.reshape(-1, *(n for half in halves for n in half)))
+    activity = sums.reshape(len(values), -1).std(axis=1) / np.float32(math.prod(n for _, n in halves))
     index = np.stack(np.unravel_index(np.arange(len(values)), grid), axis=1)
-    position = (index[:, :2] + 0.5) / np.array(grid[:2])
-    return Blocks(values, response, activity, position, usable, tuple(grid), tuple(edges), start)
+    return Blocks(
+        values=values,
+        response=response,
+        activity=activity,
+        position=(index[:, :2] + 0.5) / np.array(grid[:2]),
+        usable=np.isfinite(np.einsum("ij->i", response)) & np.isfinite(activity),
+        grid=tuple(grid),
+        edges=tuple(edges),
+        offset=start,
+    )
 
 
-def _cut(data: np.ndarray, start: tuple[int, ...], grid: tuple[int, ...], edges: tuple[int, ...]) -> np.ndarray:
+def _high_pass(data: np.ndarray, axes: list[int]) -> np.ndarray:
+    """Second differences along each of the axes, which get shorter by 2 voxels."""
+    response = data
+    for i in axes:
+        # times 1 / sqrt(1 + 4 + 1), so that white noise keeps its standard deviation
+        filtered = np.float32(-2) * _window(response, i, 1)
+        filtered += _window(response, i, 0)
+        filtered += _window(response, i, 2)
+        filtered *= np.float32(1 / math.sqrt(6))
+        response = filtered
+    return response
+
+
+def _as_rows(data: np.ndarray, start: tuple[int, ...], grid: tuple[int, ...], edges: tuple[int, ...]) -> np.ndarray:
     """Blocks as rows, shape (blocks, voxels of a block)."""
     data = data[tuple(slice(s, s + g * e) for s, g, e in zip(start, grid, edges, strict=True))]
     data = data.reshape([n for pair in zip(grid, edges, strict=True) for n in pair])
@@ -124,21 +193,32 @@ def _constant_fill(data: np.ndarray) -> np.ndarray:
         if np.count_nonzero(window) < 3 ** len(axes):
             continue
         for i in axes:
-            window = _shifted(window, i, 0) & _shifted(window, i, 1) & _shifted(window, i, 2)
+            window = _window(window, i, 0) & _window(window, i, 1) & _window(window, i, 2)
         for i in axes:
             window = np.pad(window, [(2, 2) if k == i else (0, 0) for k in range(3)])
-            window = _shifted(window, i, 0) | _shifted(window, i, 1) | _shifted(window, i, 2)
+            window = _window(window, i, 0) | _window(window, i, 1) | _window(window, i, 2)
         fill |= window
     return fill
 
 
-def _shifted(data: np.ndarray, axis: int, start: int) -> np.ndarray:
-    """Window of the length minus 2 along one axis."""
+def _window(data: np.ndarray, axis: int, start: int) -> np.ndarray:
+    """All but 2 positions along one axis, from ``start`` on."""
     return data[tuple(slice(start, data.shape[k] - 2 + start) if k == axis else slice(None) for k in range(3))]
 
 
-def interpolated(blocks: np.ndarray, axis: int, length: int, offset: int, edge: int) -> np.ndarray:
-    """Linear interpolation along one axis from the centres of blocks to voxels, constant past the last centres."""
+def interpolate_blocks(blocks: np.ndarray, axis: int, length: int, offset: int, edge: int) -> np.ndarray:
+    """Interpolate linearly from the centres of blocks to voxels along one axis, constant past the last centres.
+
+    Args:
+        blocks: one value for each block, on their grid.
+        axis: of the grid.
+        length: voxels along that axis.
+        offset: voxels before the first block.
+        edge: voxels of a block.
+
+    Returns:
+        the grid with ``length`` values along the axis.
+    """
     position = np.clip((np.arange(length) - offset - (edge - 1) / 2) / edge, 0, blocks.shape[axis] - 1)
     lower = np.minimum(position.astype(int), max(blocks.shape[axis] - 2, 0))
     upper = np.minimum(lower + 1, blocks.shape[axis] - 1)

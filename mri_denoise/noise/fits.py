@@ -1,4 +1,4 @@
-"""Two fits behind an estimate of noise: Rayleigh's law in the air, the spread of fine detail in the foreground."""
+"""Two fits behind an estimate of noise: Rayleigh's distribution in the air, fine detail in the foreground."""
 
 from __future__ import annotations
 
@@ -18,20 +18,21 @@ from mri_denoise.noise.rician import (
     rayleigh_distance,
     rayleigh_sigma,
 )
-from mri_denoise.noise.zero_filling import measured_grid
+from mri_denoise.noise.zero_filling import undo_zero_filling
 
-MAD_TO_STD = 1.4826
+MAD_TO_STD = 1.4826  # standard deviation of a normal distribution by its median absolute deviation
+_LEAST_AIR = 20  # blocks
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Samples:
-    """The blocks of a volume that can be used; see :class:`~mri_denoise.noise.blocks.Blocks`.
+    """The usable blocks of a volume; see :class:`~mri_denoise.noise.blocks.Blocks`.
 
     Args:
         values: (B, V) voxels.
         response: (B, V) high-pass response.
-        activity: (B,) of the blocks' halves.
-        position: (B, 2) in the slice.
+        activity: (B,) standard deviation of the means of the block's halves.
+        position: (B, 2) place in the slice.
     """
 
     values: np.ndarray
@@ -41,16 +42,20 @@ class Samples:
 
     @classmethod
     def of(cls, blocks: Iterable[Blocks | None]) -> Samples | None:
-        """What can be used of all blocks; None if that is nothing."""
+        """Collect the usable blocks of several parts of a volume; None if there are none."""
         found = [b for b in blocks if b is not None and b.usable.any()]
         if not found:
             return None
-        names = ("values", "response", "activity", "position")
-        return cls(*(np.concatenate([getattr(b, name)[b.usable] for b in found]) for name in names))
+        return cls(
+            values=np.concatenate([b.values[b.usable] for b in found]),
+            response=np.concatenate([b.response[b.usable] for b in found]),
+            activity=np.concatenate([b.activity[b.usable] for b in found]),
+            position=np.concatenate([b.position[b.usable] for b in found]),
+        )
 
     @cached_property
     def mean(self) -> np.ndarray:
-        """(B,) mean of each block; by einsum, for reductions of short rows take several times as long."""
+        """(B,) mean of each block; by einsum, as NumPy's reductions of short rows take several times as long."""
         return np.einsum("ij->i", self.values) * np.float32(1 / self.values.shape[1])
 
     @cached_property
@@ -59,66 +64,83 @@ class Samples:
         return np.einsum("ij,ij->i", self.values, self.values) * np.float32(1 / self.values.shape[1])
 
     def foreground(self) -> Samples:
-        """Blocks above half the mean signal of the brighter part, whatever the noise."""
+        """Select the blocks above half the mean signal of the brighter blocks, at any noise level."""
         upper = self.mean[self.mean >= self.mean.mean()].mean()
         bright = self.mean >= min(upper / 2, upper)
-        return Samples(*(a[bright] for a in (self.values, self.response, self.activity, self.position)))
+        return Samples(
+            values=self.values[bright],
+            response=self.response[bright],
+            activity=self.activity[bright],
+            position=self.position[bright],
+        )
 
 
-def spread(response: np.ndarray) -> float:
-    """Standard deviation of high-pass responses by their median absolute value."""
+def robust_std(response: np.ndarray) -> float:
+    """Estimate the standard deviation of high-pass responses from their median absolute value.
+
+    Args:
+        response: any shape, of median about 0.
+    """
     return MAD_TO_STD * float(np.median(np.abs(response)))
 
 
 def foreground_sigma(foreground: Samples) -> float:
-    """Koay-corrected spread of the high-pass response in the least active blocks of the foreground."""
+    """Estimate sigma from the high-pass response in the least active blocks, with Koay's correction.
+
+    Args:
+        foreground: blocks that hold signal.
+
+    Returns:
+        sigma, in the units of the blocks' values.
+    """
     sigma = 0.0
-    for share in (0.1, 0.5):
-        chosen = np.argsort(foreground.activity)[: max(60, int(share * len(foreground.activity)))]
+    for fraction in (0.1, 0.5):
+        chosen = np.argsort(foreground.activity)[: max(60, int(fraction * len(foreground.activity)))]
         mean = foreground.mean[chosen]
         groups = np.array_split(np.argsort(mean), min(8, 1 + len(mean) // 40))
-        spreads = np.array([spread(foreground.response[chosen[g]]) for g in groups])
+        spreads = np.array([robust_std(foreground.response[chosen[g]]) for g in groups])
         sigma = koay_correction(np.array([mean[g].mean() for g in groups]), spreads)
         if mean.mean() > 5 * sigma:
-            break  # otherwise noise hides any texture, and more blocks are worth more than quieter ones
+            break  # at a lower SNR noise hides the texture, and more blocks are worth more than quieter ones
     return sigma
 
 
-def interpolated_foreground_sigma(slices: np.ndarray, bands: Sequence[float]) -> float:
-    """:func:`foreground_sigma` on the grid on which slices were measured; 0 where they were not interpolated.
+def zero_filled_sigma(slices: np.ndarray, coverage: Sequence[float]) -> float:
+    """Estimate sigma from the foreground on the acquired matrix (:func:`foreground_sigma`).
 
     Args:
         slices: shape (X, Y, slices).
-        bands: of :func:`~mri_denoise.noise.zero_filling.measured_bands`.
+        coverage: of :func:`~mri_denoise.noise.zero_filling.find_coverage`.
+
+    Returns:
+        sigma, in the units of the slices; 0 if they are not zero-filled.
     """
-    samples = Samples.of([cut_blocks(measured_grid(slices, bands))]) if min(bands) < 1 else None
+    samples = Samples.of([cut_blocks(undo_zero_filling(slices, coverage))]) if min(coverage) < 1 else None
     return 0.0 if samples is None else foreground_sigma(samples.foreground())
 
 
 def background_sigma(samples: Samples, *, masked: bool) -> float | None:
-    """Sigma of the darkest cluster of blocks, if it is large and follows Rayleigh's distribution; else None.
+    """Estimate sigma from the darkest cluster of blocks.
 
     Args:
         samples: of the whole volume.
-        masked: whether much of it is exactly 0.
+        masked: whether much of the volume is exactly 0.
+
+    Returns:
+        sigma, in the units of the blocks' values; None if the cluster is small or does not follow Rayleigh's
+        distribution.
     """
     mean = samples.mean
-    # loses digits where the mean is far above the spread, and there nobody asks for the spread
+    # loses digits where the mean is far above the spread, where the spread is not used
     std = np.sqrt(np.maximum(samples.power - mean * mean, 0))
-    alike = mean[(mean > 0) & (std > 0.40 * mean) & (std < 0.66 * mean)]  # pure noise: 0.523, scattered
-    if len(alike) < 20:
+    noise_like = mean[(mean > 0) & (std > 0.40 * mean) & (std < 0.66 * mean)]  # std / mean of pure noise: 0.523
+    if len(noise_like) < _LEAST_AIR:
         return None
-    logs = np.log(alike)
-    count, bounds = np.histogram(logs, np.arange(logs.min() - 0.1, logs.max() + 0.2, 0.05))
-    count = np.convolve(count, [1, 1, 1], "same")
-    peak = int(np.argmax(count >= 0.3 * count.max()))
-    while peak + 1 < len(count) and count[peak + 1] >= count[peak]:
-        peak += 1
-    centre = math.exp((bounds[peak] + bounds[peak + 1]) / 2)
-    step = None  # the same wherever the centre moves to; finding it takes longer than all else
+    centre = _darkest_mode(noise_like)
+    step = None  # the same for every centre; finding it takes longer than all else
     for _ in range(4):
         dark = np.abs(mean - centre) < 0.1 * centre
-        if dark.mean() < 0.02 or dark.sum() < 20:
+        if dark.mean() < 0.02 or dark.sum() < _LEAST_AIR:
             return None
         noise = samples.values[dark]
         step = grey_step(np.unique(noise)) if step is None else step
@@ -126,6 +148,17 @@ def background_sigma(samples: Samples, *, masked: bool) -> float | None:
         centre = RAYLEIGH_MEAN * sigma
     if sigma == 0 or rayleigh_distance(samples.values[dark], sigma) > 0.03:
         return None
-    # Dark tissue inside a mask looks nearly like pure noise; but its high-pass spread is then less than Rayleigh's.
-    measured = spread(samples.response[dark]) / RAYLEIGH_STD
+    # Dark tissue inside a mask looks nearly like pure noise, but its high-pass response spreads less.
+    measured = robust_std(samples.response[dark]) / RAYLEIGH_STD
     return None if measured > 1.1 * sigma or (masked and measured < 0.985 * sigma) else sigma
+
+
+def _darkest_mode(means: np.ndarray) -> float:
+    """The first peak of the histogram of positive means, on a logarithmic scale."""
+    logs = np.log(means)
+    count, bounds = np.histogram(logs, np.arange(logs.min() - 0.1, logs.max() + 0.2, 0.05))
+    count = np.convolve(count, [1, 1, 1], "same")
+    peak = int(np.argmax(count >= 0.3 * count.max()))
+    while peak + 1 < len(count) and count[peak + 1] >= count[peak]:
+        peak += 1
+    return math.exp((bounds[peak] + bounds[peak + 1]) / 2)

@@ -1,7 +1,11 @@
-"""Images that a scanner interpolated: how much of k-space was measured, and the image on the grid of its measurement.
+"""Find out whether a scanner interpolated an image by zero-filling, and undo it.
 
-Zero-filling leaves the outer part of k-space empty. Neighbouring voxels then share their noise, and it has nothing
-left of the highest frequencies, where a filter for noise listens. On the measured grid it is white again, as strong.
+A scanner that acquires fewer lines than the image has pixels fills the outer part of k-space with zeros. Neighbouring
+voxels then share their noise, and it holds nothing of the highest frequencies, on which a high-pass estimate of noise
+relies. On the acquired matrix the noise is white again, at the same level.
+
+The coverage is the fraction of k-space, along one axis of the slice, that was acquired: acquired matrix divided by
+reconstructed matrix, 1 without zero-filling.
 """
 
 from __future__ import annotations
@@ -11,60 +15,61 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import ndimage
 
-_LEAST = 48  # voxels along an axis, below which its spectrum is too coarse to tell
-_LEAST_SAMPLES = 200  # of the spectrum in each mean, below which chance makes a drop
-_DROP = 0.38  # decades, see below; up to 0.35 where smooth anatomy or a soft filter lets the spectrum fall
-_INNERMOST = 0.4  # where anatomy itself falls steeply
+_LEAST_LENGTH = 48  # voxels along an axis: the spectrum of a shorter one is too coarse
+_LEAST_SAMPLES = 200  # of the spectrum in each mean: with fewer, chance makes a drop
+_DROP = 0.38  # decades, see find_coverage; smooth anatomy and soft filters stay below 0.35
+_INNERMOST = 0.4  # where the spectrum of anatomy itself falls steeply
 
 
-def measured_bands(slices: np.ndarray) -> tuple[float, float]:
-    """The shares of k-space along the two axes of a slice, 0 to 1, outside of which the image is empty.
+def find_coverage(slices: np.ndarray) -> tuple[float, float]:
+    """Find the fraction of k-space that was acquired along the two axes of a slice.
 
-    The power spectrum of an image falls ever more slowly towards high frequencies and ends in the level of the noise;
-    that of an interpolated one falls steeply once more, where the measured part ends. Looked for is the frequency at
-    which the logarithm of the power drops by more, over a tenth of the spectrum, than it did over the tenth before. A
-    smooth window inside the foreground keeps out the edge of a mask, which is sharp whatever happened before.
+    The power spectrum of an image falls ever more slowly towards high frequencies and ends at the level of the noise.
+    That of an interpolated image falls steeply once more, where the acquired part ends. The function finds the
+    frequency at which the logarithm of the power drops by more, over a tenth of the spectrum, than over the tenth
+    before. A smooth window inside the foreground keeps the edge of a mask out of the spectrum: that edge is sharp even
+    in an interpolated image.
 
     Args:
         slices: magnitudes, shape (X, Y, slices); NaN counts as 0.
 
     Returns:
-        The shares along X and Y; 1 where there is no such drop, or too few voxels to tell.
+        the fractions along X and Y, above 0 and at most 1; 1 if there is no such drop, or too few voxels to tell.
     """
     slices = np.nan_to_num(slices)
-    window = _window(slices)[..., None]
-    every = slice(None, None, 3)  # enough lines for an average
+    window = _foreground_window(slices)[..., None]
+    every = slice(None, None, 3)  # a third of the lines is enough for an average
     along_x = slices[:, every, every] * window[:, every]
     along_y = slices[every, :, every] * window[every]
-    return _measured_share(along_x), _measured_share(along_y.swapaxes(0, 1))
+    return _coverage_along_first(along_x), _coverage_along_first(along_y.swapaxes(0, 1))
 
 
-def measured_grid(slices: np.ndarray, bands: Sequence[float]) -> np.ndarray:
-    """Slices without the empty part of their k-space: on fewer pixels, of the same brightness.
+def undo_zero_filling(slices: np.ndarray, coverage: Sequence[float]) -> np.ndarray:
+    """Resample slices to the acquired matrix, without the empty part of their k-space.
 
     Args:
         slices: shape (X, Y, slices); 0 and NaN (masked) come out as 0.
-        bands: share of k-space that was measured along X and Y (:func:`measured_bands`).
+        coverage: fraction of k-space that was acquired along X and Y (:func:`find_coverage`).
 
     Returns:
-        float32, ``bands`` times as many pixels, even numbers of them.
+        float32, of the same brightness, on ``coverage`` times as many pixels, an even number along each axis.
     """
-    from scipy.signal import resample  # takes its time, and few images need it
+    from scipy.signal import resample  # slow to import, and few images need it
 
     found = np.nan_to_num(slices)
-    for axis, band in enumerate(bands):
+    for axis, fraction in enumerate(coverage):
         length = found.shape[axis]
-        count = 2 * int(band * length / 2)
-        if band == 1 or count >= length:
+        count = 2 * int(fraction * length / 2)
+        if fraction == 1 or count >= length:
             continue
         masked = np.take(found == 0, np.arange(count) * length // count, axis)
         found = np.where(masked, np.float32(0), resample(found, count, axis=axis))
     return found
 
 
-def _measured_share(lines: np.ndarray) -> float:
-    """The measured share of k-space along the first of three axes."""
-    if len(lines) < _LEAST:
+def _coverage_along_first(lines: np.ndarray) -> float:
+    """The acquired fraction of k-space along the first of three axes."""
+    if len(lines) < _LEAST_LENGTH:
         return 1.0
     power = np.square(np.abs(np.fft.rfft(lines, axis=0))).mean(axis=(1, 2), dtype=np.float64)
     count = len(power) - 1
@@ -80,8 +85,8 @@ def _measured_share(lines: np.ndarray) -> float:
     return float((at[found] - step) / count) if drop[found] > _DROP else 1.0
 
 
-def _window(slices: np.ndarray) -> np.ndarray:
-    """Weights of the pixels of a slice: 1 inside of the foreground, 0 some pixels before its edge."""
+def _foreground_window(slices: np.ndarray) -> np.ndarray:
+    """Weights of the pixels of a slice: 1 inside the foreground, 0 some pixels before its edge."""
     mean = slices.mean(axis=2)
     inside = mean > 0.3 * np.percentile(mean, 95)
     inside = ndimage.binary_erosion(ndimage.binary_fill_holes(inside), iterations=4)

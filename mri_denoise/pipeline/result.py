@@ -12,11 +12,9 @@ from mri_denoise import __version__, record
 from mri_denoise.bundles.registry import Model
 from mri_denoise.bundles.weights import sha256
 from mri_denoise.denoiser import Denoised
-from mri_denoise.io import write
 from mri_denoise.io.case import Case, Derivation
 from mri_denoise.io.chunks import Chunk
-from mri_denoise.io.nifti.image import SeriesWriter
-from mri_denoise.io.nifti.maps import MapWriter, companion
+from mri_denoise.io.formats import VolumeWriter, open_map, open_writer
 from mri_denoise.record import FileHash, RunRecord
 from mri_denoise.settings import Extra
 from mri_denoise.volume import Volume
@@ -52,10 +50,8 @@ class ResultWriter:
 
     def __init__(self, case: Case, output: Output) -> None:
         self._case, self._output = case, output
-        self._destination = output.folder / case.output
-        self._series: SeriesWriter | None = None
-        self._files: list[Path] = []
-        self._maps: dict[Extra, MapWriter] = {}
+        self._image: VolumeWriter | None = None
+        self._maps: dict[Extra, VolumeWriter] = {}
         self._pictures: list[Path] = []
         self._sigma: list[float] | None = None
         self._variation: list[float] | None = None
@@ -87,9 +83,9 @@ class ResultWriter:
             InputError: if they cannot be written.
         """
         try:
-            if self._series is not None:
-                self._files += self._series.finish()
-            companions = [writer.finish() for writer in self._maps.values()] + self._pictures
+            derivation = self._derivation()
+            files = self._image.finish(derivation) if self._image else []
+            companions = [path for writer in self._maps.values() for path in writer.finish(derivation)]
         except BaseException:
             self.abandon()
             raise
@@ -101,30 +97,27 @@ class ResultWriter:
             sigma=self._sigma,
             sigma_variation=self._variation,
             inputs=[FileHash(path=str(path), sha256=sha256(path)) for path in self._case.sources],
-            outputs=[str(path) for path in self._files],
-            companions=[str(path) for path in companions],
+            outputs=[str(path) for path in files],
+            companions=[str(path) for path in companions + self._pictures],
             seconds=round(seconds, 3),
             versions=record.versions(),
         )
-        record.write_record(done.as_dict(), companion(self._case, self._destination, "", ".mri-denoise.json"))
+        record.write_record(done.as_dict(), self._case.companion(self._output.folder, "", ".mri-denoise.json"))
         return done
 
     def abandon(self) -> None:
         """Leave nothing half-written behind."""
-        for writer in (self._series, *self._maps.values()):
+        for writer in (self._image, *self._maps.values()):
             if writer is not None:
                 writer.abandon()
 
     def _put(self, denoised: Denoised, chunk: Chunk) -> None:
         self._settings = denoised.settings
-        array, keep = denoised.volume.array, self._output.keep_vendor_headers
-        if chunk.whole:
-            derivation = self._derivation(denoised)
-            self._files += write(self._case, array, self._destination, derivation, keep_vendor_headers=keep)
-        else:
-            self._series = self._series or SeriesWriter(self._case, self._destination)
-            self._series.put(array)
-        self._put_maps(denoised, len(array) if chunk.whole else chunk.total)
+        if self._image is None:
+            destination, keep = self._output.folder / self._case.output, self._output.keep_vendor_headers
+            self._image = open_writer(self._case, destination, keep_vendor_headers=keep)
+        self._image.put(denoised.volume.array)
+        self._put_maps(denoised, len(denoised.volume.array) if chunk.whole else chunk.total)
         if "figure" in self._output.extras and denoised.raw is not None and not self._pictures:
             self._pictures.append(self._draw(denoised.raw, denoised.volume))
         self._sigma = _more(self._sigma, denoised.sigma)
@@ -141,29 +134,28 @@ class ResultWriter:
             wanted["noise-map"] = np.broadcast_to(level.reshape(*level.shape, *[1] * (4 - level.ndim)), result.shape)
         for name, array in wanted.items():
             if name not in self._maps:
-                path = companion(self._case, self._destination, _SUFFIXES[name])
-                self._maps[name] = MapWriter(denoised.volume.affine, self._case, path, count)
+                path = self._case.companion(self._output.folder, _SUFFIXES[name])
+                self._maps[name] = open_map(self._case, path, affine=denoised.volume.affine, count=count)
             self._maps[name].put(array)
 
     def _draw(self, raw: np.ndarray, result: Volume) -> Path:
         """The figure of the first volume."""
         from mri_denoise.report.figures import comparison
 
-        path = companion(self._case, self._destination, "_figure", ".png")
+        path = self._case.companion(self._output.folder, "_figure", ".png")
         if result.picture:
             comparison(raw[0, :, :, 0], result.array[0, :, :, 0], path)
         else:
             comparison(raw, result.array, path, affine=result.affine)
         return path
 
-    def _derivation(self, denoised: Denoised) -> Derivation:
+    def _derivation(self) -> Derivation:
         """What DICOM says of how the result came about."""
-        level = _levels(denoised.sigma)
-        if level is None:
+        if self._sigma is None:
             text = "not used"
         else:
             origin = "estimated" if self._settings.get("sigma") in ("auto", "map") else "given"
-            text = f"{origin}, " + ", ".join(f"{value:.6g}" for value in level)
+            text = f"{origin}, " + ", ".join(f"{value:.6g}" for value in self._sigma)
         model = self._output.model
         return Derivation(
             model=model.name,

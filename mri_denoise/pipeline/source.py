@@ -8,10 +8,9 @@ from dataclasses import dataclass
 
 from mri_denoise.denoiser import Denoiser, Measured
 from mri_denoise.errors import InputError, as_input_error
-from mri_denoise.io import read
 from mri_denoise.io.case import Case
-from mri_denoise.io.chunks import Chunk, chunks_of
-from mri_denoise.io.nifti.image import SeriesReader
+from mri_denoise.io.chunks import Chunk, plan_chunks
+from mri_denoise.io.formats import open_reader
 from mri_denoise.settings import Settings
 from mri_denoise.volume import Volume
 
@@ -75,10 +74,6 @@ def read_chunks(case: Case) -> Iterator[tuple[Chunk, Volume]]:
     Raises:
         InputError: for whatever is wrong with the files.
     """
-    spans = chunks_of(case)
-    if len(spans) == 1:
-        yield spans[0], read(case)
-        return
-    with SeriesReader(case) as series:
-        for chunk in spans:
-            yield chunk, series.take(chunk.stop - chunk.start)
+    with open_reader(case) as reader:
+        for chunk in plan_chunks(reader.count, reader.volume_voxels, whole=reader.whole):
+            yield chunk, reader.take(chunk.stop - chunk.start)

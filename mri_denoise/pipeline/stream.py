@@ -138,8 +138,10 @@ class _Job:
         if self._reported:
             return
         try:
-            if isinstance(result, InputError) or isinstance(loaded, Unreadable):
-                raise result if isinstance(result, InputError) else loaded.error
+            if isinstance(result, InputError):
+                raise result
+            if isinstance(loaded, Unreadable):
+                raise loaded.error
             outcome = self._put(loaded, result)
         except Exception as error:
             self.failed = True

@@ -1,1 +1,1 @@
-"""Pictures of results."""
+"""Figures, charts and tables of results."""

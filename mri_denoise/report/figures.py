@@ -1,8 +1,7 @@
-"""Figures of images and of what denoising took out of them, drawn without pyplot so that nothing global changes."""
+"""Figures of images and of what denoising removed, drawn without pyplot so that nothing global changes."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,14 +10,31 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from mri_denoise.io.files import write_beside
-from mri_denoise.report.planes import Plane, drawable, middle_planes
+from mri_denoise.report.charts import save_png
+from mri_denoise.report.planes import Plane, middle_planes
 
 _DPI = 100
 _LARGEST_CELL = 380  # pixels
 _GAP = 6  # pixels between pictures
 _TITLE = 30  # pixels above a column
 _LABEL = 20  # pixels above a row
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelledPair:
+    """A picture before and after denoising.
+
+    Args:
+        label: the line above its row.
+        noisy: the input, shape (rows, columns).
+        denoised: the result, same shape and unit.
+        spacing: (height, width) of a pixel, in any unit.
+    """
+
+    label: str
+    noisy: np.ndarray
+    denoised: np.ndarray
+    spacing: tuple[float, float] = (1.0, 1.0)
 
 
 def comparison(
@@ -29,11 +45,11 @@ def comparison(
     titles: tuple[str, str, str] = ("Noisy", "Denoised", "Absolute residual"),
     affine: np.ndarray | None = None,
 ) -> Path:
-    """Draw input, output and what was removed side by side, without axes and in true proportions.
+    """Draw input, output and absolute residual side by side, without axes and in true proportions.
 
-    It is the paper's three-column picture (Umair and Hamid 2025, Figures 7, 8 and 11): both images in one grey window,
-    the absolute residual in "hot" colours from 0 to its 99.5th percentile. A volume gives a row each for its middle
-    axial, coronal and sagittal slice, all at one scale.
+    The figure has the three columns of the paper (Umair and Hamid 2025, Figures 7, 8 and 11): both images in one grey
+    window, and the absolute residual in "hot" colours from 0 to its 99.5th percentile. A volume has one row each for
+    its middle axial, coronal and sagittal slice, all at one scale.
 
     Args:
         noisy: a picture (rows, columns), a volume (X, Y, Z), or volumes (T, X, Y, Z) of which the first is drawn.
@@ -44,10 +60,11 @@ def comparison(
         affine: as in ``middle_planes``.
 
     Returns:
-        The path.
+        the path.
 
     Raises:
         ValueError: if the shapes differ.
+        OutputError: if the file cannot be written.
     """
     if noisy.shape != denoised.shape:
         raise ValueError(f"shapes differ: {noisy.shape} and {denoised.shape}")
@@ -55,43 +72,43 @@ def comparison(
     after = middle_planes(denoised, spacing, affine)
     scale = _LARGEST_CELL / max(max(plane.size) for plane in before)
     grey = _window([plane.pixels for plane in before])
-    rows = [_Row("", b, np.abs(b.pixels - a.pixels), a, scale) for b, a in zip(before, after, strict=True)]
+    rows = [_row("", b, a, scale) for b, a in zip(before, after, strict=True)]
     return _draw_rows(rows, path, titles, grey)
 
 
 def comparison_rows(
-    images: Sequence[tuple[str, np.ndarray, np.ndarray, tuple[float, float]]],
+    images: Sequence[LabelledPair],
     path: Path,
     titles: tuple[str, str, str] = ("Noisy", "Denoised", "Absolute residual"),
     window: tuple[float, float] = (0.0, 1.0),
 ) -> Path:
-    """Several pictures below one another as in :func:`comparison`, each with a line above it and filling its cell.
+    """Draw several pictures below one another as in :func:`comparison`, each below its label and filling its cell.
 
     Args:
-        images: line, noisy picture, denoised picture (rows, columns) and the (height, width) of a pixel, each.
+        images: the rows, from the top down.
         path: the PNG to write.
         titles: of the three columns.
         window: black and white of the grey columns.
 
     Returns:
-        The path.
+        the path.
 
     Raises:
         ValueError: if there are no images, or the shapes of a pair differ.
+        OutputError: if the file cannot be written.
     """
     rows = []
-    for label, noisy, denoised, spacing in images:
-        if noisy.shape != denoised.shape:
-            raise ValueError(f"shapes differ: {noisy.shape} and {denoised.shape}")
-        (before,), (after,) = middle_planes(noisy, spacing), middle_planes(denoised, spacing)
-        scale = _LARGEST_CELL / max(before.size)
-        rows.append(_Row(label, before, np.abs(before.pixels - after.pixels), after, scale))
+    for image in images:
+        if image.noisy.shape != image.denoised.shape:
+            raise ValueError(f"shapes differ: {image.noisy.shape} and {image.denoised.shape}")
+        (before,), (after,) = (middle_planes(array, image.spacing) for array in (image.noisy, image.denoised))
+        rows.append(_row(image.label, before, after, _LARGEST_CELL / max(before.size)))
     if not rows:
         raise ValueError("a figure needs one image at least")
     return _draw_rows(rows, path, titles, window)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _Row:
     """What one row of a comparison shows; ``scale`` is pixels of the figure per unit of the planes' size."""
 
@@ -100,6 +117,11 @@ class _Row:
     residual: np.ndarray
     after: Plane
     scale: float
+
+
+def _row(label: str, before: Plane, after: Plane, scale: float) -> _Row:
+    residual = np.abs(before.pixels - after.pixels)
+    return _Row(label=label, before=before, residual=residual, after=after, scale=scale)
 
 
 def _draw_rows(rows: Sequence[_Row], path: Path, titles: tuple[str, str, str], grey: tuple[float, float]) -> Path:
@@ -122,40 +144,7 @@ def _draw_rows(rows: Sequence[_Row], path: Path, titles: tuple[str, str, str], g
             colours, window = ("gray", grey) if column < 2 else ("hot", (0.0, top))
             canvas.picture(pixels, (left, row_top, width, height), colours, window)
         row_top += height + _GAP
-    return canvas.save(path)
-
-
-def contact_sheet(images: Sequence[tuple[str, np.ndarray]], path: Path, columns: int = 6) -> Path:
-    """Draw many pictures on one sheet, each in its own grey window and with its title, to look over a batch of results.
-
-    Args:
-        images: title and picture (rows, columns) each.
-        path: the PNG to write.
-        columns: pictures in a row.
-
-    Returns:
-        The path.
-
-    Raises:
-        ValueError: if there are no images or ``columns`` is not positive.
-    """
-    if not images or columns < 1:
-        raise ValueError("a contact sheet needs one image and one column at least")
-    cell, title_height = 200, 18
-    columns = min(columns, len(images))
-    rows = math.ceil(len(images) / columns)
-    canvas = _Canvas(columns * (cell + _GAP) - _GAP, rows * (cell + title_height + _GAP) - _GAP)
-    for number, (title, array) in enumerate(images):
-        row, column = divmod(number, columns)
-        left, top = column * (cell + _GAP), row * (cell + title_height + _GAP)
-        pixels = drawable(array)
-        scale = cell / max(pixels.shape)
-        height, width = (max(1, round(n * scale)) for n in pixels.shape)
-        short = title if len(title) <= 32 else title[:15] + "…" + title[-16:]
-        canvas.text(short, left + cell / 2, top + title_height / 2, 7)
-        box = (left + (cell - width) // 2, top + title_height + (cell - height) // 2, width, height)
-        canvas.picture(pixels, box, "gray", _window([pixels]))
-    return canvas.save(path)
+    return save_png(canvas.figure, path)
 
 
 class _Canvas:
@@ -179,11 +168,6 @@ class _Canvas:
         axes = self.figure.add_axes(place)
         axes.set_axis_off()
         axes.imshow(pixels, cmap=colours, vmin=window[0], vmax=window[1], aspect="auto")
-
-    def save(self, path: Path) -> Path:
-        with write_beside(path) as partial:
-            self.figure.savefig(partial, format="png")
-        return path
 
 
 def _window(pictures: Sequence[np.ndarray]) -> tuple[float, float]:

@@ -1,4 +1,4 @@
-"""A head phantom with known truth, drawn from formulas, and writers that give it the headers of real files."""
+"""A head phantom with known truth, drawn from formulas, files of it with full headers, and noisy copies of images."""
 
 from __future__ import annotations
 

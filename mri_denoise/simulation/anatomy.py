@@ -1,7 +1,7 @@
-"""The anatomy of the head phantom, stroke by stroke, with partial volume at every border.
+"""Paint the anatomy of the head phantom, tissue by tissue, with partial volume at every border.
 
-Places are millimetres in the manner of MNI space (x to the right, y forward, z up, the anterior commissure near 0),
-rounded from atlases.
+Positions are millimetres as in MNI space (x to the right, y forward, z up, the anterior commissure near 0), rounded
+from atlases.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from mri_denoise.simulation.shapes import Coordinates, Point, ellipsoid, join, t
 
 
 class Painter:
-    """Paints one tissue over another in the order in which they lie, each with its cover of the voxel in [0, 1].
+    """Paint one tissue over another, from the outside in; each covers a fraction of a voxel.
 
     Args:
         shape: voxels along x, y and z.
         affine: voxel index to mm, without rotation.
         signals: the signal of each tissue by name; air is 0.
-        seed: chooses the bending, folds, lesions, vessels and texture.
+        seed: of the bending, folds, lesions, vessels and texture.
     """
 
     def __init__(
@@ -34,7 +34,7 @@ class Painter:
         )
         self.axes: Coordinates = (x[:, None, None], y[None, :, None], z[None, None, :])
         self.signals = signals
-        # Separate streams, so that what one part draws does not move another.
+        # separate streams, so that a change of one part does not change the others
         self.streams = [np.random.default_rng([seed, part]) for part in range(5)]
         self.bent = self._bend(1.8)
         self.image = np.zeros(shape, dtype=np.float32)
@@ -45,7 +45,14 @@ class Painter:
         return x, y, z
 
     def paint(self, texture: bool) -> np.ndarray:
-        """The image, float32 (X, Y, Z), in units of the signals; see ``head_phantom`` for the texture."""
+        """Paint the head.
+
+        Args:
+            texture: whether the signal varies within tissues; see :func:`~mri_denoise.simulation.head_phantom`.
+
+        Returns:
+            float32, shape (X, Y, Z), in units of the signals.
+        """
         self._paint_head()
         self._paint_face()
         self._paint_brain()
@@ -58,9 +65,11 @@ class Painter:
         return self.image
 
     def _cover(self, distance: np.ndarray) -> np.ndarray:
+        """The fraction of each voxel that a shape covers, by its distance in mm."""
         return np.clip(np.float32(0.5) - distance * self.edge, 0, 1)
 
     def _fill(self, tissue: str | None, distance: np.ndarray, region: tuple[slice, ...] = ()) -> None:
+        """Paint a tissue (None for air) over a region where the distance is negative."""
         image = self.image[region]
         signal = 0.0 if tissue is None else self.signals[tissue]
         image += self._cover(distance) * (np.float32(signal) - image)
@@ -83,17 +92,19 @@ class Painter:
         self._fill(tissue, shape((np.abs(x) if pair else x, y, z)), region)
 
     def _tube(self, tissue: str | None, points: list[Point], radii: list[float], pair: bool = False) -> None:
+        """Paint a tube; see :func:`~mri_denoise.simulation.shapes.tube`."""
         low = tuple(min(p[i] for p in points) - max(radii) for i in range(3))
         high = tuple(max(p[i] for p in points) + max(radii) for i in range(3))
         self._stroke(tissue, lambda at: tube(at, points, radii), low, high, pair)  # type: ignore[arg-type]
 
     def _blob(self, tissue: str | None, centre: Point, radii: Point, pair: bool = False) -> None:
+        """Paint an ellipsoid."""
         low = tuple(c - r for c, r in zip(centre, radii, strict=True))
         high = tuple(c + r for c, r in zip(centre, radii, strict=True))
         self._stroke(tissue, lambda at: ellipsoid(at, centre, radii), low, high, pair)  # type: ignore[arg-type]
 
     def _paint_head(self) -> None:
-        """Skin, fat, muscle, and the skull as shells around the cranial cavity."""
+        """Paint skin, fat, muscle, and the skull as shells around the cranial cavity."""
         x, y, z = self.bent
         self.mirrored: Coordinates = (np.abs(x), y, z)
         upper = ellipsoid(self.bent, (0, -18, 16), (69, 87, 60))
@@ -102,7 +113,7 @@ class Painter:
         temporal = ellipsoid(self.mirrored, (44, -12, -20), (24, 42, 24))
         self.cerebellum = ellipsoid(self.bent, (0, -64, -34), (52, 34, 25))
         self.stem = tube(self.bent, [(0, -22, -4), (0, -27, -32), (0, -40, -62), (0, -50, -110)], [13, 14, 9, 6])
-        # The tentorium: fluid between the occipital lobes and the cerebellum.
+        # the tentorium: fluid between the occipital lobes and the cerebellum
         self.cerebrum = np.maximum(np.minimum(upper, temporal), 2.5 - self.cerebellum)
         cavity = join(self.cerebrum, np.minimum(self.cerebellum, self.stem), 14) - 4
         vault = join(cavity, ellipsoid(self.bent, (0, 36, -46), (56, 50, 52)), 20)
@@ -110,7 +121,7 @@ class Painter:
         outer = join(vault - 13, neck, 24)
         self._fill("skin", outer)
         self._fill("fat", outer + 2.2)
-        # Below the skull base there is muscle under the fat; over the vault next to none.
+        # below the skull base there is muscle under the fat; over the vault there is hardly any
         muscle = np.maximum(outer + 7, z - np.float32(6) + np.float32(0.25) * np.abs(y - 10))
         self._fill("muscle", muscle)
         self._fill("bone", cavity - 7.5)
@@ -118,7 +129,7 @@ class Painter:
         self._fill("csf", cavity)
 
     def _paint_face(self) -> None:
-        """Eyes in orbital fat, nose, sinuses, throat, jaw."""
+        """Paint eyes in orbital fat, nose, sinuses and throat."""
         self._blob("fat", (31, 50, -34), (20, 26, 18), pair=True)
         self._tube("muscle", [(20, 26, -30), (30, 50, -35)], [4, 9], pair=True)
         self._blob("skin", (32, 58, -35), (13.5, 13.5, 13.5), pair=True)
@@ -133,9 +144,9 @@ class Painter:
         self._tube(None, throat, [9, 8, 8])
 
     def _paint_brain(self) -> None:
-        """Folded cortex: grey matter lies within 3 mm of the fluid that reaches down fissures and sulci."""
+        """Paint the folded cortex: grey matter within 3 mm of the fluid in fissures and sulci."""
         x, y, z = self.mirrored
-        # The fissure between the hemispheres ends at the roof of the corpus callosum.
+        # the fissure between the hemispheres ends at the corpus callosum
         roof = ellipsoid(self.bent, (0, -6, 0), (60, 46, 30))
         fissure = np.maximum(x - np.float32(0.9), -roof)
         sylvian = np.maximum(np.maximum(np.abs(z + np.float32(0.4) * y) - 1, 36 - x), np.abs(y + 5) - 30)
@@ -154,8 +165,8 @@ class Painter:
     def _fold(self, depth: np.ndarray) -> None:
         """Cut sulci into ``depth`` (mm from fluid, changed in place), about 12 mm apart and 9 to 17 mm deep.
 
-        A sulcus is a sheet where a random field of narrow band is 0; its distance is |f| / |grad f|. The field changes
-        slowly along rays from the middle of the brain, so the sheets stand roughly upright on the surface.
+        A sulcus is a sheet on which a band-limited random field f is 0; the distance to it is |f| / |grad f|. The field
+        changes slowly along rays from the middle of the brain, so that the sheets are roughly normal to the surface.
         """
         shell = np.flatnonzero((depth > -2) & (depth < 24))
         x, y, z = (c.ravel()[shell] - np.float32(o) for c, o in zip(self.bent, (0, -18, 16), strict=True))
@@ -175,7 +186,7 @@ class Painter:
         depth.ravel()[shell] = np.minimum(below, np.maximum(sheet - width, below - deepest))
 
     def _paint_inside(self) -> None:
-        """Corpus callosum, deep nuclei, hippocampus, ventricles, and a few white matter lesions."""
+        """Paint corpus callosum, deep nuclei, hippocampus, ventricles, and a few white matter lesions."""
         arch: list[Point] = [(0, 28, 1), (0, 27, 13), (0, 10, 24), (0, -18, 25), (0, -38, 16), (0, -39, 9)]
 
         def callosum(at: Coordinates) -> np.ndarray:
@@ -201,7 +212,7 @@ class Painter:
             self._blob("lesion", centre, (size, size * random.uniform(1, 1.8), size))
 
     def _paint_vessels(self) -> None:
-        """Venous sinuses, the larger arteries, and thin vessels through white matter."""
+        """Paint venous sinuses, the larger arteries, and thin vessels through white matter."""
         angles = np.deg2rad([35, 60, 90, 120, 150, 175])
         sagittal: list[Point] = [(0, -18 + 90 * float(np.cos(a)), 16 + 63 * float(np.sin(a))) for a in angles]
         self._tube("vessel", sagittal, [1, 1.5, 2, 2.2, 2.5, 3])

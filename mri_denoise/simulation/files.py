@@ -1,4 +1,4 @@
-"""Write a phantom as a NIfTI file or a DICOM series with headers as full as a scanner's."""
+"""Write a phantom as a NIfTI file or a DICOM series, with headers as complete as those of a scanner."""
 
 from __future__ import annotations
 
@@ -19,17 +19,18 @@ _STUDY_DATE, _STUDY_TIME = "20250102", "101112"
 
 
 def write_phantom_nifti(path: Path, array: np.ndarray, voxel: tuple[float, float, float]) -> Path:
-    """Write an array as int16 NIfTI-1 in which every header field that tools tend to lose is set.
+    """Write an array as int16 NIfTI-1 and set every header field that tools tend to lose.
 
     The file's real-world values are ``array * 1000`` in steps of 0.5 (slope 0.5, intercept 7).
 
     Args:
         path: ``.nii`` or ``.nii.gz``.
-        array: (X, Y, Z) or (X, Y, Z, T), about [0, 1] (clipped outside -16 to 16), axes to the right, forward and up.
+        array: shape (X, Y, Z) or (X, Y, Z, T), about [0, 1] (clipped outside -16 to 16); the axes point to the right,
+            forward and up.
         voxel: millimetres along x, y and z.
 
     Returns:
-        The path.
+        the path.
     """
     affine = phantom_affine(array.shape[:3], voxel)
     limits = np.iinfo(np.int16)
@@ -57,19 +58,19 @@ def write_phantom_nifti(path: Path, array: np.ndarray, voxel: tuple[float, float
 def write_phantom_dicom(
     folder: Path, array: np.ndarray, spacing: tuple[float, float, float], seed: int = 0
 ) -> list[Path]:
-    """Write an array as a classic axial MR series (MR Image Storage, PS3.3 A.4), one file a slice.
+    """Write an array as a classic axial MR series (MR Image Storage, PS3.3 A.4), one file for each slice.
 
     Stored values are ``array * 3000``, 12 bits unsigned, clipped to 0..4095. Patient and study are synthetic. Columns
-    run to the patient's left and rows to the back: x and y of the array are turned round, and its place is kept.
+    run to the patient's left and rows to the back: x and y of the array are reversed, and its place is kept.
 
     Args:
-        folder: made if it is not there.
-        array: (X, Y, Z), about [0, 1], axes to the right, forward and up.
+        folder: created if it does not exist.
+        array: shape (X, Y, Z), about [0, 1]; the axes point to the right, forward and up.
         spacing: millimetres along x, y and z.
-        seed: the unique identifiers are derived from it, so the same seed gives the same series.
+        seed: of the unique identifiers: the same seed gives the same series.
 
     Returns:
-        The files in the order of the slices, from below upwards.
+        the files in the order of the slices, from bottom to top.
     """
     folder.mkdir(parents=True, exist_ok=True)
     affine = phantom_affine((array.shape[0], array.shape[1], array.shape[2]), spacing)
@@ -94,7 +95,7 @@ def write_phantom_dicom(
 
 
 def _ds(value: float) -> float:
-    """A decimal string holds 16 characters: millimetres to the nanometre."""
+    """A number that fits into a decimal string of 16 characters: millimetres, rounded to nanometres."""
     return round(float(value), 6) + 0.0  # never -0.0
 
 
@@ -103,7 +104,7 @@ def _uid(seed: int, *parts: object) -> UID:
 
 
 def _slice_header(index: int, spacing: tuple[float, float, float], seed: int) -> FileDataset:
-    """All of one slice's attributes but its place and pixels."""
+    """All attributes of a slice but its position and pixels."""
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = MRImageStorage
     meta.MediaStorageSOPInstanceUID = _uid(seed, "instance", index)
@@ -141,7 +142,7 @@ def _identity(index: int, seed: int) -> Dataset:
 
 
 def _acquisition(spacing: tuple[float, float, float]) -> Dataset:
-    """The MR Image module (PS3.3 C.8.3.1) and the plane but for its position."""
+    """The MR Image module (PS3.3 C.8.3.1), and the plane without its position."""
     dataset = Dataset()
     dataset.ImageType = ["ORIGINAL", "PRIMARY", "OTHER", "M"]
     dataset.ScanningSequence, dataset.SequenceVariant = ["GR", "IR"], ["SP", "MP"]

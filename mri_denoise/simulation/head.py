@@ -1,7 +1,7 @@
-"""The head phantom: an image of known truth, made by formulas.
+"""Make a head phantom: an image of known truth, from formulas.
 
-It is a test object: lifelike for a denoiser (folded cortex, thin sulci, vessels, fat beside air, texture), not a model
-of anyone's anatomy.
+The phantom is a test object. It has what is difficult for a denoiser (folded cortex, thin sulci, vessels, fat beside
+air, texture), but it is not a model of anyone's anatomy.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 from mri_denoise.simulation.anatomy import Painter
 from mri_denoise.simulation.shapes import Point
 
-FIELD_OF_VIEW: Point = (192.0, 240.0, 192.0)
+FIELD_OF_VIEW: Point = (192.0, 240.0, 192.0)  # mm
 _CENTRE: Point = (0.0, -12.0, 4.0)
 
 TISSUES = (
@@ -35,20 +35,29 @@ CONTRASTS: Mapping[str, Mapping[str, float]] = {
 def head_phantom(
     shape: tuple[int, int, int] = (128, 160, 128), contrast: str = "T1w", seed: int = 0, texture: bool = True
 ) -> np.ndarray:
-    """Noise-free head of known truth.
+    """Make a noise-free head of known truth.
 
     Args:
-        shape: voxels along x (to the right), y (forward) and z (up), each 8 or more. The field of view stays 192 x 240
-            x 192 mm, so the shape sets the voxel size: 1.5 mm by default, thick axial slices with a small last number.
-        contrast: one of ``CONTRASTS``.
-        seed: chooses folds, lesions, shape and texture; the same seed gives the same head in every contrast and shape.
-        texture: vary the signal within tissues (3 %, 5 to 30 mm) and by a coil's shading (7 %, 200 mm and more).
+        shape: voxels along x (to the right), y (forward) and z (up), each 8 or more. The field of view is always 192 x
+            240 x 192 mm, so the shape sets the voxel size: 1.5 mm by default, thick axial slices for a small last
+            number.
+        contrast: ``"T1w"``, ``"T2w"``, ``"FLAIR"`` or ``"PD"`` (:data:`CONTRASTS`).
+        seed: of folds, lesions, shape and texture; the same seed gives the same head in every contrast and shape.
+        texture: whether the signal varies within tissues (3 %, 5 to 30 mm) and by a coil's shading (7 %, 200 mm and
+            more).
 
     Returns:
         float32 array in [0, 1]; air is exactly 0.
 
     Raises:
         ValueError: if the contrast is unknown or an axis is shorter than 8.
+
+    Examples:
+        >>> head = head_phantom((32, 40, 24), contrast="T2w")
+        >>> head.shape, float(head.min())
+        ((32, 40, 24), 0.0)
+        >>> phantom_affine(head.shape).diagonal().tolist()  # voxel size in mm
+        [6.0, 6.0, 8.0, 1.0]
     """
     if contrast not in CONTRASTS:
         raise ValueError(f"unknown contrast {contrast!r}: choose one of {', '.join(CONTRASTS)}")
@@ -56,7 +65,15 @@ def head_phantom(
 
 
 def tissue_fraction(tissue: str, shape: tuple[int, int, int] = (128, 160, 128), seed: int = 0) -> np.ndarray:
-    """Share of each voxel of ``head_phantom`` that is ``tissue`` (one of ``TISSUES``): float32 in [0, 1].
+    """Compute the fraction of each voxel of :func:`head_phantom` that a tissue fills.
+
+    Args:
+        tissue: one of :data:`TISSUES`.
+        shape: as for :func:`head_phantom`.
+        seed: as for :func:`head_phantom`.
+
+    Returns:
+        float32 array in [0, 1].
 
     Raises:
         ValueError: if the tissue is unknown or an axis is shorter than 8.
@@ -67,11 +84,14 @@ def tissue_fraction(tissue: str, shape: tuple[int, int, int] = (128, 160, 128), 
 
 
 def phantom_affine(shape: tuple[int, int, int], voxel: Point | None = None) -> np.ndarray:
-    """Voxel index to RAS+ millimetres, 4 x 4 float64, with the phantom's centre where it is painted.
+    """Compute the affine of a phantom, with its centre where the head is.
 
     Args:
-        shape: of the array.
-        voxel: millimetres; what makes ``shape`` fill the field of view by default.
+        shape: of the array, three axes.
+        voxel: millimetres along each axis; by default the array fills the field of view.
+
+    Returns:
+        4 x 4 float64, voxel index to RAS+ millimetres.
     """
     size = np.divide(FIELD_OF_VIEW, shape) if voxel is None else np.asarray(voxel, dtype=np.float64)
     affine = np.diag([*size, 1.0])
@@ -80,6 +100,7 @@ def phantom_affine(shape: tuple[int, int, int], voxel: Point | None = None) -> n
 
 
 def _render(shape: tuple[int, int, int], signals: Mapping[str, float], seed: int, texture: bool) -> np.ndarray:
+    """Paint the head with a signal for each tissue."""
     if min(shape) < 8:
         raise ValueError(f"each axis of the phantom needs 8 voxels or more, not {shape}")
     # Thick voxels are averages over thin ones: edges are drawn sharp to one thin voxel.

@@ -1,64 +1,152 @@
-"""Noisy copies of images, with a record from which they can be made again."""
+"""Write noisy copies of images, each with a record from which it can be made again."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from mri_denoise import __version__
-from mri_denoise import record as provenance
-from mri_denoise.io import Case, Derivation, read, write
-from mri_denoise.io.nifti.maps import companion, write_map
+from mri_denoise.io import Case, Derivation, open_map, read, write
 from mri_denoise.noise.simulate import add_rician, add_salt_pepper
-from mri_denoise.volume import slice_axis_of
+from mri_denoise.record import now, versions, write_record
+from mri_denoise.volume import Volume, slice_axis_of
+
+NoiseKind = Literal["rician", "nc-chi", "salt-pepper"]
 
 
-def simulate_case(
-    case: Case, folder: Path, noise: str, level: float, seed: int = 0, coils: int = 1, band: float = 1.0
-) -> dict[str, Any]:
-    """Write a noisy copy of a case.
+@dataclass(frozen=True, kw_only=True)
+class NoiseParameters:
+    """What noise is added to an image.
+
+    Args:
+        noise: ``"rician"``, ``"nc-chi"`` (non-central chi) or ``"salt-pepper"``.
+        level: percent: sigma of the image's maximum, or the density of salt and pepper.
+        seed: of ``numpy.random.default_rng``.
+        coils: receiver channels; 1 is Rician.
+        coverage: fraction of k-space along each axis of a slice that was acquired, above 0 and at most 1. Below 1 the
+            noise is correlated as after zero-filling; the image itself keeps its sharpness. Not for salt and pepper.
+    """
+
+    noise: NoiseKind = "rician"
+    level: float = 5.0
+    seed: int = 0
+    coils: int = 1
+    coverage: float = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class SimulationRecord:
+    """How a noisy copy was made.
+
+    Args:
+        time: when it was made, UTC, ISO 8601.
+        case: how messages name the image.
+        noise: kind of noise.
+        level_percent: the level that was asked for.
+        seed: of the noise.
+        density: fraction of the pixels that were replaced (salt and pepper).
+        sigma: standard deviation of the noise in the image's units (Rician and non-central chi), like the next two.
+        coils: receiver channels.
+        coverage: fraction of k-space that was acquired.
+        outputs: the files of the copy.
+        versions: of this package and of those that shape the result.
+    """
+
+    time: str
+    case: str
+    noise: NoiseKind
+    level_percent: float
+    seed: int
+    density: float | None = None
+    sigma: float | None = None
+    coils: int | None = None
+    coverage: float | None = None
+    outputs: Sequence[str]
+    versions: Mapping[str, str]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give the record in types that JSON knows, without what does not apply to its kind of noise."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+
+def simulate_case(case: Case, folder: Path, parameters: NoiseParameters) -> SimulationRecord:
+    """Write a noisy copy of a case, and its record beside it.
+
+    NIfTI files become float32; other formats keep their type.
 
     Args:
         case: the image.
         folder: where ``case.output`` goes.
-        noise: ``"rician"``, ``"nc-chi"`` or ``"salt-pepper"``.
-        level: percent: sigma of the image's maximum, or density of salt and pepper.
-        seed: of ``numpy.random.default_rng``.
-        coils: receiver channels; 1 is Rician.
-        band: share of k-space along each axis of a slice that was measured; below 1, noise is correlated as after
-            zero-filling, and the image itself stays as sharp as it is.
+        parameters: of the noise.
 
     Returns:
-        the run record.
+        the record.
 
     Raises:
-        InputError: if the case cannot be read or the copy not written.
+        InputError: if the case cannot be read or the copy cannot be written.
     """
     volume = read(case)
     finite = np.isfinite(volume.array)
     peak = float(np.max(volume.array, where=finite, initial=-np.inf)) if finite.any() else 0.0
-    rng = np.random.default_rng(seed)
-    record: dict[str, Any] = {"time": provenance.now(), "noise": noise, "level_percent": level, "seed": seed}
-    if noise == "salt-pepper":
+    density = sigma = coils = coverage = None
+    if parameters.noise == "salt-pepper":
+        density = parameters.level / 100
         white = peak if volume.white_level is None else volume.white_level
-        noisy = add_salt_pepper(volume.array, level / 100, rng, pepper=0.0, salt=white)
-        record["density"] = level / 100
+        noisy = add_salt_pepper(volume.array, density, np.random.default_rng(parameters.seed), pepper=0.0, salt=white)
     else:
-        sigma = level / 100 * peak
-        across = 1 + slice_axis_of(volume) if band < 1 else 1  # a band is that of slices; white noise knows none
-        noisy = add_rician(volume.array.swapaxes(1, across), sigma, rng, coils, band).swapaxes(1, across)
-        record |= {"sigma": sigma, "coils": coils, "band": band}
+        sigma, coils, coverage = parameters.level / 100 * peak, parameters.coils, parameters.coverage
+        noisy = _add_rician(volume, sigma, parameters)
     noisy = np.where(finite, noisy, volume.array)
     destination = folder / case.output
-    if case.kind == "nifti":
-        write_map(noisy, volume.affine, case, destination)
-        files = [destination]
-    else:
-        settings = f"noise={noise} level={level} seed={seed} coils={coils} band={band}"
-        derivation = Derivation("simulation", __version__, "", settings, 1.0, __version__, settings, added_noise=True)
-        files = write(case, noisy, destination, derivation)
-    record |= {"outputs": [str(p) for p in files], "case": case.label, "versions": provenance.versions()}
-    provenance.write_record(record, companion(case, destination, "", ".mri-denoise.json"))
+    record = SimulationRecord(
+        time=now(),
+        case=case.label,
+        noise=parameters.noise,
+        level_percent=parameters.level,
+        seed=parameters.seed,
+        density=density,
+        sigma=sigma,
+        coils=coils,
+        coverage=coverage,
+        outputs=[str(path) for path in _write(noisy, volume.affine, case, destination, parameters)],
+        versions=versions(),
+    )
+    write_record(record.as_dict(), case.companion(folder, "", ".mri-denoise.json"))
     return record
+
+
+def _add_rician(volume: Volume, sigma: float, parameters: NoiseParameters) -> np.ndarray:
+    """The noisy array, shape (T, X, Y, Z)."""
+    rng = np.random.default_rng(parameters.seed)
+    # zero-filling happens within slices, which have to be the last two axes; the axes do not matter for white noise
+    axis = 1 + slice_axis_of(volume) if parameters.coverage < 1 else 1
+    slices = volume.array.swapaxes(1, axis)
+    return add_rician(slices, sigma, rng, parameters.coils, parameters.coverage).swapaxes(1, axis)
+
+
+def _write(
+    noisy: np.ndarray, affine: np.ndarray, case: Case, destination: Path, parameters: NoiseParameters
+) -> list[Path]:
+    """Write the copy; returns its files."""
+    p = parameters
+    # DICOM derives identifiers from this text: other words would give the same copy other identifiers
+    settings = f"noise={p.noise} level={p.level} seed={p.seed} coils={p.coils} band={p.coverage}"
+    derivation = Derivation(
+        model="simulation",
+        version=__version__,
+        weights_sha256="",
+        sigma=settings,
+        strength=1.0,
+        software_version=__version__,
+        settings=settings,
+        added_noise=True,
+    )
+    if case.picture or case.series:
+        return write(case, noisy, destination, derivation)
+    writer = open_map(case, destination, affine=affine, count=len(noisy))
+    writer.put(noisy)
+    return writer.finish(derivation)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mri_denoise.noise.correlation import REACH
+from mri_denoise.noise.correlation import MAX_LAG
 from mri_denoise.simulation.scanner_acquisition import Acquired, acquire
 from mri_denoise.simulation.scanner_choice import random_parameters
 from mri_denoise.simulation.scanner_coils import Channels, receive_channels
@@ -28,8 +28,8 @@ class Scan:
             squares, that of the channels along the signal, which is the standard deviation where the signal is strong.
         floor_mean: mean that zero signal gives at each voxel.
         floor_std: its standard deviation.
-        correlation: of the noise at lags 0 to :data:`~mri_denoise.noise.correlation.REACH` along the three axes, shape
-            (3, ``REACH`` + 1).
+        correlation: of the noise at lags 0 to :data:`~mri_denoise.noise.correlation.MAX_LAG` along the three axes,
+            shape (3, ``MAX_LAG`` + 1).
         parameters: of the scanner.
     """
 
@@ -150,5 +150,5 @@ def _finish(
         "floor_std": std * scale * factor,
     }
     ordered = {k: np.ascontiguousarray(v.transpose(back), dtype=np.float32) for k, v in fields.items()}
-    rows = transfer.correlation(REACH)[back]
+    rows = transfer.correlation(MAX_LAG)[back]
     return Scan(**ordered, correlation=rows, parameters=parameters)

@@ -214,7 +214,7 @@ def receive_channels(
         bore: the axis along the magnet.
         parameters: of the scanner.
     """
-    points = Points.over(signal.shape, voxel)  # type: ignore[arg-type]
+    points = Points.over(signal.shape, voxel)
     centre, half = _head_box(signal, voxel)
     birdcage = parameters.coils == 1
     rungs = _RUNGS if birdcage else parameters.coils

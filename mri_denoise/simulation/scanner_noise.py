@@ -80,7 +80,7 @@ class ManyChannels:
         if weights is None:
             return total, count
         rows, columns = weights.shape[2:]
-        return tuple(a.repeat(2, 0).repeat(2, 1)[:rows, :columns] for a in (total, count))  # type: ignore[return-value]
+        return tuple(a.repeat(2, 0).repeat(2, 1)[:rows, :columns] for a in (total, count))
 
 
 def floor_moments(total: np.ndarray, count: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -1,4 +1,4 @@
-"""Signed distances (mm, negative inside) to simple shapes, the strokes that the head phantom is painted with."""
+"""Compute signed distances (mm, negative inside) to simple shapes, of which the head phantom is made."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ Coordinates = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 def ellipsoid(at: Coordinates, centre: Point, radii: Point) -> np.ndarray:
-    """Distance to an ellipsoid, exact at its surface to first order: k0 (k0 - 1) / k1, k0 = |p/r|, k1 = |p/r^2|.
+    """Compute the distance to an ellipsoid, exact at its surface to first order.
+
+    The distance is ``k0 (k0 - 1) / k1`` with ``k0 = |p / r|`` and ``k1 = |p / r^2|``.
 
     Args:
         at: x, y, z in mm, arrays that broadcast together.
@@ -30,7 +32,15 @@ def ellipsoid(at: Coordinates, centre: Point, radii: Point) -> np.ndarray:
 
 
 def tube(at: Coordinates, points: Sequence[Point], radii: Sequence[float]) -> np.ndarray:
-    """Distance to a tube along a smooth curve through ``points``, its radius running between ``radii``.
+    """Compute the distance to a tube along a smooth curve.
+
+    Args:
+        at: x, y, z in mm, arrays that broadcast together.
+        points: on the curve, in mm, two or more.
+        radii: of the tube at each point, in mm; interpolated in between.
+
+    Returns:
+        float32 array of the broadcast shape.
 
     Raises:
         ValueError: if there are fewer than two points.
@@ -54,7 +64,13 @@ def tube(at: Coordinates, points: Sequence[Point], radii: Sequence[float]) -> np
 
 
 def join(a: np.ndarray, b: np.ndarray, blend: float) -> np.ndarray:
-    """Union with a fillet: the polynomial smooth minimum, ``blend`` mm wide."""
+    """Unite two shapes with a fillet: the polynomial smooth minimum.
+
+    Args:
+        a: distance to one shape in mm.
+        b: distance to the other shape in mm.
+        blend: width of the fillet in mm.
+    """
     h = np.clip(0.5 + (b - a) / np.float32(2 * blend), 0, 1)
     return b + (a - b) * h - np.float32(blend) * h * (1 - h)
 
@@ -62,18 +78,18 @@ def join(a: np.ndarray, b: np.ndarray, blend: float) -> np.ndarray:
 def waves(
     axes: Coordinates, generator: np.random.Generator, wavelengths: tuple[float, float], count: int
 ) -> np.ndarray:
-    """Smooth random field of unit variance on a grid: a sum of plane waves in random directions.
+    """Make a smooth random field of unit variance on a grid: a sum of plane waves in random directions.
 
-    A plane wave is a product over axes, so the sum is one matrix product.
+    A plane wave is a product over the axes, so the sum is one matrix product.
 
     Args:
         axes: x, y, z in mm, shapes (X, 1, 1), (1, Y, 1), (1, 1, Z).
         generator: source of directions, wavelengths and phases.
-        wavelengths: shortest and longest in mm.
+        wavelengths: the shortest and the longest in mm.
         count: number of waves.
 
     Returns:
-        float32 array (X, Y, Z).
+        float32 array of shape (X, Y, Z).
     """
     directions = generator.standard_normal((3, count))
     directions /= np.linalg.norm(directions, axis=0)
@@ -81,7 +97,7 @@ def waves(
     phase = np.exp(2j * np.pi * generator.random(count))
     x, y, z = (np.exp(1j * np.outer(axis.ravel(), row)) for axis, row in zip(axes, k, strict=True))
     plane = ((x * phase)[:, None, :] * y[None, :, :]).reshape(-1, count)
-    # Real part of the complex product as one real product of twice the length.
+    # the real part of the complex product as one real product of twice the length
     left = np.concatenate([plane.real, -plane.imag], axis=1).astype(np.float32)
     right = np.concatenate([z.real, z.imag], axis=1).astype(np.float32)
     return (left @ right.T).reshape(len(x), len(y), len(z)) * np.float32(np.sqrt(2 / count))

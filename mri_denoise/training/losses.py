@@ -1,4 +1,4 @@
-"""The paper's losses, put together from MONAI's."""
+"""The paper's losses, built from MONAI's."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from torch import nn
 
 
 class SSIM2DLoss(nn.Module):
-    """1 - SSIM with a Gaussian window, the value of MONAI's ``SSIMLoss`` at a tenth of its time on a CPU.
+    """Compute 1 - SSIM with a Gaussian window: the value of MONAI's ``SSIMLoss`` in a tenth of its time on a CPU.
 
-    The window is separable, and its sums along rows and columns are products with banded matrices; MONAI's convolution
-    of one channel with a dense 11 x 11 kernel took as long as the network itself.
+    The index is that of Wang et al., 2004, https://doi.org/10.1109/TIP.2003.819861. The window is separable, so its
+    sums along rows and columns are products with banded matrices. MONAI's convolution of one channel with a dense 11 x
+    11 kernel took as long as the network itself.
 
     Args:
         data_range: width of the images' value range.
@@ -30,20 +31,24 @@ class SSIM2DLoss(nn.Module):
         self.register_buffer("window", window / window.sum(), persistent=False)
         self.c1, self.c2 = (0.01 * data_range) ** 2, (0.03 * data_range) ** 2
 
-    def _band(self, length: int) -> torch.Tensor:
-        """Shape (length - size + 1, length): each row is the window, one place further."""
+    def _banded(self, length: int) -> torch.Tensor:
+        """The matrix of shape (length - size + 1, length) whose rows are the window, each one place further."""
         window, size = self.window, len(self.window)
         if length < size:
             raise ValueError(f"the image must be at least {size} pixels wide and high, got {length}.")
         rows = length - size + 1
-        band = window.new_zeros(rows, length)
+        matrix = window.new_zeros(rows, length)
         index = torch.arange(rows, device=window.device)[:, None]
-        return band.scatter(1, index + torch.arange(size, device=window.device), window.expand(rows, -1))
+        return matrix.scatter(1, index + torch.arange(size, device=window.device), window.expand(rows, -1))
 
     def forward(self, prediction: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        """A scalar from two tensors of shape (N, 1, H, W)."""
+        """Compute a scalar from two tensors of shape (N, 1, H, W).
+
+        Raises:
+            ValueError: if the images are smaller than the window.
+        """
         x, y = prediction.float(), target.float()
-        rows, columns = self._band(x.shape[-2]), self._band(x.shape[-1])
+        rows, columns = self._banded(x.shape[-2]), self._banded(x.shape[-1])
         maps = rows @ torch.stack((x, y, x * x, y * y, x * y)) @ columns.T
         mean_x, mean_y, xx, yy, xy = maps
         product = mean_x * mean_y
@@ -53,13 +58,13 @@ class SSIM2DLoss(nn.Module):
 
 
 class LogRMSELoss(nn.Module):
-    """Mean over the batch of the logarithm of each image's root mean squared error: PSNR as a loss.
+    """Average the logarithm of each image's root mean squared error over the batch: PSNR as a loss.
 
-    Each image counts alike whatever its noise; under the mean squared error those with much noise drown out the rest.
-    As in HINet (Chen et al., 2021, https://doi.org/10.1109/CVPRW53098.2021.00027).
+    Each image has the same weight at any noise level; under the mean squared error, noisy images outweigh the rest. As
+    in HINet (Chen et al., 2021, https://doi.org/10.1109/CVPRW53098.2021.00027).
 
     Args:
-        floor: errors well below count as none, in units of the images.
+        floor: added to the error (in quadrature), in units of the images, so that the logarithm stays finite.
     """
 
     def __init__(self, floor: float = 0.002) -> None:
@@ -67,13 +72,13 @@ class LogRMSELoss(nn.Module):
         self.floor = floor
 
     def forward(self, prediction: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        """A scalar from two tensors of shape (N, 1, H, W[, D])."""
+        """Compute a scalar from two tensors of shape (N, 1, H, W[, D])."""
         error = (prediction - target).square().flatten(1).mean(dim=1)
         return 0.5 * (error + self.floor**2).log().mean()
 
 
 class PixelSSIMLoss(nn.Module):
-    """``alpha * pixel + beta * (1 - SSIM)``, the paper's section 3.2 with its alpha 0.8 and beta 0.2.
+    """Compute ``alpha * pixel + beta * (1 - SSIM)``, the loss of the paper's section 3.2 (alpha 0.8, beta 0.2).
 
     Args:
         pixel: ``"mse"`` (the paper), ``"l1"`` or ``"log_rmse"`` (:class:`LogRMSELoss`).
@@ -84,6 +89,12 @@ class PixelSSIMLoss(nn.Module):
 
     Raises:
         ValueError: if ``pixel`` is unknown.
+
+    Examples:
+        >>> target = torch.full((1, 1, 16, 16), 0.5)
+        >>> loss = PixelSSIMLoss()
+        >>> round(float(loss(target, target)), 4), round(float(loss(target + 0.25, target)), 4)
+        (0.0, 0.0654)
     """
 
     def __init__(
@@ -104,22 +115,27 @@ class PixelSSIMLoss(nn.Module):
         self.beta = beta
 
     def forward(self, prediction: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        """A scalar from two tensors of shape (N, 1, H, W[, D]) on the scale [0, ``data_range``]."""
+        """Compute a scalar.
+
+        Args:
+            prediction: shape (N, 1, H, W[, D]), on the scale [0, ``data_range``].
+            target: the same shape and scale.
+        """
         return self.alpha * self.pixel(prediction, target) + self.beta * self.ssim(prediction, target)
 
 
 class SSIML1PerceptualLoss(nn.Module):
-    """SSIM + L1 + perceptual, the loss that the paper's introduction names instead.
+    """Compute SSIM + L1 + perceptual, the loss that the paper's introduction names instead.
 
-    The perceptual term compares features of a trained network through MONAI's ``PerceptualLoss``. Such networks are
-    downloaded the first time, which this package never does by itself: put their weights into the torch hub cache
-    beforehand, or give ``perceptual_path`` (see MONAI's documentation).
+    The perceptual term compares features of a trained network through MONAI's ``PerceptualLoss``, which downloads that
+    network at its first use. No bundle uses this loss, so this package downloads nothing by itself. To train without a
+    connection, put the network's weights into the torch hub cache beforehand.
 
     Args:
         ssim_weight: weight of 1 - SSIM.
         l1_weight: weight of the mean absolute error.
-        perceptual_weight: weight of the perceptual term; 0 leaves it (and its trained network) out.
-        perceptual: the perceptual term, by default MONAI's with a VGG backbone.
+        perceptual_weight: weight of the perceptual term; 0 omits it and its trained network.
+        perceptual: the perceptual term; MONAI's with a VGG backbone by default.
         spatial_dims: 2 or 3.
     """
 
@@ -140,7 +156,7 @@ class SSIML1PerceptualLoss(nn.Module):
         self.perceptual = perceptual
 
     def forward(self, prediction: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        """A scalar from two tensors of shape (N, 1, H, W[, D]) on the scale [0, 1]."""
+        """Compute a scalar from two tensors of shape (N, 1, H, W[, D]) on the scale [0, 1]."""
         ssim_weight, l1_weight, perceptual_weight = self.weights
         loss = ssim_weight * self.ssim(prediction, target) + l1_weight * self.l1(prediction, target)
         if self.perceptual is not None and perceptual_weight:

@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from mri_denoise.errors import InputError
+from mri_denoise.io.files import write_beside
 
 
 @dataclass(frozen=True)
@@ -63,16 +64,19 @@ class Report:
 
 
 def manifests_folder() -> Path:
-    """Folder of the manifests and ``datalist.json``: inside an installed package, else in the source tree.
+    """Folder of the manifests and ``datalist.json``.
+
+    A wheel has them in ``mri_denoise/data``. A source tree, and so an editable installation, has them in ``data`` at
+    its top.
 
     Raises:
-        InputError: if neither is there (a damaged installation).
+        InputError: if they are not there (a damaged installation).
     """
     package = Path(__file__).resolve().parents[1]
-    for folder in (package / "_data", package.parent / "data"):
+    for folder in (package / "data", package.parent / "data"):
         if (folder / "datalist.json").is_file():
             return folder
-    raise InputError(f"{package / '_data'}: the data manifests are not there: install mri-denoise again")
+    raise InputError(f"{package / 'data'}: the data manifests are not there; install mri-denoise again.")
 
 
 def load_manifests(folder: Path) -> list[DataFile]:
@@ -201,21 +205,15 @@ def _place(source: Path, target: Path, *, copy: bool) -> None:
             return
         except OSError:  # another file system, or one without hard links
             pass
-    partial = target.with_name(target.name + ".partial")
-    try:
-        shutil.copyfile(source, partial)
-        os.replace(partial, target)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise InputError(f"{target}: cannot be written ({error.strerror}): free space or check permissions") from error
+    with write_beside(target, [source]) as temporary:
+        shutil.copyfile(source, temporary)
 
 
 def _write_datalist(template: Path, output: Path, present: set[str]) -> Path:
     """The shipped datalist without the entries that are not there."""
     full = json.loads(template.read_text(encoding="utf-8"))
     kept = {key: [entry for entry in entries if entry["image"] in present] for key, entries in full.items()}
-    output.mkdir(parents=True, exist_ok=True)
-    target, partial = output / "datalist.json", output / "datalist.json.partial"
-    partial.write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")
-    os.replace(partial, target)
+    target = output / "datalist.json"
+    with write_beside(target) as temporary:
+        temporary.write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")
     return target

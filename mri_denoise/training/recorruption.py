@@ -1,16 +1,16 @@
-"""Fine-tuning on noisy images alone: from one noisy image two with independent noise, one the input, one the target.
+"""Fine-tune on noisy images alone: make two images with independent noise out of one, an input and a target.
 
-Recorrupted-to-recorrupted (Pang et al., CVPR 2021; Monroy et al., 2024, https://arxiv.org/abs/2412.04648): with
-y = x + n and a fresh z of the same law as n, the noise of y + a z and that of y - z / a are independent, so a network
-that is trained to map the one to the other learns what it would learn from references, at a noise level of
-sqrt(1 + a^2) sigma; the noise map tells it that level. In expectation this is Stein's unbiased risk estimate (SURE),
-without its divergence.
+Recorrupted-to-recorrupted (Pang et al., CVPR 2021; Monroy et al., 2024, https://arxiv.org/abs/2412.04648): let
+y = x + n be the noisy image and z fresh noise of the same distribution as n. The noise of y + a z and that of y - z / a
+are independent, so a network that is trained to map the one to the other learns what it would learn from references, at
+a noise level of sqrt(1 + a^2) sigma, which the noise map gives. In expectation the loss is Stein's unbiased risk
+estimate (SURE), without its divergence.
 
-For magnitudes the fresh noise is complex: |y + a z| follows Rice's law of the raised level exactly, because the law of
-z does not depend on the phase that y has lost. The target needs noise that is nearly Gaussian and without bias: it
-starts from sqrt(y^2 - sigma^2), which has the mean of the signal and the variance of the noise where SNR is above 3
-(Gudbjartsson and Patz, 1995, https://doi.org/10.1002/mrm.1910340618). Elsewhere (air, very dark tissue) the network is
-held to what it said before.
+For magnitudes the fresh noise is complex: |y + a z| follows Rice's distribution of the raised level exactly, because
+the distribution of z does not depend on the phase, which y has lost. The noise of the target must be nearly Gaussian
+and without bias. The target starts from sqrt(y^2 - sigma^2), which has the mean of the signal and the variance of the
+noise if SNR is above 3 (Gudbjartsson and Patz, 1995, https://doi.org/10.1002/mrm.1910340618). Elsewhere (air, very dark
+tissue) the network is held to the result of the original network.
 """
 
 from __future__ import annotations
@@ -22,29 +22,29 @@ from ignite.engine import Engine, Events
 from monai.engines import PrepareBatch
 from torch import nn
 
-from mri_denoise.inference.slices import MixedPrecisionInferer
-from mri_denoise.noise.drawing import draw_noise
+from mri_denoise.inference.mixed_precision import MixedPrecisionInferer
+from mri_denoise.noise.simulate import draw_noise
 
-LEAST_SNR = 3.0
+LEAST_SNR = 3.0  # below, the noise of a magnitude is not nearly Gaussian
 
 
 class PrepareRecorrupted(PrepareBatch):
-    """Input and target for the network from noisy slabs.
+    """Make the network's input and target from noisy slabs.
 
-    The label has four channels: target, its weight (0 where it must not be used, else 1 / sigma^2), what the network
-    said before, and the weight of that.
+    The label has four channels: the target, its weight (1 / sigma^2, or 0 where it must not be used), the result of the
+    original network, and the weight of that.
 
     Args:
-        before: the network as it was; never changed.
+        original: the network before the adaptation; never changed.
         noise_map: whether the network takes the noise level as its last channel.
         alpha: how much noise is added, in units of sigma.
-        precision: see :class:`~mri_denoise.inference.slices.MixedPrecisionInferer`.
+        precision: ``"float32"``, ``"bfloat16"`` or ``"float16"``.
     """
 
     def __init__(
-        self, before: nn.Module, noise_map: bool = True, alpha: float = 0.5, precision: str = "float32"
+        self, original: nn.Module, noise_map: bool = True, alpha: float = 0.5, precision: str = "float32"
     ) -> None:
-        self.before, self.noise_map, self.alpha = before.eval(), noise_map, alpha
+        self.original, self.noise_map, self.alpha = original.eval(), noise_map, alpha
         self.inferer = MixedPrecisionInferer(precision)
 
     def _input(self, image: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
@@ -57,7 +57,18 @@ class PrepareRecorrupted(PrepareBatch):
         non_blocking: bool = False,
         **kwargs: Any,
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Shapes (N, channels, H, W) and (N, 4, H, W), from items of ``RandNoisySlabd``."""
+        """Prepare a batch.
+
+        Args:
+            batchdata: items of :class:`~mri_denoise.training.noisy_slabs.RandNoisySlabd`, or one of
+                :func:`~mri_denoise.training.noisy_slabs.held_out_tiles`.
+            device: of the result.
+            non_blocking: see ``torch.Tensor.to``.
+            kwargs: see ``torch.Tensor.to``.
+
+        Returns:
+            input and label, shapes (N, channels, H, W) and (N, 4, H, W).
+        """
         image, sigma, weight, filters = (
             torch.as_tensor(batchdata[key]).to(device=device, non_blocking=non_blocking, **kwargs)
             for key in ("image", "sigma", "weight", "filters")
@@ -71,7 +82,7 @@ class PrepareRecorrupted(PrepareBatch):
         level = sigma * (image != 0)  # masked air has no noise, and gets none
         real, imaginary = (draw_noise(shape, filters, generator) * level for _ in range(2))
         with torch.no_grad():
-            before = self.inferer(self._input(image, sigma), self.before)
+            before = self.inferer(self._input(image, sigma), self.original)
         target = (noisy.square() - sigma.square()).clamp(min=0).sqrt() - real[:, centre : centre + 1] / self.alpha
         bright = (before > LEAST_SNR * sigma).to(weight) * weight
         inverse = 1 / sigma.square().clamp(min=1e-8)
@@ -81,10 +92,10 @@ class PrepareRecorrupted(PrepareBatch):
 
 
 class RecorruptedLoss(nn.Module):
-    """Weighted squared errors from the target and, where that cannot be used, from what the network said before.
+    """Weigh squared errors from the target and, where that cannot be used, from the result of the original network.
 
     Args:
-        reduction: ``"mean"`` for a scalar, ``"none"`` for one value an item, shape (N, 1).
+        reduction: ``"mean"`` for a scalar, ``"none"`` for one value for each item, shape (N, 1).
     """
 
     def __init__(self, reduction: str = "mean") -> None:
@@ -92,7 +103,12 @@ class RecorruptedLoss(nn.Module):
         self.reduction = reduction
 
     def forward(self, prediction: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
-        """A prediction of shape (N, 1, H, W) and a label of :class:`PrepareRecorrupted`; in units of sigma^2."""
+        """Compute the loss in units of sigma^2.
+
+        Args:
+            prediction: shape (N, 1, H, W).
+            label: of :class:`PrepareRecorrupted`, shape (N, 4, H, W).
+        """
         target, use, before, keep = label.split(1, dim=1)
         errors = use * (prediction - target).square() + keep * (prediction - before).square()
         items = errors.mean(dim=(1, 2, 3))
@@ -100,10 +116,10 @@ class RecorruptedLoss(nn.Module):
 
 
 class HeldOutCurve:
-    """Remembers the held-out loss of each tile after each validation, the first of which is of the unchanged network.
+    """Record the held-out loss of each tile at each validation; the first validation is that of the original network.
 
     Args:
-        name: of the metric, kept with its details (MONAI's ``LossMetric``).
+        name: of the metric, whose details are kept (MONAI's ``LossMetric``).
     """
 
     def __init__(self, name: str = "val_loss") -> None:
@@ -111,21 +127,21 @@ class HeldOutCurve:
         self.values: list[torch.Tensor] = []
 
     def attach(self, engine: Engine) -> None:
-        """Follow an evaluator."""
+        """Record the validations of an evaluator."""
         engine.add_event_handler(Events.COMPLETED, self)
 
     def __call__(self, engine: Engine) -> None:
-        """Keep the details of the run that has ended."""
+        """Record the details of a completed validation."""
         details = getattr(engine.state, "metric_details")[self.name]  # noqa: B009 (MONAI adds it to Ignite's state)
         self.values.append(details.detach().double().cpu().flatten().clone())
 
     @property
     def losses(self) -> list[float]:
-        """Mean loss of each validation."""
+        """Mean loss of each validation, in order."""
         return [float(value.mean()) for value in self.values]
 
     def gain(self) -> tuple[float, float]:
-        """How much the best mean loss is below the first, and the standard error of that over the tiles."""
+        """Compute how far the best mean loss is below the first, and the standard error of that over the tiles."""
         first = self.values[0]
         best = min(self.values, key=lambda value: float(value.mean()))
         differences = first - best
@@ -133,6 +149,6 @@ class HeldOutCurve:
         return float(differences.mean()), error
 
     def improved(self) -> bool:
-        """Whether the gain is more than twice its standard error."""
+        """Tell whether the gain is more than twice its standard error."""
         gain, error = self.gain()
         return gain > 2 * error and gain > 0

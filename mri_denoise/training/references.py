@@ -1,21 +1,20 @@
-"""Cleaner references for training: the training volumes themselves, denoised by the weights at hand.
+"""Make cleaner references for training: denoise the training volumes themselves with the weights at hand.
 
-A noisy reference teaches a network to keep noise as if it were texture. Denoised once, somewhat above their own noise
-level, the same volumes show edges without noise; both kinds are mixed in training, so that texture is not lost.
+A noisy reference teaches a network to keep noise as if it were texture. Denoised once, at somewhat more than their own
+noise level, the same volumes show edges without noise. Training mixes both kinds, so that texture is not lost.
 """
 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 
 from mri_denoise.bundles.registry import Bundle
 from mri_denoise.denoiser import Denoiser
 from mri_denoise.errors import InputError
-from mri_denoise.io import discover
-from mri_denoise.io.nifti import image as nifti
+from mri_denoise.io import discover, read
+from mri_denoise.io.files import write_beside
 from mri_denoise.noise.level import estimate_sigma
 from mri_denoise.pipeline.stream import denoise_case
 from mri_denoise.settings import Settings, Sigma
@@ -33,16 +32,16 @@ def add_references(
 ) -> int:
     """Denoise each training volume of a data set and add the result to its datalist.
 
-    Results go to ``references/`` in the data set, in the tree of the volumes; those that exist are kept, so that an
-    interrupted run goes on. The datalist then has the volumes with weight 1 and the references with ``weight``.
+    The results go to ``references/`` in the data set, in the tree of the volumes. Results that exist are kept, so that
+    an interrupted run can go on. The datalist then has the volumes with weight 1 and the references with ``weight``.
 
     Args:
         dataset: folder with ``datalist.json``, as ``mri-denoise data prepare`` makes it.
-        bundle: what denoises.
-        factor: the noise level given to it is the estimated one times this; above 1, because estimates miss the part of
-            the noise that interpolation has smoothed.
-        weight: how often a reference is drawn for one draw of a volume as it was measured.
-        on_volume: called after each volume with its name in the datalist and the noise level given.
+        bundle: the model that denoises.
+        factor: times the estimated noise level is the level that the model is given; above 1, because estimates miss
+            the part of the noise that interpolation has smoothed.
+        weight: how often a reference is drawn for each draw of an original volume.
+        on_volume: called after each volume with its name in the datalist and the noise level that the model was given.
 
     Returns:
         the number of references.
@@ -57,7 +56,7 @@ def add_references(
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{listed}: not a datalist with a list 'training'; run mri-denoise data prepare.") from error
     references = []
-    denoiser: Denoiser | None = None  # loaded where there is something to do
+    denoiser: Denoiser | None = None  # loaded if there is something to do
     for entry in images:
         target = Path(FOLDER) / Path(entry["image"]).relative_to(Path(entry["image"]).parts[0])
         if not (dataset / target).exists():
@@ -65,18 +64,17 @@ def add_references(
             on_volume(entry["image"], _denoise(dataset / entry["image"], dataset / target, denoiser, factor))
         references.append({**entry, "image": target.as_posix(), "weight": weight})
     lists["training"] = [{**entry, "weight": 1.0} for entry in images] + references
-    partial = listed.with_name(listed.name + ".partial")
-    partial.write_text(json.dumps(lists, indent=2) + "\n", encoding="utf-8")
-    os.replace(partial, listed)
+    with write_beside(listed) as temporary:
+        temporary.write_text(json.dumps(lists, indent=2) + "\n", encoding="utf-8")
     return len(references)
 
 
 def _denoise(source: Path, target: Path, denoiser: Denoiser, factor: float) -> float:
-    """Denoise one volume; gives the noise level that was assumed."""
+    """Denoise one volume; returns the noise level that the model was given."""
     cases, skips = discover(source)
     if len(cases) != 1:
         raise InputError(f"{source}: {skips[0].reason if skips else 'not one volume'}.")
-    volume = nifti.read(cases[0])
+    volume = read(cases[0])
     sigma = factor * estimate_sigma(volume.array[0], slice_axis=slice_axis_of(volume)).sigma
     denoise_case(denoiser, cases[0], target.parent, Settings(sigma=Sigma(kind="level", level=sigma)))
     return sigma

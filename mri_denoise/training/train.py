@@ -1,14 +1,15 @@
-"""Run a bundle's training and make a bundle of the result."""
+"""Run a bundle's training and make a new bundle of the result."""
 
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import torch
 from monai.bundle import ConfigWorkflow
-from safetensors.torch import save
 
 from mri_denoise._monai import import_monai
 from mri_denoise.bundles.registry import Bundle
@@ -17,35 +18,37 @@ from mri_denoise.errors import InputError, find_error
 
 
 def train_bundle(
-    bundle: Bundle, dataset: Path, output: Path, resume: bool = False, overrides: dict[str, Any] | None = None
+    bundle: Bundle, dataset: Path, output: Path, resume: bool = False, overrides: Mapping[str, object] | None = None
 ) -> Path:
-    """Train, and leave in ``output`` a bundle of the same configs with the best weights.
+    """Run a bundle's ``train.yaml`` and make a bundle of the same configs with the best weights.
 
     Args:
-        bundle: whose ``train.yaml`` is run.
+        bundle: what is trained.
         dataset: folder with ``datalist.json``.
-        output: folder of the new bundle; states of training and logs go to its ``train`` folder.
-        resume: go on from the last state.
+        output: folder of the new bundle; the states of training and the logs go to its ``train`` folder.
+        resume: whether to go on from the last state.
         overrides: values of ``train.yaml`` to change.
 
     Returns:
-        the new weights.
+        the path of the new weights.
 
     Raises:
-        InputError: if ``output`` is the bundle itself, or the training left no weights.
+        InputError: if ``output`` is the bundle itself, the bundle or an input cannot be used, TensorBoard is missing,
+            or the training leaves no weights.
     """
     if output.resolve() == bundle.folder:
         raise InputError(f"{output}: is the bundle itself; choose another output.")
+    config = bundle.config("train.yaml")
+    if config.is_file() and "TensorBoard" in config.read_text(encoding="utf-8") and find_spec("tensorboard") is None:
+        raise InputError(f"{config}: needs TensorBoard; run: python -m pip install 'mri-denoise[train]'.")
     copy_bundle(bundle, output)
+    values: dict[str, Any] = {"bundle_root": str(output), "dataset_dir": str(dataset), "resume": resume}
     import_monai(everything=True)  # a run before this one may have left most of it out
     workflow = ConfigWorkflow(
         config_file=str(output / "configs" / "train.yaml"),
         meta_file=str(output / "configs" / "metadata.json"),
         workflow_type="train",
-        bundle_root=str(output),
-        dataset_dir=str(dataset),
-        resume=resume,
-        **(overrides or {}),
+        **{**values, **(overrides or {})},
     )
     run_training(workflow, bundle)
     best = output / "train" / "models" / "model.pt"
@@ -57,8 +60,12 @@ def train_bundle(
 def run_training(workflow: ConfigWorkflow, bundle: Bundle) -> None:
     """Run a training workflow from its start to its end.
 
+    Args:
+        workflow: what is run.
+        bundle: named in messages.
+
     Raises:
-        InputError: if the bundle lacks what MONAI requires of a training, or an input cannot be used.
+        InputError: if the bundle lacks a property that MONAI requires of a training, or an input cannot be used.
     """
     try:
         try:
@@ -78,7 +85,7 @@ def copy_bundle(bundle: Bundle, output: Path) -> None:
 
     Args:
         bundle: what is copied.
-        output: folder, made if it is not there.
+        output: the new folder; it may exist.
     """
     output.mkdir(parents=True, exist_ok=True)
     for part in ("configs", "docs", "LICENSE"):
@@ -90,20 +97,18 @@ def copy_bundle(bundle: Bundle, output: Path) -> None:
 
 
 def export_weights(checkpoint: Path, models: Path) -> Path:
-    """The weights of a training checkpoint as ``model.pt`` and ``model.safetensors``, with their SHA-256.
+    """Save the weights of a training checkpoint as ``model.pt``, with its SHA-256 in ``SHA256SUMS``.
 
     Args:
         checkpoint: a state dict, or a dictionary with one under ``model``.
         models: the folder ``models`` of a bundle.
 
     Returns:
-        the path of ``model.safetensors``.
+        the path of ``model.pt``.
     """
     state = torch.load(checkpoint, map_location="cpu", weights_only=True)
     state = {name: tensor.contiguous() for name, tensor in state.get("model", state).items()}
     models.mkdir(parents=True, exist_ok=True)
     torch.save(state, models / "model.pt")
-    # the library's save_file makes files that only their owner can read
-    (models / "model.safetensors").write_bytes(save(state))
     record_sha256(models)
-    return models / "model.safetensors"
+    return models / "model.pt"

@@ -1,8 +1,7 @@
-"""Transforms that MONAI lacks."""
+"""Dictionary and array transforms that MONAI lacks."""
 
 from mri_denoise.transforms.background import BlendStrengthd, RestoreBackgroundd
 from mri_denoise.transforms.files import LoadVolumed, SaveVolumed
-from mri_denoise.transforms.impulses import RestoreUncorruptedd
 from mri_denoise.transforms.intensity import ScaleIntensityRobust, ScaleIntensityRobustd
 from mri_denoise.transforms.noise_level import EstimateNoised
 from mri_denoise.transforms.pictures import ResizePictured
@@ -10,34 +9,32 @@ from mri_denoise.transforms.rician import RandMagnitudeNoise, RandMagnitudeNoise
 from mri_denoise.transforms.salt_pepper import (
     RandSaltPepperNoise,
     RandSaltPepperNoised,
+    RestoreUncorruptedd,
     SaltPepperNoise,
     SaltPepperNoised,
 )
-from mri_denoise.transforms.sampling import RandNoiseMapd, RandReferenceSlabd, RandRepeatedSlicesd
-from mri_denoise.transforms.slices import MiddleSlabd, VolumeToSlices, VolumeToSlicesd
+from mri_denoise.transforms.sampling import MiddleSlabd, RandNoiseMapd, RandReferenceSlabd, RandRepeatedSlicesd
 
 __all__ = [
     "BlendStrengthd",
     "EstimateNoised",
-    "ResizePictured",
-    "RestoreBackgroundd",
-    "RestoreUncorruptedd",
     "LoadVolumed",
-    "SaveVolumed",
     "MiddleSlabd",
+    "RandMagnitudeNoise",
+    "RandMagnitudeNoised",
     "RandNoiseMapd",
     "RandReferenceSlabd",
     "RandRepeatedSlicesd",
-    "RandMagnitudeNoise",
-    "RandMagnitudeNoised",
     "RandSaltPepperNoise",
     "RandSaltPepperNoised",
+    "ResizePictured",
+    "RestoreBackgroundd",
+    "RestoreUncorruptedd",
     "RicianNoise",
     "RicianNoised",
     "SaltPepperNoise",
     "SaltPepperNoised",
+    "SaveVolumed",
     "ScaleIntensityRobust",
     "ScaleIntensityRobustd",
-    "VolumeToSlices",
-    "VolumeToSlicesd",
 ]

@@ -1,20 +1,20 @@
-"""Random maps of intensities: other contrasts, and phantoms of flat tissues, out of one image.
+"""Make other contrasts, and phantoms of flat tissues, out of one image by random maps of its intensities.
 
 A map is a table of new values for the intensities from 0 to :data:`TOP`. Drawing intensities at random, far from those
-of any real contrast, follows SynthSeg (Billot et al., 2023, https://doi.org/10.1016/j.media.2023.102789); there they
-are drawn for labels, here for ranges of intensity, which needs no segmentation.
+of any real contrast, follows SynthSeg (Billot et al., 2023, https://doi.org/10.1016/j.media.2023.102789). SynthSeg
+draws them for labels; here they are drawn for ranges of intensity, which needs no segmentation.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-TOP = 1.25
-LENGTH = 4096
+TOP = 1.25  # largest intensity in a table
+LENGTH = 4096  # entries of a table
 
 
 def contrast_table(random: np.random.RandomState, knots: tuple[int, int] = (4, 7)) -> np.ndarray:
-    """A random continuous map, linear between knots: dark may become bright, and tissues swap places.
+    """Make a random continuous map, linear between knots: dark may become bright, and tissues may swap places.
 
     Args:
         random: source of randomness.
@@ -34,7 +34,7 @@ def contrast_table(random: np.random.RandomState, knots: tuple[int, int] = (4, 7
 
 
 def tissue_table(random: np.random.RandomState, tissues: tuple[int, int] = (3, 8)) -> np.ndarray:
-    """A random staircase: intensities fall into tissues, each (nearly) flat, so that no noise of the source is left.
+    """Make a random staircase: each range of intensities becomes a (nearly) flat tissue without the source's noise.
 
     Edges between tissues are sharp; averaging of voxels or smoothing afterwards gives them their partial volumes.
 
@@ -62,10 +62,19 @@ def tissue_table(random: np.random.RandomState, tissues: tuple[int, int] = (3, 8
 
 
 def apply_table(image: np.ndarray, table: np.ndarray) -> np.ndarray:
-    """The image with its intensities replaced: float32, same shape. Values outside [0, TOP] take the table's ends."""
+    """Replace the intensities of an image.
+
+    Args:
+        image: any shape, scaled to about [0, 1].
+        table: shape (LENGTH,), the new values of the intensities from 0 to :data:`TOP`.
+
+    Returns:
+        float32, the same shape; values outside [0, TOP] take the table's ends.
+    """
     index = np.clip(image * ((LENGTH - 1) / TOP) + 0.5, 0, LENGTH - 1).astype(np.int32)
     return table[index]
 
 
 def _intensities() -> np.ndarray:
+    """The intensities that a table's entries stand for."""
     return np.linspace(0, TOP, LENGTH)

@@ -20,7 +20,8 @@ from torch.utils.data import default_collate
 from mri_denoise.bundles.registry import Model
 from mri_denoise.denoiser import Denoised, item_of
 from mri_denoise.io.case import Case
-from mri_denoise.io.chunks import Chunk, chunks_of
+from mri_denoise.io.chunks import Chunk
+from mri_denoise.io.formats import chunks_of
 from mri_denoise.pipeline.result import Output, ResultWriter
 from mri_denoise.pipeline.source import read_chunks
 from mri_denoise.settings import Extra
@@ -69,7 +70,9 @@ class LoadVolumed(MapTransform):
         if chunk.last:
             self._chunks = None
         item = item_of(volume)
-        return {**d, **item, **dict.fromkeys(self.keys, item["image"])}
+        d.update(item)
+        d.update(dict.fromkeys(self.keys, item["image"]))
+        return d
 
 
 class SaveVolumed(MapTransform):

@@ -1,4 +1,4 @@
-"""Robust, invertible intensity scaling."""
+"""Scale intensities robustly and invertibly."""
 
 from __future__ import annotations
 
@@ -11,23 +11,22 @@ from monai.config import KeysCollection
 from monai.data import MetaTensor
 from monai.transforms import InvertibleTransform, MapTransform
 
-SAMPLE = 4_000_000
+SAMPLE = 4_000_000  # voxels from which percentiles are taken
 _SLAB = 2**20  # voxels
 
 
 def robust_range(image: np.ndarray, upper: float = 99.9) -> tuple[float, float]:
-    """The value that becomes 0 and the width that becomes 1.
+    """Find the value that becomes 0 and the width that becomes 1.
 
-    Zero stays zero where (nearly) nothing is negative, because the Rician law counts from there; signed images start at
-    their ``100 - upper`` percentile. Nothing is clipped: brighter voxels become values above 1.
+    Zero stays zero if (nearly) no voxel is negative, because Rice's distribution counts from there; signed images start
+    at their ``100 - upper`` percentile. Nothing is clipped: brighter voxels become values above 1.
 
     Args:
         image: any shape; NaN and infinity are ignored.
-        upper: percentile that becomes 1.
+        upper: percentile that becomes 1, or the maximum if that percentile is 0.
 
     Returns:
-        (lower, width) with a positive width; (0, 1) where the image is zero or has no finite voxel, and the maximum
-        instead of the percentile where that is 0.
+        (lower, width) with a positive width; (0, 1) if the image is zero or has no finite voxel.
     """
     values = np.asarray(image).reshape(-1)
     values = values[:: max(values.size // SAMPLE, 1)]
@@ -44,11 +43,11 @@ def robust_range(image: np.ndarray, upper: float = 99.9) -> tuple[float, float]:
 
 
 class ScaleIntensityRobust(InvertibleTransform):
-    """Scale each channel to about [0, 1] by :func:`robust_range`; the inverse gives float32's rounding and no more.
+    """Scale each channel to about [0, 1] by :func:`robust_range`, with an inverse that is exact to float32's rounding.
 
-    Both directions are worked out in float64 and stored in float32: no voxel is clipped, and the inverse differs from
-    the original by at most one unit in the last place where the lower bound is 0, otherwise by at most two units in the
-    last place of the larger of the voxel and the lower bound.
+    Both directions are computed in float64 and stored in float32. No voxel is clipped. The inverse differs from the
+    original by at most one unit in the last place if the lower bound is 0, otherwise by at most two units in the last
+    place of the larger of the voxel and the lower bound.
 
     Args:
         upper: percentile that becomes 1.
@@ -62,7 +61,7 @@ class ScaleIntensityRobust(InvertibleTransform):
 
         Args:
             img: shape (C, ...).
-            white_level: fixed value that becomes 1, with 0 kept, as 255 for 8-bit pictures; None for the percentile.
+            white_level: the value that becomes 1, with 0 kept (255 for 8-bit pictures); None for the percentile.
 
         Returns:
             float32, shape (C, ...).
@@ -77,13 +76,20 @@ class ScaleIntensityRobust(InvertibleTransform):
             for part, scaled in zip(_slabs(plain[channel]), _slabs(out[channel]), strict=True):
                 scaled.copy_((part.double() - lower) / width)
         result = _like(out, img)
-        self.push_transform(result, extra_info={"ranges": ranges})
+        self.push_transform(result, extra_info={"ranges": ranges})  # type: ignore[no-untyped-call]  # of MONAI
         return result
 
     def inverse(self, img: MetaTensor) -> MetaTensor:
-        """Back to the original units, in place where torch allows; shape (C, ...) in and out, on the CPU.
+        """Scale back to the original units, in place where torch allows.
 
-        There because it takes float64, which Apple's GPUs lack, and because files are written from there.
+        The result is on the CPU, because the computation takes float64, which Apple's GPUs lack, and files are written
+        from there.
+
+        Args:
+            img: shape (C, ...), with the history of the forward transform.
+
+        Returns:
+            float32, the same shape.
         """
         ranges = self.pop_transform(img)["extra_info"]["ranges"]
         plain = img.as_tensor().cpu()
@@ -96,7 +102,7 @@ class ScaleIntensityRobust(InvertibleTransform):
 
 
 def _slabs(channel: torch.Tensor) -> Sequence[torch.Tensor]:
-    """Views that together are the channel, each small enough to have it in float64 as well."""
+    """Views that together are the channel, each small enough for a copy in float64."""
     return channel.split(max(_SLAB * len(channel) // max(channel.numel(), 1), 1)) if channel.ndim else (channel,)
 
 
@@ -110,15 +116,23 @@ def _like(data: torch.Tensor, img: torch.Tensor) -> MetaTensor:
 
 
 class ScaleIntensityRobustd(MapTransform, InvertibleTransform):
-    """Dictionary version of :class:`ScaleIntensityRobust`; the noise level is scaled along.
+    """Dictionary version of :class:`ScaleIntensityRobust`, which scales the noise level too.
 
-    Where the item has a ``sigma`` in the image's units, shape (C,) or (C, ...), it is kept, and the first key's scaled
-    level goes to ``scaled_sigma``. Where its ``white_level`` is not None, that becomes 1 in place of the percentile.
+    If the item has a ``sigma`` in the image's units, shape (C,) or (C, ...), it is kept, and the level on the scale of
+    the first key goes to ``scaled_sigma``. If the item has a ``white_level``, it becomes 1 in place of the percentile.
 
     Args:
         keys: images of shape (C, ...).
         upper: percentile that becomes 1.
-        allow_missing_keys: see MONAI.
+        allow_missing_keys: whether an item may lack a key.
+
+    Examples:
+        >>> scale = ScaleIntensityRobustd("image", upper=100)
+        >>> item = scale({"image": torch.tensor([[0.0, 50.0, 200.0]]), "sigma": torch.tensor([4.0])})
+        >>> item["image"].tolist(), round(float(item["scaled_sigma"]), 3)
+        ([[0.0, 0.25, 1.0]], 0.02)
+        >>> scale.inverse(item)["image"].tolist()
+        [[0.0, 50.0, 200.0]]
     """
 
     def __init__(self, keys: KeysCollection, upper: float = 99.9, allow_missing_keys: bool = False) -> None:
@@ -138,7 +152,7 @@ class ScaleIntensityRobustd(MapTransform, InvertibleTransform):
         return d
 
     def inverse(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """Back to the original units."""
+        """Scale each key back to its original units."""
         d = dict(data)
         for key in self.key_iterator(d):
             d[key] = self.scaler.inverse(d[key])

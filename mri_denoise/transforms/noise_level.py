@@ -1,4 +1,4 @@
-"""The noise level of each volume, beside the image."""
+"""Estimate the noise level of each volume, or take the one that the user gives."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from mri_denoise.settings import Sigma
 class EstimateNoised(MapTransform):
     """Put the noise level of each volume beside the image.
 
-    The level goes to ``sigma``: shape (T,), or (T, X, Y, Z) for a map. Where one level a volume is measured, the
-    variation of each volume's noise over the image, shape (T,), goes to ``sigma_variation``.
+    The level goes to ``sigma``: shape (T,), or (T, X, Y, Z) for a map. If one level is estimated for each volume, the
+    variation of its noise over the image goes to ``sigma_variation``, shape (T,).
 
     Args:
-        keys: images of shape (T, X, Y, Z) in the file's units; the first one is measured.
-        sigma: see :meth:`mri_denoise.settings.Sigma.parse`. ``"auto"`` estimates one level a volume
-            (:func:`mri_denoise.noise.level.estimate_sigma`), ``"map"`` one a voxel
+        keys: images of shape (T, X, Y, Z) in the file's units; the estimate is that of the first one.
+        sigma: see :meth:`mri_denoise.settings.Sigma.parse`. ``"auto"`` estimates one level for each volume
+            (:func:`mri_denoise.noise.level.estimate_series`), ``"map"`` one for each voxel
             (:func:`mri_denoise.noise.local.estimate_map`); a number or the file of a map is taken as it is.
 
     Raises:
-        InputError: for a negative number, or a map that cannot be read or has another shape.
+        InputError: if a number is negative, or a map cannot be read or has another shape.
     """
 
     def __init__(self, keys: KeysCollection, sigma: Sigma | str | float | PathLike[str] = "auto") -> None:
@@ -37,7 +37,7 @@ class EstimateNoised(MapTransform):
         self.sigma = Sigma.parse(sigma)
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """Measure, or take what was given."""
+        """Estimate the level, or take the one that was given."""
         d = dict(data)
         image = d[self.keys[0]]
         slice_axis = int(d.get("slice_axis", 2))
@@ -60,10 +60,10 @@ class EstimateNoised(MapTransform):
 
 
 def _read_map(path: Path, shape: tuple[int, ...]) -> torch.Tensor:
-    """A map for an image of shape (T, X, Y, Z): one for all volumes, or one for each.
+    """Read a map for an image of shape (T, X, Y, Z): one for all volumes, or one for each.
 
     Raises:
-        InputError: for a map of another shape, or with values that no noise level has.
+        InputError: if the map has another shape, or values that no noise level has.
     """
     from mri_denoise.io.nifti.image import read_array
 

@@ -1,4 +1,4 @@
-"""Pictures on another grid, as the paper resizes them to 256 x 256."""
+"""Resize pictures, as the paper does to 256 x 256."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from monai.transforms import MapTransform
 
 
 class ResizePictured(MapTransform):
-    """Resize pictures; scans, whose items do not say ``picture``, keep their grid.
+    """Resize pictures bilinearly, with antialiasing; scans, whose items do not say ``picture``, keep their grid.
 
     Args:
         keys: images of shape (1, H, W, 1).
@@ -25,11 +25,11 @@ class ResizePictured(MapTransform):
         self.size = size
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """Resize with antialiasing, bilinear."""
+        """Resize each key."""
         d = dict(data)
         if self.size is None or not d.get("picture", False):
             return d
-        resized: dict[int, torch.Tensor] = {}  # image and raw may be one tensor, and stay one
+        resized: dict[int, torch.Tensor] = {}  # image and raw may be the same tensor, and stay so
         for key in self.key_iterator(d):
             image = d[key]
             if id(image) not in resized:

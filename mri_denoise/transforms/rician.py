@@ -11,53 +11,69 @@ from monai.config.type_definitions import NdarrayOrTensor
 from monai.transforms import MapTransform, Randomizable, RandomizableTransform, Transform
 from monai.utils import convert_to_dst_type, convert_to_tensor
 
-from mri_denoise.noise.simulate import Level, add_rician, choose_level, smooth_field
+from mri_denoise.noise.simulate import add_rician, smooth_field
+from mri_denoise.transforms.draws import Chance, Level, draw_by_chance, draw_from_choices, draw_from_range
 
-# of the range [0, 1]
-NEARLY_ZERO = 0.004
+NEARLY_ZERO = 0.004  # of the range [0, 1]
 
 
 class RicianNoise(Transform):
-    """Rician or, with several coils, non-central chi noise of an exact sigma, the same at each call.
+    """Add Rician or, with several coils, non-central chi noise of an exact sigma, the same at each call.
 
     Args:
         sigma: standard deviation of the noise in each channel, in the image's units.
         seed: seed of the noise.
         coils: number of receiver channels; 1 is Rician.
-        band: below 1, noise correlated in plane as after zero-filling
-            (:func:`~mri_denoise.noise.simulate.limit_band`).
-        masked: no noise where the image is (nearly) zero, as after skull-stripping.
+        coverage: below 1, the noise is correlated in plane as after zero-filling
+            (:func:`~mri_denoise.noise.simulate.zero_fill`).
+        masked: whether the image stays 0 where it is (nearly) 0, as after skull-stripping.
     """
 
-    def __init__(self, sigma: float, seed: int = 0, coils: int = 1, band: float = 1.0, masked: bool = False) -> None:
-        self.sigma, self.seed, self.coils, self.band, self.masked = sigma, seed, coils, band, masked
+    def __init__(
+        self, sigma: float, seed: int = 0, coils: int = 1, coverage: float = 1.0, masked: bool = False
+    ) -> None:
+        self.sigma, self.seed, self.coils, self.coverage, self.masked = sigma, seed, coils, coverage, masked
 
     def __call__(self, img: NdarrayOrTensor, g_factor: NdarrayOrTensor | None = None) -> NdarrayOrTensor:
-        """Shape (C, ...) in and out; ``g_factor`` is a map that multiplies sigma and broadcasts to the image."""
+        """Add noise.
+
+        Args:
+            img: shape (C, ...).
+            g_factor: a map that multiplies sigma and broadcasts to the image.
+
+        Returns:
+            float32, the same shape and container.
+        """
         level = self.sigma if g_factor is None else self.sigma * np.asarray(g_factor, dtype=np.float32)
         clean = np.asarray(img, dtype=np.float32)
-        noisy = add_rician(clean, level, np.random.default_rng(self.seed), self.coils, self.band)
+        noisy = add_rician(clean, level, np.random.default_rng(self.seed), self.coils, self.coverage)
         if self.masked:
             noisy[clean <= NEARLY_ZERO] = 0
         return convert_to_dst_type(noisy, img)[0]
 
 
 class RandMagnitudeNoise(RandomizableTransform):
-    """Rician (or non-central chi) noise whose exact sigma is chosen anew at each call.
+    """Add Rician (or non-central chi) noise of a random sigma, and report it in ``sigma_map``.
 
-    MONAI's ``RandRicianNoise`` draws sigma between 0 and ``std`` without telling which; this one tells (``sigma_map``).
+    MONAI's ``RandRicianNoise`` draws sigma between 0 and ``std`` and does not report it.
 
     Args:
         sigma: one sigma in the image's units, or a range (low, high).
         prob: probability of adding noise at all; sigma is 0 otherwise.
-        power: above 1 favours the low end of the range: low + (high - low) u^power with u uniform.
-        g_factor: a range (low, high) of random smooth fields that multiply sigma, or None for the same sigma
+        power: above 1 favours the low end of the range: ``low + (high - low) * u**power`` with u uniform.
+        g_factor: (low, high, probability) of a random smooth field that multiplies sigma; None for the same sigma
             everywhere.
-        g_factor_prob: how often such a field is used.
-        coils: number of receiver channels, or several of which one is chosen; 1 is Rician.
-        band: range of the share of k-space that was measured, or None for independent noise.
-        band_prob: how often noise is correlated so.
-        masked_prob: how often there is no noise where the image is (nearly) zero.
+        coils: number of receiver channels, or several numbers of which one is chosen; 1 is Rician.
+        coverage: (low, high, probability) of the fraction of k-space that was acquired, the rest being zero-filled;
+            None for independent noise.
+        masked_prob: probability that the image stays 0 where it is (nearly) 0.
+
+    Examples:
+        >>> transform = RandMagnitudeNoise(sigma=(0.01, 0.1)).set_random_state(0)
+        >>> noisy = transform(np.full((1, 64, 64), 0.5, dtype=np.float32))
+        >>> sigma = float(transform.sigma_map[0, 0, 0])
+        >>> 0.01 <= sigma <= 0.1, round(float(noisy.std() / sigma), 1)
+        (True, 1.0)
     """
 
     def __init__(
@@ -65,39 +81,43 @@ class RandMagnitudeNoise(RandomizableTransform):
         sigma: Level = (0.0, 0.2),
         prob: float = 1.0,
         power: float = 1.0,
-        g_factor: Sequence[float] | None = None,
-        g_factor_prob: float = 0.0,
+        g_factor: Chance | None = None,
         coils: int | Sequence[int] = 1,
-        band: Sequence[float] | None = None,
-        band_prob: float = 0.0,
+        coverage: Chance | None = None,
         masked_prob: float = 0.0,
     ) -> None:
         RandomizableTransform.__init__(self, prob)
         self.sigma, self.power, self.coils = sigma, power, coils
-        self.g_factor, self.g_factor_prob = g_factor, g_factor_prob
-        self.band, self.band_prob, self.masked_prob = band, band_prob, masked_prob
+        self.g_factor, self.coverage, self.masked_prob = g_factor, coverage, masked_prob
         self.noise = RicianNoise(0.0)
         self.sigma_map: NdarrayOrTensor = np.zeros(1, dtype=np.float32)
         self._field: np.ndarray | None = None
 
     def randomize(self, data: NdarrayOrTensor) -> None:
-        """Choose whether to act, sigma, coils, the g-factor field and the seed."""
+        """Choose whether to act, sigma, coils, the g-factor field, the coverage and the seed."""
         super().randomize(None)
-        sigma = choose_level(self.sigma, self.R, choices=False, power=self.power)
-        coils = int(choose_level(self.coils, self.R, choices=True))
+        sigma = draw_from_range(self.sigma, self.R, self.power)
+        coils = int(draw_from_choices(self.coils, self.R))
         seed = int(self.R.randint(2**31))
         self._field = None
-        if self.g_factor is not None and self.R.uniform() < self.g_factor_prob:
-            low, high = self.g_factor
-            self._field = smooth_field(data.shape[1:], np.random.default_rng(seed + 1), low, high)
-        band, masked = 1.0, bool(self.R.uniform() < self.masked_prob)
-        if self.band is not None and self.R.uniform() < self.band_prob:
-            low, high = self.band
-            band = float(self.R.uniform(low, high))
-        self.noise = RicianNoise(sigma if self._do_transform else 0.0, seed, coils, band, masked)
+        if self.g_factor is not None:
+            low, high, probability = self.g_factor
+            if self.R.uniform() < probability:
+                self._field = smooth_field(data.shape[1:], np.random.default_rng(seed + 1), low, high)
+        masked = bool(self.R.uniform() < self.masked_prob)
+        coverage = 1.0 if self.coverage is None else draw_by_chance(self.coverage, 1.0, self.R)
+        self.noise = RicianNoise(sigma if self._do_transform else 0.0, seed, coils, coverage, masked)
 
     def __call__(self, img: NdarrayOrTensor, randomize: bool = True) -> NdarrayOrTensor:
-        """Shape (C, ...) in and out; ``self.sigma_map`` of shape (1, ...) then holds sigma at each position."""
+        """Add noise and set ``sigma_map`` to sigma at each position, shape (1, ...).
+
+        Args:
+            img: shape (C, ...).
+            randomize: whether new parameters are drawn first.
+
+        Returns:
+            the same shape and container.
+        """
         if randomize:
             self.randomize(img)
         field = np.ones(img.shape[1:], np.float32) if self._field is None else self._field
@@ -106,16 +126,16 @@ class RandMagnitudeNoise(RandomizableTransform):
 
 
 class RicianNoised(MapTransform):
-    """Dictionary version of :class:`RicianNoise`; the sigma of each item may stand under ``sigma_key``.
+    """Dictionary version of :class:`RicianNoise`; an item may bring its own sigma under ``sigma_key``.
 
     Args:
         keys: images of shape (C, ...).
-        sigma: used where the item has no ``sigma_key``; written to it.
+        sigma: used if the item has no ``sigma_key``; written to it.
         sigma_key: name of the item's own sigma.
         g_factor_key: name of the item's map of g-factors, if it has one.
         seed: seed of the noise.
         coils: number of receiver channels.
-        allow_missing_keys: see MONAI.
+        allow_missing_keys: whether an item may lack a key.
     """
 
     def __init__(
@@ -133,7 +153,7 @@ class RicianNoised(MapTransform):
         self.seed, self.coils = seed, coils
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """Noise on each key."""
+        """Add noise to each key."""
         d = dict(data)
         sigma = float(d.get(self.sigma_key, self.sigma))
         noise = RicianNoise(sigma, self.seed, self.coils)
@@ -147,15 +167,40 @@ class RandMagnitudeNoised(MapTransform, Randomizable):
     """Dictionary version of :class:`RandMagnitudeNoise`; the map of sigma, shape (1, ...), goes to ``sigma_key``.
 
     Args:
-        keys: images of shape (C, ...), all with the same noise.
-        sigma_key: where the map of sigma goes.
-        noise: arguments of :class:`RandMagnitudeNoise`.
+        keys: images of shape (C, ...), all of which get the same noise.
+        sigma: see :class:`RandMagnitudeNoise`, as for all other arguments.
+        prob: probability of adding noise at all.
+        power: above 1 favours the low end of the range of sigma.
+        g_factor: (low, high, probability) of a random smooth field that multiplies sigma.
+        coils: number of receiver channels, or several.
+        coverage: (low, high, probability) of the fraction of k-space that was acquired.
+        masked_prob: probability that the image stays 0 where it is (nearly) 0.
+        sigma_key: name under which the map of sigma is put.
+
+    Examples:
+        >>> noise = RandMagnitudeNoised("image", sigma=(0.01, 0.1), g_factor=(1, 2, 1.0)).set_random_state(0)
+        >>> item = noise({"image": np.full((1, 64, 64), 0.5, dtype=np.float32)})
+        >>> item["image"].shape, tuple(item["sigma"].shape)
+        ((1, 64, 64), (1, 64, 64))
+        >>> 1 < float(item["sigma"].max() / item["sigma"].min()) <= 2
+        True
     """
 
-    def __init__(self, keys: KeysCollection, sigma_key: str = "sigma", **noise: Any) -> None:
+    def __init__(
+        self,
+        keys: KeysCollection,
+        sigma: Level = (0.0, 0.2),
+        prob: float = 1.0,
+        power: float = 1.0,
+        g_factor: Chance | None = None,
+        coils: int | Sequence[int] = 1,
+        coverage: Chance | None = None,
+        masked_prob: float = 0.0,
+        sigma_key: str = "sigma",
+    ) -> None:
         MapTransform.__init__(self, keys)
         self.sigma_key = sigma_key
-        self.noise = RandMagnitudeNoise(**noise)
+        self.noise = RandMagnitudeNoise(sigma, prob, power, g_factor, coils, coverage, masked_prob)
 
     def set_random_state(
         self, seed: int | None = None, state: np.random.RandomState | None = None
@@ -165,7 +210,7 @@ class RandMagnitudeNoised(MapTransform, Randomizable):
         return self
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """Noise on each key, and its map."""
+        """Add the same noise to each key, and put the map of sigma beside them."""
         d = dict(data)
         first = next(iter(self.key_iterator(d)))
         self.noise.randomize(d[first])

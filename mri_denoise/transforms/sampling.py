@@ -1,4 +1,4 @@
-"""Random training references: slabs of neighbouring slices, cut, smoothed and downsampled at random."""
+"""Cut training data from volumes: slabs of neighbouring slices, smoothed and downsampled at random."""
 
 from __future__ import annotations
 
@@ -15,19 +15,30 @@ from monai.transforms import MapTransform, Randomizable
 from scipy.ndimage import gaussian_filter1d
 
 from mri_denoise.transforms.contrast import apply_table, contrast_table, tissue_table
-from mri_denoise.volume import find_slice_axis, is_isotropic, voxel_sizes
+from mri_denoise.transforms.draws import Chance, draw_by_chance
+from mri_denoise.volume import find_slice_axis, has_thick_slices, voxel_sizes
 
-TRUNCATE = 3.0
+TRUNCATE = 3.0  # standard deviations at which the Gaussian ends
+_DRAWS = 20  # of a slab's centre
 
 
-@dataclass
+@dataclass(frozen=True, kw_only=True)
 class Slab:
-    """What was chosen for one slab: see :class:`RandReferenceSlabd`."""
+    """The parameters of one slab; see :class:`RandReferenceSlabd`.
+
+    Args:
+        axis: the axis across the slices.
+        centre: voxel in the middle of the slab.
+        blur: standard deviation of the Gaussian, in units of the smallest voxel edge of the result; 0 for none.
+        zoom: factor of resampling; 1 for none.
+        thickness: factor by which slices get thicker; 1 for none.
+        table: new intensities (:mod:`~mri_denoise.transforms.contrast`); None keeps them.
+    """
 
     axis: int
     centre: tuple[int, int, int]
-    blur: float
-    zoom: float
+    blur: float = 0.0
+    zoom: float = 1.0
     thickness: float = 1.0
     table: np.ndarray | None = None
 
@@ -35,26 +46,27 @@ class Slab:
 class RandReferenceSlabd(MapTransform, Randomizable):
     """Cut a slab of ``num_slices`` neighbouring slices, a square in plane, as a reference for training.
 
-    Real references are noisy themselves and would teach a network to keep that noise, and they show few contrasts. In
-    this order, each at random: new intensities (:mod:`~mri_denoise.transforms.contrast`: other contrasts, and phantoms
-    of flat tissues), averaging of voxels (area downsampling), thicker slices, and smoothing by a Gaussian that is equal
-    in millimetres in all directions. They give references with less noise, and with other contrast, sharpness and
-    resolution. Isotropic volumes are cut across any axis, others across their slice axis.
+    Real references are noisy themselves and would teach a network to keep that noise, and they show few contrasts. The
+    transform gives references with less noise, and with other contrast, sharpness and resolution. It applies, in this
+    order and each at random: new intensities (:mod:`~mri_denoise.transforms.contrast`: other contrasts, and phantoms of
+    flat tissues), averaging of voxels (area downsampling), thicker slices, and smoothing by a Gaussian that is equal in
+    millimetres in all directions. Volumes without thick slices (:func:`~mri_denoise.volume.has_thick_slices`) are cut
+    across any axis, others across their slice axis.
 
-    What is given as three numbers is drawn evenly from the range between the first two with the probability of the
-    third, and else left out.
+    Arguments of three numbers are (low, high, probability): with that probability a value is drawn evenly from the
+    range.
 
     Args:
         keys: volumes of shape (1, X, Y, Z), MetaTensor for voxel sizes.
         size: pixels on each side.
         num_slices: odd number of neighbouring slices.
         blur: the Gaussian's standard deviation, in units of the smallest voxel edge of the result.
-        zoom: factor of resampling, above 1 averaging voxels, below 1 interpolating; through plane too where the volume
-            is isotropic.
-        thickness: factor by which slices get thicker still, isotropic volumes only.
+        zoom: factor of resampling: above 1 averages voxels, below 1 interpolates; through plane too if the volume has
+            no thick slices.
+        thickness: factor by which slices get thicker still; only for volumes without thick slices.
         contrast_prob: probability of a random smooth change of contrast.
         tissue_prob: probability of a phantom of flat tissues instead.
-        threshold: slabs whose centre is below are drawn again, up to twenty times, except for one slab in thirty.
+        threshold: slabs with a darker centre are drawn again, up to twenty times, except for one slab in thirty.
     """
 
     def __init__(
@@ -62,9 +74,9 @@ class RandReferenceSlabd(MapTransform, Randomizable):
         keys: KeysCollection,
         size: int = 128,
         num_slices: int = 3,
-        blur: tuple[float, float, float] = (0.0, 0.0, 0.0),
-        zoom: tuple[float, float, float] = (1.0, 1.0, 0.0),
-        thickness: tuple[float, float, float] = (1.0, 1.0, 0.0),
+        blur: Chance = (0.0, 0.0, 0.0),
+        zoom: Chance = (1.0, 1.0, 0.0),
+        thickness: Chance = (1.0, 1.0, 0.0),
         contrast_prob: float = 0.0,
         tissue_prob: float = 0.0,
         threshold: float = 0.05,
@@ -75,12 +87,16 @@ class RandReferenceSlabd(MapTransform, Randomizable):
         self.contrast_prob, self.tissue_prob = contrast_prob, tissue_prob
 
     def choose(self, data: MetaTensor) -> Slab:
-        """Axis, centre, intensities, smoothing and resampling of one slab."""
-        isotropic = is_isotropic(data.affine)
-        axis = int(self.R.randint(3)) if isotropic else find_slice_axis(data.affine)
-        blur = self._draw(self.blur, 0.0)
-        zoom = self._draw(self.zoom, 1.0)
-        thickness = self._draw(self.thickness, 1.0) if isotropic else 1.0
+        """Choose axis, centre, intensities, smoothing and resampling of one slab.
+
+        Args:
+            data: volume of shape (1, X, Y, Z).
+        """
+        thick = has_thick_slices(data.affine)
+        axis = find_slice_axis(data.affine) if thick else int(self.R.randint(3))
+        blur = draw_by_chance(self.blur, 0.0, self.R)
+        zoom = draw_by_chance(self.zoom, 1.0, self.R)
+        thickness = 1.0 if thick else draw_by_chance(self.thickness, 1.0, self.R)
         kind = self.R.uniform()
         table = None
         if kind < self.tissue_prob:
@@ -88,20 +104,24 @@ class RandReferenceSlabd(MapTransform, Randomizable):
         elif kind < self.tissue_prob + self.contrast_prob:
             table = contrast_table(self.R)
         anywhere = self.R.uniform() < 1 / 30
-        for _ in range(20):
+        for _ in range(_DRAWS):
             x, y, z = (int(self.R.randint(n)) for n in data.shape[1:])
             if anywhere or float(data[0, x, y, z]) >= self.threshold:
                 break
-        return Slab(axis, (x, y, z), blur, zoom, thickness, table)
-
-    def _draw(self, chance: tuple[float, float, float], otherwise: float) -> float:
-        low, high, probability = chance
-        return self.R.uniform(low, high) if self.R.uniform() < probability else otherwise
+        return Slab(axis=axis, centre=(x, y, z), blur=blur, zoom=zoom, thickness=thickness, table=table)
 
     def cut(self, data: MetaTensor, slab: Slab) -> torch.Tensor:
-        """The slab of shape (``num_slices``, ``size``, ``size``)."""
-        isotropic = is_isotropic(data.affine)
-        zooms = [slab.zoom if isotropic or a != slab.axis else 1.0 for a in range(3)]
+        """Cut a slab.
+
+        Args:
+            data: volume of shape (1, X, Y, Z).
+            slab: its parameters (:meth:`choose`).
+
+        Returns:
+            float32, shape (``num_slices``, ``size``, ``size``).
+        """
+        thick = has_thick_slices(data.affine)
+        zooms = [slab.zoom if not thick or a != slab.axis else 1.0 for a in range(3)]
         zooms[slab.axis] *= slab.thickness
         sizes = voxel_sizes(data.affine) * zooms
         sigmas = [slab.blur * sizes.min() / s for s in sizes]
@@ -122,7 +142,7 @@ class RandReferenceSlabd(MapTransform, Randomizable):
         return torch.from_numpy(np.ascontiguousarray(block)).movedim(slab.axis, 0)
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """Slabs of shape (``num_slices``, ``size``, ``size``), the same of each key."""
+        """Cut the same slab from each key: shape (1, X, Y, Z) in, (``num_slices``, ``size``, ``size``) out."""
         d = dict(data)
         slab = self.choose(d[self.first_key(d)])
         for key in self.key_iterator(d):
@@ -131,7 +151,7 @@ class RandReferenceSlabd(MapTransform, Randomizable):
 
 
 def _crop(volume: np.ndarray, centre: Sequence[int], shape: Sequence[int]) -> np.ndarray:
-    """A block around ``centre``, moved inside where it would stick out, edge-padded where the volume is too small."""
+    """A block around ``centre``, moved inside if it would stick out, edge-padded if the volume is too small."""
     index, pads = [], []
     for n, c, s in zip(volume.shape, centre, shape, strict=True):
         start = min(max(c - s // 2, 0), max(n - s, 0))
@@ -143,12 +163,12 @@ def _crop(volume: np.ndarray, centre: Sequence[int], shape: Sequence[int]) -> np
 
 
 class RandNoiseMapd(MapTransform, Randomizable):
-    """Append the map of sigma to the image's channels, given with a random error so that estimates need not be exact.
+    """Append the map of sigma to the image's channels, with a random error: a network then tolerates inexact estimates.
 
     Args:
         keys: images of shape (C, ...).
-        sigma_key: sigma at each position, shape (1, ...).
-        error: the map is multiplied by one factor of the distribution exp(N(0, ``error``)).
+        sigma_key: name of sigma at each position, shape (1, ...).
+        error: standard deviation of the logarithm of the one factor that multiplies the map.
     """
 
     def __init__(self, keys: KeysCollection, sigma_key: str = "sigma", error: float = 0.0) -> None:
@@ -156,7 +176,7 @@ class RandNoiseMapd(MapTransform, Randomizable):
         self.sigma_key, self.error = sigma_key, error
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """Shape (C, ...) to (C + 1, ...)."""
+        """Append the map: shape (C, ...) in, (C + 1, ...) out."""
         d = dict(data)
         factor = float(np.exp(self.R.normal(0, self.error))) if self.error else 1.0
         for key in self.key_iterator(d):
@@ -167,14 +187,14 @@ class RandNoiseMapd(MapTransform, Randomizable):
 
 
 class RandRepeatedSlicesd(MapTransform, Randomizable):
-    """Show slabs as an inferer shows slices without neighbours and the ends of a volume: noisy slices repeat.
+    """Repeat slices in noisy slabs, as an inferer does for slices without neighbours and at the ends of a volume.
 
-    A network that knows slabs from inside volumes alone takes what repeats, and the noise with it, for signal.
+    A network that sees only slabs from inside volumes takes what repeats, noise included, for signal.
 
     Args:
         keys: noisy slabs of shape (C, H, W), C odd: a slice and its neighbours.
-        alone_prob: probability of the slice in place of all its neighbours.
-        end_prob: probability of an end: on one side, from a random slice on, the last one repeats.
+        alone_prob: probability that the slice takes the place of all its neighbours.
+        end_prob: probability of an end: on one side, the last slice repeats from a random slice on.
     """
 
     def __init__(self, keys: KeysCollection, alone_prob: float = 0.0, end_prob: float = 0.0) -> None:
@@ -182,16 +202,42 @@ class RandRepeatedSlicesd(MapTransform, Randomizable):
         self.alone_prob, self.end_prob = alone_prob, end_prob
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """Shape (C, H, W) to the same, all keys alike."""
+        """Repeat slices, the same of each key: shape (C, H, W) in and out."""
         d = dict(data)
-        draw, upper, share = self.R.random(), self.R.random() < 0.5, self.R.random()
+        draw, upper, place = self.R.random(), self.R.random() < 0.5, self.R.random()
         for key in self.key_iterator(d):
             middle = len(d[key]) // 2
             low, high = 0, 2 * middle
             if draw < self.alone_prob:
                 low = high = middle
             elif draw < self.alone_prob + self.end_prob:
-                beyond = int(share * middle)
+                beyond = int(place * middle)
                 low, high = (low, middle + beyond) if upper else (middle - beyond, high)
             d[key] = d[key][torch.arange(2 * middle + 1).clamp(low, high)]
+        return d
+
+
+class MiddleSlabd(MapTransform):
+    """Keep the slices in the middle: a quick look at a volume, for validation during training.
+
+    Args:
+        keys: volumes of shape (C, X, Y, Z), MetaTensor for the axis of acquisition.
+        thickness: number of slices that are kept.
+        allow_missing_keys: whether an item may lack a key.
+    """
+
+    def __init__(self, keys: KeysCollection, thickness: int = 8, allow_missing_keys: bool = False) -> None:
+        super().__init__(keys, allow_missing_keys)
+        self.thickness = thickness
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Cut: shape (C, X, Y, Z) in, the same with ``thickness`` slices (or fewer in a short volume) out."""
+        d = dict(data)
+        for key in self.key_iterator(d):
+            img = d[key]
+            axis = find_slice_axis(img.affine) if isinstance(img, MetaTensor) else 2
+            start = max((img.shape[1 + axis] - self.thickness) // 2, 0)
+            index = [slice(None)] * img.ndim
+            index[1 + axis] = slice(start, start + self.thickness)
+            d[key] = img[tuple(index)]
         return d

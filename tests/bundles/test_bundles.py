@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,9 @@ def run(bundle: Path, arguments: str, *module: str, **options: Any) -> str:
         **os.environ, "OMP_NUM_THREADS": "2", "CUDA_VISIBLE_DEVICES": "",
         "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
     }  # fmt: skip
-    done = subprocess.run(command, cwd=bundle, env=environment, capture_output=True, text=True, timeout=600)
+    with tempfile.TemporaryDirectory() as folder:  # torch's exporter to ONNX leaves files behind
+        environment["TMPDIR"] = folder
+        done = subprocess.run(command, cwd=bundle, env=environment, capture_output=True, text=True, timeout=600)
     output = done.stdout + done.stderr
     assert done.returncode == 0, output[-3000:]
     return output

@@ -18,6 +18,7 @@ from monai.bundle import ConfigParser
 
 from mri_denoise.bundles.registry import find_bundle
 from mri_denoise.io import discover
+from mri_denoise.settings import Sigma
 from mri_denoise.simulation import head_phantom, phantom_affine
 from mri_denoise.training.adapt import AdaptSettings, adapt_bundle
 from mri_denoise.training.train import export_weights
@@ -93,8 +94,8 @@ def test_the_new_bundle_is_whole_and_has_its_record(
     settings = record["settings"]
     assert (settings["steps"], settings["sigma"], settings["seed"]) == (60, str(SIGMA), 0)
     assert (settings["learning_rate"], settings["batch_size"]) == (QUICK["learning_rate"], QUICK["batch_size"])
-    old, new = bundle / "models" / "model.safetensors", output / "models" / "model.safetensors"
-    assert record["from"]["weights_sha256"] == sha256(old) != record["weights_sha256"] == sha256(new)
+    old, new = bundle / "models" / "model.pt", output / "models" / "model.pt"
+    assert record["original"]["weights_sha256"] == sha256(old) != record["weights_sha256"] == sha256(new)
     assert {"python", "mri-denoise", "torch", "monai"} <= set(record["versions"])
     sums = dict(reversed(line.split("  ")) for line in (output / "models" / "SHA256SUMS").read_text().splitlines())
     assert sums == {p.name: sha256(p) for p in (output / "models").iterdir() if p.name != "SHA256SUMS"}
@@ -118,9 +119,9 @@ def test_the_new_bundle_denoises_better_than_the_old(
 def test_the_same_seed_learns_the_same_and_several_inputs_are_taken(
     tmp_path: Path, adapted: tuple[Path, dict[str, Any]], bundle: Path, volume: Path
 ) -> None:
-    settings = AdaptSettings(sigma=str(SIGMA), steps=60)
+    settings = AdaptSettings(sigma=Sigma(kind="level", level=SIGMA), steps=60)
     again = adapt_bundle(find_bundle(str(bundle)), discover(volume)[0], tmp_path / "again", settings)
-    assert again["weights_sha256"] == adapted[1]["weights_sha256"]
+    assert again.weights_sha256 == adapted[1]["weights_sha256"]
     shutil.copy(volume, tmp_path / "second.nii.gz")
     options = ("--output", tmp_path / "both", "--model", bundle, "--steps", 1, "--seed", 3, "--json")
     both = json.loads(cli("adapt", volume, tmp_path / "second.nii.gz", *options).stdout)
@@ -132,10 +133,10 @@ def test_weights_that_gain_nothing_are_left_as_they_were(tmp_path: Path, bundle:
     options = ("--output", tmp_path / "same", "--model", bundle, "--steps", 2, "--learning-rate", 0)
     said = cli("adapt", volume, *options).stdout
     assert "no gain on held-out slices" in said and "the original ones" in said
-    for name in ("model.safetensors", "model.pt", "SHA256SUMS"):
+    for name in ("model.pt", "SHA256SUMS"):
         assert (tmp_path / "same" / "models" / name).read_bytes() == (bundle / "models" / name).read_bytes()
     record = json.loads((tmp_path / "same" / "docs" / "adaptation.json").read_text())
-    assert not record["improved"] and record["weights_sha256"] == record["from"]["weights_sha256"]
+    assert not record["improved"] and record["weights_sha256"] == record["original"]["weights_sha256"]
 
 
 def test_wrong_usage_is_2_and_names_what_is_wrong(tmp_path: Path, bundle: Path, volume: Path) -> None:

@@ -78,7 +78,7 @@ def test_a_file_with_all_companions_and_its_record(tmp_path: Path, volume: Path,
     record = json.loads(output.with_name("out.mri-denoise.json").read_text())
     assert record == report["done"][0]
     assert record["inputs"] == [{"path": str(volume), "sha256": hashlib.sha256(volume.read_bytes()).hexdigest()}]
-    weights = hashlib.sha256((tiny_bundle / "models/model.safetensors").read_bytes()).hexdigest()
+    weights = hashlib.sha256((tiny_bundle / "models/model.pt").read_bytes()).hexdigest()
     version = json.loads((tiny_bundle / "configs" / "metadata.json").read_text())["version"]
     assert record["model"] == {"name": "hmad_rician", "version": version, "weights_sha256": weights}
     assert record["sigma"] == [25]
@@ -182,7 +182,7 @@ def test_wrong_usage_is_2_and_names_what_is_wrong(tmp_path: Path, volume: Path, 
 def test_a_bundle_without_good_weights_is_2(tmp_path: Path, volume: Path, tiny_bundle: Path) -> None:
     bundle = tmp_path / "bundle"
     shutil.copytree(tiny_bundle, bundle)
-    weights = bundle / "models" / "model.safetensors"
+    weights = bundle / "models" / "model.pt"
     weights.write_bytes(weights.read_bytes()[:-1] + b"\0\1")
     assert "differs from the SHA-256" in cli("denoise", volume, tmp_path / "o.nii", "--model", bundle, code=2).stderr
     weights.unlink()
@@ -231,10 +231,10 @@ def test_the_noise_level_is_reported(tmp_path: Path, noisy: np.ndarray, volume: 
 def test_noise_of_interpolated_images_is_reported_as_correlated(tmp_path: Path) -> None:
     clean = 1000 * head_phantom((96, 112, 60), seed=0)[:, :, 20:40]
     nib.save(nib.Nifti1Image(clean, phantom_affine(clean.shape)), tmp_path / "clean.nii")
-    cli("simulate", tmp_path / "clean.nii", tmp_path / "band.nii", "--level", 9, "--band", 0.6)
-    found = json.loads(cli("noise", tmp_path / "band.nii", "--json").stdout)
+    cli("simulate", tmp_path / "clean.nii", tmp_path / "filled.nii", "--level", 9, "--coverage", 0.6)
+    found = json.loads(cli("noise", tmp_path / "filled.nii", "--json").stdout)
     assert found["correlation"] == pytest.approx([np.sinc(0.6), np.sinc(0.6), 0], abs=0.07)
-    assert "correlated with the next voxel by 0.5" in cli("noise", tmp_path / "band.nii").stdout
+    assert "correlated with the next voxel by 0.5" in cli("noise", tmp_path / "filled.nii").stdout
 
 
 def test_simulated_noise_is_that_of_the_yardstick(tmp_path: Path, volume: Path) -> None:
@@ -259,8 +259,8 @@ def test_simulated_noise_is_that_of_the_yardstick(tmp_path: Path, volume: Path) 
 
 def test_simulated_noise_of_zero_filled_slices_lacks_their_high_frequencies(tmp_path: Path) -> None:
     nib.save(nib.Nifti1Image(np.full((48, 20, 64), 1000, np.float32), np.diag([1, 5, 1, 1])), tmp_path / "flat.nii")
-    record = json.loads(cli("simulate", tmp_path / "flat.nii", tmp_path / "n.nii", "--band", 0.5, "--json").stdout)
-    assert record["band"] == 0.5
+    record = json.loads(cli("simulate", tmp_path / "flat.nii", tmp_path / "n.nii", "--coverage", 0.5, "--json").stdout)
+    assert record["coverage"] == 0.5
     noise = values(tmp_path / "n.nii") - 1000
     assert noise.std() == pytest.approx(50, rel=0.03)
     power = np.abs(np.fft.fftn(noise)) ** 2
@@ -268,7 +268,7 @@ def test_simulated_noise_of_zero_filled_slices_lacks_their_high_frequencies(tmp_
     x, y, z = (np.abs(np.fft.fftfreq(n)) > 0.26 for n in noise.shape)
     assert power[x].sum() < 0.01 * power.sum() and power[:, :, z].sum() < 0.01 * power.sum()
     assert power[:, y].sum() == pytest.approx(y.mean() * power.sum(), rel=0.1)
-    cli("simulate", tmp_path / "flat.nii", tmp_path / "m.nii", "--band", 0, code=2)
+    cli("simulate", tmp_path / "flat.nii", tmp_path / "m.nii", "--coverage", 0, code=2)
 
 
 def salted(volume: Path) -> Path:

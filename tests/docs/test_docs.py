@@ -22,8 +22,8 @@ from mri_denoise.cli.main import app
 ROOT = Path(__file__).parents[2]
 BUNDLES = sorted(path.parent.parent for path in ROOT.glob("bundles/*/configs/metadata.json"))
 DOCUMENTS = [
-    *(ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "data/README.md")),
-    *sorted(ROOT.glob("docs/*.md")),
+    *(ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "data/README.md")),
+    *sorted(ROOT.glob("docs/**/*.md")),
     *(bundle / "docs" / "README.md" for bundle in BUNDLES),
 ]
 PLACES = ("mri_denoise", "bundles", "data", "docs", "tests")
@@ -196,12 +196,12 @@ def test_marked_python_snippets_run(
 ) -> None:
     from mri_denoise.io import discover
     from mri_denoise.simulation import head_phantom, write_phantom_nifti
-    from mri_denoise.simulation.noisy_copies import simulate_case
+    from mri_denoise.simulation.noisy_copies import NoiseParameters, simulate_case
 
     monkeypatch.chdir(tmp_path)
     (tmp_path / "truth").mkdir()
     clean = write_phantom_nifti(tmp_path / "truth" / "noisy.nii.gz", head_phantom((40, 48, 12)), (4.0, 4.0, 12.0))
-    simulate_case(discover(clean)[0][0], tmp_path, "rician", 5.0)
+    simulate_case(discover(clean)[0][0], tmp_path, NoiseParameters(level=5.0))
     exec(compile(body, name, "exec"), {"__name__": "__main__"})
     assert capsys.readouterr().out.strip()
 

@@ -1,4 +1,4 @@
-"""The collaborative filter: against scipy's transform group by group, and what it must leave alone."""
+"""The collaborative filter against scipy's transform group by group, and what it must not change."""
 
 from __future__ import annotations
 
@@ -13,9 +13,8 @@ from scipy.fft import dctn, idctn
 from scipy.linalg import toeplitz
 from scipy.ndimage import gaussian_filter
 
-from mri_denoise.inference import block_matching as like_blocks
-from mri_denoise.inference import collaborative_filter as refinement
-from mri_denoise.inference.collaborative_filter import KINDS, filter_blocks
+from mri_denoise.inference import collaborative_filter, group_filter
+from mri_denoise.inference.collaborative_filter import BLOCK_AXES, filter_blocks
 from mri_denoise.noise.correlation import noise_correlation
 from mri_denoise.noise.rician import rice_moments
 from mri_denoise.noise.simulate import add_rician
@@ -56,7 +55,7 @@ def _filter_with_scipy(
         near = [
             c
             for c in itertools.product(*(range(n - a.edge + 1) for a, n in zip(axes, y.shape, strict=True)))
-            if sum(((i - j) / a.reach) ** 2 for i, j, a in zip(c, corner, axes, strict=True)) <= 1
+            if sum(((i - j) / a.radius) ** 2 for i, j, a in zip(c, corner, axes, strict=True)) <= 1
         ]
         ranked = sorted((np.sum((p[block(corner)] - p[block(c)]) ** 2) if c != corner else -1, c) for c in near)
         group = [block(c) for _, c in ranked[:12]]
@@ -85,7 +84,7 @@ def _filter_with_scipy(
 def test_equals_the_filter_group_by_group(kind, slice_axis, blocks, shape, lags):
     truth, correlation = _volume(shape), np.array(lags, dtype=float)
     noisy, pilot = _rician(truth, 0.06), gaussian_filter(truth, 1)
-    wanted = _filter_with_scipy(noisy, pilot, 0.06, KINDS[kind], slice_axis, correlation)
+    wanted = _filter_with_scipy(noisy, pilot, 0.06, BLOCK_AXES[kind], slice_axis, correlation)
     for order in ("C", "F"):  # volumes of NIfTI files are stored first axis first
         images = (torch.from_numpy(np.array(image, order=order)) for image in (noisy, pilot))
         got = filter_blocks(*images, torch.tensor(0.06), slice_axis, blocks, correlation)
@@ -95,46 +94,50 @@ def test_equals_the_filter_group_by_group(kind, slice_axis, blocks, shape, lags)
 @pytest.mark.parametrize("slices", [(0, "cubes"), (0, "plates"), (2, "plates")])
 @pytest.mark.parametrize(("pilot_of", "share"), [("blurred", 0.6), ("half denoised", 0.75)])
 def test_improves_a_result_that_lacks_detail_or_kept_noise(pilot_of, share, slices):
-    truth = _volume((40, 40, 40))
+    truth = _volume((28, 28, 28))
     noisy = _rician(truth, 0.05)
     pilot = gaussian_filter(truth, 1.5) if pilot_of == "blurred" else truth + 0.5 * (noisy - truth)
-    refined = filter_blocks(
+    filtered = filter_blocks(
         torch.from_numpy(noisy), torch.from_numpy(pilot.copy()), torch.tensor(0.05), *slices
     ).numpy()
-    assert np.mean((refined - truth) ** 2) < share * np.mean((pilot - truth) ** 2)
+    assert np.mean((filtered - truth) ** 2) < share * np.mean((pilot - truth) ** 2)
 
 
-@pytest.mark.parametrize("blocks", list(KINDS))
-def test_noise_that_is_correlated_is_told_from_signal(blocks):
+@pytest.fixture(scope="module")
+def zero_filled() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A volume, the same with noise, and the correlation of that noise."""
     truth = _volume((24, 48, 48))
-    noisy = add_rician(truth, 0.1, np.random.default_rng(0), band=0.6)
+    noisy = add_rician(truth, 0.1, np.random.default_rng(0), coverage=0.6)
+    return truth, noisy, noise_correlation(noisy[None], 0)
+
+
+@pytest.mark.parametrize("blocks", list(BLOCK_AXES))
+def test_noise_that_is_correlated_is_told_from_signal(zero_filled, blocks):
+    truth, noisy, measured = zero_filled
     pilot = torch.from_numpy(truth + 0.4 * (noisy - truth))
 
     def error(correlation: np.ndarray | None) -> float:
-        refined = filter_blocks(
-            torch.from_numpy(noisy), pilot.clone(), torch.tensor(0.1), 0, blocks, correlation
-        ).numpy()
-        return float(np.mean((refined - truth) ** 2))
+        filtered = filter_blocks(torch.from_numpy(noisy), pilot.clone(), torch.tensor(0.1), 0, blocks, correlation)
+        return float(np.mean((filtered.numpy() - truth) ** 2))
 
-    assert error(noise_correlation(noisy[None], 0)) < 0.9 * error(None)
+    assert error(measured) < 0.9 * error(None)
 
 
 @pytest.mark.parametrize("slices", [(0, "cubes"), (0, "plates"), (1, "plates")])
-@pytest.mark.parametrize("planes", [1, 4, 64])
-def test_chunks_leave_no_trace(monkeypatch, planes, slices):
-    noisy, pilot = torch.rand(31, 20, 17), torch.rand(31, 20, 17)
+def test_chunks_leave_no_trace(monkeypatch, slices):
+    noisy, pilot = torch.rand(25, 18, 15), torch.rand(25, 18, 15)
     whole = filter_blocks(noisy, pilot.clone(), torch.tensor(0.2), *slices)
-    monkeypatch.setattr(refinement, "CHUNK", planes * 20 * 17)
-    monkeypatch.setattr(like_blocks, "BATCH", 50)
-    torch.testing.assert_close(
-        filter_blocks(noisy, pilot.clone(), torch.tensor(0.2), *slices), whole, rtol=0, atol=1e-5
-    )
+    monkeypatch.setattr(group_filter, "BATCH", 50)
+    for planes in (1, 4, 64):
+        monkeypatch.setattr(collaborative_filter, "CHUNK", planes * 18 * 15)
+        pieces = filter_blocks(noisy, pilot.clone(), torch.tensor(0.2), *slices)
+        torch.testing.assert_close(pieces, whole, rtol=0, atol=1e-5)
 
 
 @settings(max_examples=40, deadline=None)
 @given(
-    shape=st.tuples(*[st.integers(1, 14)] * 3),
-    slices=st.tuples(st.sampled_from([0, 1, 2]), st.sampled_from(list(KINDS))),
+    shape=st.tuples(*[st.integers(1, 12)] * 3),
+    slices=st.tuples(st.sampled_from([0, 1, 2]), st.sampled_from(list(BLOCK_AXES))),
     sigma=st.sampled_from([0.0, 1e-4, 0.1]),
 )
 def test_any_shape_and_a_map_as_its_constant(shape, slices, sigma):
@@ -156,8 +159,8 @@ def test_noise_that_differs_is_met_where_it_is():
     noisy, pilot = _rician(truth, sigma), torch.from_numpy(gaussian_filter(truth, 1))
 
     def error(level: torch.Tensor, half: slice) -> float:
-        refined = filter_blocks(torch.from_numpy(noisy), pilot.clone(), level, 0).numpy()
-        return float(np.mean((refined - truth)[half] ** 2))
+        filtered = filter_blocks(torch.from_numpy(noisy), pilot.clone(), level, 0).numpy()
+        return float(np.mean((filtered - truth)[half] ** 2))
 
     for half, wrong in ((slice(2, 14), 0.1), (slice(18, 30), 0.02)):
         assert error(torch.from_numpy(sigma), half) < 0.9 * error(torch.tensor(wrong), half)
@@ -176,17 +179,17 @@ def test_masked_air_pulls_nothing_down(slices):
     truth = torch.zeros(24, 24, 24)
     truth[8:16] = 0.7
     noisy = torch.where(truth > 0, torch.from_numpy(_rician(truth.numpy(), 0.1)), torch.zeros(()))
-    refined = filter_blocks(noisy, truth.clone(), torch.tensor(0.1), *slices)
-    assert abs(float(refined[8:16].mean()) - 0.7) < 0.01
-    assert abs(float(refined[:4].mean())) < 0.005
+    filtered = filter_blocks(noisy, truth.clone(), torch.tensor(0.1), *slices)
+    assert abs(float(filtered[8:16].mean()) - 0.7) < 0.01
+    assert abs(float(filtered[:4].mean())) < 0.005
 
 
 def test_chunks_of_masked_air_are_skipped_and_their_neighbours_not(monkeypatch):
-    noisy, pilot = torch.rand(40, 16, 16), torch.rand(40, 16, 16)
+    noisy, pilot = torch.rand(40, 12, 12), torch.rand(40, 12, 12)
     noisy[:24] = 0
     pilot[:20] = 0
     whole = filter_blocks(noisy, pilot.clone(), torch.tensor(0.1), 0)
-    monkeypatch.setattr(refinement, "CHUNK", 2 * 16 * 16)
+    monkeypatch.setattr(collaborative_filter, "CHUNK", 2 * 12 * 12)
     pieces = filter_blocks(noisy, pilot.clone(), torch.tensor(0.1), 0)
     torch.testing.assert_close(pieces[16:], whole[16:], rtol=0, atol=1e-5)
     assert not pieces[:16].any()
@@ -194,7 +197,7 @@ def test_chunks_of_masked_air_are_skipped_and_their_neighbours_not(monkeypatch):
 
 def test_bias_is_that_of_the_rician_law():
     snr = np.concatenate([[0], np.geomspace(0.01, 300, 200)])
-    bias = refinement._rician_bias(torch.from_numpy(2 * snr), torch.tensor(2.0)).numpy()
+    bias = collaborative_filter._rician_bias(torch.from_numpy(2 * snr), torch.tensor(2.0)).numpy()
     np.testing.assert_allclose(bias, 2 * (rice_moments(snr)[0] - snr), rtol=1e-3, atol=1e-4)
 
 

@@ -9,7 +9,8 @@ from monai.data import MetaTensor
 from torch import nn
 
 from mri_denoise.inference.collaborative_filter import filter_blocks
-from mri_denoise.inference.slices import MixedPrecisionInferer, SliceDenoiseInferer
+from mri_denoise.inference.mixed_precision import MixedPrecisionInferer
+from mri_denoise.inference.slices import SliceDenoiseInferer
 from mri_denoise.runtime import choose_precision
 
 SHAPE = (5, 6, 7)
@@ -198,7 +199,7 @@ def test_unknown_planes_are_refused() -> None:
 )
 def test_filtered_takes_the_average_of_the_planes_further(voxel: tuple, contiguous: bool, slices: tuple) -> None:
     affine = torch.diag(torch.tensor([*voxel, 1.0]))
-    x, sigma = MetaTensor(torch.rand(1, 2, 32, 33, 34), affine=affine), torch.tensor([[0.25, 0.5]])
+    x, sigma = MetaTensor(torch.rand(1, 2, 14, 15, 16), affine=affine), torch.tensor([[0.25, 0.5]])
     kwargs = {"sigma": sigma, "contiguous": contiguous}
     plain = SliceDenoiseInferer(3, True, precision="float32", planes=3)(x, Spy(), **kwargs)
     out = SliceDenoiseInferer(3, True, precision="float32", planes=3, filtered=True)(x, Spy(), **kwargs)

@@ -16,9 +16,8 @@ import pytest
 from PIL import Image
 
 from mri_denoise.errors import InputError
-from mri_denoise.io import Derivation, discover, read, write
-
-DERIVATION = Derivation("model", "1", "", "2", 1.0, "0", "")
+from mri_denoise.io import discover, read, write
+from tests.io.derivation import DERIVATION
 
 
 def volume(path: Path, kind: type = nib.Nifti1Image) -> Path:
@@ -44,7 +43,7 @@ def test_single_files(tmp_path: Path) -> None:
         assert read(case).array.shape == (1, 2, 3, 4)
     for name in ("a.png", "a.jpg", "a.bmp", "a.tif"):
         (case,), skips = discover(picture(tmp_path / name))
-        assert (case.kind, case.output, skips) == ("image", Path(f"denoised_{name}"), [])
+        assert (case.kind, case.output, skips) == ("picture", Path(f"denoised_{name}"), [])
         assert read(case).array.shape == (1, 3, 4, 1)
 
 
@@ -206,7 +205,7 @@ def test_no_permission(tmp_path: Path) -> None:
 
 
 def test_import_is_light() -> None:
-    heavy = "{'torch', 'SimpleITK', 'pydicom', 'nibabel', 'PIL', 'monai', 'scipy'}"
+    heavy = "{'torch', 'numpy', 'SimpleITK', 'pydicom', 'nibabel', 'PIL', 'monai', 'scipy'}"
     code = f"import sys, mri_denoise.io; print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.strip() == "[]"

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from mri_denoise.errors import InputError, OutputError
-from mri_denoise.io import pictures as images
+from mri_denoise.io import pictures
 from mri_denoise.io.case import Case
 
 HEIGHT, WIDTH = 13, 21
@@ -23,7 +23,7 @@ COLOUR = GENERATOR.integers(0, 256, (HEIGHT, WIDTH, 3), dtype=np.uint8)
 
 
 def case_of(path: Path) -> Case:
-    return Case("image", (path,), Path(f"denoised_{path.name}"), path.name)
+    return Case(kind="picture", sources=(path,), output=Path(f"denoised_{path.name}"), label=path.name)
 
 
 def save(path: Path, pixels: np.ndarray, mode: str | None = None, **options: object) -> Path:
@@ -45,17 +45,17 @@ def luma(colour: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("name", ["a.png", "a.bmp", "a.tif", "a.tiff"])
 def test_eight_bit_grey(tmp_path: Path, name: str) -> None:
     source = save(tmp_path / name, EIGHT)
-    volume = images.read(case_of(source))
+    volume = pictures.read(case_of(source))
     assert volume.array.shape == (1, HEIGHT, WIDTH, 1) and volume.array.dtype == np.float32
     assert volume.white_level == 255.0
     np.testing.assert_array_equal(volume.affine, np.eye(4))
     np.testing.assert_array_equal(volume.array[0, :, :, 0], EIGHT)
-    out = images.write(case_of(source), volume.array, tmp_path / "sub" / f"denoised_{name}")
+    out = pictures.write(case_of(source), volume.array, tmp_path / "sub" / f"denoised_{name}")
     assert out == [tmp_path / "sub" / f"denoised_{name}"]
     np.testing.assert_array_equal(pixels_of(out[0]), EIGHT)
 
     asked = volume.array * 2 - 100.4
-    images.write(case_of(source), asked, out[0])
+    pictures.write(case_of(source), asked, out[0])
     with Image.open(out[0]) as result:
         assert result.mode == "L" and result.format == {".png": "PNG", ".bmp": "BMP"}.get(out[0].suffix, "TIFF")
         np.testing.assert_array_equal(np.array(result), np.clip(np.rint(asked[0, :, :, 0]), 0, 255))
@@ -64,15 +64,15 @@ def test_eight_bit_grey(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize("name", ["a.png", "a.tif"])
 def test_sixteen_bit_grey(tmp_path: Path, name: str) -> None:
     source = save(tmp_path / name, SIXTEEN)
-    volume = images.read(case_of(source))
+    volume = pictures.read(case_of(source))
     assert volume.white_level is None
     np.testing.assert_array_equal(volume.array[0, :, :, 0], SIXTEEN)
-    (out,) = images.write(case_of(source), volume.array + 1000, tmp_path / f"out_{name}")
+    (out,) = pictures.write(case_of(source), volume.array + 1000, tmp_path / f"out_{name}")
     with Image.open(out) as result:
         assert result.mode == "I;16"
         np.testing.assert_array_equal(np.array(result), np.minimum(SIXTEEN.astype(int) + 1000, 65535))
     with pytest.raises(OutputError, match="16"):
-        images.write(case_of(source), volume.array, tmp_path / "out.jpg")
+        pictures.write(case_of(source), volume.array, tmp_path / "out.jpg")
     assert not (tmp_path / "out.jpg").exists()
 
 
@@ -80,7 +80,7 @@ def test_sixteen_bit_grey(tmp_path: Path, name: str) -> None:
 def test_sixteen_bit_tiff_of_either_order_and_polarity(tmp_path: Path, order: str, photometric: int) -> None:
     source = tmp_path / "in.tif"
     source.write_bytes(bare_tiff(SIXTEEN, order, photometric))
-    array = images.read(case_of(source)).array[0, :, :, 0]
+    array = pictures.read(case_of(source)).array[0, :, :, 0]
     np.testing.assert_array_equal(array, SIXTEEN if photometric else 65535 - SIXTEEN)
 
 
@@ -111,9 +111,9 @@ def test_colour_becomes_luma(tmp_path: Path) -> None:
     alpha = np.dstack([COLOUR, GENERATOR.integers(0, 256, (HEIGHT, WIDTH), dtype=np.uint8)])
     for name, pixels in (("rgb.png", COLOUR), ("rgba.png", alpha), ("rgb.bmp", COLOUR), ("rgb.tif", COLOUR)):
         source = save(tmp_path / name, pixels)
-        array = images.read(case_of(source)).array[0, :, :, 0]
+        array = pictures.read(case_of(source)).array[0, :, :, 0]
         np.testing.assert_allclose(array, luma(COLOUR), atol=0.51)
-        (out,) = images.write(case_of(source), array[None, :, :, None] * np.float32(0.5), tmp_path / f"out_{name}")
+        (out,) = pictures.write(case_of(source), array[None, :, :, None] * np.float32(0.5), tmp_path / f"out_{name}")
         with Image.open(out) as result:
             assert result.mode == "L" and result.size == (WIDTH, HEIGHT)
 
@@ -121,37 +121,37 @@ def test_colour_becomes_luma(tmp_path: Path) -> None:
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "LA", "P"])
 def test_equal_channels_keep_their_value(tmp_path: Path, mode: str) -> None:
     source = save(tmp_path / "a.png", EIGHT, mode)
-    np.testing.assert_array_equal(images.read(case_of(source)).array[0, :, :, 0], EIGHT)
+    np.testing.assert_array_equal(pictures.read(case_of(source)).array[0, :, :, 0], EIGHT)
 
 
 def test_palette_and_one_bit(tmp_path: Path) -> None:
     palette = Image.fromarray(COLOUR).quantize(16)
     palette.save(tmp_path / "a.png")
     expected = luma(np.array(palette.convert("RGB")))
-    np.testing.assert_allclose(images.read(case_of(tmp_path / "a.png")).array[0, :, :, 0], expected, atol=0.51)
+    np.testing.assert_allclose(pictures.read(case_of(tmp_path / "a.png")).array[0, :, :, 0], expected, atol=0.51)
     source = save(tmp_path / "b.png", EIGHT > 127)
-    np.testing.assert_array_equal(images.read(case_of(source)).array[0, :, :, 0], np.where(EIGHT > 127, 255, 0))
+    np.testing.assert_array_equal(pictures.read(case_of(source)).array[0, :, :, 0], np.where(EIGHT > 127, 255, 0))
 
 
 def test_jpeg(tmp_path: Path) -> None:
     smooth = np.add.outer(np.arange(64) * 2, np.arange(48) * 2).astype(np.uint8)
     source = save(tmp_path / "a.jpg", smooth, quality=60)
-    array = images.read(case_of(source)).array
+    array = pictures.read(case_of(source)).array
     np.testing.assert_array_equal(array[0, :, :, 0], pixels_of(source))
-    (out,) = images.write(case_of(source), array, tmp_path / "same.jpg")
+    (out,) = pictures.write(case_of(source), array, tmp_path / "same.jpg")
     assert out.read_bytes() == source.read_bytes()
-    (out,) = images.write(case_of(source), array + 5, tmp_path / "out.jpg")
+    (out,) = pictures.write(case_of(source), array + 5, tmp_path / "out.jpg")
     with Image.open(out) as result:
         assert result.format == "JPEG" and result.mode == "L"
         assert np.abs(np.array(result) - (array[0, :, :, 0] + 5)).max() <= 3
-    (out,) = images.write(case_of(source), array, tmp_path / "lossless.png")
+    (out,) = pictures.write(case_of(source), array, tmp_path / "lossless.png")
     np.testing.assert_array_equal(pixels_of(out), array[0, :, :, 0])
 
 
 def test_content_decides_not_the_name(tmp_path: Path) -> None:
     source = save(tmp_path / "really_png.jpg", EIGHT, format="PNG")
-    array = images.read(case_of(source)).array
-    (out,) = images.write(case_of(source), 255 - array, tmp_path / "out.jpg")
+    array = pictures.read(case_of(source)).array
+    (out,) = pictures.write(case_of(source), 255 - array, tmp_path / "out.jpg")
     with Image.open(out) as result:
         assert result.format == "PNG"
         np.testing.assert_array_equal(np.array(result), 255 - EIGHT)
@@ -160,7 +160,7 @@ def test_content_decides_not_the_name(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.tif", "a.bmp"])
 def test_resolution_is_kept(tmp_path: Path, name: str) -> None:
     source = save(tmp_path / name, EIGHT, dpi=(120, 120))
-    (out,) = images.write(case_of(source), images.read(case_of(source)).array + 9, tmp_path / f"out_{name}")
+    (out,) = pictures.write(case_of(source), pictures.read(case_of(source)).array + 9, tmp_path / f"out_{name}")
     with Image.open(out) as result:
         assert result.info["dpi"] == pytest.approx((120, 120), abs=0.5)
 
@@ -172,9 +172,9 @@ def test_exif_and_grey_profile_are_kept(tmp_path: Path, name: str) -> None:
     grey, colour = bytes(16) + b"GRAY" + bytes(108), bytes(16) + b"RGB " + bytes(108)
     for profile, kept in ((grey, grey), (colour, None)):
         source = save(tmp_path / name, EIGHT, exif=exif, icc_profile=profile)
-        volume = images.read(case_of(source))
+        volume = pictures.read(case_of(source))
         assert volume.array.shape == (1, HEIGHT, WIDTH, 1)  # as stored, not turned
-        (out,) = images.write(case_of(source), volume.array * np.float32(0.5), tmp_path / f"out_{name}")
+        (out,) = pictures.write(case_of(source), volume.array * np.float32(0.5), tmp_path / f"out_{name}")
         with Image.open(out) as result:
             assert result.size == (WIDTH, HEIGHT)
             assert dict(result.getexif()) == dict(exif)
@@ -183,7 +183,7 @@ def test_exif_and_grey_profile_are_kept(tmp_path: Path, name: str) -> None:
 
 def test_other_size_may_be_written(tmp_path: Path) -> None:
     source = save(tmp_path / "a.png", EIGHT)
-    (out,) = images.write(case_of(source), np.full((1, 256, 250, 1), 7.4, np.float32), tmp_path / "out.png")
+    (out,) = pictures.write(case_of(source), np.full((1, 256, 250, 1), 7.4, np.float32), tmp_path / "out.png")
     np.testing.assert_array_equal(pixels_of(out), np.full((256, 250), 7))
 
 
@@ -229,18 +229,18 @@ def test_bad_files_get_one_line(tmp_path: Path, name: str) -> None:
     path = tmp_path / "bad.png"
     path.write_bytes(content)
     with pytest.raises(InputError, match=message) as caught:
-        images.read(case_of(path))
+        pictures.read(case_of(path))
     assert str(caught.value).startswith(f"{path}: ") and "\n" not in str(caught.value)
 
 
 def test_refused_results(tmp_path: Path) -> None:
     source = save(tmp_path / "a.png", EIGHT)
     content = source.read_bytes()
-    array = images.read(case_of(source)).array
+    array = pictures.read(case_of(source)).array
     with pytest.raises(OutputError, match="is an input"):
-        images.write(case_of(source), array + 1, source)
+        pictures.write(case_of(source), array + 1, source)
     with pytest.raises(OutputError, match="NaN"):
-        images.write(case_of(source), array * np.float32(np.nan), tmp_path / "out.png")
+        pictures.write(case_of(source), array * np.float32(np.nan), tmp_path / "out.png")
     with pytest.raises(InputError, match="no such file"):
-        images.read(case_of(tmp_path / "none.png"))
+        pictures.read(case_of(tmp_path / "none.png"))
     assert source.read_bytes() == content and [path.name for path in tmp_path.iterdir()] == ["a.png"]

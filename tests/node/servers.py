@@ -14,6 +14,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,14 @@ function ReceivedInstanceFilter(dicom, origin, info)
   return true
 end
 """
+
+
+@dataclass(frozen=True, kw_only=True)
+class Certificate:
+    """A self-signed certificate for 127.0.0.1, in PEM files."""
+
+    chain: Path
+    key: Path
 
 
 def free_port() -> int:
@@ -115,6 +124,8 @@ class Orthanc:
     def _answers(self) -> bool:
         try:
             return bool(self.get("/system"))
+        except urllib.error.HTTPError as error:
+            return error.code == 401  # it wants a password, and is up
         except OSError:
             assert self.process.poll() is None, self.log.read_text()
             return False
@@ -237,9 +248,11 @@ def running(*servers: Any) -> Iterator[None]:
     try:
         yield
     finally:
-        for server in servers:
-            if server.process is not None and server.process.poll() is None:
-                server.stop()
+        left = [one for one in servers if one.process is not None and one.process.poll() is None]
+        for server in left:
+            server.process.terminate()  # all at once, since each takes seconds
+        for server in left:
+            server.process.wait(60)
 
 
 def storescu(port: int, *paths: Path, title: str = "MRI_DENOISE", options: tuple[str, ...] = ()) -> Any:

@@ -12,6 +12,8 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -19,13 +21,26 @@ from typing import Any
 import numpy as np
 import pydicom
 import pytest
+import torch
 from pydicom.dataset import Dataset
 from typer.testing import CliRunner
 
 from mri_denoise.cli.main import app
 from mri_denoise.node.destinations import QueryError, SendError, make, read_image
 from mri_denoise.node.settings import load
-from tests.node.servers import ROOT, Node, Orthanc, StoreScp, free_port, running, save_tiny, storescu, until
+from tests.commands import cli
+from tests.node.servers import (
+    ROOT,
+    Node,
+    Orthanc,
+    StoreScp,
+    free_port,
+    running,
+    save_tiny,
+    storescu,
+    tiny_series,
+    until,
+)
 from tests.programs import need, outside_path
 
 DOCUMENT = ROOT / "docs" / "node.md"
@@ -55,35 +70,45 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orthanc]:
 def test_a_series_in_and_the_derived_one_out_by_both_ways(tmp_path: Path, archive: Orthanc) -> None:
     paths = save_tiny(tmp_path / "in", "original")
     archive.upload(paths)
-    node = Node(tmp_path / "dicom", dicom(archive), rules=[{"match": {"BodyPartExamined": "^brain$"}, "strength": 0.5}])
-    with running(node.start()):
+    rules = [{"match": {"BodyPartExamined": "^brain$"}, "strength": 0.5}]
+    node = Node(tmp_path / "dicom", dicom(archive), rules=rules)
+    web = Node(tmp_path / "web", {"dicomweb": {"url": f"{archive.url}/dicom-web"}}, rules=rules)
+    with running(node.start(), web.start()):  # both at once, since each is ready to denoise only after seconds
         assert storescu(node.port, tmp_path / "in" / "original").returncode == 0
         node.wait_done(1)
         assert node.stop() == 0
-    made = derived(node)
-    assert len(made) == 4
-    stored = {uid: read(content) for uid, content in archive.images().items()}
-    assert {uid for uid in stored if uid in made} == set(made)
-    for uid, ds in made.items():
-        assert stored[uid] == ds
-    [study] = archive.find("Study", StudyInstanceUID=str(next(iter(made.values())).StudyInstanceUID))
-    assert len(archive.get(f"/studies/{study}")["Series"]) == 2
+        made = derived(node)
+        assert len(made) == 4
+        stored = {uid: read(content) for uid, content in archive.images().items()}
+        assert {uid for uid in stored if uid in made} == set(made)
+        for uid, ds in made.items():
+            assert stored[uid] == ds
+        [study] = archive.find("Study", StudyInstanceUID=str(next(iter(made.values())).StudyInstanceUID))
+        assert len(archive.get(f"/studies/{study}")["Series"]) == 2
+        # by STOW-RS from a second queue: the archive keeps one copy of each
+        count = len(archive.images())
+        assert storescu(web.port, tmp_path / "in" / "original").returncode == 0
+        web.wait_done(1)
+        assert set(derived(web)) == set(made) and len(archive.images()) == count
     # the command line gives the same pixels and identifiers (with as many threads: their number moves the last bits)
-    command = ["denoise", str(tmp_path / "in" / "original"), str(tmp_path / "out"), "--strength", "0.5"]
-    result = subprocess.run([sys.executable, "-m", "mri_denoise.cli.main", *command], env=node.environment, check=False)
-    assert result.returncode == 0
+    with one_thread():
+        cli("denoise", tmp_path / "in" / "original", tmp_path / "out", "--strength", 0.5)
     by_command = [pydicom.dcmread(path) for path in (tmp_path / "out").rglob("IM*")]
     assert len(by_command) == 4
     for ds in by_command:
         np.testing.assert_array_equal(ds.pixel_array, made[str(ds.SOPInstanceUID)].pixel_array)
         assert ds.SeriesInstanceUID == made[str(ds.SOPInstanceUID)].SeriesInstanceUID
-    # by STOW-RS from a second queue: the archive keeps one copy of each
-    count = len(archive.images())
-    web = Node(tmp_path / "web", {"dicomweb": {"url": f"{archive.url}/dicom-web"}}, rules=node.settings["rules"])
-    with running(web.start()):
-        assert storescu(web.port, tmp_path / "in" / "original").returncode == 0
-        web.wait_done(1)
-    assert set(derived(web)) == set(made) and len(archive.images()) == count
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """As many threads as `Node` has, in this process: it has loaded torch for other tests anyway."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_dicomweb_pull_and_push(tmp_path: Path, archive: Orthanc, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -119,18 +144,10 @@ def test_dicomweb_pull_and_push(tmp_path: Path, archive: Orthanc, monkeypatch: p
 
 def test_access_data_come_from_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     save_tiny(tmp_path / "in", "closed")
-    server = Orthanc(tmp_path / "closed", "CLOSED", {}, AuthenticationEnabled=False)
-    server.stop()
-    configuration = json.loads((tmp_path / "closed" / "orthanc.json").read_text())
-    configuration |= {"AuthenticationEnabled": True, "RegisteredUsers": {"reader": "word"}}
-    (tmp_path / "closed" / "orthanc.json").write_text(json.dumps(configuration))
-    with server.log.open("ab") as log:
-        server.process = subprocess.Popen(
-            [need("Orthanc"), str(tmp_path / "closed" / "orthanc.json")], stdout=log, stderr=log
-        )
+    closed = {"AuthenticationEnabled": True, "RegisteredUsers": {"reader": "word"}}
+    server = Orthanc(tmp_path / "closed", "CLOSED", {}, **closed)
     push = ["dicomweb", "push", f"{server.url}/dicom-web", str(tmp_path / "in")]
     with running(server):
-        until(lambda: "cannot be reached" not in CliRunner().invoke(app, push).output, 60)
         refused = CliRunner().invoke(app, push)
         assert refused.exit_code == 1 and "401" in refused.output and "MRI_DENOISE_DICOMWEB_USER" in refused.output
         monkeypatch.setenv("MRI_DENOISE_DICOMWEB_USER", "reader")
@@ -138,62 +155,57 @@ def test_access_data_come_from_the_environment(tmp_path: Path, monkeypatch: pyte
         assert CliRunner().invoke(app, push).exit_code == 0
 
 
-def test_a_mixed_folder_and_a_destination_that_comes_late(tmp_path: Path) -> None:
+@dataclass
+class Router:
+    """A node that tests share, since it takes seconds before it can denoise, and the archive that it sends to.
+
+    Attributes:
+        node: forwards what it does not denoise, which scouts are never.
+        archive: of the test that runs; it is not there before the test starts it.
+    """
+
+    node: Node
+    port: int
+    archive: StoreScp | None = None
+
+    def start_archive(self, folder: Path) -> StoreScp:
+        self.archive = StoreScp(folder, self.port)
+        return self.archive
+
+    def is_in(self, state: str, *names: str) -> bool:
+        """Whether the series of these names are in a state."""
+        return {tiny_series(name, 1)[0].SeriesInstanceUID for name in names} <= set(self.node.state(state))
+
+
+@pytest.fixture(scope="module")
+def shared_node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Router]:
     port = free_port()
     node = Node(
-        tmp_path / "node",
+        tmp_path_factory.mktemp("router") / "node",
         {"dicom": {"ae_title": "ARCHIVE", "host": "127.0.0.1", "port": port}},
         series={"not_eligible": "forward"},
         rules=[{"match": {"SeriesDescription": "scout"}, "skip": True}],
+        limits={"denoise_minutes": 5},
     )
-    save_tiny(tmp_path / "in", "good")
-    save_tiny(tmp_path / "in", "phase", ImageType=["ORIGINAL", "PRIMARY", "P"])
-    save_tiny(tmp_path / "in", "scout", SeriesDescription="a scout")
-    broken = save_tiny(tmp_path / "in", "broken")
-    for path in broken[:1]:
-        ds = pydicom.dcmread(path)
-        ds.PixelData = ds.PixelData[:100]
-        ds.save_as(path)
     with running(node.start()):
-        assert storescu(node.port, tmp_path / "in").returncode == 0
-        until(lambda: len(node.state("outgoing")) == 3 and node.state("failed"), 120, "denoised")
-        until(lambda: "not sent" in node.said(), 20)
-        status = CliRunner().invoke(app, ["node", str(node.file), "--status", "--json"])
-        found = json.loads(status.stdout)
-        assert found["running"] and found["series"]["outgoing"] == 3
-        assert "truncated" in found["failed"][0]["reasons"][0]
-        server = StoreScp(tmp_path / "late", port)
-        with running(server):
-            until(lambda: len(node.state("done")) == 3, 60)
-            until(lambda: len(server.files()) == 12, 10)
-    images = [pydicom.dcmread(path, force=True) for path in server.files()]
-    kinds = Counter((str(ds.SeriesDescription), ds.ImageType[0]) for ds in images)
-    assert kinds == {
-        ("t2_tse_cor (denoised)", "DERIVED"): 4,
-        ("t2_tse_cor", "ORIGINAL"): 4,
-        ("a scout", "ORIGINAL"): 4,
-    }
+        yield Router(node, port)
     assert "Traceback" not in node.said()
     again = CliRunner().invoke(app, ["node", str(node.file), "--status"])
-    assert again.stdout.startswith("not running: 0 incoming") and "failed 1.2.826" in again.stdout
+    assert again.stdout.startswith("not running: 0 incoming")
 
 
-def test_own_images_are_not_denoised_again(tmp_path: Path) -> None:
-    server = StoreScp(tmp_path / "archive")
-    node = Node(tmp_path / "node", server.destination, series={"not_eligible": "forward"})
-    save_tiny(tmp_path / "in", "one")
-    with running(server, node.start()):
-        storescu(node.port, tmp_path / "in")
-        node.wait_done(1)
-        storescu(node.port, *node.spool.glob("done/*/derived/*/"))
-        node.wait_done(2)
-        assert len(server.files()) == 4
-    assert "made by mri-denoise, not denoised again" in node.said()
+@pytest.fixture
+def router(shared_node: Router) -> Iterator[Router]:
+    try:
+        yield shared_node
+    finally:
+        if shared_node.archive is not None:
+            shared_node.archive.stop()
+            shared_node.archive = None
 
 
-def test_a_crash_of_the_denoising_process_costs_one_series(tmp_path: Path) -> None:
-    server = StoreScp(tmp_path / "archive")
-    node = Node(tmp_path / "node", server.destination, limits={"denoise_minutes": 5})
+def test_a_crash_of_the_denoising_process_costs_one_series(router: Router, tmp_path: Path) -> None:
+    node, server = router.node, router.start_archive(tmp_path / "archive")
     save_tiny(tmp_path / "in", "victim")
     save_tiny(tmp_path / "in", "other")
 
@@ -202,19 +214,63 @@ def test_a_crash_of_the_denoising_process_costs_one_series(tmp_path: Path) -> No
         lists = Path(f"/proc/{node.process.pid}/task").glob("*/children")
         return [int(child) for one in lists for child in one.read_text().split()]
 
-    with running(server, node.start()):
-        storescu(node.port, tmp_path / "in" / "victim")
-        for crash in (1, 2):
-            [child] = until(lambda: children() if node.state("working") else [], 60)
-            os.kill(child, 9)
-            until(lambda: node.said().count("crashed") + node.said().count("failed") >= crash, 60)  # noqa: B023
-        assert len(node.state("failed")) == 1
-        storescu(node.port, tmp_path / "in" / "other")
-        until(lambda: len(node.state("done")) == 1, 120)
-        # the one that failed is done when it is sent again
-        storescu(node.port, tmp_path / "in" / "victim")
-        until(lambda: len(node.state("done")) == 2, 120)
-        assert len(server.files()) == 8 and node.state("failed") == []
+    storescu(node.port, tmp_path / "in" / "victim")
+    for word in ("crashed", "failed"):
+        [child] = until(lambda: children() if router.is_in("working", "victim") else [], 60)
+        os.kill(child, 9)
+        until(lambda: f" {word} series" in node.said(), 60)  # noqa: B023
+    assert router.is_in("failed", "victim")
+    storescu(node.port, tmp_path / "in" / "other")
+    until(lambda: router.is_in("done", "other"), 120)
+    # the one that failed is done when it is sent again
+    storescu(node.port, tmp_path / "in" / "victim")
+    until(lambda: router.is_in("done", "victim"), 120)
+    assert len(server.files()) == 8 and not router.is_in("failed", "victim")
+
+
+def test_a_mixed_folder_and_a_destination_that_comes_late(router: Router, tmp_path: Path) -> None:
+    node = router.node
+    save_tiny(tmp_path / "in", "good")
+    save_tiny(tmp_path / "in", "phase", ImageType=["ORIGINAL", "PRIMARY", "P"])
+    save_tiny(tmp_path / "in", "scout", SeriesDescription="a scout")
+    broken = save_tiny(tmp_path / "in", "broken")
+    for path in broken[:1]:
+        ds = pydicom.dcmread(path)
+        ds.PixelData = ds.PixelData[:100]
+        ds.save_as(path)
+    assert storescu(node.port, tmp_path / "in").returncode == 0
+    sent = ("good", "phase", "scout")
+    until(lambda: router.is_in("outgoing", *sent) and router.is_in("failed", "broken"), 120, "denoised")
+    until(lambda: "not sent" in node.said(), 20)
+    status = CliRunner().invoke(app, ["node", str(node.file), "--status", "--json"])
+    found = json.loads(status.stdout)
+    assert found["running"] and found["series"]["outgoing"] == 3
+    assert "truncated" in found["failed"][0]["reasons"][0]
+    server = router.start_archive(tmp_path / "late")
+    until(lambda: router.is_in("done", *sent), 60)
+    until(lambda: len(server.files()) == 12, 10)
+    images = [pydicom.dcmread(path, force=True) for path in server.files()]
+    kinds = Counter((str(ds.SeriesDescription), ds.ImageType[0]) for ds in images)
+    assert kinds == {
+        ("t2_tse_cor (denoised)", "DERIVED"): 4,
+        ("t2_tse_cor", "ORIGINAL"): 4,
+        ("a scout", "ORIGINAL"): 4,
+    }
+    again = CliRunner().invoke(app, ["node", str(node.file), "--status"])
+    assert again.stdout.startswith("running: 0 incoming") and "failed 1.2.826" in again.stdout
+
+
+def test_own_images_are_not_denoised_again(router: Router, tmp_path: Path) -> None:
+    node, server = router.node, router.start_archive(tmp_path / "archive")
+    [path, *_] = save_tiny(tmp_path / "in", "one")
+    storescu(node.port, tmp_path / "in")
+    until(lambda: router.is_in("done", "one"), 120)
+    series = pydicom.dcmread(path).SeriesInstanceUID
+    before = len(node.state("done"))
+    storescu(node.port, *node.spool.glob(f"done/{series}/derived/*/"))
+    until(lambda: len(node.state("done")) == before + 1, 120)
+    assert len(server.files()) == 4
+    until(lambda: "made by mri-denoise, not denoised again" in node.said(), 10)
 
 
 def test_destinations_say_what_they_hold_or_that_they_do_not(tmp_path: Path, archive: Orthanc) -> None:

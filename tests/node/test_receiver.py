@@ -11,8 +11,7 @@ import subprocess
 import sys
 import threading
 import warnings
-from collections.abc import Iterator
-from io import BytesIO, StringIO
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -29,66 +28,10 @@ from pynetdicom.sop_class import StorageCommitmentPushModel, StorageCommitmentPu
 
 from mri_denoise.errors import InputError
 from mri_denoise.node import commitment
-from mri_denoise.node.log import Log
-from mri_denoise.node.receiver import CANNOT_UNDERSTAND, MISMATCH, OUT_OF_RESOURCES, SUCCESS, Receiver
-from mri_denoise.node.settings import NodeSettings, load
-from mri_denoise.node.spool import Spool
-from tests.node.servers import ROOT, free_port, save_tiny, storescu, tiny_series, until
+from mri_denoise.node.receiver import CANNOT_UNDERSTAND, MISMATCH, OUT_OF_RESOURCES, SUCCESS
+from tests.node.receiving import Listening, associate, send
+from tests.node.servers import ROOT, Certificate, free_port, save_tiny, storescu, tiny_series, until
 from tests.programs import need
-
-
-class Listening:
-    """A receiver with its queue and what it said."""
-
-    def __init__(self, folder: Path, **changes: Any) -> None:
-        basic = {"spool": str(folder / "spool"), "destination": {"dicomweb": {"url": "http://localhost"}}}
-        limits = {"limits.free_gb": 0.0, "limits.timeout_seconds": 5.0}
-        self.settings: NodeSettings = load(None, {**basic, "listen.port": 0, **limits, **changes})
-        self.spool = Spool(self.settings.spool, self.settings.limits.queue_gb)
-        self.text = StringIO()
-        self.log = Log(self.text)
-        self.receiver = Receiver(self.settings, self.spool, self.log)
-        self.receiver.start()
-
-    @property
-    def port(self) -> int:
-        return self.receiver.port
-
-    def images(self) -> list[Path]:
-        return sorted(self.spool.root.glob("incoming/*/source/*.dcm"))
-
-    def partial(self) -> list[Path]:
-        return list((self.spool.root / "receiving").iterdir())
-
-    def is_up(self) -> bool:
-        """Whether a well-behaved peer gets its images in."""
-        before = len(self.images())
-        ds = tiny_series(generate_uid(), 1)[0]
-        return send(self.port, ds) == SUCCESS and len(self.images()) == before + 1
-
-
-@pytest.fixture
-def listening(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Listening]:
-    found = Listening(tmp_path, **getattr(request, "param", {}))
-    yield found
-    found.receiver.stop()
-
-
-def associate(port: int, title: str = "SCANNER", called: str = "MRI_DENOISE", sop_class: str = MRImageStorage) -> Any:
-    ae = AE(ae_title=title)
-    ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = 10
-    ae.add_requested_context(sop_class, ExplicitVRLittleEndian)
-    return ae.associate("127.0.0.1", port, ae_title=called)
-
-
-def send(port: int, ds: Dataset, **options: str) -> int | None:
-    """Status of a C-STORE; None without an answer."""
-    assoc = associate(port, **options)
-    if not assoc.is_established:
-        return None
-    status = assoc.send_c_store(ds)
-    assoc.release()
-    return int(status.Status) if "Status" in status else None
 
 
 def test_dcmtk_sends_a_series(listening: Listening, tmp_path: Path) -> None:
@@ -199,7 +142,7 @@ def test_a_disk_that_takes_no_more_is_out_of_resources(tmp_path: Path) -> None:
     """A real write error in the middle of an image, from the limit that the system sets on the size of files."""
     program = (
         "import sys, time\nsys.path[:0] = sys.argv[2:]\nfrom pathlib import Path\n"
-        "from tests.node.test_receiver import Listening\n"
+        "from tests.node.receiving import Listening\n"
         "found = Listening(Path(sys.argv[1]))\nprint(found.port, flush=True)\n"
         "sys.stdin.read()\nprint(found.text.getvalue(), flush=True)\n"
     )
@@ -234,7 +177,7 @@ def test_an_association_broken_off_half_way_leaves_whole_images_only(listening: 
     assoc.abort()
     until(lambda: "association=aborted" in listening.text.getvalue(), 10)
     assert len(listening.images()) == 1 and listening.partial() == []
-    assert listening.spool.promote(0.0, 1000.0) == [], "the rest may still come"
+    assert listening.incoming.promote(0.0, 1000.0) == [], "the rest may still come"
     assert listening.is_up()
 
 
@@ -246,52 +189,6 @@ def test_a_connection_cut_half_way_leaves_whole_images_only(listening: Listening
     assoc.dul.socket.socket.close()
     until(lambda: listening.partial() == [], 10)
     assert listening.images() == [] and listening.is_up()
-
-
-@pytest.mark.parametrize("listening", [{"limits.timeout_seconds": 0.5}], indirect=True)
-@pytest.mark.parametrize(
-    "content",
-    [b"", b"\x01", b"\x01\0\xff\xff\xff\xff" + bytes(1000), b"GET / HTTP/1.1\r\n\r\n", b"\x04\0\0\0\0\x06" + bytes(6)],
-    ids=["nothing", "a byte", "4 GB", "HTTP", "data first"],
-)
-def test_connections_that_are_no_association_are_closed(listening: Listening, content: bytes) -> None:
-    with socket.create_connection(("127.0.0.1", listening.port), timeout=10) as connection:
-        connection.sendall(content)
-        connection.settimeout(20)
-        try:
-            while connection.recv(1000):
-                pass
-        except ConnectionResetError:
-            pass
-    assert listening.is_up()
-
-
-@pytest.mark.parametrize("listening", [{"limits.timeout_seconds": 0.6}], indirect=True)
-def test_a_peer_that_drips_bytes_is_cut_off(listening: Listening) -> None:
-    with socket.create_connection(("127.0.0.1", listening.port), timeout=10) as connection:
-        connection.settimeout(0.1)
-
-        def is_cut() -> bool:
-            try:
-                connection.sendall(b"\x01")
-                return connection.recv(10) == b""
-            except TimeoutError:
-                return False
-            except OSError:
-                return True
-
-        until(is_cut, 10)
-    assert listening.is_up()
-
-
-@pytest.mark.parametrize("listening", [{"limits.associations": 2}], indirect=True)
-def test_more_associations_than_allowed_are_rejected(listening: Listening) -> None:
-    held = [associate(listening.port) for _ in range(2)]
-    assert all(one.is_established for one in held)
-    assert associate(listening.port).is_rejected
-    for one in held:
-        one.release()
-    until(lambda: send(listening.port, tiny_series("late", 1)[0]) == SUCCESS, 10)
 
 
 COMMITMENT = {"listen.storage_commitment": True}
@@ -313,22 +210,22 @@ def test_storage_commitment_on_request(tmp_path: Path) -> None:
     listening = Listening(tmp_path, **COMMITMENT, peers=peers)
     held = tiny_series("one", 1)[0]
     assert send(listening.port, held) == SUCCESS
-    listening.receiver.stop()  # commitment holds for what was received before a restart
+    listening.stop()  # commitment holds for what was received before a restart
     listening = Listening(tmp_path, **COMMITMENT, peers=peers)
     assert request_commitment(listening.port, "DEAF", [held.SOPInstanceUID]) == 0x0110, "no port to report to"
     assert request_commitment(listening.port, "SCANNER", ["../x"]) == 0x0115
     assert request_commitment(listening.port, "SCANNER", [held.SOPInstanceUID, "1.2.3"]) == SUCCESS
-    assert not commitment.report(listening.settings, listening.spool, listening.log), "nobody listens for it yet"
+    assert not commitment.report(listening.settings, listening.spool), "nobody listens for it yet"
     scanner = AE(ae_title="SCANNER")
     scanner.add_supported_context(StorageCommitmentPushModel, scu_role=True, scp_role=True)
     server = scanner.start_server(("127.0.0.1", port), block=False, evt_handlers=[(evt.EVT_N_EVENT_REPORT, report)])
     assert server is not None
     try:
-        assert commitment.report(listening.settings, listening.spool, listening.log)
+        assert commitment.report(listening.settings, listening.spool)
         assert arrived.wait(10)
     finally:
         server.shutdown()
-        listening.receiver.stop()
+        listening.stop()
     [(kind, information)] = reports
     assert kind == 2
     assert [one.ReferencedSOPInstanceUID for one in information.ReferencedSOPSequence] == [held.SOPInstanceUID]
@@ -353,31 +250,27 @@ def request_commitment(port: int, title: str, uids: list[str]) -> int:
     return int(status.Status)
 
 
-def test_tls_and_nothing_else(tmp_path: Path) -> None:
-    openssl = need("openssl")
-    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
-    command = [openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
-    command += ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", certificate]
-    subprocess.run(command, check=True, capture_output=True, timeout=120)
-    files = {"certificate": str(certificate), "key": str(key), "ca": str(certificate)}
+def test_tls_and_nothing_else(tmp_path: Path, certificate: Certificate) -> None:
+    chain, key = str(certificate.chain), str(certificate.key)
+    files = {"certificate": chain, "key": key, "ca": chain}
     listening = Listening(tmp_path, **{"listen.tls": files})
     ds = tiny_series("one", 1)[0]
     try:
         # a peer that never starts the handshake holds up nobody
         with socket.create_connection(("127.0.0.1", listening.port)):
-            context = ssl.create_default_context(cafile=str(certificate))
-            context.load_cert_chain(certificate, key)
+            context = ssl.create_default_context(cafile=chain)
+            context.load_cert_chain(chain, key)
             ae = AE(ae_title="SCANNER")
             ae.add_requested_context(MRImageStorage, ExplicitVRLittleEndian)
             assoc = ae.associate("127.0.0.1", listening.port, ae_title="MRI_DENOISE", tls_args=(context, "127.0.0.1"))
             assert assoc.is_established and assoc.send_c_store(ds).Status == SUCCESS
             assoc.release()
         assert not associate(listening.port).is_established, "without TLS"
-        anonymous = ssl.create_default_context(cafile=str(certificate))
+        anonymous = ssl.create_default_context(cafile=chain)
         assoc = ae.associate("127.0.0.1", listening.port, ae_title="MRI_DENOISE", tls_args=(anonymous, "127.0.0.1"))
         assert not assoc.is_established, "without a certificate"
     finally:
-        listening.receiver.stop()
+        listening.stop()
     with pytest.raises(InputError, match=r"nowhere.pem.*cannot be used"):
         Listening(tmp_path, **{"listen.tls": {"certificate": str(tmp_path / "nowhere.pem")}})
 

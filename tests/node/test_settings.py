@@ -1,9 +1,8 @@
-"""Settings that name the wrong key, rules, log lines, and what the command refuses."""
+"""Settings that name the wrong key, rules, and what the command refuses."""
 
 from __future__ import annotations
 
 import json
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +15,7 @@ from typer.testing import CliRunner
 from mri_denoise.cli.main import app
 from mri_denoise.errors import InputError
 from mri_denoise.node import rules
-from mri_denoise.node.log import Log
-from mri_denoise.node.receiver import addresses
+from mri_denoise.node.peers import networks
 from mri_denoise.node.settings import Rule, load
 from mri_denoise.node.web import WebServer
 from tests.node.servers import tiny_series
@@ -61,7 +59,7 @@ def test_defaults_are_safe() -> None:
         ({"rules": [{"planes": 2}]}, r"rules\[0\].planes: must be one of auto, 1, 3"),
         ({"rules": [{"model": "nonsense"}]}, r"rules\[0\].model: model nonsense"),
         ({"rules": [{"match": {"SeriesDescripton": "x"}}]}, r"rules\[0\].match.SeriesDescripton: no such DICOM"),
-        ({"rules": [{"match": {"SeriesDescription": "("}}]}, r"rules\[0\].match.SeriesDescription: no regular"),
+        ({"rules": [{"match": {"SeriesDescription": "("}}]}, r"rules\[0\].match.SeriesDescription: not a regular"),
         ({"rules": [{"match": {"SeriesDescription": 5}}]}, r"rules\[0\].match.SeriesDescription: must be text"),
         ({"rules": [{"skip": "yes"}]}, r"rules\[0\].skip: must be true or false"),
     ],
@@ -105,10 +103,10 @@ def test_the_command_refuses_in_one_line(tmp_path: Path) -> None:
 def test_the_first_rule_that_matches_holds() -> None:
     ds = tiny_series("x", 1, SeriesDescription="Ax T2 FLAIR", BodyPartExamined="BRAIN")[0]
     found = [
-        Rule({"SeriesDescription": "^t2"}),
-        Rule({"SeriesDescription": "t2", "BodyPartExamined": "knee"}),
-        Rule({"SeriesDescription": "t2", "ImageType": r"ORIGINAL\\PRIMARY"}, strength=0.5),
-        Rule({"ContrastBolusAgent": "^$"}, strength=0.7),
+        Rule(match={"SeriesDescription": "^t2"}),
+        Rule(match={"SeriesDescription": "t2", "BodyPartExamined": "knee"}),
+        Rule(match={"SeriesDescription": "t2", "ImageType": r"ORIGINAL\\PRIMARY"}, strength=0.5),
+        Rule(match={"ContrastBolusAgent": "^$"}, strength=0.7),
     ]
     assert rules.choose(found, ds) == (found[2], 2)
     assert rules.choose(found[3:], ds) == (found[3], 0), "an attribute that is missing is empty"
@@ -127,20 +125,10 @@ def test_own_images_are_known_by_their_equipment(tmp_path: Path) -> None:
     assert not rules.is_own(rules.header(tmp_path / "junk"))
 
 
-def test_log_lines_cannot_be_forged() -> None:
-    said = StringIO()
-    Log(said)("rejected", peer="EVIL\n2026 listening", reason="")
-    Log(said, as_json=True)("sent", series="1.2", images=3)
-    first, second = said.getvalue().splitlines()
-    assert first.endswith('rejected peer="EVIL\\n2026 listening" reason=""')
-    found = json.loads(second)
-    assert found.pop("time") and found == {"event": "sent", "series": "1.2", "images": 3}
-
-
 def test_addresses_of_peers() -> None:
     def of(address: str) -> list[str]:
         [peer] = load(None, {**GOOD, "peers": [{"ae_title": "A", "address": address}]}).peers
-        return [str(network) for network in addresses(peer)]
+        return [str(network) for network in networks(peer)]
 
     assert of("10.1.2.3") == ["10.1.2.3/32"] and of("10.1.2.0/24") == ["10.1.2.0/24"]
     assert "127.0.0.1/32" in of("localhost")

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -21,9 +22,11 @@ from pydicom.dataset import Dataset
 
 from mri_denoise.errors import InputError
 from mri_denoise.node.destinations import Image, QueryError, SendError
+from mri_denoise.node.incoming import Complete, Incoming
+from mri_denoise.node.job import Job
 from mri_denoise.node.ledger import Ledger
 from mri_denoise.node.lock import is_running, locked
-from mri_denoise.node.log import Log
+from mri_denoise.node.log import logging_to
 from mri_denoise.node.sender import Sender
 from mri_denoise.node.settings import NodeSettings, load
 from mri_denoise.node.spool import STATES, Spool, is_uid
@@ -103,16 +106,24 @@ def two_series() -> Sources:
     return found
 
 
-def receive(spool: Spool, sources: Sources, acknowledged: set[str]) -> None:
+@pytest.fixture(scope="module")
+def memory() -> Iterator[Path]:
+    """A folder in memory, where there is one: the tests below make and remove hundreds of queues."""
+    shared = Path("/dev/shm")
+    with tempfile.TemporaryDirectory(dir=shared if os.access(shared, os.W_OK) else None) as folder:
+        yield Path(folder)
+
+
+def receive(incoming: Incoming, sources: Sources, acknowledged: set[str]) -> None:
     """What a scanner does: send again whatever was not acknowledged, then release."""
     for series, images in sources.items():
         for uid, content in images:
             if uid not in acknowledged:
-                partial = spool.new_partial()
+                partial = incoming.new_partial()
                 partial.write_bytes(content)
-                spool.store(partial, series, uid, "association")
+                incoming.store(partial, series, uid, "association")
                 acknowledged.add(uid)
-    spool.closed("association", released=True)
+    incoming.closed("association", released=True)
 
 
 def derive(spool: Spool, series: str) -> None:
@@ -123,16 +134,17 @@ def derive(spool: Spool, series: str) -> None:
         target.parent.mkdir(exist_ok=True)
         shutil.copyfile(path, target)
         names.append(f"derived/{path.name}")
-    spool.finish(series, "working", "outgoing", send=names)
+    spool.finish(series, "working", "outgoing", Job(send=tuple(names)))
 
 
 def live(root: Path, archive: Archive, sources: Sources, acknowledged: set[str]) -> None:
     """A node from start to the point where nothing is left to do."""
     spool = Spool(root)
     spool.recover()
-    receive(spool, sources, acknowledged)
-    sender = Sender(make_settings(root), spool, archive, Log(StringIO()))
-    while spool.promote(0.0, 0.0):
+    incoming = Incoming(spool)
+    receive(incoming, sources, acknowledged)
+    sender = Sender(make_settings(root), spool, archive)
+    while incoming.promote(0.0, 0.0):
         pass
     while (series := spool.claim()) is not None:
         derive(spool, series)
@@ -144,12 +156,11 @@ def everything(root: Path) -> set[str]:
     return {path.stem for state in STATES for path in (root / state).glob("*/source/*.dcm")}
 
 
-def test_ended_at_any_step_nothing_is_lost_and_nothing_sent_twice(tmp_path: Path, two_series: Sources) -> None:
+def test_ended_at_any_step_nothing_is_lost_and_nothing_sent_twice(memory: Path, two_series: Sources) -> None:
     uids = {uid for images in two_series.values() for uid, _ in images}
     step, finished = 0, False
     while not finished:
-        root, archive, acknowledged = tmp_path / f"{step}", Archive(), set[str]()
-        root.mkdir()
+        root, archive, acknowledged = Path(tempfile.mkdtemp(dir=memory)), Archive(), set[str]()
         with power_cut_at(step) as count:
             with suppress(PowerCut):
                 live(root, archive, two_series, acknowledged)
@@ -159,19 +170,18 @@ def test_ended_at_any_step_nothing_is_lost_and_nothing_sent_twice(tmp_path: Path
         assert archive.deliveries == dict.fromkeys(uids, 1), f"ended at step {step}"
         left = {state: Spool(root).series(state) for state in STATES}
         assert left == {state: [] for state in STATES} | {"done": left["done"]} and len(left["done"]) == 2
-        assert [path for path in root.rglob("*") if path.suffix in (".part", ".tmp")] == []
+        assert [path for path in root.rglob("*") if path.suffix == ".part" or path.name.startswith(".")] == []
         shutil.rmtree(root)
         step += 1
     assert step > 40
 
 
-def test_ended_while_late_images_join_those_that_are_done(tmp_path: Path, two_series: Sources) -> None:
+def test_ended_while_late_images_join_those_that_are_done(memory: Path, two_series: Sources) -> None:
     [series] = [uid for uid, images in two_series.items() if len(images) == 2]
     first, late = two_series[series]
     step, finished = 0, False
     while not finished:
-        root, archive, acknowledged = tmp_path / f"{step}", Archive(), set[str]()
-        root.mkdir()
+        root, archive, acknowledged = Path(tempfile.mkdtemp(dir=memory)), Archive(), set[str]()
         live(root, archive, {series: [first]}, acknowledged)
         with power_cut_at(step) as count:
             with suppress(PowerCut):
@@ -189,10 +199,8 @@ def test_ended_while_late_images_join_those_that_are_done(tmp_path: Path, two_se
 
 @settings(max_examples=15, deadline=None)
 @given(cuts=st.lists(st.integers(0, 70), max_size=6))
-def test_ended_several_times_in_a_row(
-    tmp_path_factory: pytest.TempPathFactory, two_series: Sources, cuts: list[int]
-) -> None:
-    root, archive, acknowledged = tmp_path_factory.mktemp("spool"), Archive(), set[str]()
+def test_ended_several_times_in_a_row(memory: Path, two_series: Sources, cuts: list[int]) -> None:
+    root, archive, acknowledged = Path(tempfile.mkdtemp(dir=memory)), Archive(), set[str]()
     for step in cuts:
         with suppress(PowerCut), power_cut_at(step):
             live(root, archive, two_series, acknowledged)
@@ -201,11 +209,10 @@ def test_ended_several_times_in_a_row(
     assert set(archive.deliveries.values()) == {1} and len(archive.deliveries) == 3
 
 
-def test_a_destination_that_does_not_answer_gets_the_same_uids_again(tmp_path: Path, two_series: Sources) -> None:
+def test_a_destination_that_does_not_answer_gets_the_same_uids_again(memory: Path, two_series: Sources) -> None:
     most = 0
     for step in range(0, 120, 6):
-        root, archive, acknowledged = tmp_path / f"{step}", Archive(answers=False), set[str]()
-        root.mkdir()
+        root, archive, acknowledged = Path(tempfile.mkdtemp(dir=memory)), Archive(answers=False), set[str]()
         with suppress(PowerCut), power_cut_at(step):
             live(root, archive, two_series, acknowledged)
         live(root, archive, two_series, acknowledged)
@@ -221,16 +228,17 @@ def test_killed_processes_leave_a_queue_that_goes_on(tmp_path: Path, two_series:
     for uid, content in images.items():
         (tmp_path / f"{uid}.in").write_bytes(content)
     program = (
-        "import sys\nfrom pathlib import Path\nfrom mri_denoise.node.spool import Spool\n"
+        "import sys\nfrom pathlib import Path\nfrom mri_denoise.node.incoming import Incoming\n"
+        "from mri_denoise.node.job import Job\nfrom mri_denoise.node.spool import Spool\n"
         "root, there = Path(sys.argv[1]), Path(sys.argv[2])\n"
-        "spool = Spool(root)\nspool.recover()\nprint('up', flush=True)\n"
+        "spool = Spool(root)\nincoming = Incoming(spool)\nspool.recover()\nprint('up', flush=True)\n"
         "while True:\n"
         "    for k, path in enumerate(sorted(there.glob('*.in'))):\n"
-        "        partial = spool.new_partial()\n        partial.write_bytes(path.read_bytes())\n"
-        "        spool.store(partial, f'1.2.{k}', path.stem, 'a')\n        print(path.stem, flush=True)\n"
-        "    spool.closed('a', released=True)\n    spool.promote(0, 0)\n"
-        "    while series := spool.claim():\n        spool.finish(series, 'working', 'outgoing', send=[])\n"
-        "        spool.finish(series, 'outgoing', 'done')\n"
+        "        partial = incoming.new_partial()\n        partial.write_bytes(path.read_bytes())\n"
+        "        incoming.store(partial, f'1.2.{k}', path.stem, 'a')\n        print(path.stem, flush=True)\n"
+        "    incoming.closed('a', released=True)\n    incoming.promote(0, 0)\n"
+        "    while series := spool.claim():\n        spool.finish(series, 'working', 'outgoing', Job())\n"
+        "        spool.finish(series, 'outgoing', 'done', Job())\n"
     )
     root, said = tmp_path / "spool", set[str]()
     root.mkdir()
@@ -276,10 +284,11 @@ def test_the_same_images_again_are_not_sent_again(tmp_path: Path, two_series: So
 
 def test_a_series_that_failed_starts_anew_when_it_is_sent_again(tmp_path: Path, two_series: Sources) -> None:
     spool = Spool(tmp_path)
-    receive(spool, two_series, set())
-    spool.promote(0.0, 0.0)
+    incoming = Incoming(spool)
+    receive(incoming, two_series, set())
+    incoming.promote(0.0, 0.0)
     while (series := spool.claim()) is not None:
-        spool.finish(series, "working", "failed", failed=["why"])
+        spool.finish(series, "working", "failed", Job(failed=("why",)))
     archive = Archive()
     live(tmp_path, archive, two_series, set())
     assert set(archive.deliveries.values()) == {1} and spool.series("failed") == []
@@ -288,38 +297,39 @@ def test_a_series_that_failed_starts_anew_when_it_is_sent_again(tmp_path: Path, 
 def test_quiet_times_are_counted_from_the_last_image_and_longer_after_an_abort(
     tmp_path: Path, two_series: Sources
 ) -> None:
-    spool = Spool(tmp_path)
+    incoming = Incoming(Spool(tmp_path))
     series, images = next(iter(two_series.items()))
     for released in (False, True):
-        partial = spool.new_partial()
+        partial = incoming.new_partial()
         partial.write_bytes(images[0][1])
-        spool.store(partial, series, images[0][0], "association")
-        assert spool.promote(0.0, 0.0) == [], "its association is open"
-        spool.closed("association", released=released)
-        assert spool.promote(1000.0 if released else 0.0, 0.0 if released else 1000.0) == []
-    restarted = Spool(tmp_path)
+        incoming.store(partial, series, images[0][0], "association")
+        assert incoming.promote(0.0, 0.0) == [], "its association is open"
+        incoming.closed("association", released=released)
+        assert incoming.promote(1000.0 if released else 0.0, 0.0 if released else 1000.0) == []
+    restarted = Incoming(Spool(tmp_path))
     assert restarted.promote(1000.0, 0.0) == []
-    assert restarted.promote(0.0, 1000.0) == [(series, 1)]
+    assert restarted.promote(0.0, 1000.0) == [Complete(series=series, images=1)]
 
 
 def test_limits_of_queue_and_disk(tmp_path: Path, two_series: Sources) -> None:
-    assert Spool(tmp_path, queue_gb=1.0).is_full() is None
-    assert Spool(tmp_path, free_gb=1e6).is_full() == "disk is full"
-    spool = Spool(tmp_path, queue_gb=1e-6)
-    assert spool.is_full() is None
-    receive(spool, two_series, set())
-    assert spool.is_full() == "queue is full"
+    spool = Spool(tmp_path)
+    assert Incoming(spool, queue_gb=1.0).is_full() is None
+    assert Incoming(spool, free_gb=1e6).is_full() == "disk is full"
+    incoming = Incoming(spool, queue_gb=1e-6)
+    assert incoming.is_full() is None
+    receive(incoming, two_series, set())
+    assert incoming.is_full() == "queue is full"
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "1..2", "1.2/../3", "1.2\n", "1.2.", "²", "1" * 65, "a.1", "-1"])
 def test_nothing_but_a_uid_becomes_the_name_of_a_file(tmp_path: Path, name: str) -> None:
     assert not is_uid(name)
-    spool = Spool(tmp_path)
-    partial = spool.new_partial()
+    incoming = Incoming(Spool(tmp_path))
+    partial = incoming.new_partial()
     partial.write_bytes(b"x")
     for series, instance in ((name, "1.2"), ("1.2", name)):
-        with pytest.raises(ValueError, match="no UID"):
-            spool.store(partial, series, instance, "a")
+        with pytest.raises(ValueError, match="not a UID"):
+            incoming.store(partial, series, instance, "a")
 
 
 def test_a_queue_belongs_to_one_node_and_to_nobody_else(tmp_path: Path) -> None:
@@ -340,18 +350,21 @@ def test_sending_is_tried_again_and_given_up(tmp_path: Path, two_series: Sources
             raise SendError("cannot be reached")
 
     spool, said = Spool(tmp_path), StringIO()
-    receive(spool, two_series, set())
-    spool.promote(0.0, 0.0)
+    incoming = Incoming(spool)
+    receive(incoming, two_series, set())
+    incoming.promote(0.0, 0.0)
     while (series := spool.claim()) is not None:
         derive(spool, series)
-    sender = Sender(make_settings(tmp_path), spool, Broken(), Log(said))
-    assert sender.step() and sender.step() and len(spool.series("outgoing")) == 2
+    sender = Sender(make_settings(tmp_path), spool, Broken())
+    with logging_to(said):
+        assert sender.step() and sender.step() and len(spool.series("outgoing")) == 2
     assert "cannot be reached" in said.getvalue() and "again_in_seconds" in said.getvalue()
     impatient = load(
         None,
         {"spool": str(tmp_path), "destination": {"dicomweb": {"url": "http://localhost"}}, "retry.give_up_hours": 0},
     )
-    sender = Sender(impatient, spool, Broken(), Log(said))
+    sender = Sender(impatient, spool, Broken())
     assert sender.step() and sender.step()
     assert len(spool.series("failed")) == 2 and len(everything(tmp_path)) == 3
-    assert spool.note("failed", spool.series("failed")[0])["failed"] == ["cannot be reached"]
+    job = spool.job("failed", spool.series("failed")[0])
+    assert job is not None and job.failed == ("cannot be reached",)

@@ -7,46 +7,45 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 from mri_denoise.noise.correlation import noise_correlation
-from mri_denoise.noise.drawing import noise_filters
-from mri_denoise.noise.simulate import add_rician
-from mri_denoise.simulation import head_phantom
+from mri_denoise.noise.simulate import add_rician, noise_filters
+from tests.phantoms import head
 
 SHAPE = (112, 128, 20)  # slices along the last axis
 WHITE = np.eye(1, 5).repeat(3, axis=0)
 LAGS = np.arange(5)
 
 
-def head(level: float, band: float = 1.0, *, masked: bool = False) -> np.ndarray:
-    """A head on the scale [0, 1000] with noise, band-limited within slices."""
-    clean = 1000 * head_phantom((*SHAPE[:2], 60), seed=0)[:, :, 20:40].astype(np.float32)
+def noisy_head(level: float, coverage: float = 1.0, *, masked: bool = False) -> np.ndarray:
+    """A head on the scale [0, 1000] with noise, zero-filled within slices."""
+    clean = 1000 * head((*SHAPE[:2], 60))[:, :, 20:40].astype(np.float32)
     moved = np.moveaxis(clean, 2, 0)
-    noisy = np.moveaxis(add_rician(moved, level, np.random.default_rng(0), band=band), 0, 2)
+    noisy = np.moveaxis(add_rician(moved, level, np.random.default_rng(0), coverage=coverage), 0, 2)
     return np.where(clean > 50, noisy, 0).astype(np.float32) if masked else noisy
 
 
 @pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.parametrize("level", [10, 30, 90, 150])
 def test_white_noise_is_found_white(level: float, masked: bool) -> None:
-    np.testing.assert_array_equal(noise_correlation(head(level, masked=masked)[None], 2), WHITE)
+    np.testing.assert_array_equal(noise_correlation(noisy_head(level, masked=masked)[None], 2), WHITE)
 
 
 @pytest.mark.parametrize("masked", [False, True])
-@pytest.mark.parametrize("band", [0.5, 0.7])
-def test_noise_of_a_band_is_a_sinc_within_slices(band: float, masked: bool) -> None:
-    volume = head(90, band, masked=masked)
+@pytest.mark.parametrize("coverage", [0.5, 0.7])
+def test_zero_filled_noise_is_a_sinc_within_slices(coverage: float, masked: bool) -> None:
+    volume = noisy_head(90, coverage, masked=masked)
     found = noise_correlation(volume[None], 2)
-    np.testing.assert_allclose(found[:2], [np.sinc(band * LAGS)] * 2, atol=0.13)
+    np.testing.assert_allclose(found[:2], [np.sinc(coverage * LAGS)] * 2, atol=0.13)
     np.testing.assert_array_equal(found[2], WHITE[2])
     np.testing.assert_array_equal(noise_correlation(volume.transpose(2, 0, 1)[None], 0), found[[2, 0, 1]])
 
 
-def test_the_air_tells_where_anatomy_hides_the_band() -> None:
-    found = noise_correlation(head(20, 0.6)[None], 2)  # the phantom's own edges are not limited to it
+def test_the_air_tells_where_anatomy_hides_the_coverage() -> None:
+    found = noise_correlation(noisy_head(20, 0.6)[None], 2)  # the phantom's own edges are not limited to it
     np.testing.assert_allclose(found[:, 1], [np.sinc(0.6), np.sinc(0.6), 0], atol=0.03)
 
 
 def test_soft_filters_and_neighbouring_slices_are_measured_in_the_air() -> None:
-    clean = 1000 * head_phantom((*SHAPE[:2], 60), seed=0)[:, :, 20:40]
+    clean = 1000 * head((*SHAPE[:2], 60))[:, :, 20:40]
     noise = gaussian_filter(np.random.default_rng(0).normal(size=(2, *SHAPE)), (0, 0.6, 0.9, 0.7))
     noise *= 60 / noise.std()
     found = noise_correlation(np.hypot(clean + noise[0], noise[1])[None], 2)
@@ -55,7 +54,7 @@ def test_soft_filters_and_neighbouring_slices_are_measured_in_the_air() -> None:
 
 
 def test_a_ghost_in_the_air_is_not_taken_for_correlation() -> None:
-    volume = head(30.0)
+    volume = noisy_head(30.0)
     ghost = 25 * np.sin(np.linspace(0, 3 * np.pi, SHAPE[1])) ** 2  # along the phase encoding
     g = np.random.default_rng(1)
     haunted = np.hypot(volume + ghost[:, None], g.normal(0, 1, SHAPE)).astype(np.float32)
@@ -63,8 +62,8 @@ def test_a_ghost_in_the_air_is_not_taken_for_correlation() -> None:
 
 
 def test_series_is_measured_as_a_whole() -> None:
-    strong, still = head(90, 0.6, masked=True), np.full((*SHAPE,), 3, np.float32)
-    series = np.stack([strong, still, head(30, masked=True), *[strong] * 4])
+    strong, still = noisy_head(90, 0.6, masked=True), np.full((*SHAPE,), 3, np.float32)
+    series = np.stack([strong, still, noisy_head(30, masked=True), *[strong] * 4])
     found = noise_correlation(series, 2)
     np.testing.assert_allclose(found[:2], [np.sinc(0.6 * LAGS)] * 2, atol=0.13)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 import pydicom
 import pytest
@@ -10,55 +12,57 @@ from scipy.signal import resample
 
 from mri_denoise.noise.level import estimate_series, estimate_sigma
 from mri_denoise.noise.local import estimate_map
-from mri_denoise.noise.zero_filling import measured_bands, measured_grid
-from mri_denoise.simulation import head_phantom
+from mri_denoise.noise.zero_filling import find_coverage, undo_zero_filling
+from tests.phantoms import head
 
 SIGMA = 30.0
 
 
+@cache
 def scan(matrix: tuple[int, int], size: tuple[int, int], sigma: float = SIGMA, *, masked: bool) -> np.ndarray:
     """A head on a matrix of so many pixels, with noise, zero-filled to a size, as magnitudes; the air zeroed or not."""
-    head = np.float64(1000) * head_phantom((*matrix, 60), seed=0)
-    clean = head[:, :, 20:40]
+    clean = np.float64(1000) * head((*matrix, 60))[:, :, 20:40]
     real, imaginary = np.random.default_rng(0).standard_normal((2, *clean.shape))
     filled = clean + sigma * (real + 1j * imaginary)
     for axis, length in enumerate(size):
         filled, clean = (resample(a, length, axis=axis) for a in (filled, clean))
     found = np.abs(filled).astype(np.float32)
-    return np.where(clean > 100, found, 0).astype(np.float32) if masked else found
+    found = np.where(clean > 100, found, 0).astype(np.float32) if masked else found
+    found.flags.writeable = False
+    return found
 
 
 @pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.parametrize("matrix", [(160, 160), (112, 160), (160, 80), (128, 96)])
-def test_measured_share_of_k_space_is_found(matrix: tuple[int, int], masked: bool) -> None:
+def test_coverage_of_k_space_is_found(matrix: tuple[int, int], masked: bool) -> None:
     image = scan(matrix, (160, 160), 2 * SIGMA, masked=masked)
-    for found, count in zip(measured_bands(image), matrix, strict=True):
+    for found, count in zip(find_coverage(image), matrix, strict=True):
         assert found == 1 if count == 160 else count / 160 - 0.06 < found <= count / 160
 
 
 def test_short_and_empty_axes_say_nothing() -> None:
-    assert measured_bands(scan((16, 160), (32, 160), masked=True))[0] == 1
-    assert measured_bands(np.zeros((64, 64, 4), np.float32)) == (1, 1)
-    assert measured_bands(np.full((64, 64, 4), np.nan, np.float32)) == (1, 1)
+    assert find_coverage(scan((16, 160), (32, 160), masked=True))[0] == 1
+    assert find_coverage(np.zeros((64, 64, 4), np.float32)) == (1, 1)
+    assert find_coverage(np.full((64, 64, 4), np.nan, np.float32)) == (1, 1)
 
 
 def test_a_small_slice_says_nothing() -> None:
     image = pydicom.dcmread(get_testdata_file("MR_small.dcm")).pixel_array.astype(np.float32)[..., None]
-    assert measured_bands(image) == (1, 1)
-    assert estimate_sigma(image, slice_axis=2).sigma < 40  # with bands it was 95, and edges went with the noise
+    assert find_coverage(image) == (1, 1)
+    assert estimate_sigma(image, slice_axis=2).sigma < 40  # with a coverage it was 95: edges went, too
 
 
-def test_measured_grid_keeps_what_the_measured_part_holds() -> None:
+def test_the_acquired_matrix_keeps_what_the_acquired_part_holds() -> None:
     x = np.arange(64)[:, None, None]
     wave = (5 + np.sin(2 * np.pi * 7 * x / 64) * np.ones((1, 10, 3))).astype(np.float32)
     expected = 5 + np.sin(2 * np.pi * 7 * np.arange(32)[:, None, None] / 32) * np.ones((1, 10, 3))
-    np.testing.assert_allclose(measured_grid(wave, (0.5, 1.0)), expected, atol=1e-5)
-    np.testing.assert_array_equal(measured_grid(wave, (1.0, 1.0)), wave)
+    np.testing.assert_allclose(undo_zero_filling(wave, (0.5, 1.0)), expected, atol=1e-5)
+    np.testing.assert_array_equal(undo_zero_filling(wave, (1.0, 1.0)), wave)
 
 
-def test_masked_voxels_stay_zero_on_the_measured_grid() -> None:
+def test_masked_voxels_stay_zero_on_the_acquired_matrix() -> None:
     image = scan((96, 160), (160, 160), masked=True)
-    found = measured_grid(image, (0.6, 1.0))
+    found = undo_zero_filling(image, (0.6, 1.0))
     assert found.shape == (96, 160, 20)
     assert np.mean(found == 0) == pytest.approx(np.mean(image == 0), abs=0.01)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel as nib
@@ -10,7 +11,7 @@ import pytest
 from PIL import Image
 from scipy import ndimage
 
-from mri_denoise.report.figures import comparison, comparison_rows, contact_sheet, middle_planes
+from mri_denoise.report.figures import LabelledPair, comparison, comparison_rows, middle_planes
 
 TITLES = 30  # pixels
 
@@ -124,20 +125,13 @@ def test_unlike_shapes_are_refused_and_nothing_is_written(tmp_path: Path) -> Non
     assert not list(tmp_path.iterdir())
 
 
-def test_contact_sheet_keeps_the_proportions_of_each_picture(tmp_path: Path) -> None:
-    images = [("a", np.zeros((100, 50))), ("b$", np.zeros((20, 40))), ("c" * 90, np.zeros((7, 7)))]
-    path = contact_sheet(images, tmp_path / "sheet.png", columns=2)
-    dark = np.asarray(Image.open(path).convert("L")) < 30
-    labels, _ = ndimage.label(dark)
-    sizes = [(s[0].stop - s[0].start, s[1].stop - s[1].start) for s in ndimage.find_objects(labels)]
-    assert [size for size in sizes if min(size) > 50] == [(200, 100), (100, 200), (200, 200)]
-    with pytest.raises(ValueError, match="one image"):
-        contact_sheet([], tmp_path / "none.png")
-
-
 def test_rows_of_pictures_each_fill_their_cell_in_true_proportions(tmp_path: Path) -> None:
     tall, wide = np.zeros((20, 10)), np.zeros((10, 10))
-    path = comparison_rows([("", tall, tall, (1.0, 1.0)), ("", wide, wide, (1.0, 2.0))], tmp_path / "rows.png")
+    rows = [
+        LabelledPair(label="", noisy=tall, denoised=tall),
+        LabelledPair(label="", noisy=wide, denoised=wide, spacing=(1.0, 2.0)),
+    ]
+    path = comparison_rows(rows, tmp_path / "rows.png")
     boxes = _boxes(path)
     assert len(boxes) == 6
     assert [box[3] / box[2] for box in boxes] == pytest.approx([2.0] * 3 + [0.5] * 3, rel=0.01)
@@ -146,8 +140,8 @@ def test_rows_of_pictures_each_fill_their_cell_in_true_proportions(tmp_path: Pat
 
 def test_a_line_stands_above_each_row(tmp_path: Path) -> None:
     picture = np.ones((10, 10))
-    image = ("head, 20 %", picture, picture, (1.0, 1.0))
-    plain = Image.open(comparison_rows([("", *image[1:])], tmp_path / "plain.png"))
+    image = LabelledPair(label="head, 20 %", noisy=picture, denoised=picture)
+    plain = Image.open(comparison_rows([replace(image, label="")], tmp_path / "plain.png"))
     named = Image.open(comparison_rows([image], tmp_path / "named.png"))
     assert named.height == plain.height + 20
     assert (np.asarray(named.convert("L"))[TITLES : TITLES + 20] < 128).any()
@@ -157,4 +151,5 @@ def test_rows_need_pictures_of_one_shape(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="at least"):
         comparison_rows([], tmp_path / "f.png")
     with pytest.raises(ValueError, match="shapes differ"):
-        comparison_rows([("", np.ones((4, 4)), np.ones((4, 5)), (1.0, 1.0))], tmp_path / "f.png")
+        unlike = LabelledPair(label="", noisy=np.ones((4, 4)), denoised=np.ones((4, 5)))
+        comparison_rows([unlike], tmp_path / "f.png")

@@ -12,7 +12,7 @@ from monai.data import MetaTensor
 from torch import nn
 
 from mri_denoise.errors import InputError
-from mri_denoise.noise.drawing import draw_noise
+from mri_denoise.noise.simulate import draw_noise
 from mri_denoise.training.noisy_slabs import RandNoisySlabd, fit_size, held_out, held_out_tiles, noisy_volumes
 from mri_denoise.training.recorruption import HeldOutCurve, PrepareRecorrupted, RecorruptedLoss
 

@@ -25,7 +25,7 @@ MODEL = {"name": "test", "version": "1", "weights_sha256": "0" * 64}
 
 def save(path: Path, array: np.ndarray) -> Case:
     nib.save(nib.Nifti1Image(array, AFFINE), path)
-    return Case("nifti", (path,), Path("out") / path.name, path.name)
+    return Case(kind="nifti", sources=(path,), output=Path("out") / path.name, label=path.name)
 
 
 def chain(case: Case, folder: Path, change: Callable[[torch.Tensor], torch.Tensor], **options: Any) -> dict[Any, Any]:
@@ -92,7 +92,7 @@ def test_the_record_and_the_companions(tmp_path: Path) -> None:
 def test_a_result_is_never_written_over_its_input(tmp_path: Path) -> None:
     case = save(tmp_path / "x.nii", np.ones(SHAPE, np.float32))
     before = (tmp_path / "x.nii").read_bytes()
-    same = Case("nifti", case.sources, Path("x.nii"), "x.nii")
+    same = Case(kind="nifti", sources=case.sources, output=Path("x.nii"), label="x.nii")
     with pytest.raises(InputError, match="x.nii"):
         chain(same, tmp_path, lambda x: x + 1)
     assert (tmp_path / "x.nii").read_bytes() == before

@@ -21,7 +21,7 @@ MODEL = {"name": "test", "version": "1", "weights_sha256": "0" * 64}
 
 def save(path: Path, array: np.ndarray) -> Case:
     nib.save(nib.Nifti1Image(array, AFFINE), path)
-    return Case("nifti", (path,), Path("out") / path.name, path.name)
+    return Case(kind="nifti", sources=(path,), output=Path("out") / path.name, label=path.name)
 
 
 def test_sigma_is_taken_as_given_or_estimated_volume_by_volume() -> None:

@@ -9,9 +9,10 @@ import pytest
 import torch
 from monai.data import MetaTensor
 
-from mri_denoise.transforms import RandNoiseMapd, RandReferenceSlabd, RandRepeatedSlicesd
+from mri_denoise.transforms import MiddleSlabd, RandNoiseMapd, RandReferenceSlabd, RandRepeatedSlicesd
 from mri_denoise.transforms.contrast import LENGTH
 from mri_denoise.transforms.sampling import Slab
+from tests.affines import affine_of
 
 
 def volume(shape: tuple[int, ...] = (40, 36, 30), sizes: tuple[float, ...] = (1, 1, 1), seed: int = 0) -> MetaTensor:
@@ -42,7 +43,7 @@ def test_without_smoothing_and_resampling_a_slab_is_a_piece_of_the_volume() -> N
     v = volume()
     transform = RandReferenceSlabd("image", 8, 3)
     for axis, centre in ((0, (20, 18, 15)), (1, (10, 20, 12)), (2, (9, 11, 20))):
-        slab = transform.cut(v, Slab(axis, centre, 0.0, 1.0))
+        slab = transform.cut(v, Slab(axis=axis, centre=centre))
         x, y, z = centre
         half = [1 if a == axis else 4 for a in range(3)]
         far = [2 if a == axis else 4 for a in range(3)]
@@ -75,7 +76,7 @@ def test_all_keys_are_cut_alike() -> None:
 def test_blur_and_zoom_keep_the_mean(sizes: tuple[float, ...], zoom: float, blur: float) -> None:
     transform = RandReferenceSlabd("image", 16, 3)
     constant = MetaTensor(torch.full((1, 60, 60, 60), 0.7), affine=volume(sizes=sizes).affine)
-    slab = Slab(2, (30, 30, 30), blur, zoom)
+    slab = Slab(axis=2, centre=(30, 30, 30), blur=blur, zoom=zoom)
     torch.testing.assert_close(transform.cut(constant, slab), torch.full((3, 16, 16), 0.7))
     # over a ramp the mean stays at the centre of what was cut, whose width is (size and margins for smoothing) * zoom
     side = round((16 + 2 * (3 if blur else 0)) * zoom)
@@ -88,7 +89,7 @@ def test_blur_lowers_noise_and_is_equal_in_millimetres() -> None:
     rng = np.random.default_rng(0)
     noise = torch.from_numpy(rng.normal(0, 1, (1, 60, 60, 60)).astype(np.float32))
     transform = RandReferenceSlabd("image", 32, 1)
-    slab = Slab(2, (30, 30, 30), 1.0, 1.0)
+    slab = Slab(axis=2, centre=(30, 30, 30), blur=1.0)
     stds = {}
     for thick in (1.0, 8.0):
         v = MetaTensor(noise, affine=torch.diag(torch.tensor([1.0, 1.0, thick, 1.0], dtype=torch.float64)))
@@ -101,7 +102,7 @@ def test_blur_lowers_noise_and_is_equal_in_millimetres() -> None:
 
 def test_thick_slices_are_resampled_in_plane_only() -> None:
     transform = RandReferenceSlabd("image", 8, 3)
-    slab = Slab(2, (20, 20, 20), 0.0, 2.0)
+    slab = Slab(axis=2, centre=(20, 20, 20), zoom=2.0)
     thick = transform.cut(ramp((40, 40, 40), 2, (1, 1, 4)), slab)
     torch.testing.assert_close(thick.mean((1, 2)), torch.tensor([19.0, 20.0, 21.0]))
     cubic = transform.cut(ramp((40, 40, 40), 2), slab)
@@ -110,9 +111,9 @@ def test_thick_slices_are_resampled_in_plane_only() -> None:
 
 def test_thicker_slices_average_through_plane_only_where_voxels_are_equal() -> None:
     transform = RandReferenceSlabd("image", 8, 3)
-    thick = transform.cut(ramp((40, 40, 40), 2), Slab(2, (20, 20, 20), 0.0, 1.0, thickness=4.0))
+    thick = transform.cut(ramp((40, 40, 40), 2), Slab(axis=2, centre=(20, 20, 20), thickness=4.0))
     torch.testing.assert_close(thick.mean((1, 2)).diff(), torch.tensor([4.0, 4.0]))
-    in_plane = transform.cut(ramp((40, 40, 40), 0), Slab(2, (20, 20, 20), 0.0, 1.0, thickness=4.0))
+    in_plane = transform.cut(ramp((40, 40, 40), 0), Slab(axis=2, centre=(20, 20, 20), thickness=4.0))
     torch.testing.assert_close(in_plane[1].mean(1).diff(), torch.ones(7))
     always = RandReferenceSlabd("image", 8, 3, thickness=(1.0, 5.0, 1.0)).set_random_state(0)
     assert all(1 <= always.choose(volume()).thickness <= 5 for _ in range(20))
@@ -126,9 +127,9 @@ def test_new_intensities_come_before_averaging() -> None:
     )
     table = np.full(LENGTH, 0.25, dtype=np.float32)
     table[LENGTH // 2 :] = 0.75
-    plain = transform.cut(v, Slab(2, (20, 20, 20), 0.0, 1.0, table=table))
+    plain = transform.cut(v, Slab(axis=2, centre=(20, 20, 20), table=table))
     assert set(plain.unique().tolist()) == {0.25, 0.75}
-    averaged = transform.cut(v, Slab(2, (20, 20, 20), 0.0, 2.0, table=table))
+    averaged = transform.cut(v, Slab(axis=2, centre=(20, 20, 20), zoom=2.0, table=table))
     torch.testing.assert_close(averaged, torch.full((1, 8, 8), 0.5))
 
 
@@ -151,7 +152,7 @@ def test_contrasts_and_tissues_are_drawn_as_often_as_asked() -> None:
 
 def test_a_zoom_below_one_interpolates() -> None:
     transform = RandReferenceSlabd("image", 16, 1)
-    slab = transform.cut(ramp((40, 40, 40), 0), Slab(2, (20, 20, 20), 0.0, 0.5))
+    slab = transform.cut(ramp((40, 40, 40), 0), Slab(axis=2, centre=(20, 20, 20), zoom=0.5))
     steps = slab[0].diff(dim=0)[1:-1]
     torch.testing.assert_close(steps, torch.full_like(steps, 0.5), rtol=1e-3, atol=1e-3)
 
@@ -203,3 +204,19 @@ def test_slices_repeat_as_the_inferer_repeats_them() -> None:
         (0, 1, 2, 2, 2): 0.1,
     }
     assert {slices: n / 2000 for slices, n in seen.items()} == pytest.approx(wanted, abs=0.03)
+
+
+@pytest.mark.parametrize(
+    ("length", "thickness", "wanted"), [(9, 3, (3, 6)), (8, 3, (2, 5)), (2, 5, (0, 5)), (5, 5, (0, 5))]
+)
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_middle_slabs_are_cut_across_the_plane_of_acquisition(
+    length: int, thickness: int, wanted: tuple[int, int], axis: int
+) -> None:
+    shape, sizes = [1, 4, 4, 4], [1.0, 1.0, 1.0]
+    shape[1 + axis], sizes[axis] = length, 4.0
+    image = MetaTensor(torch.rand(shape), affine=torch.from_numpy(affine_of(tuple(sizes))))
+    item = MiddleSlabd("image", thickness)({"image": image})
+    expected = image.as_tensor().movedim(1 + axis, 0)[slice(*wanted)].movedim(0, 1 + axis)
+    assert expected.shape[1 + axis] == min(length, thickness)
+    assert torch.equal(item["image"].as_tensor(), expected)

@@ -1,1 +1,1 @@
-"""``mri-denoise benchmark accuracy``: PSNR and SSIM of methods on volumes with added noise."""
+"""``mri-denoise benchmark accuracy``: PSNR and SSIM of methods on volumes with added Rician noise."""

@@ -1,65 +1,66 @@
-"""Scores of a benchmark as CSV and as Markdown tables, in which it shows where ours lose."""
+"""Scores of ``benchmark accuracy`` as CSV and as Markdown tables, which show where ours loses."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
-from mri_denoise.benchmarks.accuracy.run import BIAS_BINS, Failure, Score
-from mri_denoise.benchmarks.methods import Method
+from mri_denoise.benchmarks.accuracy.run import BIAS_BINS, Failure, VolumeScore
+from mri_denoise.benchmarks.baselines import NOISY, Method
+from mri_denoise.benchmarks.scores import levels_of, select
 from mri_denoise.evaluation.statistics import compare_paired, summarise
 from mri_denoise.report import text
 
 ALL = "all references"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Table:
     """Scores with the methods that they belong to.
 
     Args:
-        scores: all of them.
-        methods: in the order of the lines.
+        scores: of all methods.
+        methods: in the order of the rows.
     """
 
-    scores: Sequence[Score]
+    scores: Sequence[VolumeScore]
     methods: Sequence[Method]
 
     @cached_property
     def levels(self) -> list[float]:
-        """Noise levels in percent, rising."""
-        return sorted({score.level for score in self.scores})
+        """Noise levels in percent, in rising order."""
+        return levels_of(self.scores)
 
     @cached_property
     def references(self) -> list[str]:
-        """Labels in the order in which they were done."""
-        return list(dict.fromkeys(score.reference for score in self.scores))
+        """Labels of the references, in the order of the scores."""
+        return list(dict.fromkeys(score.image for score in self.scores))
 
     @cached_property
     def contrasts(self) -> dict[str, list[str]]:
-        """References of each contrast, and all of them where there are several contrasts."""
+        """The references of each contrast, and all of them where there are several contrasts."""
         groups: dict[str, list[str]] = {}
         for score in self.scores:
             names = groups.setdefault(score.contrast, [])
-            if score.reference not in names:
-                names.append(score.reference)
+            if score.image not in names:
+                names.append(score.image)
         return groups if len(groups) == 1 else groups | {ALL: self.references}
 
     @cached_property
-    def _by_key(self) -> dict[tuple[str, float, str], Score]:
-        return {(score.reference, score.level, score.method): score for score in self.scores}
+    def _by_key(self) -> dict[tuple[str, float, str], VolumeScore]:
+        return {(score.image, score.level, score.method): score for score in self.scores}
 
     def values(self, measure: str, method: str, level: float, references: Iterable[str]) -> list[float]:
-        """One measure of a method at a level, of those references where it succeeded."""
+        """One measure of a method at a level, for those references where it succeeded."""
         found = (self._by_key.get((reference, level, method)) for reference in references)
         return [float(getattr(score, measure)) for score in found if score is not None]
 
     def mean(self, measure: str, method: str, level: float, references: Sequence[str]) -> float | None:
-        """Its mean; None where it failed on one of them, so that all means are of the same references."""
+        """Its mean; None where the method failed on a reference, so that all means are over the same references."""
         values = self.values(measure, method, level, references)
         return float(np.mean(values)) if values and len(values) == len(references) else None
 
@@ -73,7 +74,7 @@ class Table:
 
     @cached_property
     def rivals(self) -> list[str]:
-        """Names of all that is not ours, the noisy image too: doing nothing must not be better."""
+        """Names of all methods that are not ours. The noisy image is one: doing nothing must not be better."""
         return [method.name for method in self.methods if not method.ours]
 
     @cached_property
@@ -89,16 +90,15 @@ class Table:
 
 
 def write_csv(table: Table, folder: Path) -> list[Path]:
-    """``results.csv``, a line a result, and ``bias.csv``, a line for each bin of intensity that is not empty.
+    """Write ``results.csv``, one row a result, and ``bias.csv``, one row for each bin of intensity that is not empty.
 
     Raises:
         OutputError: if they cannot be written.
     """
-    columns = ("reference", "contrast", "level", "method", "label", "psnr", "ssim", "hfen", "seconds", "voxels")
-    rows = [{name: getattr(score, name) for name in columns} for score in table.scores]
+    rows = [result_row(score) for score in table.scores]
     bins = [
         {
-            "reference": score.reference, "level": score.level, "method": score.method,
+            "reference": score.image, "level": score.level, "method": score.method,
             "from_percent": 100 * number / BIAS_BINS, "to_percent": 100 * (number + 1) / BIAS_BINS,
             "mean_error_percent": error, "voxels": count,
         }
@@ -109,14 +109,21 @@ def write_csv(table: Table, folder: Path) -> list[Path]:
     return [text.write_csv(rows, folder / "results.csv"), text.write_csv(bins, folder / "bias.csv")]
 
 
-def markdown(table: Table, absent: dict[str, str], failures: Sequence[Failure], facts: Sequence[str] = ()) -> str:
-    """All tables: means by contrast, each reference, where ours lose, statistics, time, and what is missing.
+def result_row(score: VolumeScore) -> dict[str, str | float | int]:
+    """A score as a row of ``results.csv``."""
+    row: dict[str, str | float | int] = {"reference": score.image}
+    columns = ("contrast", "level", "method", "label", "psnr", "ssim", "hfen", "seconds", "voxels")
+    return row | {name: getattr(score, name) for name in columns}
+
+
+def markdown(table: Table, absent: Mapping[str, str], failures: Sequence[Failure], facts: Sequence[str] = ()) -> str:
+    """Format all tables: means by contrast, where ours loses, times, statistics, each reference, and what is missing.
 
     Args:
         table: the scores.
-        absent: label, and what to do about it, of methods that are not installed.
-        failures: what could not be had.
-        facts: lines that say how the scores were made.
+        absent: what to do to get the methods that are not installed, by label.
+        failures: what failed.
+        facts: paragraphs that say how the scores were made.
     """
     parts = ["# Accuracy", *facts]
     for contrast, references in table.contrasts.items():
@@ -128,18 +135,16 @@ def markdown(table: Table, absent: dict[str, str], failures: Sequence[Failure], 
         parts += [f"## {name}\n\n{_scores(table, [name])}" for name in table.references]
     parts += ["## Methods", _methods(table)]
     if absent:
-        parts += ["## Absent", "\n".join(f"- {label}: {hint}" for label, hint in absent.items())]
+        parts += ["## Absent", text.bullets(f"{label}: {hint}" for label, hint in absent.items())]
     if failures:
-        lines = [
-            f"- {f.reference}" + ("" if f.level is None else f", {f.level:g} %, {f.method}") + f": {f.reason}"
-            for f in failures
-        ]
-        parts += ["## Failed", "\n".join(lines)]
+        where = [f.reference if f.level is None else f"{f.reference}, {f.level:g} %, {f.method}" for f in failures]
+        lines = (f"{what}: {f.reason}" for what, f in zip(where, failures, strict=True))
+        parts += ["## Failed", text.bullets(lines)]
     return "\n\n".join(parts) + "\n"
 
 
 def _scores(table: Table, references: Sequence[str]) -> str:
-    """PSNR / SSIM, the best of a column in bold; ours with what they are short of the best rival's PSNR."""
+    """PSNR / SSIM, the best of a column in bold; beside ours what its PSNR lacks to that of the best rival."""
     rows = []
     for method in table.methods:
         cells = [method.label]
@@ -161,7 +166,7 @@ def _cell(table: Table, method: Method, level: float, references: Sequence[str],
 
 
 def _losses(table: Table) -> str:
-    """Single volumes and levels at which a rival is ahead of our first line by PSNR or SSIM."""
+    """Single volumes and levels at which a rival is ahead of our first method by PSNR or SSIM."""
     if table.main is None:
         return "None of ours was run."
     rows = []
@@ -199,8 +204,8 @@ def _statistics(table: Table) -> str:
 def _time(table: Table) -> str:
     rows = []
     for method in table.methods:
-        own = [score for score in table.scores if score.method == method.name]
-        if own and method.name != "noisy":
+        own = select(table.scores, method=method.name)
+        if own and method.name != NOISY.name:
             seconds = summarise([score.seconds for score in own])
             speed = summarise([1e6 * score.seconds / score.voxels for score in own])
             rows.append([method.label, f"{seconds.mean:.2f}", f"{speed.mean:.3f}"])
@@ -208,4 +213,4 @@ def _time(table: Table) -> str:
 
 
 def _methods(table: Table) -> str:
-    return "\n".join(f"- {method.label} (`{method.name}`): {method.citation}." for method in table.methods[1:])
+    return text.bullets(f"{method.label} (`{method.name}`): {method.citation}." for method in table.methods[1:])

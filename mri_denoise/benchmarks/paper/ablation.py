@@ -1,4 +1,4 @@
-"""Train the paper's four networks (Table 4) and its rival alike, from scratch, through the bundle's own config."""
+"""Train the paper's four networks (Table 4) and DnCNN alike, from scratch, through the config of the bundle."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import gc
 import json
 import math
 import shutil
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -16,148 +16,138 @@ import yaml
 from ignite.engine import Events
 from monai.data import CacheDataset
 from monai.engines import Trainer
-from tqdm import tqdm
 
-from mri_denoise import record as provenance
+from mri_denoise.benchmarks.cache import read_json
+from mri_denoise.benchmarks.progress import SILENT, Progress, Step
 from mri_denoise.bundles.registry import Bundle, find_bundle
 from mri_denoise.bundles.weights import SUMS, sha256
 from mri_denoise.io.files import write_beside
+from mri_denoise.record import write_record
 from mri_denoise.runtime import quiet
 from mri_denoise.training.train import train_bundle
 
-STEPS_AN_EPOCH = 250  # the state of training is saved as often
+STEPS_AN_EPOCH = 250  # the state of a training is saved once an epoch
 OVERLAY = "variant.yaml"
-HERE = "mri_denoise.benchmarks.paper.ablation"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Variant:
     """One network of the comparison.
 
     Args:
         name: short name.
-        label: as in tables.
-        overrides: of ``train.yaml``.
+        label: name in tables.
+        overrides: values of ``train.yaml`` to change.
     """
 
     name: str
     label: str
-    overrides: dict[str, Any] = field(default_factory=dict)
+    overrides: Mapping[str, object] = field(default_factory=dict)
 
 
-def _switches(attention: bool, residual: bool) -> dict[str, Any]:
-    return {"network_def#attention": attention, "network_def#residual": residual}
+def _hmad(name: str, label: str, *, attention: bool, residual: bool) -> Variant:
+    switches = {"network_def#attention": attention, "network_def#residual": residual}
+    return Variant(name=name, label=label, overrides=switches)
 
 
-FULL = Variant("attention_residual", "U-Net + attention + residual", _switches(True, True))
+FULL = _hmad("attention_residual", "U-Net + attention + residual", attention=True, residual=True)
 ABLATION = (
-    Variant("unet", "U-Net", _switches(False, False)),
-    Variant("residual", "U-Net + residual", _switches(False, True)),
-    Variant("attention", "U-Net + attention", _switches(True, False)),
+    _hmad("unet", "U-Net", attention=False, residual=False),
+    _hmad("residual", "U-Net + residual", attention=False, residual=True),
+    _hmad("attention", "U-Net + attention", attention=True, residual=False),
     FULL,
 )
 
 
 def dncnn(bundle: Bundle) -> Variant:
-    """DnCNN in the place of HMAD-Net, by the bundle's ``configs/dncnn.yaml``."""
+    """DnCNN in the place of HMAD-Net, as ``configs/dncnn.yaml`` of the bundle defines it."""
     config = yaml.safe_load(bundle.config("dncnn.yaml").read_text(encoding="utf-8"))
-    return Variant("dncnn", "DnCNN", {"network_def": config["network_def"]})
+    return Variant(name="dncnn", label="DnCNN", overrides={"network_def": config["network_def"]})
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Training:
-    """What all runs have in common.
+    """What all trainings have in common.
 
     Args:
         bundle: whose ``train.yaml`` is run.
         dataset: folder with ``datalist.json``.
-        folder: where the runs go, a folder each.
+        folder: of the trainings, which have a folder each.
         steps: of the optimiser; rounded up to whole epochs of at most 250 steps.
-        overrides: further values of ``train.yaml``, the same for all runs.
-        progress: whether a bar is shown.
-        on_start: called with its title when a run begins or goes on.
+        overrides: values of ``train.yaml`` to change, the same for all trainings.
     """
 
     bundle: Bundle
     dataset: Path
     folder: Path
     steps: int
-    overrides: dict[str, Any] = field(default_factory=dict)
-    progress: bool = False
-    on_start: Callable[[str], None] = lambda title: None
+    overrides: Mapping[str, object] = field(default_factory=dict)
 
     @property
     def epochs(self) -> int:
-        """How often the state is saved."""
+        """How many times the state is saved."""
         return max(math.ceil(self.steps / STEPS_AN_EPOCH), 1)
 
     @property
     def epoch_length(self) -> int:
-        """Steps between two savings."""
+        """Number of steps between two saved states."""
         return math.ceil(self.steps / self.epochs)
 
 
-def train_variant(training: Training, variant: Variant, seed: int) -> Bundle:
-    """The weights of one network trained from scratch, from the folder if they are there already.
+def train_variant(training: Training, variant: Variant, seed: int, progress: Progress = SILENT) -> Bundle:
+    """Train a network from scratch, or take its weights from the folder if they are there.
 
-    A run that was stopped goes on from its last saved state, with random numbers of their own; one of other settings is
-    begun anew.
+    A training that was stopped continues from its last saved state, with other random numbers. One with other settings
+    starts again.
 
     Args:
-        training: what all runs have in common.
+        training: what all trainings have in common.
         variant: the network.
-        seed: of the initial weights and the training samples.
+        seed: of the initial weights and of the training samples.
+        progress: shows the steps.
 
     Returns:
-        the bundle that was made; :data:`OVERLAY` on top of its ``inference.yaml`` makes that fit the network.
+        the bundle with the weights; :data:`OVERLAY` on top of its ``inference.yaml`` describes the network.
 
     Raises:
         InputError: if the training leaves no weights.
     """
     folder = training.folder / f"{variant.name}_seed{seed}"
     settings = _settings(training, variant, seed)
-    if _recorded(folder / "settings.json") != settings:
+    if read_json(folder / "settings.json") != settings:
         shutil.rmtree(folder, ignore_errors=True)
-        with write_beside(folder / "configs" / OVERLAY) as partial:
+        with write_beside(folder / "configs" / OVERLAY) as partial_file:
             network = {key: value for key, value in settings["overrides"].items() if key.startswith("network_def")}
-            partial.write_text(yaml.safe_dump(network, sort_keys=False), encoding="utf-8")
-        provenance.write_record(settings, folder / "settings.json")
+            partial_file.write_text(yaml.safe_dump(network, sort_keys=False), encoding="utf-8")
+        write_record(settings, folder / "settings.json")
     if (folder / "models" / SUMS).is_file():  # written last
         return find_bundle(str(folder))
     states = list((folder / "train" / "models").glob("state_checkpoint_epoch=*.pt"))
-    title = f"training {variant.label}, seed {seed}"
-    training.on_start(title)
     done = max((int(path.stem.partition("=")[2]) for path in states), default=0)
-    overrides = {
-        **settings["overrides"],
-        # a run that goes on would otherwise see its first samples again
-        "seed": seed + 1000 * done,
-        "train#dataset#_target_": f"{HERE}.SharedCacheDataset",
-        "run": [
-            {
-                "_target_": f"{HERE}.run_with_bar",
-                "trainer": "@train#trainer",
-                "title": title,
-                "progress": training.progress,
-            }
-        ],
-    }
-    with quiet():
-        train_bundle(training.bundle, training.dataset, folder, resume=bool(states), overrides=overrides)
+    with progress.stage(f"training {variant.label}, seed {seed}", training.epochs * training.epoch_length) as step:
+        overrides = {
+            **settings["overrides"],
+            # a training that continues would otherwise see its first samples again
+            "seed": seed + 1000 * done,
+            "train#dataset#_target_": SharedCacheDataset,
+            "run": [{"_target_": partial(run_counted, step=step), "trainer": "@train#trainer"}],
+        }
+        with quiet():
+            train_bundle(training.bundle, training.dataset, folder, resume=bool(states), overrides=overrides)
     shutil.rmtree(folder / "train" / "models")
     gc.collect()  # engines refer to themselves and would keep their worker processes
     return find_bundle(str(folder))
 
 
 def _settings(training: Training, variant: Variant, seed: int) -> dict[str, Any]:
-    """All that a run's weights depend on."""
+    """All that the weights depend on."""
     overrides = {
         **training.overrides,
         **variant.overrides,
         "max_epochs": training.epochs,
         "epoch_length": training.epoch_length,
         "val_interval": training.epochs,
-        # one image, so that the last weights are saved: nothing is chosen by it
+        # one image, so that the last weights are saved: it selects nothing
         "validate#data": "$[dict(d, image=os.path.join(@dataset_dir, d['image']), density=@densities[0])"
         " for d in @datalists['validation'][:1]]",
     }
@@ -170,33 +160,21 @@ def _settings(training: Training, variant: Variant, seed: int) -> dict[str, Any]
     }
 
 
-def _recorded(path: Path) -> dict[str, Any] | None:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
+def run_counted(trainer: Trainer, step: Step) -> None:
+    """Run a trainer and count its steps; those that a saved state has behind it are counted with the first one."""
+    done = 0
 
+    def count() -> None:
+        nonlocal done
+        step(trainer.state.iteration - done)
+        done = trainer.state.iteration
 
-def run_with_bar(trainer: Trainer, title: str, progress: bool) -> None:
-    """Run a trainer with its steps on a bar.
-
-    Args:
-        trainer: ready to run; one that resumes starts the bar where it stands.
-        title: before the bar.
-        progress: whether it is shown.
-    """
-    total = trainer.state.max_epochs * trainer.state.epoch_length
-    with tqdm(total=total, desc=title, unit="step", disable=not progress, file=sys.stderr, leave=False) as bar:
-
-        def step() -> None:
-            bar.update(trainer.state.iteration - bar.n)
-
-        trainer.add_event_handler(Events.ITERATION_COMPLETED, step)
-        trainer.run()
+    trainer.add_event_handler(Events.ITERATION_COMPLETED, count)
+    trainer.run()
 
 
 class SharedCacheDataset(CacheDataset):
-    """MONAI's ``CacheDataset`` that loads the same volumes once for all the runs of this process."""
+    """MONAI's ``CacheDataset`` that loads the same volumes once for all trainings of this process."""
 
     _loaded: ClassVar[dict[str, list[Any]]] = {}
 

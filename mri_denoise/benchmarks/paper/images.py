@@ -1,18 +1,18 @@
-"""The images of the paper's experiment: slices of a prepared data set, or pictures, 8-bit as the paper's are."""
+"""The images of the paper's experiment: slices of a prepared data set, or pictures, with 8 bits as in the paper."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any
 from zlib import crc32
 
 import numpy as np
 import torch
 
+from mri_denoise.benchmarks.datalist import Entry, read_datalist
+from mri_denoise.benchmarks.progress import Step
 from mri_denoise.errors import InputError
 from mri_denoise.io import Case, discover, read
 from mri_denoise.noise.simulate import add_salt_pepper
@@ -20,23 +20,22 @@ from mri_denoise.report.planes import anatomical_plane
 from mri_denoise.transforms.intensity import ScaleIntensityRobust
 from mri_denoise.volume import slice_axis_of
 
-UPPER = 99.9  # percentile that becomes white, as in the bundle's training
-BRIGHT = 0.1  # of the scale; the air's noise stays below
-SPLITS = ("training", "validation", "test")
-FULL = 0.25  # a slice counts from this share of the fullest slice's bright pixels on
+UPPER = 99.9  # percentile that becomes white, as in the training of the bundle
+BRIGHT = 0.1  # of the scale; the noise of air stays below
+FULL = 0.25  # a slice with a smaller share of the bright pixels of the fullest slice is left out
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class GreyImage:
     """One image without noise.
 
     Args:
         name: unique among the images of a run.
-        pixels: uint8 (rows, columns), the first row on top; 255 is white.
-        size: (height, width) of a pixel in mm, or in any unit for pictures.
+        pixels: uint8 (rows, columns), the first row at the top; 255 is white.
+        size: (height, width) of a pixel in mm; in any unit for pictures.
         split: ``"test"``, ``"validation"`` or ``"picture"``.
-        subject: whom it shows; the image's own name for pictures.
-        contrast: as the datalist says, or empty.
+        subject: whom the image shows; its name for a picture.
+        contrast: as in the datalist, or empty.
     """
 
     name: str
@@ -51,11 +50,11 @@ class GreyImage:
         return self.pixels.astype(np.float32) / 255
 
     def noisy(self, density: float, seed: int) -> np.ndarray:
-        """With salt-and-pepper noise, the same at each call with the same arguments.
+        """The image with salt-and-pepper noise, the same at each call with the same arguments.
 
         Args:
-            density: share of pixels replaced, 0 to 1.
-            seed: of the whole run; each image and density has its own noise.
+            density: share of the pixels that is replaced, 0 to 1.
+            seed: of the run; each image and density has its own noise.
 
         Returns:
             float32 (rows, columns) on the scale [0, 1].
@@ -64,14 +63,15 @@ class GreyImage:
         return add_salt_pepper(self.clean(), density, rng)
 
 
-def dataset_slices(dataset: Path, on_volume: Callable[[], None] = lambda: None) -> dict[str, list[list[GreyImage]]]:
-    """The slices of each test and validation volume of a data set, cut across the axis of acquisition.
+def dataset_slices(dataset: Path, step: Step | None = None) -> dict[str, list[list[GreyImage]]]:
+    """Cut the test and validation volumes of a data set into slices, across the axis of acquisition.
 
-    Those nearly empty are left out (fewer than a quarter as many pixels above 0.1 as the volume's fullest slice has).
+    Slices that are nearly empty are left out: those with fewer than a quarter as many pixels above 0.1 as the fullest
+    slice of the volume.
 
     Args:
         dataset: folder with ``datalist.json``.
-        on_volume: called after each volume that was read.
+        step: counts the volumes that were read.
 
     Returns:
         ``"test"`` and ``"validation"``: one list a volume, in the order of the datalist.
@@ -79,25 +79,27 @@ def dataset_slices(dataset: Path, on_volume: Callable[[], None] = lambda: None) 
     Raises:
         InputError: if the datalist or a volume cannot be read, or no slice of a test volume can be used.
     """
-    datalist = read_datalist(dataset)
+    path = dataset / "datalist.json"
+    splits = read_datalist(path)
     found: dict[str, list[list[GreyImage]]] = {"test": [], "validation": []}
     for split, volumes in found.items():
-        for entry in datalist[split]:
-            volumes.append(_usable_slices(dataset, split, entry))
-            on_volume()
+        for entry in splits.get(split, []):
+            volumes.append(_usable_slices(entry, split))
+            if step is not None:
+                step()
     if not any(found["test"]):
-        raise InputError(f"{dataset / 'datalist.json'}: no slice to be used under test; add volumes.")
+        raise InputError(f"{path}: no slice to be used under test; add volumes.")
     return found
 
 
 def spread_slices(volumes: Sequence[Sequence[GreyImage]], count: int, seed: int = 0) -> list[GreyImage]:
-    """Slices spread evenly over volumes, and evenly over each volume from a seeded start.
+    """Choose slices that are spread evenly over the volumes, and over each volume from a seeded start.
 
-    A volume with few slices gives all of them, the others the more.
+    A volume with few slices gives all of them, and the others give more.
 
     Args:
-        volumes: slices of each.
-        count: how many slices; fewer come back if the volumes hold fewer.
+        volumes: the slices of each volume.
+        count: number of slices; fewer are returned if the volumes hold fewer.
         seed: of the start within each volume.
 
     Returns:
@@ -112,31 +114,19 @@ def spread_slices(volumes: Sequence[Sequence[GreyImage]], count: int, seed: int 
     return chosen
 
 
-def read_datalist(dataset: Path) -> dict[str, list[dict[str, Any]]]:
-    """The volumes of ``training``, ``validation`` and ``test``; a split that is not named is empty.
-
-    Raises:
-        InputError: if there is no such file, or it is no datalist.
-    """
-    path = dataset / "datalist.json"
-    try:
-        lists = json.loads(path.read_text(encoding="utf-8"))
-        return {split: [dict(e, image=str(e["image"])) for e in lists.get(split, [])] for split in SPLITS}
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read; make one with mri-denoise data prepare.") from error
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise InputError(f"{path}: is no datalist of images; make one with mri-denoise data prepare.") from error
-
-
 def share_out(available: Sequence[int], count: int) -> list[int]:
-    """How many to take of each so that all give alike as far as they can: the largest share is as small as possible.
+    """Share a number out as equally as possible: the largest share is as small as it can be.
 
     Args:
-        available: how many there are of each.
-        count: how many are wanted in all.
+        available: the most that each can give.
+        count: the sum that is wanted.
 
     Returns:
-        numbers that add up to ``count``, or to all there are.
+        the shares, which add up to ``count`` or to all that is available.
+
+    Examples:
+        >>> share_out([3, 20, 20], 13)
+        [3, 5, 5]
     """
     quotas = [0] * len(available)
     left = min(count, sum(available))
@@ -151,19 +141,19 @@ def share_out(available: Sequence[int], count: int) -> list[int]:
 
 
 def pictures(folder: Path, count: int | None = None, seed: int = 0) -> list[GreyImage]:
-    """PNG, JPEG, BMP and TIFF pictures below a folder, in grey.
+    """Read the PNG, JPEG, BMP and TIFF pictures below a folder, in grey.
 
     Args:
         folder: a folder, or one picture.
-        count: take so many of them, chosen at random; all by default.
+        count: number of pictures, chosen at random; all by default.
         seed: of that choice.
 
     Raises:
-        InputError: if there is none, or one cannot be read.
+        InputError: if there is no picture, or one cannot be read.
     """
     if not folder.exists():
         raise InputError(f"{folder}: no such folder of pictures.")
-    cases = sorted((c for c in discover(folder)[0] if c.kind == "image"), key=lambda c: c.sources[0])
+    cases = sorted((c for c in discover(folder)[0] if c.picture), key=lambda c: c.sources[0])
     if not cases:
         raise InputError(f"{folder}: holds no picture (PNG, JPEG, BMP, TIFF).")
     if count is not None and count < len(cases):
@@ -176,12 +166,12 @@ def _picture(case: Case) -> GreyImage:
     volume = read(case)
     white = volume.white_level or float(volume.array.max()) or 1.0
     name = case.label
-    return GreyImage(name, _to_8_bit(volume.array[0, :, :, 0] / white), subject=name)
+    return GreyImage(name=name, pixels=_to_8_bit(volume.array[0, :, :, 0] / white), subject=name)
 
 
-def _usable_slices(dataset: Path, split: str, entry: dict[str, Any]) -> list[GreyImage]:
+def _usable_slices(entry: Entry, split: str) -> list[GreyImage]:
     """All slices of one volume that show enough."""
-    path = dataset / entry["image"]
+    path = entry.image
     cases = discover(path)[0] if path.is_file() else []
     if not cases:
         raise InputError(f"{path}: named by the datalist, but no volume; run mri-denoise data prepare again.")
@@ -190,14 +180,20 @@ def _usable_slices(dataset: Path, split: str, entry: dict[str, Any]) -> list[Gre
     scaled = ScaleIntensityRobust(UPPER)(torch.from_numpy(array))[0].numpy()
     axis = slice_axis_of(volume)
     bright = (scaled > BRIGHT).sum(axis=tuple(a for a in range(3) if a != axis))
-    stem = Path(entry["image"]).name.split(".")[0]
+    stem = path.name.split(".")[0]
     images = []
     for index in np.flatnonzero((bright > 0) & (bright >= FULL * bright.max())):
         plane = anatomical_plane(scaled, volume.affine, axis, int(index))
-        size = (plane.size[0] / plane.pixels.shape[0], plane.size[1] / plane.pixels.shape[1])
-        subject, contrast = str(entry.get("subject", stem)), str(entry.get("contrast", ""))
-        name = f"{stem}/{index:03d}"
-        images.append(GreyImage(name, _to_8_bit(plane.pixels), size, split, subject, contrast))
+        images.append(
+            GreyImage(
+                name=f"{stem}/{index:03d}",
+                pixels=_to_8_bit(plane.pixels),
+                size=(plane.size[0] / plane.pixels.shape[0], plane.size[1] / plane.pixels.shape[1]),
+                split=split,
+                subject=entry.subject or stem,
+                contrast=entry.contrast,
+            )
+        )
     return images
 
 
@@ -206,7 +202,7 @@ def _to_8_bit(image: np.ndarray) -> np.ndarray:
 
 
 def choose_for_figure(images: Iterable[GreyImage], count: int) -> list[GreyImage]:
-    """Up to ``count`` images, in turn from each contrast: of every subject the one that shows most."""
+    """Choose up to ``count`` images in turn from each contrast: the fullest of each subject."""
     fullest: dict[tuple[str, str], GreyImage] = {}
     for image in images:
         key = (image.contrast, image.subject)
@@ -220,5 +216,5 @@ def choose_for_figure(images: Iterable[GreyImage], count: int) -> list[GreyImage
 
 
 def _shown(image: GreyImage) -> float:
-    """Share of pixels that are bright."""
+    """Share of bright pixels."""
     return float((image.pixels > 255 * BRIGHT).mean())

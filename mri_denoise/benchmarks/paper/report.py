@@ -2,78 +2,97 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from mri_denoise import record as provenance
-from mri_denoise.benchmarks.paper import tables
+from mri_denoise import record
+from mri_denoise.benchmarks.paper import published, tables
 from mri_denoise.benchmarks.paper.ablation import ABLATION
+from mri_denoise.benchmarks.paper.experiment import Experiment, Results
 from mri_denoise.benchmarks.paper.methods import DNCNN_ALIKE, HMAD, HMAD_ALIKE
+from mri_denoise.benchmarks.paper.rows import ALL, Gain, MethodRow, PairedRow, VariantRow
 from mri_denoise.bundles.weights import sha256
-from mri_denoise.report.text import markdown_table, write_text
+from mri_denoise.report.text import bullets, markdown_table, write_text
 from mri_denoise.runtime import choose_device
 
-if TYPE_CHECKING:
-    from mri_denoise.benchmarks.paper.run import Experiment, Results
-
-DIGITS = {"psnr": 2, "ssim": 4}
-# what is asked of the shipped weights on 2D pictures: PSNR in dB and SSIM, mean over all images and densities
+DIGITS = tables.DIGITS
+# the aim for the shipped weights on 2D pictures: PSNR in dB and SSIM, mean over all images and densities
 WANTED = {"psnr": 35.0, "ssim": 0.97}
 
 
-def record_of(experiment: Experiment, results: Results) -> dict[str, Any]:
-    """All that is needed to do the same again, and the tables."""
+def write_report(experiment: Experiment, results: Results) -> dict[str, object]:
+    """Write ``report.md`` and ``record.json``.
+
+    Args:
+        experiment: the choices of the run, which the record lists.
+        results: what was found.
+
+    Returns:
+        the record.
+
+    Raises:
+        OutputError: if a file cannot be written.
+    """
+    run, device = record.run(), choose_device(experiment.device)
+    behind = [line for rows in (results.table_2, results.pictures) for line in tables.losses(rows, HMAD)]
+    done = (
+        run
+        | _settings(experiment, device)
+        | {
+            "images": results.counts,
+            "training": {"steps": experiment.steps, "seeds": list(experiment.seeds), **experiment.overrides},
+            "methods": {method.name: method.implementation() for method in results.methods.found},
+            "absent": results.methods.absent,
+            "not_ahead": behind,
+            "tables": results.tables(),
+            "figures": results.figures,
+        }
+    )
+    record.write_record(done, experiment.output / "record.json")
+    text = [_head(run, device), *_parts(results, behind, experiment.steps, experiment.seeds)]
+    write_text("\n\n".join(text) + "\n", experiment.output / "report.md")
+    return done
+
+
+def _settings(experiment: Experiment, device: str) -> dict[str, object]:
+    """What the record says of the choices, but for the trainings."""
     dataset = experiment.dataset
-    shown = results.tables.get("table_2"), results.tables.get("pictures")
-    return provenance.run() | {
-        "device": choose_device(experiment.device),
+    return {
+        "device": device,
         "bundle": {"name": experiment.bundle.name, "version": experiment.bundle.version},
         "dataset": None if dataset is None else str(dataset),
         "datalist_sha256": None if dataset is None else sha256(dataset / "datalist.json"),
         "pictures": None if experiment.images is None else str(experiment.images),
-        "densities": list(experiment.densities),
-        "images": results.counts,
-        "training": {"steps": experiment.steps, "seeds": list(experiment.seeds), **experiment.training_overrides},
-        "methods": {method.name: method.implementation() for method in results.methods.found},
-        "absent": results.methods.absent,
-        "not_ahead": [line for rows in shown if rows for line in tables.losses(rows, HMAD)],
-        "tables": results.tables,
-        "figures": results.figures,
+        "densities": [density / 100 for density in experiment.densities],
     }
 
 
-def write_report(experiment: Experiment, results: Results, record: dict[str, Any]) -> None:
-    """Write ``report.md`` and ``record.json``.
-
-    Raises:
-        OutputError: if they cannot be written.
-    """
-    provenance.write_record(record, experiment.output / "record.json")
-    parts = [_head(record)]
-    if "table_2" in results.tables:
+def _parts(results: Results, behind: Sequence[str], steps: int, seeds: Sequence[int]) -> list[str]:
+    """The report below its head; what was left out is missing."""
+    parts = []
+    if results.table_2:
         words = f"{results.counts['compared']} slices of the test volumes"
-        parts += ["## Table 2: methods side by side", _table_2(results.tables["table_2"], words)]
-    if "pictures" in results.tables:
-        parts += ["## The same on 2D pictures", _table_2(results.tables["pictures"], "the pictures")]
-        parts.append(_verdict(results.tables["pictures"]))
-    parts += ["### Where HMAD-Net with its shipped weights is not ahead", _lines(record["not_ahead"] or ["Nowhere."])]
+        parts += ["## Table 2: methods side by side", _table_2(results.table_2, words)]
+    if results.pictures:
+        parts += ["## The same on 2D pictures", _table_2(results.pictures, "the pictures"), _verdict(results.pictures)]
+    parts += ["### Where HMAD-Net with its shipped weights is not ahead", bullets(behind or ["Nowhere."])]
     if results.methods.absent:
-        parts += ["### Absent", _lines(f"{name}: {why}." for name, why in results.methods.absent.items())]
-    if "table_3" in results.tables:
-        parts += ["## Table 3: noisy against denoised", _table_3(results.tables["table_3"], results.counts["slices"])]
-    if "table_4" in results.tables:
-        parts += ["## Table 4: ablation", _table_4(results.tables["table_4"], experiment)]
-    parts += ["## Figures", *(f"{words}.\n\n![{words}](figures/{name})" for name, words in results.figures.items())]
-    write_text("\n\n".join(parts) + "\n", experiment.output / "report.md")
+        parts += ["### Absent", bullets(f"{name}: {why}." for name, why in results.methods.absent.items())]
+    if results.table_3:
+        parts += ["## Table 3: noisy against denoised", _table_3(results.table_3, results.counts["slices"])]
+    if results.table_4:
+        parts += ["## Table 4: ablation", _table_4(results.table_4, steps, seeds)]
+    figures = (f"{words}.\n\n![{words}](figures/{name})" for name, words in results.figures.items())
+    return [*parts, "## Figures", *figures]
 
 
-def _head(record: dict[str, Any]) -> str:
-    versions = ", ".join(f"{name} {version}" for name, version in record["versions"].items())
+def _head(run: Mapping[str, Any], device: str) -> str:
+    versions = ", ".join(f"{name} {version}" for name, version in run["versions"].items())
     return "\n\n".join(
         [
             "# The paper's experiment with other data",
-            f"Command: `{record['command']}`  \nMachine: {provenance.describe(record['machine'])}; "
-            f"networks on {record['device']}  \nVersions: {versions}  \nTime: {record['time']}",
+            f"Command: `{run['command']}`  \nMachine: {record.describe(run['machine'])}; "
+            f"networks on {device}  \nVersions: {versions}  \nTime: {run['time']}",
             "Salt-and-pepper noise, half of it white, on 8-bit images scaled to [0, 1]; PSNR with peak 1 and SSIM "
             "(Gaussian window, sigma 1.5) over the whole image, results clipped to [0, 1]. The paper's figures were "
             "measured on other images and stand beside ours to be looked at, not to be compared to a tenth of a dB.",
@@ -81,47 +100,47 @@ def _head(record: dict[str, Any]) -> str:
     )
 
 
-def _table_2(rows: Sequence[dict[str, Any]], words: str) -> str:
-    densities = list(dict.fromkeys(row["density"] for row in rows))
-    head = ["method", *(f"{d} %" if d != tables.ALL else d for d in densities), "ms an image", "the paper"]
+def _table_2(rows: Sequence[MethodRow], words: str) -> str:
+    densities = list(dict.fromkeys(row.density for row in rows))
+    head = ["method", *map(_percent, densities), "ms an image", "the paper"]
     body = []
-    for name in dict.fromkeys(row["method"] for row in rows):
-        mine = {row["density"]: row for row in rows if row["method"] == name}
-        mean = mine[tables.ALL]
-        paper = "" if mean["paper_psnr"] is None else f"{_pair(mean, 'paper_')} / {mean['paper_milliseconds']:g} ms"
-        cells = [_pair(mine[d]) for d in densities]
-        body.append([mean["label"], *cells, f"{mean['milliseconds']:.1f}", paper])
+    for name in dict.fromkeys(row.method for row in rows):
+        mine = {row.density: row for row in rows if row.method == name}
+        mean = mine[ALL]
+        paper = _pair(mean.paper_psnr, mean.paper_ssim)
+        if mean.paper_milliseconds is not None:
+            paper += f" / {mean.paper_milliseconds:g} ms"
+        cells = [_pair(mine[d].psnr, mine[d].ssim) for d in densities]
+        body.append([mean.label, *cells, f"{mean.milliseconds:.1f}", paper])
     note = (
         f"PSNR in dB / SSIM, means over {words}. BM3D is given the true root mean square of the noise. The paper "
-        f"also quotes {tables.PAPER_ELSEWHERE}, which were not run here."
+        f"also quotes {published.PAPER_ELSEWHERE}, which were not run here."
     )
-    if any(row["method"] in (DNCNN_ALIKE, HMAD_ALIKE) for row in rows):
+    if any(row.method in (DNCNN_ALIKE, HMAD_ALIKE) for row in rows):
         note += " Networks with a number of steps were trained here, alike; the shipped ones much longer."
     return f"{markdown_table(head, body)}\n\n{note}"
 
 
-def _verdict(rows: Sequence[dict[str, Any]]) -> str:
-    ours = next(row for row in rows if row["method"] == HMAD and row["density"] == tables.ALL)
-    met = all(ours[measure] >= value for measure, value in WANTED.items())
+def _verdict(rows: Sequence[MethodRow]) -> str:
+    ours = next(row for row in rows if row.method == HMAD and row.density == ALL)
+    met = all(getattr(ours, measure) >= value for measure, value in WANTED.items())
     return (
-        f"HMAD-Net with its shipped weights: mean {_pair(ours)}; "
+        f"HMAD-Net with its shipped weights: mean {_pair(ours.psnr, ours.ssim)}; "
         f"wanted are {WANTED['psnr']:g} dB / {WANTED['ssim']:g}: {'met' if met else 'not met'}."
     )
 
 
-def _table_3(rows: Sequence[dict[str, Any]], count: int) -> str:
+def _table_3(rows: Sequence[PairedRow], count: int) -> str:
     head = [
         "", "density", "n", "noisy", "denoised", "gain", "95 % CI", "t", "p", "Wilcoxon W", "its p", "effect size d",
     ]  # fmt: skip
     body = []
     for row in rows:
-        digits = DIGITS[row["measure"]]
-        measure, unit = row["measure"].upper(), f"{row['unit']}s"
-        density = row["density"] if row["density"] == tables.ALL else f"{row['density']} %"
-        tests = [_p(row["p"]), f"{row['wilcoxon']:.1f}", _p(row["wilcoxon_p"]), f"{row['effect_size']:.2f}"]
-        body.append([measure, density, f"{row['n']} {unit}", *_gain(row, "", digits), f"{row['t']:.2f}", *tests])
-        if row["paper_t"] is not None:
-            paper = [*_gain(row, "paper_", digits), f"{row['paper_t']:.2f}", "< 0.0001", "", "", ""]
+        digits, measure = DIGITS[row.measure], row.measure.upper()
+        tests = [_p(row.p), f"{row.wilcoxon:.1f}", _p(row.wilcoxon_p), f"{row.effect_size:.2f}"]
+        body.append([measure, _percent(row.density), f"{row.n} {row.unit}s", *_gain(row.found, digits), *tests])
+        if row.paper is not None:
+            paper = [*_gain(row.paper, digits), "< 0.0001", "", "", ""]
             body.append([f"{measure}, the paper", "", "999 slices", *paper])
     note = (
         f"HMAD-Net with its shipped weights on {count} slices of test and validation volumes, each at every density; "
@@ -131,50 +150,50 @@ def _table_3(rows: Sequence[dict[str, Any]], count: int) -> str:
     return f"{markdown_table(head, body)}\n\n{note}"
 
 
-def _gain(row: dict[str, Any], prefix: str, digits: int) -> list[str]:
-    def spread(when: str) -> str:
-        return f"{row[f'{prefix}{when}_mean']:.{digits}f} ± {row[f'{prefix}{when}_sd']:.{digits}f}"
-
-    low, high = row[f"{prefix}ci_low"], row[f"{prefix}ci_high"]
+def _gain(gain: Gain, digits: int) -> list[str]:
     return [
-        spread("noisy"),
-        spread("denoised"),
-        f"{row[f'{prefix}gain']:+.{digits}f}",
-        f"{low:.{digits}f} to {high:.{digits}f}",
+        f"{gain.noisy_mean:.{digits}f} ± {gain.noisy_sd:.{digits}f}",
+        f"{gain.denoised_mean:.{digits}f} ± {gain.denoised_sd:.{digits}f}",
+        f"{gain.gain:+.{digits}f}",
+        f"{gain.ci_low:.{digits}f} to {gain.ci_high:.{digits}f}",
+        f"{gain.t:.2f}",
     ]
 
 
-def _table_4(rows: Sequence[dict[str, Any]], experiment: Experiment) -> str:
-    densities = list(dict.fromkeys(row["density"] for row in rows))
-    head = ["network", *(f"{d} %" if d != tables.ALL else d for d in densities), "the paper"]
+def _table_4(rows: Sequence[VariantRow], steps: int, seeds: Sequence[int]) -> str:
+    densities = list(dict.fromkeys(row.density for row in rows))
+    head = ["network", *map(_percent, densities), "the paper"]
     body, means = [], []
     for variant in ABLATION:
-        mine = {row["density"]: row for row in rows if row["variant"] == variant.name}
-        body.append([variant.label, *(_spread(mine[d]) for d in densities), _pair(mine[tables.ALL], "paper_")])
-        means.append(mine[tables.ALL])
-    first = [max(means, key=lambda row: row[measure])["label"] for measure in DIGITS]
-    seeds = ", ".join(str(seed) for seed in experiment.seeds)
+        mine = {row.density: row for row in rows if row.variant == variant.name}
+        mean = mine[ALL]
+        body.append([variant.label, *(_spread(mine[d]) for d in densities), _pair(mean.paper_psnr, mean.paper_ssim)])
+        means.append(mean)
+    first = [max(means, key=lambda row: getattr(row, measure)).label for measure in DIGITS]
     note = (
-        f"PSNR in dB / SSIM on the slices of Table 2, mean ± standard deviation over the seeds {seeds}; each network "
-        f"trained from scratch for {experiment.steps} steps. Best by PSNR: {first[0]}; by SSIM: {first[1]}. "
-        '"Residual" are the skips around the convolutions; all four have the sigmoid head.'
+        "PSNR in dB / SSIM on the slices of Table 2, mean ± standard deviation over the seeds "
+        f"{', '.join(map(str, seeds))}; each network trained from scratch for {steps} steps. Best by PSNR: {first[0]}; "
+        f'by SSIM: {first[1]}. "Residual" are the skips around the convolutions; all four have the sigmoid head.'
     )
     return f"{markdown_table(head, body)}\n\n{note}"
 
 
-def _pair(row: dict[str, Any], prefix: str = "") -> str:
-    return " / ".join(f"{row[prefix + measure]:.{digits}f}" for measure, digits in DIGITS.items())
+def _percent(density: str) -> str:
+    return density if density == ALL else f"{density} %"
 
 
-def _spread(row: dict[str, Any]) -> str:
-    if row["psnr_sd"] is None:
-        return _pair(row)
-    return " / ".join(f"{row[name]:.{digits}f} ± {row[name + '_sd']:.{digits}f}" for name, digits in DIGITS.items())
+def _pair(psnr: float | None, ssim: float | None) -> str:
+    """Both measures, or nothing where the paper has none."""
+    return "" if psnr is None or ssim is None else f"{psnr:.{DIGITS['psnr']}f} / {ssim:.{DIGITS['ssim']}f}"
+
+
+def _spread(row: VariantRow) -> str:
+    """Both measures with their standard deviations over the seeds, if there are several."""
+    if row.psnr_sd is None or row.ssim_sd is None:
+        return _pair(row.psnr, row.ssim)
+    psnr, ssim = DIGITS["psnr"], DIGITS["ssim"]
+    return f"{row.psnr:.{psnr}f} ± {row.psnr_sd:.{psnr}f} / {row.ssim:.{ssim}f} ± {row.ssim_sd:.{ssim}f}"
 
 
 def _p(value: float) -> str:
     return "< 0.0001" if value < 0.0001 else f"{value:.4f}"
-
-
-def _lines(items: Iterable[str]) -> str:
-    return "\n".join(f"- {item}" for item in items)

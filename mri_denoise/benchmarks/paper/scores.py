@@ -1,56 +1,57 @@
-"""Score denoisers on noisy copies of images, a few at a time, so that a run that was stopped goes on where it was."""
+"""Scores of methods on noisy copies of images, stored a few at a time, so that a stopped run can continue."""
 
 from __future__ import annotations
 
 import hashlib
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
-from mri_denoise.benchmarks.baselines import Denoiser
-from mri_denoise.benchmarks.cache import ResultCache
+from mri_denoise.benchmarks.baselines import Method
+from mri_denoise.benchmarks.cache import Json, ResultCache
 from mri_denoise.benchmarks.paper.images import GreyImage
+from mri_denoise.benchmarks.progress import Step
+from mri_denoise.benchmarks.scores import Score, timed
 from mri_denoise.evaluation import metrics
 
 BATCH = 16  # images whose scores are stored together
-NOISY = "noisy"
 
 
-@dataclass(frozen=True)
-class Score:
-    """How close one result is to the image without noise.
+@dataclass(frozen=True, kw_only=True)
+class ImageScore(Score):
+    """One result on an image; PSNR (with white as peak) and SSIM are taken over the whole image.
 
     Args:
-        images: the set of images: ``"slices"`` (Table 3), ``"compared"`` (Tables 2 and 4), ``"pictures"``.
-        method: short name of the method; ``"noisy"`` is the image before denoising.
-        density: share of pixels that the noise replaced, 0 to 1.
-        image: its name.
+        images: the set of images: ``"slices"`` (Table 3), ``"compared"`` (Tables 2 and 4) or ``"pictures"``.
         split: of the data set, or ``"picture"``.
-        subject: whom it shows.
-        contrast: as the datalist says.
-        psnr: dB, over the whole image, the peak being white.
-        ssim: over the whole image.
-        milliseconds: one call of the method, without reading and scoring.
+        subject: whom the image shows.
     """
 
     images: str
-    method: str
-    density: float
-    image: str
     split: str
     subject: str
-    contrast: str
-    psnr: float
-    ssim: float
-    milliseconds: float
+
+    def columns(self) -> dict[str, str | float]:
+        """The row of ``scores.csv``: the density is a share from 0 to 1, the time in milliseconds."""
+        return {
+            "images": self.images, "method": self.method, "density": self.level / 100, "image": self.image,
+            "split": self.split, "subject": self.subject, "contrast": self.contrast, "psnr": self.psnr,
+            "ssim": self.ssim, "milliseconds": 1000 * self.seconds,
+        }  # fmt: skip
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ImageSet:
-    """Images under one name, and the seed of their noise."""
+    """Images under one name.
+
+    Args:
+        name: of the set.
+        images: without noise.
+        seed: of their noise.
+    """
 
     name: str
     images: Sequence[GreyImage]
@@ -70,64 +71,70 @@ class ImageSet:
 
 
 def score_method(
-    method: Denoiser,
-    images: ImageSet,
-    density: float,
-    cache: ResultCache,
-    on_image: Callable[[], None] = lambda: None,
-) -> list[Score]:
-    """Scores of one method on one set of images at one density, from the cache as far as they are there.
+    method: Method, images: ImageSet, densities: Sequence[float], cache: ResultCache, step: Step
+) -> list[ImageScore]:
+    """Score one method on one set of images; what is in the cache is not computed again.
 
-    Methods that use the noise level are given the true one: the root mean square of noisy minus clean.
+    A method that uses the noise level is given the true one: the root mean square of noisy minus clean.
 
     Args:
-        method: the denoiser.
+        method: what denoises.
         images: what is denoised.
-        density: share of pixels that the noise replaces.
+        densities: of the noise, in percent of the pixels.
         cache: where scores are kept.
-        on_image: called after each image.
+        step: counts images.
 
     Returns:
-        one score an image, in their order.
+        one score for each density and image, in this order.
+
+    Raises:
+        OutputError: if scores cannot be written.
     """
-    scores: list[Score] = []
-    warm = False
-    for digest, group in images.batches:
-        key = {
-            "set": images.name, "method": method.name, "made_by": method.implementation(), "density": density,
-            "seed": images.seed, "images": digest,
-        }  # fmt: skip
-        stored = cache.load(key)
-        if stored is not None:
-            scores += [Score(**row) for row in stored["scores"]]
-            for _ in group:
-                on_image()
-            continue
-        if not warm:  # the first call of a method pays for what it loads and compiles
-            noisy = group[0].noisy(density, images.seed)
-            method(noisy, _sigma(group[0], noisy))
-            warm = True
-        found = []
-        for image in group:
-            found.append(_score(method, images, image, density))
-            on_image()
-        cache.store(key, {"scores": [asdict(score) for score in found]})
-        scores += found
+    scores: list[ImageScore] = []
+    for level in densities:
+        for digest, group in images.batches:
+            key: dict[str, Json] = {**method.identity(), "method": method.name}
+            key |= {"set": images.name, "level": level, "seed": images.seed, "images": digest}
+            stored: Any = cache.load(key)
+            if stored is None:
+                stored = _score_group(method, group, level, images.seed, step)
+                cache.store(key, stored)
+            else:
+                step(len(group))
+            scores += [_score(method, images, image, level, row) for image, row in zip(group, stored, strict=True)]
     return scores
 
 
-def _sigma(image: GreyImage, noisy: np.ndarray) -> float:
-    return float(np.sqrt(np.mean(np.square(noisy - image.clean()))))
+def _score_group(method: Method, group: Sequence[GreyImage], level: float, seed: int, step: Step) -> list[Json]:
+    """PSNR, SSIM and seconds of each image; the method is called once before, for what it loads and compiles."""
+    method(*_noisy(group[0], level, seed))
+    found: list[Json] = []
+    for image in group:
+        noisy, sigma = _noisy(image, level, seed)
+        result, seconds = timed(method, noisy, sigma)
+        clean, result = image.clean(), np.clip(result, 0, 1)
+        psnr, ssim = metrics.psnr(clean, result, peak=1.0), metrics.ssim(clean, result, data_range=1.0)
+        found.append({"psnr": psnr, "ssim": ssim, "seconds": seconds})
+        step()
+    return found
 
 
-def _score(method: Denoiser, images: ImageSet, image: GreyImage, density: float) -> Score:
-    noisy, clean = image.noisy(density, images.seed), image.clean()
-    sigma = _sigma(image, noisy)
-    start = time.perf_counter()
-    result = method(noisy, sigma)
-    milliseconds = 1000 * (time.perf_counter() - start)
-    result = np.clip(result, 0, 1)
-    return Score(
-        images.name, method.name, density, image.name, image.split, image.subject, image.contrast,
-        metrics.psnr(clean, result, peak=1.0), metrics.ssim(clean, result, data_range=1.0), milliseconds,
-    )  # fmt: skip
+def _noisy(image: GreyImage, level: float, seed: int) -> tuple[np.ndarray, float]:
+    """The image with noise, and the root mean square of the noise."""
+    noisy = image.noisy(level / 100, seed)
+    return noisy, float(np.sqrt(np.mean(np.square(noisy - image.clean()))))
+
+
+def _score(method: Method, images: ImageSet, image: GreyImage, level: float, stored: dict[str, float]) -> ImageScore:
+    return ImageScore(
+        images=images.name,
+        method=method.name,
+        level=level,
+        image=image.name,
+        split=image.split,
+        subject=image.subject,
+        contrast=image.contrast,
+        psnr=stored["psnr"],
+        ssim=stored["ssim"],
+        seconds=stored["seconds"],
+    )

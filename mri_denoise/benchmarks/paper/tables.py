@@ -1,189 +1,183 @@
-"""The paper's Tables 2, 3 and 4 from scores, with the paper's own figures in columns beside them."""
+"""The paper's Tables 2, 3 and 4 from scores, with the figures of the paper in columns beside them."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
-from mri_denoise.benchmarks.baselines import Denoiser
+from mri_denoise.benchmarks.baselines import NOISY, Method
 from mri_denoise.benchmarks.paper.ablation import Variant
-from mri_denoise.benchmarks.paper.scores import NOISY, Score
-from mri_denoise.evaluation.statistics import compare_paired, summarise
+from mri_denoise.benchmarks.paper.published import PAPER_TABLE_2, PAPER_TABLE_3, PAPER_TABLE_4
+from mri_denoise.benchmarks.paper.rows import ALL, Gain, MethodRow, PairedRow, VariantRow
+from mri_denoise.benchmarks.paper.scores import ImageScore
+from mri_denoise.benchmarks.scores import levels_of, select
+from mri_denoise.evaluation.statistics import Summary, compare_paired, summarise
 
-ALL = "mean"
-MEASURES = ("psnr", "ssim")
-# PSNR in dB, SSIM, milliseconds
-PAPER_TABLE_2: dict[str, tuple[float, float, float]] = {
-    "bm3d": (31.9, 0.9862, 210.0),
-    "dncnn": (31.5, 0.8826, 45.0),
-    "dncnn_alike": (31.5, 0.8826, 45.0),
-    "hmad": (32.27, 0.9598, 38.0),
-}
-PAPER_ELSEWHERE = (
-    "FFA-DMRI 30.55-39.76 dB / 0.9586-0.9946, FONDUE 33.5 / 0.928 / ~50 ms, BT-AutoNet 34.1 / 0.93 / ~55 ms"
-)
-PAPER_TABLE_3: dict[str, dict[str, float]] = {
-    "psnr": {
-        "noisy_mean": 23.71, "noisy_sd": 2.69, "denoised_mean": 29.15, "denoised_sd": 1.15,
-        "gain": 5.44, "t": 68.3083, "ci_low": 5.2816, "ci_high": 5.5940,
-    },
-    "ssim": {
-        "noisy_mean": 0.6326, "noisy_sd": 0.1319, "denoised_mean": 0.8036, "denoised_sd": 0.0321,
-        "gain": 0.1710, "t": 47.8367, "ci_low": 0.1640, "ci_high": 0.1780,
-    },
-}  # fmt: skip
-PAPER_TABLE_4: dict[str, tuple[float, float]] = {
-    "unet": (30.45, 0.8921),
-    "residual": (31.12, 0.9027),
-    "attention": (31.56, 0.9089),
-    "attention_residual": (32.27, 0.9598),
-}
+DIGITS = {"psnr": 2, "ssim": 4}  # decimals of each measure in the report
 
 
-def table_2(scores: Sequence[Score], methods: Sequence[Denoiser]) -> list[dict[str, Any]]:
-    """Methods side by side.
+def table_2(scores: Sequence[ImageScore], methods: Sequence[Method]) -> list[MethodRow]:
+    """Compare methods side by side.
 
     Args:
-        scores: of one set of images.
+        scores: on one set of images.
         methods: the rows, in this order.
 
     Returns:
-        one row a method and density, and one with the density ``"mean"`` over all of them: mean and standard deviation
-        of PSNR (dB) and SSIM over the images, milliseconds an image, number of images, and the paper's figures beside
-        the mean (None where it has none).
+        one row for each method and density, and one for each method over all densities.
     """
     rows = []
     for method in methods:
-        mine = [s for s in scores if s.method == method.name]
-        for density in [*sorted({s.density for s in mine}), None]:
-            part = mine if density is None else [s for s in mine if s.density == density]
-            paper = PAPER_TABLE_2.get(method.name) if density is None else None
-            row: dict[str, Any] = {
-                "method": method.name, "label": method.label, "density": _percent(density), "images": len(part)
-            }  # fmt: skip
-            for measure in MEASURES:
-                row |= _mean_sd(measure, [getattr(s, measure) for s in part])
-            row["milliseconds"] = float(np.mean([s.milliseconds for s in part]))
-            row |= dict(zip(("paper_psnr", "paper_ssim", "paper_milliseconds"), paper or (None,) * 3, strict=True))
-            rows.append(row)
+        mine = select(scores, method=method.name)
+        for level in (*levels_of(mine), None):
+            part = select(mine, method=method.name, level=level)
+            psnr, ssim = (summarise([getattr(score, measure) for score in part]) for measure in DIGITS)
+            paper = PAPER_TABLE_2.get(method.name) if level is None else None
+            paper_psnr, paper_ssim, paper_milliseconds = paper or (None, None, None)
+            rows.append(
+                MethodRow(
+                    method=method.name,
+                    label=method.label,
+                    density=_density(level),
+                    images=len(part),
+                    psnr=psnr.mean,
+                    psnr_sd=_sd(psnr),
+                    ssim=ssim.mean,
+                    ssim_sd=_sd(ssim),
+                    milliseconds=float(np.mean([1000 * score.seconds for score in part])),
+                    paper_psnr=paper_psnr,
+                    paper_ssim=paper_ssim,
+                    paper_milliseconds=paper_milliseconds,
+                )
+            )
     return rows
 
 
-def losses(rows: Sequence[dict[str, Any]], ours: str) -> list[str]:
-    """Where our method is not ahead: one line a rival, density and measure; the noisy image is no rival.
+def losses(rows: Sequence[MethodRow], ours: str) -> list[str]:
+    """List where our method is not ahead, one line for each rival, density and measure. The noisy image is no rival.
 
     Args:
         rows: of :func:`table_2`.
-        ours: name of the method.
+        ours: name of our method.
     """
-    mine = {row["density"]: row for row in rows if row["method"] == ours}
+    mine = {row.density: row for row in rows if row.method == ours}
     found = []
     for row in rows:
-        if row["method"] in (ours, NOISY) or row["density"] not in mine:
+        if row.method in (ours, NOISY.name) or row.density not in mine:
             continue
-        for measure, digits in (("psnr", 2), ("ssim", 4)):
-            here, there = mine[row["density"]][measure], row[measure]
+        for measure, digits in DIGITS.items():
+            here, there = getattr(mine[row.density], measure), getattr(row, measure)
             if here <= there:
-                where = row["density"] if row["density"] == ALL else f"{row['density']} %"
+                where = row.density if row.density == ALL else f"{row.density} %"
                 figures = f"{there:.{digits}f} against {here:.{digits}f}"
-                found.append(f"{row['label']}, {where}, {measure.upper()}: {figures}")
+                found.append(f"{row.label}, {where}, {measure.upper()}: {figures}")
     return found
 
 
-def table_3(scores: Sequence[Score], method: str) -> list[dict[str, Any]]:
-    """Noisy against denoised, paired.
+def table_3(scores: Sequence[ImageScore], method: str) -> list[PairedRow]:
+    """Compare noisy with denoised images, paired.
 
     Args:
         scores: of the noisy images and of the method, on one set of images.
         method: name of the method.
 
     Returns:
-        one row a measure, density and unit. ``"mean"`` averages each image over its densities. The unit is the slice,
-        as in the paper, and, because slices of one head are not independent of each other, the subject (mean of its
-        slices). Columns: mean, standard deviation, gain, paired t, p, 95 % confidence interval of the gain, the smaller
-        rank sum and p of Wilcoxon's signed-rank test, effect size (Cohen's d of the differences), and the paper's (None
-        but for "mean").
+        one row for each measure, density (and the mean over densities) and unit (slice, subject).
     """
     rows = []
-    for measure in MEASURES:
-        for density in [*sorted({s.density for s in scores}), None]:
+    for measure in DIGITS:
+        for level in (*levels_of(scores), None):
             for unit in ("slice", "subject"):
-                before = _by_unit(scores, NOISY, measure, density, unit)
-                after = _by_unit(scores, method, measure, density, unit)
+                before, after = (_by_unit(scores, name, measure, level, unit) for name in (NOISY.name, method))
                 if len(before) < 2:
                     continue
                 pairs = np.array([[before[name], after[name]] for name in before])
-                quoted = density is None and unit == "slice"
-                paper = PAPER_TABLE_3[measure] if quoted else dict.fromkeys(PAPER_TABLE_3[measure])
-                rows.append(
-                    {"measure": measure, "density": _percent(density), "unit": unit, "n": len(pairs)}
-                    | _test(pairs[:, 0], pairs[:, 1])
-                    | {f"paper_{name}": value for name, value in paper.items()}
-                )
+                quoted = level is None and unit == "slice"
+                rows.append(_paired(measure, _density(level), unit, pairs, PAPER_TABLE_3[measure] if quoted else None))
     return rows
 
 
-def table_4(scores: Sequence[Score], variants: Sequence[Variant], seeds: Sequence[int]) -> list[dict[str, Any]]:
-    """The ablation.
+def table_4(scores: Sequence[ImageScore], variants: Sequence[Variant], seeds: Sequence[int]) -> list[VariantRow]:
+    """Compare the networks of the ablation.
 
     Args:
-        scores: on one set of images; the methods' names are the variant's and ``_seed`` with the seed.
+        scores: on one set of images; the names of the methods are those of the variants and ``_seed`` with the seed.
         variants: the rows, in this order.
-        seeds: of the runs.
+        seeds: of the trainings.
 
     Returns:
-        one row a variant and density (``"mean"``: over all): mean over the seeds of the mean PSNR (dB) and SSIM over
-        the images, standard deviation over the seeds (None with one seed), number of seeds, the paper's figures (None
-        but for "mean").
+        one row for each variant and density, and one for each variant over all densities.
     """
     rows = []
     for variant in variants:
         names = [f"{variant.name}_seed{seed}" for seed in seeds]
-        for density in [*sorted({s.density for s in scores}), None]:
-            row: dict[str, Any] = {"variant": variant.name, "label": variant.label, "density": _percent(density)}
-            row["seeds"] = len(names)
-            for measure in MEASURES:
-                runs = [
-                    float(np.mean([getattr(s, measure) for s in scores if s.method == name and _at(s, density)]))
-                    for name in names
-                ]
-                row |= _mean_sd(measure, runs)
-            paper = PAPER_TABLE_4.get(variant.name) if density is None else None
-            row |= dict(zip(("paper_psnr", "paper_ssim"), paper or (None,) * 2, strict=True))
-            rows.append(row)
+        for level in (*levels_of(scores), None):
+            runs = [select(scores, method=name, level=level) for name in names]
+            psnr, ssim = (
+                summarise([float(np.mean([getattr(score, measure) for score in run])) for run in runs])
+                for measure in DIGITS
+            )
+            paper_psnr, paper_ssim = (PAPER_TABLE_4.get(variant.name) if level is None else None) or (None, None)
+            rows.append(
+                VariantRow(
+                    variant=variant.name,
+                    label=variant.label,
+                    density=_density(level),
+                    seeds=len(names),
+                    psnr=psnr.mean,
+                    psnr_sd=_sd(psnr),
+                    ssim=ssim.mean,
+                    ssim_sd=_sd(ssim),
+                    paper_psnr=paper_psnr,
+                    paper_ssim=paper_ssim,
+                )
+            )
     return rows
 
 
-def _at(score: Score, density: float | None) -> bool:
-    return density is None or score.density == density
+def _density(level: float | None) -> str:
+    return ALL if level is None else f"{level:g}"
 
 
-def _percent(density: float | None) -> str:
-    return ALL if density is None else f"{100 * density:g}"
+def _sd(summary: Summary) -> float | None:
+    return summary.sd if summary.count > 1 else None
 
 
-def _mean_sd(name: str, values: Sequence[float]) -> dict[str, float | None]:
-    summary = summarise(values)
-    return {name: summary.mean, f"{name}_sd": summary.sd if summary.count > 1 else None}
-
-
-def _test(before: np.ndarray, after: np.ndarray) -> dict[str, float]:
-    """The columns of Table 3."""
+def _paired(measure: str, density: str, unit: str, pairs: np.ndarray, paper: Gain | None) -> PairedRow:
+    """A row of Table 3 from values before and after, shape (n, 2)."""
+    before, after = pairs[:, 0], pairs[:, 1]
     noisy, denoised, paired = summarise(before), summarise(after), compare_paired(after, before)
-    return {
-        "noisy_mean": noisy.mean, "noisy_sd": noisy.sd, "denoised_mean": denoised.mean, "denoised_sd": denoised.sd,
-        "gain": paired.mean, "t": paired.t, "p": paired.p, "ci_low": paired.low, "ci_high": paired.high,
-        "wilcoxon": paired.wilcoxon, "wilcoxon_p": paired.wilcoxon_p, "effect_size": paired.cohen_d,
-    }  # fmt: skip
+    found = Gain(
+        noisy_mean=noisy.mean,
+        noisy_sd=noisy.sd,
+        denoised_mean=denoised.mean,
+        denoised_sd=denoised.sd,
+        gain=paired.mean,
+        t=paired.t,
+        ci_low=paired.low,
+        ci_high=paired.high,
+    )
+    return PairedRow(
+        measure=measure,
+        density=density,
+        unit=unit,
+        n=len(pairs),
+        found=found,
+        p=paired.p,
+        wilcoxon=paired.wilcoxon,
+        wilcoxon_p=paired.wilcoxon_p,
+        effect_size=paired.cohen_d,
+        paper=paper,
+    )
 
 
-def _by_unit(scores: Sequence[Score], method: str, measure: str, density: float | None, unit: str) -> dict[str, float]:
-    """One value a slice or subject: the mean of its scores."""
+def _by_unit(
+    scores: Sequence[ImageScore], method: str, measure: str, level: float | None, unit: str
+) -> dict[str, float]:
+    """One value for each slice or subject: the mean of its scores."""
     values: dict[str, list[float]] = defaultdict(list)
-    for score in scores:
-        if score.method == method and _at(score, density):
-            values[score.image if unit == "slice" else score.subject].append(getattr(score, measure))
+    for score in select(scores, method=method, level=level):
+        values[score.image if unit == "slice" else score.subject].append(getattr(score, measure))
     return {name: float(np.mean(found)) for name, found in values.items()}

@@ -6,12 +6,13 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from mri_denoise import record as provenance
-from mri_denoise.benchmarks.baselines.learned import Slicing, learned
+from mri_denoise import record
+from mri_denoise.benchmarks.baselines import Slicing
+from mri_denoise.benchmarks.baselines.learned import learned
+from mri_denoise.benchmarks.progress import SILENT, Progress
 from mri_denoise.benchmarks.repeats.scores import (
     NoiseOfRepeats,
     RepeatScore,
@@ -21,23 +22,25 @@ from mri_denoise.benchmarks.repeats.scores import (
     score_repeats,
 )
 from mri_denoise.bundles.weights import sha256
-from mri_denoise.denoiser import Denoiser as LearnedModel
+from mri_denoise.denoiser import Denoiser
 from mri_denoise.errors import InputError
 from mri_denoise.io import Case
 from mri_denoise.noise.level import estimate_series
 from mri_denoise.report.figures import comparison
 from mri_denoise.report.text import markdown_table, write_csv, write_text
-from mri_denoise.volume import nearly_isotropic, slice_axis_of
+from mri_denoise.settings import Planes
+from mri_denoise.volume import Volume, slice_axis_of, suits_three_planes
 
 
 def run_repeats(
     cases: Sequence[Case],
-    model: LearnedModel,
+    model: Denoiser,
     output: Path,
-    planes: int | str = "auto",
+    planes: Planes = "auto",
     sigma: float | None = None,
     span: tuple[int, int] | None = None,
-) -> dict[str, Any]:
+    progress: Progress = SILENT,
+) -> dict[str, object]:
     """Denoise each volume by itself and score it; write ``repeats.csv``, ``.md`` and ``.png``, and ``record.json``.
 
     Args:
@@ -45,50 +48,67 @@ def run_repeats(
         model: what denoises.
         output: the folder.
         planes: 1, 3 or ``"auto"``.
-        sigma: of the noise, to denoise with; by default as estimated from each volume. Scores go by the estimate.
-        span: first and last of the volumes that are repeats, from 0; all by default.
+        sigma: noise level to denoise with, in the unit of the files; by default it is estimated from each volume.
+            Scores use the estimates.
+        span: numbers of the first and of the last volume that are repeats, from 0; all by default.
+        progress: shows which volume is denoised.
 
     Returns:
         the record.
 
     Raises:
-        InputError: if a file cannot be read, grids differ or there is nothing to see.
+        InputError: if a file cannot be read, the grids differ, or the series has no voxel above 0.
     """
     series = load_repeats(cases, span)
-    axis = slice_axis_of(series)
     mask = object_mask(series.array)
     if not mask.any():
         raise InputError(f"{cases[0].label}: has no voxel above 0; choose another series.")
     if planes == "auto":
-        averages = "planes" in model.bundle.options and series.contiguous
-        planes = 3 if averages and nearly_isotropic(series.array.shape[1:], series.affine) else 1
-    slicing = Slicing(planes, axis, tuple(series.affine.ravel()), contiguous=series.contiguous)
-    denoiser = learned(model, slicing)
-    denoised = np.empty_like(series.array)
+        planes = _planes(model, series)
     start = time.perf_counter()
-    levels = [level.sigma for level in estimate_series(series.array, slice_axis=axis)]
-    for number, (volume, level) in enumerate(zip(series.array, levels, strict=True)):
-        denoised[number] = denoiser(volume, level if sigma is None else sigma)
+    levels = [level.sigma for level in estimate_series(series.array, slice_axis=slice_axis_of(series))]
+    denoised = _denoise(series, model, planes, [level if sigma is None else sigma for level in levels], progress)
     seconds = (time.perf_counter() - start) / len(denoised)
     scores = score_repeats(series.array, denoised, levels, mask, span[0] if span else 0)
     noise = noise_of_repeats(series.array, mask)
     comparison(series.array[0], denoised[0], output / "repeats.png", affine=series.affine)
     write_csv([_row(score) for score in scores], output / "repeats.csv")
     write_text(_markdown(cases, scores, noise), output / "repeats.md")
-    sources = [{"path": str(p), "sha256": sha256(p)} for case in cases for p in case.sources]
-    record = provenance.run() | {
+    done: dict[str, object] = record.run() | {
         "model": {"name": model.bundle.name, "weights_sha256": model.model.weights_sha256},
         "settings": {"planes": planes, "sigma": "auto" if sigma is None else sigma, "volumes": span},
-        "inputs": sources,
+        "inputs": [{"path": str(path), "sha256": sha256(path)} for case in cases for path in case.sources],
         "seconds_per_volume": seconds,
         "noise_of_repeats": None if noise is None else asdict(noise),
         "volumes": [asdict(score) for score in scores],
     }
-    provenance.write_record(record, output / "record.json")
-    return record
+    record.write_record(done, output / "record.json")
+    return done
 
 
-def _row(score: RepeatScore) -> dict[str, Any]:
+def _planes(model: Denoiser, series: Volume) -> Planes:
+    """3 where the model averages over planes and the voxels of the series are nearly isotropic."""
+    averages = "planes" in model.bundle.options and series.contiguous
+    return 3 if averages and suits_three_planes(series.array.shape[1:], series.affine) else 1
+
+
+def _denoise(
+    series: Volume, model: Denoiser, planes: Planes, sigmas: Sequence[float], progress: Progress
+) -> np.ndarray:
+    """Each volume denoised by itself, float32 (T, X, Y, Z)."""
+    axis, affine = slice_axis_of(series), series.affine
+    method = learned(model, Slicing(planes=planes, slice_axis=axis, affine=affine, contiguous=series.contiguous))
+    denoised = np.empty_like(series.array)
+    with progress.stage("", len(denoised)) as step:
+        for number, (volume, sigma) in enumerate(zip(series.array, sigmas, strict=True)):
+            step(0, f"volume {number + 1} of {len(denoised)}")
+            denoised[number] = method(volume, sigma)
+            step()
+    return denoised
+
+
+def _row(score: RepeatScore) -> dict[str, object]:
+    """The row of ``repeats.csv``."""
     values = asdict(score)
     lags = values.pop("residual_correlation")
     return values | dict(zip(("residual_lag_x", "residual_lag_y", "residual_lag_z"), lags, strict=True))

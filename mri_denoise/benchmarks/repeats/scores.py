@@ -1,7 +1,7 @@
-"""Real noise: repeated scans of one object, where each is judged against the mean of the others.
+"""Real noise: repeated scans of one object, each of which is scored against the mean of the others.
 
-Nothing here needs a truth. What a perfect denoiser takes away is white where the noise is, shows no anatomy, and is as
-large as the noise.
+No truth is needed. What a perfect denoiser removes has the spectrum of the noise, shows no anatomy, and is as large as
+the noise.
 """
 
 from __future__ import annotations
@@ -19,20 +19,22 @@ from mri_denoise.volume import Volume
 _FOREGROUND = 0.15  # of the 99.5th percentile of the mean
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RepeatScore:
-    """One volume of a series.
+    """The score of one volume of a series.
 
     Args:
         volume: its number, from 0.
-        sigma: of its noise, in the image's unit.
-        psnr_noisy: dB against the mean of the other noisy volumes, over the object; None for a single volume.
+        sigma: of its noise, in the unit of the image.
+        psnr_noisy: dB against the mean of the other noisy volumes, over the object, higher is better; None for a single
+            volume.
         psnr_denoised: the same for the denoised volume.
-        psnr_signal_noisy: dB against the others' signal ``sqrt(mean(x^2) - 2 sigma^2)``, which has no Rician bias.
+        psnr_signal_noisy: dB against the signal of the others, ``sqrt(mean(x^2) - 2 sigma^2)``, which has no Rician
+            bias.
         psnr_signal_denoised: the same for the denoised volume.
-        residual_ratio: standard deviation of what was removed, divided by sigma: about 1 where the signal is well above
-            the noise; more means that anatomy was removed, less that noise was left.
-        residual_correlation: of what was removed with its next neighbour along each axis; 0 for white noise.
+        residual_ratio: standard deviation of the residual (noisy minus denoised) divided by sigma: about 1 where the
+            signal is well above the noise. More means that anatomy was removed, less that noise was left.
+        residual_correlation: of the residual with its next neighbour along each axis; 0 for white noise.
     """
 
     volume: int
@@ -45,14 +47,14 @@ class RepeatScore:
     residual_correlation: tuple[float, float, float]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class NoiseOfRepeats:
-    """What differences of successive volumes say of the noise itself.
+    """The noise as differences of successive volumes show it.
 
     Args:
         sigma: standard deviation of the differences over the object, divided by the root of 2.
-        correlation: of the differences with their next neighbour along each axis: what the noise's own, and so that of
-            a perfect residual, is.
+        correlation: of the differences with their next neighbour along each axis. It is the correlation of the noise,
+            and that of a perfect residual.
     """
 
     sigma: float
@@ -60,11 +62,11 @@ class NoiseOfRepeats:
 
 
 def load_repeats(cases: Sequence[Case], span: tuple[int, int] | None = None) -> Volume:
-    """One series of the volumes of all cases.
+    """Read the volumes of all cases as one series.
 
     Args:
-        cases: files of one series each, all in one grid.
-        span: first and last volume that are wanted, from 0; all by default.
+        cases: one series each, all on one grid.
+        span: numbers of the first and of the last volume that are wanted, from 0; all by default.
 
     Raises:
         InputError: if one cannot be read, the shapes differ or there is no such volume.
@@ -80,25 +82,32 @@ def load_repeats(cases: Sequence[Case], span: tuple[int, int] | None = None) -> 
         if span[1] >= len(array):
             raise InputError(f"{cases[0].label}: has no volume {span[1]}, only 0 to {len(array) - 1}.")
         array = array[span[0] : span[1] + 1]
-    return Volume(array, first.affine, first.slice_axis, all(v.contiguous for v in volumes))
+    contiguous = all(volume.contiguous for volume in volumes)
+    return Volume(array=array, affine=first.affine, slice_axis=first.slice_axis, contiguous=contiguous)
 
 
 def object_mask(series: np.ndarray) -> np.ndarray:
-    """Where the mean of the series is above 15 % of its 99.5th percentile: the object without air.
+    """Find the object without air: where the mean of the series is above 15 % of its 99.5th percentile.
 
     Args:
-        series: (T, X, Y, Z).
+        series: shape (T, X, Y, Z).
+
+    Returns:
+        boolean array of shape (X, Y, Z).
     """
     mean = series.mean(axis=0, dtype=np.float64)
     return mean > _FOREGROUND * np.percentile(mean, 99.5)
 
 
 def lag_one(image: np.ndarray, mask: np.ndarray) -> tuple[float, float, float]:
-    """Correlation of voxels with their next neighbours along each axis, both in the mask; NaN without such pairs.
+    """Correlate voxels with their next neighbours along each axis: ``sum(a b) / sqrt(sum(a^2) sum(b^2))``.
 
     Args:
-        image: (X, Y, Z).
-        mask: boolean, same shape.
+        image: shape (X, Y, Z); its mean over the mask is subtracted first.
+        mask: boolean, same shape. A pair counts where both of its voxels are in the mask.
+
+    Returns:
+        the coefficients along the three axes, -1 to 1; NaN where there is no pair.
     """
     centred = image - image[mask].mean(dtype=np.float64)
     found = []
@@ -112,30 +121,33 @@ def lag_one(image: np.ndarray, mask: np.ndarray) -> tuple[float, float, float]:
 
 
 def noise_of_repeats(series: np.ndarray, mask: np.ndarray) -> NoiseOfRepeats | None:
-    """Noise from differences of successive volumes, which hold no anatomy if nothing moved; None for one volume.
+    """Measure the noise in differences of successive volumes, which show no anatomy if nothing moved.
 
     Args:
-        series: (T, X, Y, Z).
-        mask: boolean (X, Y, Z).
+        series: shape (T, X, Y, Z).
+        mask: boolean, shape (X, Y, Z).
+
+    Returns:
+        the noise; None for a single volume.
     """
     if series.shape[0] < 2:
         return None
     differences = np.diff(series.astype(np.float64), axis=0)
     spread = np.sqrt(np.mean([np.var(d[mask]) for d in differences]) / 2)
     lags = np.mean([lag_one(d, mask) for d in differences], axis=0)
-    return NoiseOfRepeats(float(spread), (float(lags[0]), float(lags[1]), float(lags[2])))
+    return NoiseOfRepeats(sigma=float(spread), correlation=(float(lags[0]), float(lags[1]), float(lags[2])))
 
 
 def score_repeats(
     noisy: np.ndarray, denoised: np.ndarray, sigmas: Sequence[float], mask: np.ndarray, first: int = 0
 ) -> list[RepeatScore]:
-    """Scores of each volume.
+    """Score each volume against the mean of the others.
 
     Args:
-        noisy: (T, X, Y, Z).
-        denoised: same shape, each volume denoised by itself.
-        sigmas: of the noise of each volume, in its unit.
-        mask: boolean (X, Y, Z): the object.
+        noisy: shape (T, X, Y, Z).
+        denoised: same shape; each volume was denoised by itself.
+        sigmas: noise level of each volume, in the unit of the image.
+        mask: the object, boolean, shape (X, Y, Z).
         first: number of the first volume.
 
     Returns:

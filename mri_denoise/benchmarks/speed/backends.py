@@ -1,37 +1,39 @@
-"""Programs that can run a network, each made ready under one contract: a tensor in, a tensor out."""
+"""Programs that can run a network, all with one contract: a tensor in, a tensor out."""
 
 from __future__ import annotations
 
 import copy
 import tempfile
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
 import torch
 
-from mri_denoise.inference.slices import MixedPrecisionInferer
+from mri_denoise.inference.mixed_precision import MixedPrecisionInferer
 from mri_denoise.runtime import choose_precision, quiet
 
 Run = Callable[[torch.Tensor], torch.Tensor]
+Prepare = Callable[[torch.nn.Module, torch.Tensor], Run]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Backend:
     """One way to run a network.
 
     Args:
-        name: as in tables.
+        name: of the program, as in tables.
         precision: of the arithmetic.
-        prepare: takes the network and a batch as example, gives the function to time.
-        package: the module that it needs beside PyTorch.
+        prepare: takes the network and an example of a batch, returns the function to time.
+        package: the module that it needs beyond PyTorch.
     """
 
     name: str
     precision: str
-    prepare: Callable[[torch.nn.Module, torch.Tensor], Run]
+    prepare: Prepare
     package: str | None = None
 
     @property
@@ -45,22 +47,26 @@ class Backend:
 
 
 def precisions(device: str) -> list[str]:
-    """float32, and the faster type where the hardware has it: emulation is not worth a line."""
+    """float32, and the faster type where the hardware has it; an emulated type is not measured."""
     return list(dict.fromkeys(["float32", choose_precision(device)]))
 
 
 def backends(device: str) -> list[Backend]:
-    """All of them for a device; the first is PyTorch in float32, which the others are held to."""
-    found = [Backend("PyTorch", p, _eager(p)) for p in precisions(device)]
-    found += [Backend("torch.compile", p, _compiled(p)) for p in precisions(device)]
+    """All backends for a device; the first is PyTorch in float32, with which the others are compared."""
+    found = [Backend(name="PyTorch", precision=p, prepare=_eager(p)) for p in precisions(device)]
+    found += [Backend(name="torch.compile", precision=p, prepare=_compiled(p)) for p in precisions(device)]
     if device == "cpu":
-        found.append(Backend("ONNX Runtime", "float32", _onnxruntime, "onnxruntime"))
-        found += [Backend("OpenVINO", p, _openvino(p), "openvino") for p in precisions(device)]
+        found.append(
+            Backend(name="ONNX Runtime", precision="float32", prepare=_onnxruntime, package="onnxruntime"),
+        )
+        found += [
+            Backend(name="OpenVINO", precision=p, prepare=_openvino(p), package="openvino") for p in precisions(device)
+        ]
     return found
 
 
-def _eager(precision: str) -> Callable[[torch.nn.Module, torch.Tensor], Run]:
-    """As the bundles run it."""
+def _eager(precision: str) -> Prepare:
+    """PyTorch as the bundles run it."""
 
     def prepare(network: torch.nn.Module, example: torch.Tensor) -> Run:
         inferer = MixedPrecisionInferer(precision)
@@ -74,7 +80,7 @@ def _eager(precision: str) -> Callable[[torch.nn.Module, torch.Tensor], Run]:
     return prepare
 
 
-def _compiled(precision: str) -> Callable[[torch.nn.Module, torch.Tensor], Run]:
+def _compiled(precision: str) -> Prepare:
     def prepare(network: torch.nn.Module, example: torch.Tensor) -> Run:
         compiled = torch.compile(copy.deepcopy(network), dynamic=False)
         inferer = MixedPrecisionInferer(precision)
@@ -88,14 +94,19 @@ def _compiled(precision: str) -> Callable[[torch.nn.Module, torch.Tensor], Run]:
     return prepare
 
 
-def _export(network: torch.nn.Module, example: torch.Tensor, path: Path) -> None:
+@contextmanager
+def _exported(network: torch.nn.Module, example: torch.Tensor) -> Iterator[str]:
+    """The path of the network as a temporary ONNX file."""
     axes = {0: "batch", 2: "height", 3: "width"}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        torch.onnx.export(
-            network, (example,), str(path), input_names=["image"], output_names=["pred"],
-            dynamic_axes={"image": axes, "pred": axes}, dynamo=False,
-        )  # fmt: skip
+    with tempfile.TemporaryDirectory() as folder:
+        path = str(Path(folder) / "network.onnx")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            torch.onnx.export(
+                network, (example,), path, input_names=["image"], output_names=["pred"],
+                dynamic_axes={"image": axes, "pred": axes}, dynamo=False,
+            )  # fmt: skip
+        yield path
 
 
 def _onnxruntime(network: torch.nn.Module, example: torch.Tensor) -> Run:
@@ -103,14 +114,12 @@ def _onnxruntime(network: torch.nn.Module, example: torch.Tensor) -> Run:
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "network.onnx"
-        _export(network, example, path)
-        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    with _exported(network, example) as path:
+        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     return lambda batch: torch.from_numpy(session.run(None, {"image": batch.contiguous().numpy()})[0])
 
 
-def _openvino(precision: str) -> Callable[[torch.nn.Module, torch.Tensor], Run]:
+def _openvino(precision: str) -> Prepare:
     def prepare(network: torch.nn.Module, example: torch.Tensor) -> Run:
         import openvino
 
@@ -121,10 +130,8 @@ def _openvino(precision: str) -> Callable[[torch.nn.Module, torch.Tensor], Run]:
             "INFERENCE_NUM_THREADS": torch.get_num_threads(),
             "PERFORMANCE_HINT": "LATENCY",
         }
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "network.onnx"
-            _export(network, example, path)
-            compiled = core.compile_model(core.read_model(str(path)), "CPU", config)
+        with _exported(network, example) as path:
+            compiled = core.compile_model(core.read_model(path), "CPU", config)
         return lambda batch: torch.from_numpy(compiled(batch.contiguous().numpy())[0])
 
     return prepare

@@ -1,4 +1,4 @@
-"""One denoiser on one volume in a process of its own: read, denoise, write, and print the seconds of each as JSON.
+"""One method on one volume in a process of its own: read, denoise, write, and print the seconds of each as JSON.
 
 ``python -m mri_denoise.benchmarks.speed.child NAME MODEL DEVICE SIGMA INPUT OUTPUT``
 """
@@ -13,18 +13,18 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 
-from mri_denoise.benchmarks.speed.methods import make_denoiser
+from mri_denoise.benchmarks.speed.methods import load_method
 
 
 def main() -> None:
-    """Arguments as in the module's description; SIGMA is in the file's unit."""
+    """Run with the arguments in the description of the module; SIGMA is in the unit of the file."""
     name, model, device, sigma, source, destination = sys.argv[1:]
-    denoiser = make_denoiser(name, model, device)
+    method = load_method(name, model, device)
     start = time.perf_counter()
     image: Any = nib.load(source)
     volume = np.asarray(image.dataobj, dtype=np.float32)
     loaded = time.perf_counter()
-    result = denoiser(volume, float(sigma))
+    result = method(volume, float(sigma))
     denoised = time.perf_counter()
     nib.save(nib.Nifti1Image(result, image.affine), destination)
     written = time.perf_counter()

@@ -1,7 +1,7 @@
 """Run the command that follows and print its exit code, seconds, processor time, peak memory and output as JSON.
 
 It is run by its path, as a process of its own, and imports nothing large: on Linux the peak memory that the operating
-system reports of a process is at least that of the process which started it.
+system reports for a process is at least that of the process that started it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import time
 
 
 def main() -> None:
-    """The command is all arguments; what it says on standard error passes through."""
+    """Run all arguments as a command; its standard error passes through."""
     with tempfile.TemporaryFile() as output:
         start = time.perf_counter()
         process = subprocess.Popen(sys.argv[1:], stdout=output)
@@ -23,7 +23,7 @@ def main() -> None:
         if hasattr(os, "wait4"):
             _, status, usage = os.wait4(process.pid, 0)
             code = os.waitstatus_to_exitcode(status)
-            # kilobytes but for macOS, where it is bytes
+            # in kilobytes; on macOS in bytes
             cpu = usage.ru_utime + usage.ru_stime
             peak = usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
         else:  # Windows

@@ -1,4 +1,4 @@
-"""What the machine can do at best: matrix products and convolutions, in GFLOP/s."""
+"""The peak throughput of the machine: matrix products and convolutions, in GFLOP/s."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ import torch.nn.functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from mri_denoise.benchmarks.speed.timing import measure_in_turn
-from mri_denoise.inference.slices import PRECISIONS
+from mri_denoise.inference.mixed_precision import PRECISIONS
 
 MATRIX = 2048
-# (images, channels, height and width): those of the networks compared, and wide ones that no U-Net at this size has
+# images, channels, height and width: those of the networks compared, and wide ones that no U-Net of this size has
 CONVOLUTIONS = ((8, 32, 256), (8, 64, 256), (8, 64, 128), (8, 128, 64), (8, 256, 32), (8, 256, 64))
 QUICK_MATRIX, QUICK_CONVOLUTIONS = 256, ((2, 32, 32), (2, 64, 32))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Peak:
     """The best throughput measured in one precision.
 
     Args:
         precision: name of the type.
-        matrix_gflops: of the product of two square matrices.
-        convolution_gflops: of the best 3x3 convolution with bias in ``channels_last`` order.
-        convolution_shape: the one that reached it: images, channels, size.
-        convolutions: GFLOP/s of each shape, by ``"8 x 64 x 128 x 128"``.
+        matrix_gflops: GFLOP/s of the product of two square matrices.
+        convolution_gflops: GFLOP/s of the fastest 3x3 convolution with bias in ``channels_last`` order.
+        convolution_shape: its images, channels and size.
+        convolutions: GFLOP/s of each shape, as ``"8 x 64 x 128 x 128"``.
     """
 
     precision: str
@@ -38,11 +38,13 @@ class Peak:
 
 
 def count_flops(function: Callable[[], object]) -> int:
-    """Floating point operations of convolutions and matrix products in a call: two for a multiplication and addition.
+    """Count the floating point operations of convolutions and matrix products in a call.
 
-    What is done value by value (activations, sums, pooling) does not count, as in all figures of convolutions.
-    Gradients are on, so that networks do not fuse operators, which the counter does not know; tensors that were made in
-    inference mode will not do.
+    A multiplication with its addition counts as two. Operations on single values (activations, sums, pooling) do not
+    count. Gradients are on: without them, networks fuse operators that the counter does not know.
+
+    Args:
+        function: what is called; its tensors must not be made in inference mode.
     """
     with torch.inference_mode(False), torch.enable_grad(), FlopCounterMode(display=False) as counter:
         function()
@@ -54,9 +56,12 @@ def measure_peaks(precisions: list[str], repetitions: int, quick: bool, device: 
 
     Args:
         precisions: ``"float32"``, ``"bfloat16"``, ``"float16"``.
-        repetitions: the fastest counts: a peak is what the machine does undisturbed.
-        quick: small shapes, whose figures mean nothing.
-        device: where.
+        repetitions: of each; the fastest counts.
+        quick: take small shapes, whose figures mean little.
+        device: where to compute.
+
+    Returns:
+        the peak of each precision, by its name.
     """
     peaks = {}
     for precision in precisions:
@@ -67,7 +72,13 @@ def measure_peaks(precisions: list[str], repetitions: int, quick: bool, device: 
             for n, c, size in (QUICK_CONVOLUTIONS if quick else CONVOLUTIONS)
         }
         best = max(each, key=lambda name: each[name])
-        peaks[precision] = Peak(precision, matrix, each[best], best, each)
+        peaks[precision] = Peak(
+            precision=precision,
+            matrix_gflops=matrix,
+            convolution_gflops=each[best],
+            convolution_shape=best,
+            convolutions=each,
+        )
     return peaks
 
 

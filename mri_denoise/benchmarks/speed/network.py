@@ -1,4 +1,4 @@
-"""The network alone: milliseconds a slice in each backend and precision, beside DnCNN, and the accuracy kept."""
+"""The network alone: milliseconds a slice in each backend and precision beside DnCNN, and its change of PSNR."""
 
 from __future__ import annotations
 
@@ -11,19 +11,20 @@ from typing import Any
 import numpy as np
 import torch
 
+from mri_denoise.benchmarks.references import LEVELS
 from mri_denoise.benchmarks.speed.backends import Backend, Run, backends
 from mri_denoise.benchmarks.speed.machine import Peak, count_flops
 from mri_denoise.benchmarks.speed.timing import Timing, measure_in_turn
+from mri_denoise.errors import reason
+from mri_denoise.inference.slice_plan import SliceStack
 from mri_denoise.networks import DnCNN
 from mri_denoise.noise.simulate import add_rician
 from mri_denoise.simulation import head_phantom
-from mri_denoise.transforms.slices import volume_to_slices
 
-LEVELS = (1.0, 3.0, 5.0, 7.0, 9.0, 15.0)
 BATCH = 4
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class NetworkLine:
     """One network in one backend and precision.
 
@@ -31,14 +32,14 @@ class NetworkLine:
         network: ``"ours"`` or ``"DnCNN"``.
         backend: name of the program.
         precision: of its arithmetic.
-        gflop: a slice.
-        milliseconds: a slice, in batches of 4.
-        best_milliseconds: a slice, in the batch that is fastest.
-        best_batch: that batch.
-        gflops: reached in the fastest batch.
-        share: of the best convolution in that precision; None where that was not measured.
+        gflop: of a slice.
+        milliseconds: of a slice, in batches of 4.
+        best_milliseconds: of a slice, in the fastest batch.
+        best_batch: number of slices in the fastest batch.
+        gflops: GFLOP/s in the fastest batch.
+        share: its share of the fastest convolution in that precision; None where that was not measured.
         dncnn_ratio: how many times longer DnCNN takes in PyTorch in the same precision, each in its fastest batch.
-        preparation: seconds to make it ready, its first call included.
+        preparation: seconds to make it ready, including its first call.
         psnr_change: of ours: dB against PyTorch in float32 on the phantom, by noise level in percent.
     """
 
@@ -46,7 +47,7 @@ class NetworkLine:
     backend: str
     precision: str
     gflop: float
-    milliseconds: dict[str, float]
+    milliseconds: Timing
     best_milliseconds: float
     best_batch: int
     gflops: float
@@ -56,8 +57,10 @@ class NetworkLine:
     psnr_change: dict[str, float] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _Ready:
+    """A network in a backend, ready to run."""
+
     network: str
     backend: Backend
     run: Run
@@ -81,14 +84,14 @@ def measure_networks(
         network: ours, in evaluation mode, on the device in ``channels_last`` order.
         noise_map: whether its last channel is the noise level.
         size: height and width of the slices.
-        batches: how many slices at a time; 4 is always measured.
+        batches: numbers of slices at a time; 4 is always measured.
         repetitions: see :func:`measure_in_turn`.
         peaks: see :func:`measure_peaks`.
         skip: names of backends to leave out.
-        device: where.
+        device: where to compute.
 
     Returns:
-        the lines, and the backends that could not be used with the reason.
+        the lines, and why a backend is absent, by its label.
     """
     depth = int(network.num_slices)  # type: ignore[arg-type]
     rival: Any = DnCNN(num_slices=depth, noise_map=noise_map).eval()
@@ -105,8 +108,8 @@ def measure_networks(
             ready.append(_prepare("ours", network, backend, batch))
             if backend.name == "PyTorch":
                 ready.append(_prepare("DnCNN", rival, backend, batch))
-        except Exception as error:  # a compiler or an operator that is not there: the rest goes on without it
-            absent[backend.label] = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
+        except Exception as error:  # a missing compiler or operator: the others go on
+            absent[backend.label] = reason(error)
     times = {n: _times(ready, torch.cat([batch] * -(-n // BATCH))[:n], repetitions, device) for n in {BATCH, *batches}}
     reference = next((r.run for r in ready if r.network == "ours" and r.backend.precision == "float32"), None)
     changes = [
@@ -121,7 +124,8 @@ def _prepare(name: str, network: torch.nn.Module, backend: Backend, batch: torch
     start = time.perf_counter()
     run = backend.prepare(network, batch)
     run(batch)
-    return _Ready(name, backend, run, flops / len(batch) / 1e9, time.perf_counter() - start)
+    seconds = time.perf_counter() - start
+    return _Ready(network=name, backend=backend, run=run, gflop=flops / len(batch) / 1e9, preparation=seconds)
 
 
 def _times(ready: Sequence[_Ready], batch: torch.Tensor, repetitions: int, device: str) -> list[Timing]:
@@ -145,10 +149,19 @@ def _line(
     ratio = None if rival is None else _fastest(rival, times)[1] / seconds
     gflops = ready.gflop / seconds
     return NetworkLine(
-        ready.network, ready.backend.name, precision, ready.gflop, times[BATCH][index].scaled(1e3 / BATCH),
-        1e3 * seconds, batch, gflops, gflops / peak.convolution_gflops if peak else None, ratio, ready.preparation,
-        change,
-    )  # fmt: skip
+        network=ready.network,
+        backend=ready.backend.name,
+        precision=precision,
+        gflop=ready.gflop,
+        milliseconds=times[BATCH][index].scaled(1e3 / BATCH),
+        best_milliseconds=1e3 * seconds,
+        best_batch=batch,
+        gflops=gflops,
+        share=gflops / peak.convolution_gflops if peak else None,
+        dncnn_ratio=ratio,
+        preparation=ready.preparation,
+        psnr_change=change,
+    )
 
 
 def _fastest(index: int, times: Mapping[int, Sequence[Timing]]) -> tuple[int, float]:
@@ -168,15 +181,15 @@ def _slices(size: int, count: int, depth: int, noise_map: bool, level: float) ->
     truth = _phantom(size, max(count + depth, 8))
     start = (truth.shape[2] - count) // 2
     noisy = add_rician(truth, level / 100, np.random.default_rng(0)).astype(np.float32)
-    channels = volume_to_slices(torch.from_numpy(noisy), 2, depth)[start : start + count]
-    if noise_map:
-        channels = torch.cat((channels, torch.full((count, 1, size, size), level / 100)), dim=1)
-    batch = channels.contiguous(memory_format=torch.channels_last)
+    sigma = torch.tensor(level / 100) if noise_map else None
+    slices = torch.from_numpy(noisy).movedim(2, 0)
+    stack = SliceStack(slices=slices, sigma=sigma, num_slices=depth, contiguous=True)
+    batch = stack.batch(torch.arange(start, start + count)).contiguous(memory_format=torch.channels_last)
     return batch, np.moveaxis(truth, 2, 0)[start : start + count]
 
 
 def _changes(run: Run, reference: Run, size: int, depth: int, noise_map: bool, device: str) -> dict[str, float]:
-    """What the PSNR over the head gains or loses against the reference's, in dB, at each noise level."""
+    """The PSNR over the head less that of the reference, in dB, at each noise level."""
     changes = {}
     for level in LEVELS:
         batch, truth = _slices(size, BATCH, depth, noise_map, level)

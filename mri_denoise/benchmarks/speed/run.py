@@ -1,41 +1,43 @@
-"""How fast we are: the machine, the network, volumes, growth. Each part is measured and can be left out."""
+"""How fast the package is: the machine, the network, volumes, growth. Each part is measured by itself."""
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import nibabel as nib
 import torch
 
-from mri_denoise import record as provenance
+from mri_denoise.benchmarks.progress import SILENT, Progress
 from mri_denoise.benchmarks.speed.backends import backends, precisions
 from mri_denoise.benchmarks.speed.machine import Peak, measure_peaks
-from mri_denoise.benchmarks.speed.methods import volume_methods
+from mri_denoise.benchmarks.speed.methods import candidates
 from mri_denoise.benchmarks.speed.network import NetworkLine, measure_networks
 from mri_denoise.benchmarks.speed.scaling import Growth, measure_batches, measure_growth, measure_threads
-from mri_denoise.benchmarks.speed.timing import Timing, run_again
-from mri_denoise.benchmarks.speed.volume import PROGRAM, VolumeLine, make_volume, measure_volumes
+from mri_denoise.benchmarks.speed.timing import PROGRAM, Timing, run_again
+from mri_denoise.benchmarks.speed.volume import VolumeLine, make_volume, measure_volumes
 from mri_denoise.bundles.registry import find_bundle
-from mri_denoise.denoiser import Denoiser as LearnedModel
+from mri_denoise.denoiser import Denoiser
 
-MOST = 8  # slices at a time in the comparison of networks: DnCNN takes long and is no faster in more
+MOST = 8  # slices at a time in the comparison of networks: DnCNN takes long and is no faster with more
 PARTS = ("machine", "network", "start", "volume", "scaling")
+STARTS = (("mri-denoise", "--help"), ("mri-denoise", "models"), ("mri-denoise", "denoise", "--no-such-option"))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Effort:
     """How much is measured.
 
     Args:
-        repetitions: that count.
+        repetitions: of each measurement.
         size: height and width of slices.
-        batches: slices at a time.
-        shape: voxels of the phantom: the yardstick's, 1 mm, by default.
-        voxels: sizes of the growth.
-        quick: small peaks, too.
+        batches: numbers of slices at a time.
+        shape: voxels of the phantom: those of the yardstick, 1 mm, by default.
+        voxels: sizes of the volumes that show the growth.
+        quick: measure the peaks on small shapes, too.
     """
 
     repetitions: int = 5
@@ -46,10 +48,34 @@ class Effort:
     quick: bool = False
 
 
-QUICK = Effort(1, 32, (1, 4), (24, 28, 9), (1e4, 1e5), True)
+QUICK = Effort(repetitions=1, size=32, batches=(1, 4), shape=(24, 28, 9), voxels=(1e4, 1e5), quick=True)
 
 
-@dataclass
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """The choices of a run.
+
+    Args:
+        volume: NIfTI file of one volume; None for the phantom with Rician noise of 5 %.
+        model: name or folder of the bundle.
+        device: ``"cpu"``, ``"cuda"`` or ``"mps"``.
+        skip: of :func:`skippable`.
+        effort: how much is measured.
+    """
+
+    volume: Path | None = None
+    model: str = "rician"
+    device: str = "cpu"
+    skip: Sequence[str] = ()
+    effort: Effort = field(default_factory=Effort)
+
+    def as_dict(self) -> dict[str, object]:
+        """All choices by name, for the record."""
+        found = asdict(self)
+        return found | found.pop("effort")
+
+
+@dataclass(frozen=True, kw_only=True)
 class Speed:
     """What was measured; a part that was left out is empty.
 
@@ -58,12 +84,12 @@ class Speed:
         networks: the network alone.
         starts: seconds of commands that do next to nothing.
         volumes: whole volumes.
-        shape: of that volume.
+        shape: of the volume.
         growth: with voxels.
-        threads: by precision and number of threads: seconds of a call.
-        batches: by precision and number of slices: seconds of a call.
-        batch: slices in each call of ``threads``.
-        absent: what is not installed or failed, with the reason.
+        threads: seconds of a call, by precision and number of threads.
+        batches: seconds of a call, by precision and number of slices.
+        batch: number of slices in each call of ``threads``.
+        absent: why something is not installed or failed, by label.
     """
 
     peaks: dict[str, Peak] = field(default_factory=dict)
@@ -74,92 +100,70 @@ class Speed:
     growth: Growth | None = None
     threads: dict[str, dict[int, Timing]] = field(default_factory=dict)
     batches: dict[str, dict[int, Timing]] = field(default_factory=dict)
-    batch: int = 8
+    batch: int = MOST
     absent: dict[str, str] = field(default_factory=dict)
 
 
 def skippable(device: str) -> list[str]:
     """What can be left out: parts, the commands, methods and backends."""
-    methods = dict.fromkeys(method.stem for method in volume_methods(device))
+    methods = [candidate.name for candidate in candidates("", device)]
     return [*PARTS, "command", *methods, *dict.fromkeys(backend.name for backend in backends(device))]
 
 
-def measure_speed(
-    volume: Path | None,
-    model: str,
-    device: str,
-    effort: Effort,
-    skip: Sequence[str] = (),
-    say: Callable[[str], None] = lambda what: None,
-) -> Speed:
-    """Measure everything that ``skip`` does not name.
+def measure_speed(settings: Settings, progress: Progress = SILENT) -> Speed:
+    """Measure everything that ``settings.skip`` does not name.
 
     Args:
-        volume: NIfTI file of one volume; None for the phantom with Rician noise of 5 %.
-        model: name or folder of the bundle.
-        device: ``"cpu"``, ``"cuda"`` or ``"mps"``.
-        effort: how much.
-        skip: of :func:`skippable`.
-        say: told what begins.
+        settings: the choices of the run.
+        progress: told what is measured.
 
     Raises:
         InputError: if the bundle or the volume cannot be used.
     """
-    speed, again = Speed(), effort.repetitions
-    learned = LearnedModel(find_bundle(model), device=device)
-    network = learned.network.eval()
+    effort, device, skip, model = settings.effort, settings.device, settings.skip, settings.model
+    again = effort.repetitions
+    denoiser = Denoiser(find_bundle(model), device=device)
+    network = denoiser.network.eval()
+    speed, absent = Speed(), dict[str, str]()
     if "machine" not in skip:
-        say("the machine's peak")
-        speed.peaks = measure_peaks(precisions(device), again, effort.quick, device)
+        progress.say("the machine's peak")
+        speed = replace(speed, peaks=measure_peaks(precisions(device), again, effort.quick, device))
     if "network" not in skip:
-        say("the network alone")
-        speed.networks, absent = measure_networks(
-            network,
-            learned.uses_sigma,
-            effort.size,
-            [n for n in effort.batches if n <= MOST],
-            again,
-            speed.peaks,
-            skip,
-            device,
+        progress.say("the network alone")
+        batches = [n for n in effort.batches if n <= MOST]
+        networks, missing = measure_networks(
+            network, denoiser.uses_sigma, effort.size, batches, again, speed.peaks, skip, device
         )
-        speed.absent |= absent
+        speed, absent = replace(speed, networks=networks), absent | missing
     if "scaling" not in skip:
-        say("threads and batches")
-        _measure_calls(speed, network, effort, device)
-        speed.growth = measure_growth(effort.voxels, model, device, min(again, 3), say)
+        progress.say("threads and batches")
+        by_batch, by_threads = _measure_calls(network, effort, device)
+        growth = measure_growth(effort.voxels, model, device, min(again, 3), progress)
+        speed = replace(speed, batches=by_batch, threads=by_threads, growth=growth)
     if "start" not in skip:
-        say("start-up")
-        for words in (["--help"], ["models"], ["denoise", "--no-such-option"]):
-            speed.starts["mri-denoise " + " ".join(words)] = run_again([*PROGRAM, *words], again, may_fail=True)
+        progress.say("start-up")
+        starts = {" ".join(words): run_again([*PROGRAM, *words[1:]], again, may_fail=True) for words in STARTS}
+        speed = replace(speed, starts=starts)
     if "volume" not in skip:
         with tempfile.TemporaryDirectory() as folder:
-            source = volume or make_volume(effort.shape, Path(folder) / "phantom.nii.gz")
-            speed.shape = _shape(source)
-            speed.volumes, absent = measure_volumes(source, model, device, min(again, 3), skip, say)
-        speed.absent |= absent
-    return speed
+            source = settings.volume or make_volume(effort.shape, Path(folder) / "phantom.nii.gz")
+            volumes, missing = measure_volumes(source, model, device, min(again, 3), skip, progress)
+            speed, absent = replace(speed, volumes=volumes, shape=_shape(source)), absent | missing
+    return replace(speed, absent=absent)
 
 
 def _shape(path: Path) -> tuple[int, ...]:
-    import nibabel as nib
-
     image: Any = nib.load(path)
     return tuple(image.shape)
 
 
-def _measure_calls(speed: Speed, network: torch.nn.Module, effort: Effort, device: str) -> None:
-    channels = int(network.in_channels)  # type: ignore[arg-type]
-    for precision in precisions(device):
-        speed.batches[precision] = measure_batches(
-            network, channels, effort.size, effort.batches, precision, effort.repetitions, device
-        )
-        if device == "cpu":
-            speed.threads[precision] = measure_threads(
-                network, channels, effort.size, speed.batch, precision, effort.repetitions
-            )
-
-
-def as_record(speed: Speed, settings: dict[str, Any]) -> dict[str, Any]:
-    """Everything with the machine, the versions and the command, for JSON."""
-    return provenance.run() | {"settings": settings, **asdict(speed)}
+def _measure_calls(
+    network: torch.nn.Module, effort: Effort, device: str
+) -> tuple[dict[str, dict[int, Timing]], dict[str, dict[int, Timing]]]:
+    """Seconds of a call by precision and number of slices, and by precision and number of threads (on a CPU)."""
+    channels, size, again = int(network.in_channels), effort.size, effort.repetitions  # type: ignore[arg-type]
+    kinds = precisions(device)
+    batches = {kind: measure_batches(network, channels, size, effort.batches, kind, again, device) for kind in kinds}
+    if device != "cpu":
+        return batches, {}
+    return batches, {kind: measure_threads(network, channels, size, MOST, kind, again) for kind in kinds}

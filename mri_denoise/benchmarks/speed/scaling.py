@@ -1,4 +1,4 @@
-"""How time grows: with voxels (of the whole command), with threads and with the batch (of the network)."""
+"""How time grows: that of the command with voxels, that of the network with threads and with the batch."""
 
 from __future__ import annotations
 
@@ -7,85 +7,96 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
 
-from mri_denoise.benchmarks.speed.timing import Timing, measure_in_turn, run_command
-from mri_denoise.benchmarks.speed.volume import PROGRAM, make_volume
-from mri_denoise.inference.slices import MixedPrecisionInferer
+from mri_denoise.benchmarks.progress import SILENT, Progress
+from mri_denoise.benchmarks.speed.timing import PROGRAM, Timing, measure_in_turn, run_command
+from mri_denoise.benchmarks.speed.volume import make_volume
+from mri_denoise.inference.mixed_precision import MixedPrecisionInferer
 from mri_denoise.runtime import usable_cores
 
 TINY = (16, 16, 8)
 
 
-@dataclass(frozen=True)
+class Point(NamedTuple):
+    """The time of one size.
+
+    Args:
+        voxels: of the volume.
+        seconds: of the fastest repetition.
+        peak_bytes: largest resident memory; None where the operating system does not report it.
+    """
+
+    voxels: int
+    seconds: float
+    peak_bytes: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Growth:
     """Time of the whole command against voxels.
 
     Args:
-        start: seconds of a volume of 2048 voxels: what every run pays.
-        points: voxels, seconds and peak memory in bytes (None where the system does not tell) of each size.
+        start: seconds for a volume of 2048 voxels: the start-up of every run.
+        points: each size.
         slope: of the line through log(seconds - start) against log(voxels); 1 is proportional. None for fewer than two
-            sizes that take measurably longer than the start.
+            sizes that take measurably longer than the start-up.
     """
 
     start: float
-    points: tuple[tuple[int, float, int | None], ...]
+    points: tuple[Point, ...]
     slope: float | None
 
 
 def volume_shape(voxels: float) -> tuple[int, int, int]:
-    """Slices as large as usual, at most 512 x 512, and as many as it takes."""
+    """A shape of about so many voxels, with slices of at most 512 x 512."""
     side = int(min(max(8 * round(voxels ** (1 / 3) / 8), 16), 512))
     return side, side, max(round(voxels / side**2), 8)
 
 
 def measure_growth(
-    sizes: Sequence[float],
-    model: str,
-    device: str,
-    repetitions: int,
-    say: Callable[[str], None] = lambda what: None,
+    sizes: Sequence[float], model: str, device: str, repetitions: int, progress: Progress = SILENT
 ) -> Growth:
-    """Denoise volumes of several sizes by the command, one plane.
+    """Denoise volumes of several sizes by the command, with one plane.
 
     Args:
-        sizes: voxels.
+        sizes: numbers of voxels.
         model: name or folder of the bundle.
         device: for the network.
-        repetitions: of each; the fastest counts.
-        say: told what begins.
+        repetitions: of each size; the fastest counts.
+        progress: told which size is measured.
     """
     points = []
+    options = ["--overwrite", "--planes", "1", "--model", model, "--device", device]
     with tempfile.TemporaryDirectory() as folder:
         for shape in (TINY, *map(volume_shape, sizes)):
-            say("volume of " + " x ".join(map(str, shape)))
-            source = make_volume(shape, Path(folder) / "in.nii")
-            words: list[str | Path] = [
-                *PROGRAM,
-                "denoise",
-                source,
-                Path(folder) / "out.nii",
-                "--overwrite",
-                "--planes",
-                "1",
-            ]
-            runs = [run_command([*words, "--model", model, "--device", device]) for _ in range(repetitions)]
+            progress.say("volume of " + " x ".join(map(str, shape)))
+            source, result = make_volume(shape, Path(folder) / "in.nii"), Path(folder) / "out.nii"
+            runs = [run_command([*PROGRAM, "denoise", source, result, *options]) for _ in range(repetitions)]
             peak = max((run.peak_bytes for run in runs if run.peak_bytes is not None), default=None)
-            points.append((int(np.prod(shape)), min(run.seconds for run in runs), peak))
-    (_, start, _), *rest = points
-    return Growth(start, tuple(rest), fit_slope([(n, seconds - start) for n, seconds, _ in rest], start))
+            points.append(Point(int(np.prod(shape)), min(run.seconds for run in runs), peak))
+    start, rest = points[0].seconds, tuple(points[1:])
+    return Growth(start=start, points=rest, slope=fit_slope([(p.voxels, p.seconds - start) for p in rest], start))
 
 
 def fit_slope(points: Sequence[tuple[float, float]], start: float) -> float | None:
-    """Slope of log(seconds) against log(voxels) by least squares, of points above a fifth of the start-up time.
+    """Fit log(seconds) against log(voxels) by least squares, for points above a fifth of the start-up time.
 
-    Below that the difference is that of two runs' start-up, not of the volumes.
+    Smaller differences come from the start-up of two runs, not from the volumes.
 
     Args:
-        points: voxels and seconds past start-up.
-        start: seconds of start-up.
+        points: voxels and seconds beyond the start-up.
+        start: seconds of the start-up.
+
+    Returns:
+        the slope; None for fewer than two such points.
+
+    Examples:
+        >>> fit_slope([(1e5, 0.1), (1e6, 1.0), (1e7, 10.0)], start=0.0)
+        1.0
     """
     known = np.array([(n, seconds) for n, seconds in points if seconds > start / 5])
     if len(known) < 2:
@@ -94,10 +105,28 @@ def fit_slope(points: Sequence[tuple[float, float]], start: float) -> float | No
 
 
 def measure_batches(
-    network: torch.nn.Module, channels: int, size: int, batches: Sequence[int], precision: str, repetitions: int,
+    network: torch.nn.Module,
+    channels: int,
+    size: int,
+    batches: Sequence[int],
+    precision: str,
+    repetitions: int,
     device: str,
-) -> dict[int, Timing]:  # fmt: skip
-    """Seconds of a call for each number of slices at a time."""
+) -> dict[int, Timing]:
+    """Time a call for each number of slices at a time.
+
+    Args:
+        network: in evaluation mode, on the device.
+        channels: of its input.
+        size: height and width of the slices.
+        batches: numbers of slices.
+        precision: of the arithmetic.
+        repetitions: see :func:`measure_in_turn`.
+        device: where to compute.
+
+    Returns:
+        seconds of a call, by the number of slices.
+    """
     inferer = MixedPrecisionInferer(precision)
     inputs = {n: torch.rand(n, channels, size, size, device=device) for n in batches}
     with torch.inference_mode():
@@ -108,7 +137,19 @@ def measure_batches(
 def measure_threads(
     network: torch.nn.Module, channels: int, size: int, batch: int, precision: str, repetitions: int
 ) -> dict[int, Timing]:
-    """Seconds of a call on the CPU with 1, 2, 4 ... threads and with as many as there are cores."""
+    """Time a call on the CPU with 1, 2, 4 ... threads and with as many as there are cores.
+
+    Args:
+        network: in evaluation mode.
+        channels: of its input.
+        size: height and width of the slices.
+        batch: number of slices.
+        precision: of the arithmetic.
+        repetitions: see :func:`measure_in_turn`.
+
+    Returns:
+        seconds of a call, by the number of threads.
+    """
     cores, before = usable_cores(), torch.get_num_threads()
     counts = sorted({*(2**k for k in range(cores.bit_length()) if 2**k <= cores), cores})
     inferer, x, times = MixedPrecisionInferer(precision), torch.rand(batch, channels, size, size), {}

@@ -1,4 +1,4 @@
-"""Clocks: repetitions in turn in this process, and whole commands in processes of their own."""
+"""Time functions in this process, and whole commands in processes of their own."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -16,17 +16,18 @@ import torch
 
 from mri_denoise.errors import InputError
 
+PROGRAM = (sys.executable, "-m", "mri_denoise.cli.main")
 _LAUNCHER = Path(__file__).with_name("launcher.py")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Timing:
     """Seconds of several repetitions.
 
     Args:
-        least: of the fastest; what else the machine did has slowed this one least, so ratios are made of it.
-        median: of all.
-        repetitions: how many, a first one that warms up not counted.
+        least: of the fastest repetition, which other work on the machine disturbs least; ratios use it.
+        median: of all repetitions.
+        repetitions: their number, without a first one that warms up.
     """
 
     least: float
@@ -36,24 +37,24 @@ class Timing:
     @classmethod
     def of(cls, seconds: Sequence[float]) -> Timing:
         """Summarise at least one duration."""
-        return cls(min(seconds), median(seconds), len(seconds))
+        return cls(least=min(seconds), median=median(seconds), repetitions=len(seconds))
 
-    def scaled(self, factor: float) -> dict[str, float]:
-        """Everything times ``factor``, for records: 1000 / slices gives milliseconds a slice."""
-        return asdict(self) | {"least": self.least * factor, "median": self.median * factor}
+    def scaled(self, factor: float) -> Timing:
+        """The times multiplied by ``factor``: 1000 / slices gives milliseconds a slice."""
+        return replace(self, least=self.least * factor, median=self.median * factor)
 
 
 def measure_in_turn(
     functions: Mapping[str, Callable[[], object]], repetitions: int, device: str = "cpu"
 ) -> dict[str, Timing]:
-    """Time functions against each other: each once to warm up, then all of them in turn, again and again.
+    """Time functions against each other: each once to warm up, then all of them in turn in each round.
 
-    In turn, so that a machine that becomes busy or hot slows all of them and not the last one.
+    They run in turn so that a machine that becomes busy or hot slows all of them, and not the last one alone.
 
     Args:
         functions: what to call, by name.
-        repetitions: rounds that count.
-        device: where they compute; on a GPU the clock waits for its queue.
+        repetitions: number of rounds that count.
+        device: where the functions compute; on a GPU the clock waits for its queue.
 
     Returns:
         the times, by name.
@@ -76,14 +77,14 @@ def _wait(device: str) -> None:
         torch.mps.synchronize()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Command:
     """A finished command.
 
     Args:
         seconds: from its start to its end.
-        cpu_seconds: of all of its threads together; None where the system does not tell.
-        peak_bytes: largest resident memory of the process by the operating system; None where that does not tell.
+        cpu_seconds: of all of its threads together; None where the operating system does not report it.
+        peak_bytes: largest resident memory of the process; None where the operating system does not report it.
         output: its standard output.
     """
 
@@ -92,22 +93,23 @@ class Command:
     peak_bytes: int | None
     output: str
 
-    def last_json(self) -> dict[str, Any]:
-        """The record that a program printed as its last line."""
-        return json.loads(self.output.strip().splitlines()[-1])
+    def last_json(self) -> dict[str, float]:
+        """The numbers that the program printed as JSON in its last line."""
+        numbers: dict[str, float] = json.loads(self.output.strip().splitlines()[-1])
+        return numbers
 
 
 def run_command(words: Sequence[str | Path], may_fail: bool = False) -> Command:
     """Run a command in a new process and measure it.
 
-    A small program stands between: a child begins with its parent's peak memory, and this process is large.
+    A small program starts it: a process begins with the peak memory of its parent, and this process is large.
 
     Args:
         words: program and arguments.
-        may_fail: whether an exit code other than 0 is as good.
+        may_fail: whether any exit code is accepted.
 
     Raises:
-        InputError: if it fails, with the last line of what it said, or is stopped.
+        InputError: if the command fails, with the last line of its standard error, or is killed.
     """
     launched = subprocess.run(
         [sys.executable, "-I", str(_LAUNCHER), *map(str, words)], capture_output=True, text=True, check=False
@@ -122,5 +124,5 @@ def run_command(words: Sequence[str | Path], may_fail: bool = False) -> Command:
 
 
 def run_again(words: Sequence[str | Path], repetitions: int, may_fail: bool = False) -> Timing:
-    """Times of a command that is run several times; see :func:`run_command`."""
+    """Time a command several times; see :func:`run_command`."""
     return Timing.of([run_command(words, may_fail).seconds for _ in range(repetitions)])

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from mri_denoise.cli import common
+from mri_denoise.cli.benchmark import shared
 
 
 def accuracy(
@@ -25,26 +24,26 @@ def accuracy(
         int | None, typer.Option(min=8, help="Only so many slices in the middle; all by default.")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the noise.")] = 0,
-    device: Annotated[str, typer.Option(help="For networks: auto, cpu, cuda or mps.")] = "auto",
-    as_json: Annotated[bool, typer.Option("--json", help="Print the record as JSON.")] = False,
+    device: shared.Device = "auto",
+    as_json: shared.AsJson = False,
 ) -> None:
     """Add noise to clean volumes and compare what denoisers make of it: PSNR, SSIM, HFEN, bias and time."""
     numbers = _levels(levels)
     with common.one_line_errors(common.WRONG_USAGE), common.busy("looking for references and methods"):
-        from mri_denoise.benchmarks.methods import choose_methods
+        from mri_denoise.benchmarks.accuracy.methods import candidates
+        from mri_denoise.benchmarks.methods import load_methods
         from mri_denoise.benchmarks.references import find_references
         from mri_denoise.bundles.registry import find_bundle
 
         found = find_references(references, split)
         bundles = [find_bundle(name) for name in model or ["rician"]]
-        wanted = [name.strip() for name in methods.split(",")] if methods else None
-        chosen = choose_methods(bundles, wanted, device)
-    from mri_denoise.benchmarks.accuracy.report import write_report
+        chosen = load_methods(candidates(bundles, device), shared.words(methods) if methods else None)
+    from mri_denoise.benchmarks.accuracy.report import Settings, write_report
     from mri_denoise.benchmarks.accuracy.run import run_accuracy
 
-    total = len(found) * len(numbers) * len(chosen.found)
-    with common.one_line_errors(), _counting(total) as on_result:
-        scores, failures = run_accuracy(found, chosen.found, output / "cache", numbers, seed, middle, on_result)
+    with common.one_line_errors():
+        progress = shared.Bars(transient=True)
+        scores, failures = run_accuracy(found, chosen.found, output / "cache", numbers, seed, middle, progress)
     for failure in failures:
         where = failure.reference if failure.level is None else f"{failure.reference}, {failure.level:g} %"
         common.messages.print(f"failed {where} {failure.method}: {failure.reason}")
@@ -53,11 +52,9 @@ def accuracy(
     for label, hint in chosen.absent.items():
         common.messages.print(f"absent {label}: {hint}")
     with common.one_line_errors():
-        record = write_report(found, chosen, scores, failures, output, {"seed": seed, "middle": middle, "split": split})
-    if as_json:
-        common.print_json(record)
-    else:
-        print(f"{len(scores)} results, {len(failures)} failed: {output / 'tables.md'}")
+        settings = Settings(seed=seed, middle=middle, split=split)
+        record = write_report(found, chosen, scores, failures, output, settings)
+    shared.show(record, f"{len(scores)} results, {len(failures)} failed: {output / 'tables.md'}", as_json)
     raise typer.Exit(common.SOME_FAILED if failures else common.DONE)
 
 
@@ -66,21 +63,3 @@ def _levels(text: str) -> list[float]:
     if not all(0 < number <= 100 for number in found):
         common.stop(f"--levels {text}: must be percentages above 0 with commas between them.", common.WRONG_USAGE)
     return found
-
-
-@contextmanager
-def _counting(total: int) -> Iterator[Callable[[str, bool], None]]:
-    """A bar that says which result is being worked out."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=common.messages, disable=not common.interactive(), transient=True) as progress:
-        bar = progress.add_task("", total=total)
-        begun = False
-
-        def on_result(what: str, cached: bool) -> None:
-            nonlocal begun
-            progress.update(bar, description=what, advance=1 if begun else 0)
-            begun = True
-
-        yield on_result

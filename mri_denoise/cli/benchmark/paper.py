@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from mri_denoise.cli import common
+from mri_denoise.cli.benchmark import shared
 
 
 def paper(
@@ -29,21 +27,20 @@ def paper(
     seeds: Annotated[str, typer.Option(help="Seeds of the trainings.")] = "0,1,2",
     skip: Annotated[str, typer.Option(help="Rivals to leave out: bm3d, adaptive_median, dncnn.")] = "",
     model: Annotated[str, typer.Option(help="Bundle of HMAD-Net: a name or a folder.")] = "salt-pepper",
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    device: shared.Device = "auto",
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override train.yaml in all trainings.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the record as JSON.")] = False,
+    as_json: shared.AsJson = False,
 ) -> None:
     """Repeat the paper's experiment: Tables 2, 3 and 4, Figures 7, 8, 11 and 12, the paper's figures beside them."""
-    shares = [number / 100 for number in common.numbers("--densities", densities, float)]
-    if any(not 0 < share < 1 for share in shares):
+    percent = common.numbers("--densities", densities, float)
+    if any(not 0 < density < 100 for density in percent):
         common.stop(f"--densities {densities}: must lie between 0 and 100 percent.", common.WRONG_USAGE)
     chosen = [int(number) for number in common.numbers("--seeds", seeds, int)]
     overrides = common.parse_settings(settings)
-    if output.exists() and not output.is_dir():
-        common.stop(f"{output}: is a file, but the results need a folder.", common.WRONG_USAGE)
-    left_out = [word.strip() for word in skip.split(",") if word.strip()]
+    shared.need_folder(output)
+    left_out = shared.words(skip)
     from mri_denoise.benchmarks.paper.methods import RIVALS
     from mri_denoise.bundles.registry import find_bundle
 
@@ -51,37 +48,25 @@ def paper(
         common.stop(f"--skip {skip}: must be of {', '.join(RIVALS)}.", common.WRONG_USAGE)
     with common.one_line_errors(common.WRONG_USAGE):
         bundle = find_bundle(model)
-    from mri_denoise.benchmarks.paper.run import Experiment, run_experiment
+    from mri_denoise.benchmarks.paper.experiment import Experiment
+    from mri_denoise.benchmarks.paper.run import run_experiment
 
     experiment = Experiment(
-        bundle, dataset, output, images, shares, slices, compared, pictures, steps, chosen, left_out, device, overrides,
-        show_training=common.interactive(), on_training=_say,
-    )  # fmt: skip
+        bundle=bundle,
+        dataset=dataset,
+        output=output,
+        images=images,
+        densities=percent,
+        slices=slices,
+        compared=compared,
+        pictures=pictures,
+        steps=steps,
+        seeds=chosen,
+        skip=left_out,
+        device=device,
+        overrides=overrides,
+    )
     with common.one_line_errors():
-        record = run_experiment(experiment, _stage)
-    if as_json:
-        common.print_json(record)
-    else:
-        print((output / "report.md").read_text(encoding="utf-8"))
-        print(f"written to {output}")
-
-
-def _say(title: str) -> None:
-    """A line where nobody watches bars."""
-    if not common.interactive():
-        common.messages.print(title)
-
-
-@contextmanager
-def _stage(title: str, total: int) -> Iterator[Callable[[], None]]:
-    """A bar on standard error, or a line where nobody watches."""
-    from tqdm import tqdm
-
-    watched = common.interactive()
-    _say(title)
-    with tqdm(total=total or None, desc=title, leave=watched, disable=not watched, file=sys.stderr) as bar:
-
-        def step() -> None:
-            bar.update()
-
-        yield step
+        record = run_experiment(experiment, shared.Bars())
+    report = (output / "report.md").read_text(encoding="utf-8")
+    shared.show(record, f"{report}\nwritten to {output}", as_json)

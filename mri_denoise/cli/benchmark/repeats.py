@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from mri_denoise.cli import common
+from mri_denoise.cli.benchmark import shared
 from mri_denoise.cli.denoise import Planes
 
 
@@ -24,8 +25,8 @@ def repeats(
         str | None, typer.Option(help="Which volumes are repeats, from 0, as 1-12; all by default.")
     ] = None,
     planes: Annotated[Planes, typer.Option(help="As for denoise.")] = Planes.auto,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
-    as_json: Annotated[bool, typer.Option("--json", help="Print the record as JSON.")] = False,
+    device: shared.Device = "auto",
+    as_json: shared.AsJson = False,
 ) -> None:
     """Real noise: judge each scan of a repeated series against the mean of the others, and look at what was removed.
 
@@ -44,16 +45,13 @@ def repeats(
         common.stop(f"model {model} does not average over planes: no --planes.", common.WRONG_USAGE)
     from mri_denoise.benchmarks.repeats.run import run_repeats
 
-    with common.one_line_errors(), common.busy("denoising"):
-        record = run_repeats(cases, network, output, planes.number, sigma, span)
-    if as_json:
-        common.print_json(record)
-    else:
-        print((output / "repeats.md").read_text(encoding="utf-8"), end="")
+    with common.one_line_errors():
+        record = run_repeats(cases, network, output, planes.number, sigma, span, shared.Bars(transient=True))
+    shared.show(record, (output / "repeats.md").read_text(encoding="utf-8").removesuffix("\n"), as_json)
 
 
 def _span(volumes: str | None) -> tuple[int, int] | None:
-    """First and last volume."""
+    """Numbers of the first and of the last volume."""
     if volumes is None:
         return None
     first, _, last = volumes.partition("-")

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mri_denoise.cli import common
+from mri_denoise.cli.benchmark import shared
+
+if TYPE_CHECKING:
+    from mri_denoise.benchmarks.speed.run import Effort
 
 
 def speed(
@@ -19,7 +23,7 @@ def speed(
         "speed"
     ),
     model: Annotated[str, typer.Option(help="Ours: a model or the folder of a bundle.")] = "rician",
-    device: Annotated[str, typer.Option(help="For networks: auto, cpu, cuda or mps.")] = "auto",
+    device: shared.Device = "auto",
     repetitions: Annotated[int | None, typer.Option(min=1, help="Of each measurement; 5 by default.")] = None,
     largest: Annotated[float | None, typer.Option(min=1e4, help="Voxels of the largest volume: 1e8.")] = None,
     skip: Annotated[
@@ -28,16 +32,15 @@ def speed(
     quick: Annotated[bool, typer.Option("--quick", help="Small sizes, once: does it run? The figures mean little.")] = (
         False
     ),
-    as_json: Annotated[bool, typer.Option("--json", help="Print the record as JSON.")] = False,
+    as_json: shared.AsJson = False,
 ) -> None:
     """Measure speed and memory of ours and of rivals on this machine, and against what the machine can do at best."""
     if volume is not None and not volume.is_file():
         common.stop(f"{volume}: no such file.", common.WRONG_USAGE)
-    if output.exists() and not output.is_dir():
-        common.stop(f"{output}: is a file, but the results need a folder.", common.WRONG_USAGE)
-    left_out = [word.strip() for word in skip.split(",") if word.strip()]
+    shared.need_folder(output)
+    left_out = shared.words(skip)
     from mri_denoise.benchmarks.speed.report import write_speed
-    from mri_denoise.benchmarks.speed.run import QUICK, Effort, measure_speed, skippable
+    from mri_denoise.benchmarks.speed.run import QUICK, Effort, Settings, measure_speed, skippable
     from mri_denoise.bundles.registry import find_bundle
     from mri_denoise.runtime import choose_device
 
@@ -47,23 +50,20 @@ def speed(
     unknown = [word for word in left_out if word not in skippable(device)]
     if unknown:
         common.stop(f"--skip {unknown[0]}: must be of {', '.join(skippable(device))}.", common.WRONG_USAGE)
-    effort = QUICK if quick else Effort()
+    effort = _adjusted(QUICK if quick else Effort(), repetitions, largest)
+    settings = Settings(volume=volume, model=model, device=device, skip=left_out, effort=effort)
+    with common.one_line_errors():
+        # measurements take minutes and a bar would disturb them
+        record = write_speed(measure_speed(settings, shared.Messages()), settings, output)
+    tables = (output / "speed.md").read_text(encoding="utf-8")
+    shared.show(record, f"{tables}\nwritten to {output}", as_json)
+
+
+def _adjusted(effort: Effort, repetitions: int | None, largest: float | None) -> Effort:
+    """The effort with another number of repetitions, or another largest volume."""
     if repetitions is not None:
         effort = dataclasses.replace(effort, repetitions=repetitions)
     if largest is not None:
         voxels = sorted({*(n for n in effort.voxels if n < largest), largest})
         effort = dataclasses.replace(effort, voxels=tuple(voxels))
-    with common.one_line_errors():
-        measured = measure_speed(volume, model, device, effort, left_out, _say)
-        settings = {"volume": volume, "model": model, "device": device, "skip": left_out, **vars(effort)}
-        record = write_speed(measured, output, settings)
-    if as_json:
-        common.print_json(record)
-    else:
-        print((output / "speed.md").read_text(encoding="utf-8"), end="")
-        print(f"\nwritten to {output}")
-
-
-def _say(what: str) -> None:
-    """Measurements take minutes and a bar would disturb them: a line for each."""
-    common.messages.print(what)
+    return effort

@@ -1,4 +1,4 @@
-"""From the header of a source image to that of the derived one: identifiers, provenance, and nothing else.
+"""Turn the header of a source image into that of the derived one: identifiers, provenance, and nothing else.
 
 DICOM PS3.3: General Series C.7.3.1, General Equipment and Contributing Equipment C.12.1, General Image C.7.6.1,
 General Reference C.12.4; codes of PS3.16 (CID 7203 Image Derivation, CID 7005 Contributing Equipment).
@@ -12,25 +12,26 @@ from datetime import datetime
 import numpy as np
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.sequence import Sequence
+from pydicom.sr.codedict import codes
 from pydicom.tag import Tag
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, generate_uid
 
 from mri_denoise.io.case import Derivation
-from mri_denoise.io.dicom.codes import MANUFACTURER, code, in_words, source_reference
-from mri_denoise.io.dicom.eligibility import is_enhanced, is_mosaic, number, sop_class, text
-from mri_denoise.io.dicom.functional_groups import describe_frames
+from mri_denoise.io.dicom import MANUFACTURER
+from mri_denoise.io.dicom.dataset import is_enhanced, is_mosaic, number, sop_class, text
+from mri_denoise.io.dicom.functional_groups import SMOOTHING, code_item, describe_frames, in_words, source_reference
 
 SERIES_NUMBER_OFFSET = 10000
-"""A derived series has the source's Series Number plus this."""
+"""Added to the Series Number of the source."""
 SERIES_SUFFIX = " (denoised)"
-"""What the description of a denoised series ends in."""
+"""Appended to the Series Description of a denoised series."""
 NOISE_SUFFIX = " (noise added)"
-"""What the description of a noisy copy ends in."""
+"""Appended to the Series Description of a noisy copy."""
 _LARGEST_IS = 2**31 - 1
 _SHORT_TEXT = 1024
 _LONG_STRING = 64
 _SWAPPED = {"OW": 2, "OL": 4, "OF": 4, "OD": 8, "OV": 8}
-# What is no longer true of new pixels, or would contradict them.
+# not true of the new pixels any more
 _DROPPED = (
     *("IconImageSequence", "SmallestPixelValueInSeries", "LargestPixelValueInSeries", "InstanceCreatorUID"),
     *("DigitalSignaturesSequence", "MACParametersSequence", "ExtendedOffsetTable", "ExtendedOffsetTableLengths"),
@@ -38,15 +39,15 @@ _DROPPED = (
 
 
 def derived_uid(source_uid: str, derivation: Derivation, *more: str) -> str:
-    """A UID that is the same whenever the same source is processed in the same way.
+    """Make a UID that is the same whenever the same source is processed in the same way.
 
     Args:
         source_uid: UID of the source series or instance.
         derivation: model, weights, strength and settings enter; the noise level, an estimate for each volume, does not.
-        more: anything else that keeps sources apart.
+        more: anything else that tells sources apart.
 
     Returns:
-        A UID under pydicom's root, a hash of the arguments.
+        A UID under the root of pydicom, made from a hash of the arguments.
     """
     parts = (source_uid, *more, derivation.model, derivation.version, derivation.weights_sha256)
     return generate_uid(entropy_srcs=["\0".join((*parts, repr(float(derivation.strength)), derivation.settings))])
@@ -60,15 +61,15 @@ def derive(
     frames: Numbers[int] = (0,),
     keep_vendor_headers: bool = False,
 ) -> None:
-    """Turn the data set of a source image into that of the derived one, in place; pixels are left to `set_pixels`.
+    """Turn the data set of a source image into that of the derived one, in place; `set_pixels` replaces the pixels.
 
     Args:
-        ds: the source, read as a whole.
-        derivation: how the result came about.
+        ds: the source, pixel data included.
+        derivation: how the result was made.
         now: local time of the derivation, for Content Date and Time.
         frames: numbers of the frames that were changed, from 0.
         keep_vendor_headers: keep private blocks that describe the old pixels (Siemens CSA). Those of a mosaic always
-            stay, for they say how it is laid out.
+            stay, because they describe its layout.
     """
     source_class, source_series = str(sop_class(ds)), text(ds, "SeriesInstanceUID")
     source_uid = text(ds, "SOPInstanceUID") or str(ds.file_meta.MediaStorageSOPInstanceUID)
@@ -99,7 +100,7 @@ def derive(
 
 
 def set_pixels(ds: Dataset, words: np.ndarray, smallest: int, largest: int) -> None:
-    """Put uncompressed pixels into a data set, and their range where the source gave one.
+    """Put uncompressed pixels into a data set, and update their range if the source gave one.
 
     Args:
         ds: the derived data set.
@@ -120,7 +121,7 @@ def set_pixels(ds: Dataset, words: np.ndarray, smallest: int, largest: int) -> N
 
 
 def _identify(ds: Dataset, derivation: Derivation, source_class: str, source_uid: str, frames: Numbers[int]) -> None:
-    """New instance and series, in the same study, frame of reference and position."""
+    """Make it a new instance in a new series of the same study, frame of reference and position."""
     ds.SOPClassUID = source_class
     # The same object with other frames changed (forced, for instance) is another instance.
     partly = len(frames) < int(number(ds, "NumberOfFrames") or 1)
@@ -139,22 +140,22 @@ def _identify(ds: Dataset, derivation: Derivation, source_class: str, source_uid
 
 
 def _describe(ds: Dataset, derivation: Derivation, source_class: str, source_uid: str) -> None:
-    """Say in words, codes and references where the pixels of a classic image come from."""
+    """Describe in words, codes and references where the pixels of a classic image come from."""
     found = ds.get("ImageType") or []
     source_type = [found] if isinstance(found, str) else list(found)
     ds.ImageType = ["DERIVED", "SECONDARY", *source_type[2:]]
     words, before = in_words(derivation), text(ds, "DerivationDescription")
     ds.DerivationDescription = (f"{before}; {words}" if before else words)[-_SHORT_TEXT:]
     if not derivation.added_noise:
-        _append(ds, "DerivationCodeSequence", code("113087", "Smoothing"))
+        _append(ds, "DerivationCodeSequence", code_item(SMOOTHING))
     ds.SourceImageSequence = Sequence([source_reference(source_class, source_uid)])
 
 
 def _add_equipment(ds: Dataset, derivation: Derivation, now: datetime) -> None:
-    """Name what processed the image: model, version, weights and settings."""
+    """Add what processed the image to Contributing Equipment: model, version, weights and settings."""
     weights = f", weights SHA-256 {derivation.weights_sha256}" if derivation.weights_sha256 else ""
     equipment = Dataset()
-    equipment.PurposeOfReferenceCodeSequence = Sequence([code("109102", "Processing Equipment")])
+    equipment.PurposeOfReferenceCodeSequence = Sequence([code_item(codes.DCM.ProcessingEquipment)])
     equipment.Manufacturer = MANUFACTURER
     equipment.ManufacturerModelName = derivation.model[:_LONG_STRING]
     equipment.SoftwareVersions = [f"mri-denoise {derivation.software_version}"[:_LONG_STRING]]

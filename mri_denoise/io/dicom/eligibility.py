@@ -1,37 +1,32 @@
-"""Which DICOM objects are magnitude MR images, and why the others are left alone.
+"""Decide which DICOM objects are magnitude MR images, and say why the others are left alone.
 
-Each rule looks at the header alone. The defined terms are those of DICOM PS3.3 C.8.3.1.1.1 (Image Type of MR images),
-C.8.13.3.1.1 and C.8.13.3.1.2 (Image Type and Complex Image Component of enhanced MR), and what the vendors write in
-Image Type value 3 and on; private attributes are read through their private creator only.
+Each rule looks at the header alone. The terms are those of DICOM PS3.3 C.8.3.1.1.1 (Image Type of MR images),
+C.8.13.3.1.1 and C.8.13.3.1.2 (Image Type and Complex Image Component of enhanced MR), and those that vendors write from
+Image Type value 3 on.
 """
 
 from __future__ import annotations
 
 import re
-import struct
-from typing import Any
 
 from pydicom.dataset import Dataset
-from pydicom.errors import BytesLengthException, InvalidDicomError
-from pydicom.uid import (
-    UID,
-    AllTransferSyntaxes,
-    EnhancedMRColorImageStorage,
-    EnhancedMRImageStorage,
-    LegacyConvertedEnhancedMRImageStorage,
-    MRImageStorage,
-    MRSpectroscopyStorage,
+from pydicom.uid import EnhancedMRColorImageStorage, MRImageStorage, MRSpectroscopyStorage
+
+from mri_denoise.io.dicom.dataset import (
+    ENHANCED_MR,
+    image_types,
+    is_enhanced,
+    number,
+    private,
+    private_numbers,
+    sop_class,
+    text,
+    transfer_syntax,
+    value,
 )
 
-ENHANCED_MR = (EnhancedMRImageStorage, LegacyConvertedEnhancedMRImageStorage)
-"""SOP classes whose instances describe their frames by functional groups."""
-PARSE_ERRORS = (
-    *(ValueError, TypeError, LookupError, AttributeError, NotImplementedError, RuntimeError, EOFError, OverflowError),
-    *(struct.error, BytesLengthException, InvalidDicomError),
-)
-"""What pydicom and its decoders raise when they meet damaged data."""
 MAX_PIXELS = 8192 * 8192
-"""More pixels than this in one frame are taken for a damaged header, before memory is asked for."""
+"""More pixels than this in one frame are taken for a damaged header, before memory is allocated."""
 MAX_BYTES = 2**32 - 2
 """The longest pixel data that a DICOM file can hold uncompressed, as results are written."""
 
@@ -61,83 +56,20 @@ _COMPUTED_MAP = re.compile(
 _PHYSICAL_UNITS = {"HZ", "RAD", "MRAD", "DEG", "MS", "S", "PPM", "1/S"}
 
 
-def value(ds: Dataset, keyword: str) -> Any:
-    """The value of an attribute, or None where it is absent, empty or cannot be parsed."""
-    try:
-        found = ds.get(keyword)
-    except (*PARSE_ERRORS, OSError):
-        return None
-    return None if found is None or found == "" else found
-
-
-def numbers(ds: Dataset, keyword: str) -> tuple[float, ...]:
-    """The values of a numeric attribute; empty where it is absent or not numeric."""
-    return _floats(value(ds, keyword))
-
-
-def number(ds: Dataset, keyword: str) -> float | None:
-    """The first value of a numeric attribute, or None."""
-    return next(iter(numbers(ds, keyword)), None)
-
-
-def text(ds: Dataset, keyword: str) -> str:
-    """The value of an attribute as text; empty where it is absent."""
-    found = value(ds, keyword)
-    return "" if found is None else str(found).strip()
-
-
-def private(ds: Dataset, group: int, creator: str, element: int) -> Any:
-    """The value of a private attribute found through its private creator, or None."""
-    try:
-        return ds.private_block(group, creator)[element].value
-    except (*PARSE_ERRORS, OSError):
-        return None
-
-
-def private_numbers(ds: Dataset, group: int, creator: str, element: int) -> tuple[float, ...]:
-    """The values of a numeric private attribute; empty where it is absent or stored without a known VR."""
-    return _floats(private(ds, group, creator, element))
-
-
-def image_types(ds: Dataset) -> tuple[str, ...]:
-    """Image Type (0008,0008) in capitals, empty values kept."""
-    found = value(ds, "ImageType")
-    if found is None:
-        return ()
-    return tuple(str(part).strip().upper() for part in ([found] if isinstance(found, str) else found))
-
-
 def unreadable(ds: Dataset) -> str | None:
-    """Why an object cannot be denoised at all, in a few words, or None.
+    """Say why an object cannot be denoised at all: it is no grey MR image, or its pixels could not be written back.
 
-    It is no grey MR image, or one whose pixels cannot be given back. `ds` is the header of a file.
+    Args:
+        ds: the header of a file.
+
+    Returns:
+        The reason in a few words, or None.
     """
     return _other_object(ds) or _layout(ds)
 
 
-def is_enhanced(ds: Dataset) -> bool:
-    """Whether an object describes its frames by functional groups."""
-    return sop_class(ds) in ENHANCED_MR
-
-
-def is_mosaic(ds: Dataset) -> bool:
-    """Whether a classic image is a Siemens mosaic, whose tiles are slices."""
-    return not is_enhanced(ds) and "MOSAIC" in image_types(ds)
-
-
-def sop_class(ds: Dataset) -> UID:
-    """SOP Class UID of the data set, or of the file meta information where the data set has none."""
-    return UID(text(ds, "SOPClassUID") or text(getattr(ds, "file_meta", Dataset()), "MediaStorageSOPClassUID"))
-
-
-def transfer_syntax(ds: Dataset) -> UID | None:
-    """The transfer syntax named in the file meta information; None where it is absent or no known transfer syntax."""
-    uid = UID(text(getattr(ds, "file_meta", Dataset()), "TransferSyntaxUID"))
-    return uid if uid in AllTransferSyntaxes else None
-
-
 def _other_object(ds: Dataset) -> str | None:
-    """Objects that are not MR images."""
+    """Say why an object is not an MR image."""
     uid, modality = sop_class(ds), text(ds, "Modality")
     if uid == MRImageStorage or uid in ENHANCED_MR:
         return None if modality in ("MR", "") else f"{modality}, not MR"
@@ -153,7 +85,7 @@ def _other_object(ds: Dataset) -> str | None:
 
 
 def _layout(ds: Dataset) -> str | None:
-    """MR images whose pixels are laid out in a way that is not handled."""
+    """Say why the pixel layout of an MR image is not supported (Image Pixel module, PS3.3 C.7.6.3)."""
     rows, columns, frames = number(ds, "Rows"), number(ds, "Columns"), number(ds, "NumberOfFrames") or 1
     allocated, stored = number(ds, "BitsAllocated"), number(ds, "BitsStored")
     if not rows or not columns:
@@ -180,9 +112,13 @@ def _layout(ds: Dataset) -> str | None:
 
 
 def unwanted(ds: Dataset) -> str | None:
-    """Why a slice is not denoised unless the user insists, in a few words, or None.
+    """Say why a slice is denoised only on request: it shows no magnitude, or is a localizer or the like.
 
-    It shows no magnitude, or nobody wants it denoised. `ds` is the header of the slice (`dicom_planes.Plane.header`).
+    Args:
+        ds: the header of the slice, `mri_denoise.io.dicom.planes.Plane.header`.
+
+    Returns:
+        The reason in a few words, or None.
     """
     types = image_types(ds)
     for name, terms in _NOT_MAGNITUDE.items():
@@ -216,17 +152,17 @@ def unwanted(ds: Dataset) -> str | None:
 
 
 def _real_world_unit(ds: Dataset) -> str:
-    """The unit that pixel values are mapped to, as coded by UCUM; empty where there is none."""
+    """The UCUM code of the unit that pixel values are mapped to (PS3.3 C.7.6.16.2.11); empty if there is none."""
     mapping = value(ds, "RealWorldValueMappingSequence")
     units = value(mapping[0], "MeasurementUnitsCodeSequence") if mapping else None
     return text(units[0], "CodeValue") if units else ""
 
 
 def _signed_about_zero(ds: Dataset) -> bool:
-    """Whether the header shows an image with values about zero, which no magnitude image has.
+    """Whether values lie on both sides of zero, as in no magnitude image.
 
-    GE writes field maps into the series of their magnitude images with the same Image Type and description: signed, the
-    display window centred on zero, the smallest pixel value below zero.
+    GE writes field maps into the series of their magnitude images, with the same Image Type and description. They are
+    signed, the display window is centred on zero, and the smallest pixel value is negative.
     """
     centre, width = number(ds, "WindowCenter"), number(ds, "WindowWidth")
     if number(ds, "PixelRepresentation") != 1 or centre is None or width is None or width <= 2:
@@ -235,13 +171,3 @@ def _signed_about_zero(ds: Dataset) -> bool:
     if smallest is not None and smallest >= 0:
         return False
     return abs(centre) < 0.05 * width and (number(ds, "RescaleIntercept") or 0.0) <= 0.0
-
-
-def _floats(found: Any) -> tuple[float, ...]:
-    if found is None or isinstance(found, bytes):
-        return ()
-    try:
-        parts = [found] if isinstance(found, (str, int, float)) else list(found)
-        return tuple(float(part) for part in parts)
-    except (TypeError, ValueError):
-        return ()

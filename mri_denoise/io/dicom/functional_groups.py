@@ -1,7 +1,8 @@
-"""Provenance of enhanced MR, frame by frame, in its functional groups.
+"""Codes, references and words of provenance, and where enhanced MR keeps them: frame by frame, in functional groups.
 
 DICOM PS3.3: Derivation Image C.7.6.16.2.6, MR Image Frame Type C.8.13.5.1, Image Type and Frame Type C.8.16.1,
-Source Image Evidence C.8.13.2.1 (Enhanced MR has no General Image module to hold these attributes at the top).
+Source Image Evidence C.8.13.2.1 (enhanced MR has no General Image module to hold these attributes at the top). PS3.16:
+CID 7202 Source Image Purposes of Reference, CID 7203 Image Derivation.
 """
 
 from __future__ import annotations
@@ -11,26 +12,56 @@ from collections.abc import Sequence
 
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as Items
+from pydicom.sr.codedict import codes
+from pydicom.sr.coding import Code
 
 from mri_denoise.io.case import Derivation
-from mri_denoise.io.dicom.codes import code, in_words, source_reference
-from mri_denoise.io.dicom.eligibility import text, value
+from mri_denoise.io.dicom.dataset import text, value
 
+SMOOTHING = codes.DCM.Smoothing
+_LONGEST_TEXT = 1024  # characters of VR ST
 _DERIVATION, _TYPE = "DerivationImageSequence", "MRImageFrameTypeSequence"
+
+
+def code_item(code: Code) -> Dataset:
+    """An item of a code sequence (PS3.3 8.8)."""
+    item = Dataset()
+    item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = code.value, code.scheme_designator, code.meaning
+    return item
+
+
+def source_reference(sop_class_uid: str, sop_instance_uid: str) -> Dataset:
+    """An item of Source Image Sequence, which refers to the image that was processed."""
+    reference = Dataset()
+    reference.ReferencedSOPClassUID = sop_class_uid
+    reference.ReferencedSOPInstanceUID = sop_instance_uid
+    purpose = code_item(codes.DCM.SourceImageForImageProcessingOperation)
+    reference.PurposeOfReferenceCodeSequence = Items([purpose])
+    return reference
+
+
+def in_words(derivation: Derivation) -> str:
+    """The derivation as text for Derivation Description, at most 1024 characters."""
+    what = "Simulated noise" if derivation.added_noise else "AI denoising"
+    words = (
+        f"{what}: model {derivation.model} {derivation.version}, noise level {derivation.sigma}, "
+        f"strength {derivation.strength:g}, mri-denoise {derivation.software_version}"
+    )
+    return words[:_LONGEST_TEXT]
 
 
 def describe_frames(
     ds: Dataset, derivation: Derivation, changed: Sequence[int], source: tuple[str, str], series_uid: str
 ) -> None:
-    """Record in an enhanced object which frames were derived, from what and how; the others keep what they say.
+    """Record in an enhanced object which frames were derived, from what and how; the other frames stay as they are.
 
-    A functional group stands either in the shared item or in that of each frame. Derivation moves to the frames, for
-    each refers to its own source frame; frames that were copied get an empty one. Frame Type stays shared if it was
-    and all frames were changed.
+    A functional group stands either in the shared item or in the item of each frame. Derivation Image moves to the
+    frames, because each refers to its own source frame; frames that were copied get an empty one. Frame Type stays
+    shared if it was shared and all frames were changed.
 
     Args:
         ds: the derived data set.
-        derivation: how the result came about.
+        derivation: how the result was made.
         changed: numbers of the derived frames, from 0.
         source: SOP Class UID and SOP Instance UID of the source.
         series_uid: Series Instance UID of the source.
@@ -58,13 +89,13 @@ def describe_frames(
 
 
 def derived_type(found: object, first: str = "DERIVED") -> list[str]:
-    """Image Type or Frame Type of enhanced MR: value 2 is always PRIMARY, the others are the source's."""
+    """Image Type or Frame Type of enhanced MR (C.8.16.1): value 2 is PRIMARY, values from 3 on are the source's."""
     values = [found] if isinstance(found, str) else [str(part) for part in found or ()]  # type: ignore[attr-defined]
     return [first, "PRIMARY", *values[2:]]
 
 
 def _move(shared: Dataset, frames: Sequence[Dataset], keyword: str) -> bool:
-    """Copy a functional group from the shared item to each frame; whether it was there."""
+    """Move a functional group from the shared item to each frame; returns whether it was there."""
     if keyword not in shared:
         return False
     for groups in frames:
@@ -82,8 +113,8 @@ def _derivation_item(derivation: Derivation, source: tuple[str, str], frame: int
     item = Dataset()
     item.DerivationDescription = in_words(derivation)
     # Noise that was added for a test has no code of its own in CID 7203.
-    made = code("110001", "Image Processing") if derivation.added_noise else code("113087", "Smoothing")
-    item.DerivationCodeSequence = Items([made])
+    made = codes.DCM.ImageProcessing if derivation.added_noise else SMOOTHING
+    item.DerivationCodeSequence = Items([code_item(made)])
     reference = source_reference(*source)
     reference.ReferencedFrameNumber = frame + 1
     reference.SpatialLocationsPreserved = "YES"
@@ -92,7 +123,7 @@ def _derivation_item(derivation: Derivation, source: tuple[str, str], frame: int
 
 
 def _add_evidence(ds: Dataset, source: tuple[str, str], series_uid: str) -> None:
-    """Refer to the source instance, study and series named; an item of the same series is made longer."""
+    """Append a reference to the source instance, with its study and series, to Source Image Evidence."""
     reference = Dataset()
     reference.ReferencedSOPClassUID, reference.ReferencedSOPInstanceUID = source
     series = Dataset()

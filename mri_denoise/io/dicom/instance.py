@@ -1,4 +1,4 @@
-"""From a DICOM file to what sorting needs to know of it, without its pixel values."""
+"""Read from the header of a DICOM file what sorting needs to know of its slices."""
 
 from __future__ import annotations
 
@@ -11,23 +11,24 @@ from pydicom.dataset import Dataset
 from pydicom.uid import MediaStorageDirectoryStorage
 
 from mri_denoise.io.case import Skip
-from mri_denoise.io.dicom.eligibility import (
+from mri_denoise.io.dicom.dataset import (
     PARSE_ERRORS,
     image_types,
+    instance_uid,
     is_enhanced,
     number,
     numbers,
     private_numbers,
     sop_class,
     text,
-    unreadable,
-    unwanted,
     value,
 )
-from mri_denoise.io.dicom.open import instance_uid, is_dicom, pixels_missing, read_header, readable
+from mri_denoise.io.dicom.eligibility import unreadable, unwanted
+from mri_denoise.io.dicom.open import pixels_missing, read_header, readable
 from mri_denoise.io.dicom.planes import LayoutError, Plane, planes
+from mri_denoise.io.sniff import is_dicom
 
-# b-value and direction in the vendors' private attributes, after their DICOM conformance statements.
+# b-value and direction in the vendors' private attributes, as their DICOM conformance statements describe them
 _PRIVATE_DIFFUSION = (
     ((0x0019, "SIEMENS MR HEADER", 0x0C), (0x0019, "SIEMENS MR HEADER", (0x0E,))),
     ((0x0043, "GEMS_PARM_01", 0x39), (0x0019, "GEMS_ACQU_01", (0xBB, 0xBC, 0xBD))),
@@ -36,29 +37,29 @@ _PRIVATE_DIFFUSION = (
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Instance:
-    """One slice of MR: a classic image, a frame or a tile, as sorting sees it.
+    """One slice as sorting sees it: a classic image, a frame of enhanced MR or a tile of a mosaic.
 
     Args:
         path: the file.
         plane: its number among the slices of the file, from 0.
         sop_uid: SOP Instance UID.
-        series: patient, study and series: images that differ here never come together.
+        series: patient, study and series; images that differ here are never sorted into one volume.
         series_number: Series Number, or None.
         description: Series Description, or the protocol's name.
         shape: rows, columns.
-        divider: what always divides a series into volumes (size, spacing, echo, image type, diffusion, stack ...).
-        moment: the time point that the header names; divides too.
-        orientation: Image Orientation (Patient): direction cosines of a row, then of a column; or None.
-        position: Image Position (Patient): centre of the first pixel, mm, LPS; or None.
+        divider: the attributes that always divide a series into volumes (size, echo, image type, diffusion ...).
+        moment: the time point that the header names; it divides a series, too.
+        orientation: Image Orientation (Patient): direction cosines of a row, then of a column, LPS; or None.
+        position: Image Position (Patient): centre of the first pixel in mm, LPS; or None.
         spacing: Pixel Spacing in mm: between rows, between columns; or None.
         thickness: the larger of Slice Thickness and Spacing Between Slices in mm, or None.
         number: Instance Number, or None.
         acquisition: Acquisition Number, or None.
         timing: what may tell repeated positions apart: inversion time, flip angle, trigger time, acquisition time.
         what: kind of image and contrast, in words.
-        forced: why it would have been left alone if the user had not insisted, or empty.
+        forced: why it would be left alone without ``force``, or empty.
     """
 
     path: Path
@@ -82,50 +83,50 @@ class Instance:
 
     @property
     def key(self) -> tuple[Path, int]:
-        """What tells a slice from all others."""
+        """A key that no other slice has."""
         return self.path, self.plane
 
 
 def read_file(path: Path, *, force: bool = False) -> tuple[list[Instance], list[Skip]]:
-    """Read one file's header.
+    """Read the header of a file.
 
     Args:
         path: the file.
-        force: take also what is no magnitude image, or is not wanted denoised (phase, maps, localizers ...).
+        force: take also phase images, maps, localizers and other images that are usually not denoised.
 
     Returns:
-        Its slices that are to be denoised; and why the file, or some of its frames, are left alone. Neither for a
+        Its slices that are to be denoised, and why the file or some of its frames are left alone. Both are empty for a
         DICOMDIR, which is only an index of other files.
     """
     try:
         if not path.stat().st_size:
-            return [], [Skip(path, "empty file", damaged=True)]
+            return [], [Skip(source=path, reason="empty file", damaged=True)]
         if not is_dicom(path):
-            return [], [Skip(path, "not a DICOM file" if readable(path) else "no permission to read it")]
+            return [], [Skip(source=path, reason="not a DICOM file" if readable(path) else "no permission to read it")]
         ds = read_header(path)
     except OSError as error:
-        return [], [Skip(path, f"cannot be read: {error.strerror or error}", damaged=True)]
+        return [], [Skip(source=path, reason=f"cannot be read: {error.strerror or error}", damaged=True)]
     except ValueError as error:
         reason = f"damaged or truncated DICOM file: {one_line(str(error))}"
-        return [], [Skip(path, reason, damaged=True)]
+        return [], [Skip(source=path, reason=reason, damaged=True)]
     if sop_class(ds) == MediaStorageDirectoryStorage or "DirectoryRecordSequence" in ds:
         return [], []
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             if why := unreadable(ds):
-                return [], [Skip(path, one_line(why))]
+                return [], [Skip(source=path, reason=one_line(why))]
             if missing := pixels_missing(ds, path):
-                return [], [Skip(path, missing, damaged=True)]
+                return [], [Skip(source=path, reason=missing, damaged=True)]
             return _wanted(planes(ds), path, force)
     except LayoutError as error:
-        return [], [Skip(path, str(error))]
+        return [], [Skip(source=path, reason=str(error))]
     except PARSE_ERRORS as error:
-        return [], [Skip(path, f"damaged header: {one_line(str(error))}", damaged=True)]
+        return [], [Skip(source=path, reason=f"damaged header: {one_line(str(error))}", damaged=True)]
 
 
 def _wanted(found: list[Plane], path: Path, force: bool) -> tuple[list[Instance], list[Skip]]:
-    """Divide the slices of a file into those to denoise and, reason by reason, those to leave alone."""
+    """Divide the slices of a file into those to denoise and those to leave alone, reason by reason."""
     reasons = [one_line(unwanted(plane.header) or "") for plane in found]
     taken = [k for k, reason in enumerate(reasons) if force or not reason]
     instances = [_instance(found[k], k, path, reasons[k]) for k in taken]
@@ -133,17 +134,22 @@ def _wanted(found: list[Plane], path: Path, force: bool) -> tuple[list[Instance]
     for reason in dict.fromkeys(reason for reason in reasons if reason and not force):
         numbers_ = [k + 1 for k, other in enumerate(reasons) if other == reason]
         where = "" if len(numbers_) == len(found) else f"{ranges('frame', numbers_)}: "
-        skips.append(Skip(path, where + reason))
+        skips.append(Skip(source=path, reason=where + reason))
     return instances, skips
 
 
 def one_line(words: str) -> str:
-    """Words that may quote a damaged header, without line breaks and control characters, shortened."""
+    """Shorten words that may quote a damaged header, and remove line breaks and control characters."""
     return " ".join("".join(c if c.isprintable() else " " for c in words).split())[:160]
 
 
 def ranges(what: str, numbers_: list[int]) -> str:
-    """Whole numbers in words: ``frames 1-32, 40``."""
+    """List whole numbers in words.
+
+    Examples:
+        >>> ranges("frame", [1, 2, 3, 7])
+        'frames 1-3, 7'
+    """
     parts: list[list[int]] = []
     for one in sorted(numbers_):
         if parts and one == parts[-1][1] + 1:
@@ -197,13 +203,13 @@ def _what(ds: Dataset, diffusion: tuple[object, ...]) -> str:
 
 
 def _divider(ds: Dataset, diffusion: tuple[object, ...]) -> tuple[object, ...]:
-    """Attributes by which the images of a series are always divided."""
+    """The attributes that always divide a series into volumes."""
     numeric = ("Rows", "Columns", "BitsStored", "PixelRepresentation", "EchoTime", "EchoNumbers", "EffectiveEchoTime")
     parts: list[object] = [tuple(round(n, 4) for n in numbers(ds, keyword)) for keyword in (*numeric, "PixelSpacing")]
     parts += [image_types(ds), *(text(ds, keyword) for keyword in ("ComplexImageComponent", "RescaleType", "StackID"))]
     # Siemens scanners without public diffusion attributes put b-value and direction into the name: ep_b1000#12.
     parts.append(text(ds, "SequenceName") if "ep_b" in text(ds, "SequenceName") else "")
-    # GE writes magnitude images and field maps into one series: image type, and a number of the kind of image.
+    # GE writes magnitude images and field maps into one series; private elements tell the image type.
     parts += [private_numbers(ds, 0x0043, "GEMS_PARM_01", element)[:1] for element in (0x2F, 0x30)]
     return (*parts, diffusion)
 

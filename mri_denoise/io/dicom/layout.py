@@ -1,4 +1,4 @@
-"""How volumes of a series are read and written: their slices in files, their places, and the folder they go to."""
+"""Lay out the volumes of a series: their slices in files, their affines, and the folder of the result."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from mri_denoise.io.dicom.instance import Instance
 from mri_denoise.io.dicom.sort import Stack, evenly_spaced, normal, stack_problem
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class StackPlan:
-    """One volume in space and time.
+    """One volume at one time point.
 
     Args:
         slices: for each slice, in order: the index of its file in `DicomVolume.paths`, and its number in that file.
-        affine: 4 x 4 float64, indices of column, row and slice to RAS+ mm; approximate unless regular.
-        contrast: equal for volumes that differ in time only.
-        moment: what the header says of the time of the first slice; equal where nothing tells volumes apart.
+        affine: 4 x 4 float64, indices of column, row and slice to RAS+ mm; approximate unless the slices are even.
+        contrast: a key, equal for volumes that differ in time only.
+        moment: a key, what the header says of the time of the first slice; equal if nothing tells volumes apart.
         even: whether the slices lie at equal distances, so that the affine holds for all of them.
     """
 
@@ -34,20 +34,21 @@ class StackPlan:
     even: bool
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class DicomVolume:
-    """What reader and writer know of a case: one volume, or several that share a file.
+    """The details of a DICOM case: one volume, or several that share a file.
 
     Args:
         paths: the source files, each once, in the order of their first slice.
-        names: the derived files, relative to the folder of the derived series, in the same order.
-        shape: columns, rows, slices of a volume; one slice where the volumes differ in size.
-        stacks: the volumes; their slices, one after the other, are those of the array.
+        names: the derived files, relative to the folder of the derived series, in the same order; empty for a volume
+            that is written as NIfTI.
+        shape: columns, rows, slices of a volume; one slice if the volumes differ in size.
+        stacks: the volumes; the array holds their slices one after the other.
         contiguous: whether neighbouring slices may serve as context for one another.
         series_uid: Series Instance UID of the source.
         description: Series Description of the source.
         what: kind of image and contrast, in words.
-        notes: in words, what is unusual.
+        notes: what is unusual, in words.
     """
 
     paths: tuple[Path, ...]
@@ -62,12 +63,12 @@ class DicomVolume:
 
     @property
     def affine(self) -> np.ndarray:
-        """Indices of column, row and slice to RAS+ mm, of the first volume."""
+        """4 x 4, indices of column, row and slice of the first volume to RAS+ mm."""
         return self.stacks[0].affine
 
     @property
     def slices(self) -> tuple[tuple[int, int], ...]:
-        """File and number in it of each slice, volume by volume."""
+        """For each slice, volume by volume: the index of its file, and its number in that file."""
         return tuple(one for stack in self.stacks for one in stack.slices)
 
     @property
@@ -76,24 +77,37 @@ class DicomVolume:
         return (len(self.slices) // self.shape[2], *self.shape)
 
     def by_file(self) -> dict[int, dict[int, tuple[int, int]]]:
-        """For each file, for each of its slices that belongs here: volume and slice in the array."""
+        """Map the index of each file to its slices: their numbers in the file to volume and slice in the array."""
         found: dict[int, dict[int, tuple[int, int]]] = {k: {} for k in range(len(self.paths))}
         for k, (file, plane) in enumerate(self.slices):
             found[file][plane] = divmod(k, self.shape[2])
         return found
 
 
-def plan_cases(stacks: list[Stack], root: Path, taken: set[str], patients: Mapping[Path, set]) -> list[Case]:
+def volume_of(case: Case) -> DicomVolume:
+    """The details of a DICOM case.
+
+    Raises:
+        TypeError: The case is not DICOM.
+    """
+    if not isinstance(case.details, DicomVolume):
+        raise TypeError(f"{case.label}: not a DICOM case")
+    return case.details
+
+
+def plan_cases(
+    stacks: list[Stack], root: Path, taken: set[str], patients: Mapping[Path, set[tuple[str, ...]]]
+) -> list[Case]:
     """Lay out the cases of one source series.
 
     Args:
-        stacks: its volumes, from `sort_volumes`.
+        stacks: its volumes, from `mri_denoise.io.dicom.sort.sort_volumes`.
         root: the folder that the files were found under.
-        taken: folders of other series, in small letters; this one's is added.
+        taken: folders of other series, in lower case; the folder of this one is added.
         patients: the patients whose files lie in each folder.
 
     Returns:
-        The cases, which share a folder; files keep their names and what tells them apart in it.
+        The cases, which share a folder. Files keep their names, and subfolders where those tell them apart.
     """
     parent = Path(os.path.commonpath([one.path.parent for stack in stacks for one in stack]))
     place = parent.relative_to(root) if parent.is_relative_to(root) else Path()
@@ -105,12 +119,14 @@ def plan_cases(stacks: list[Stack], root: Path, taken: set[str], patients: Mappi
     for index, part in enumerate(parts, start=1):
         details = _details(part, parent, said)
         count = "" if len(parts) == 1 else f" (volume {index} of {len(parts)})"
-        cases.append(Case("dicom", details.paths, output, output.as_posix() + count, details))
+        cases.append(
+            Case(kind="dicom", sources=details.paths, output=output, label=output.as_posix() + count, details=details)
+        )
     return cases
 
 
 def _sharing_files(stacks: list[Stack]) -> list[list[Stack]]:
-    """Bring volumes together that have slices in one file, for a file is written as a whole."""
+    """Join volumes that have slices in the same file, because a file is written as a whole."""
     part_of: dict[Path, list[Stack]] = {}
     parts: dict[int, list[Stack]] = {}
     for stack in stacks:
@@ -127,7 +143,7 @@ def _sharing_files(stacks: list[Stack]) -> list[list[Stack]]:
 
 
 def _details(stacks: list[Stack], parent: Path, said: tuple[str, ...]) -> DicomVolume:
-    """Lay out the volumes of a case."""
+    """Lay out the volumes of one case."""
     first = stacks[0][0]
     paths = tuple(dict.fromkeys(one.path for stack in stacks for one in stack))
     index = {path: k for k, path in enumerate(paths)}
@@ -164,7 +180,7 @@ def _details(stacks: list[Stack], parent: Path, said: tuple[str, ...]) -> DicomV
 
 
 def _folder(first: Instance, place: Path, taken: set[str]) -> str:
-    """A folder name that no other series has: number and description, with what file systems do not like replaced."""
+    """Choose a folder name that no other series has: number and description, in characters safe for file systems."""
     number = [] if first.series_number is None else [str(first.series_number)]
     words = re.sub(r"[^\w.+-]+", "_", first.description).strip("._")[:80]
     words = re.sub(r"\.(nii|nii\.gz)$", r"_\1", words, flags=re.IGNORECASE)  # a folder is no NIfTI file
@@ -178,11 +194,11 @@ def _folder(first: Instance, place: Path, taken: set[str]) -> str:
 
 
 def affine_of(stack: Stack) -> np.ndarray:
-    """Indices of column, row and slice to RAS+ mm (DICOM PS3.3 equation C.7.6.2.1-1, x and y negated).
+    """Affine from indices of column, row and slice to RAS+ mm (DICOM PS3.3 equation C.7.6.2.1-1, x and y negated).
 
     Args:
-        stack: sorted slices. A single slice steps by its thickness along the normal; without position or orientation
-            the affine holds the voxel size only.
+        stack: sorted slices. The step of a single slice is its thickness along the normal. Without position or
+            orientation, the affine holds the voxel size only.
 
     Returns:
         4 x 4 float64.

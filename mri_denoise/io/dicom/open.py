@@ -1,8 +1,7 @@
-"""DICOM files opened without trust: what they are, their headers, and whether their pixel data can be whole."""
+"""Open DICOM files without trust: read their headers, and check whether their pixel data can be whole."""
 
 from __future__ import annotations
 
-import struct
 import warnings
 import zlib
 from pathlib import Path
@@ -12,7 +11,8 @@ from pydicom.dataset import Dataset
 from pydicom.filereader import read_file_meta_info
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
-from mri_denoise.io.dicom.eligibility import MAX_BYTES, PARSE_ERRORS, number, text, transfer_syntax
+from mri_denoise.io.dicom.dataset import PARSE_ERRORS, instance_uid, number, transfer_syntax
+from mri_denoise.io.dicom.eligibility import MAX_BYTES
 
 _DEFER_BYTES = 4096
 _META_START = 144  # preamble, DICM, and the element that says how long the file meta information is
@@ -23,35 +23,17 @@ _UNDEFINED_LENGTH = 0xFFFFFFFF
 _PIXEL_DATA = 0x7FE00010
 
 
-def is_dicom(path: Path) -> bool:
-    """Whether a file looks like DICOM by its first bytes: ``DICM`` after the preamble, or a data set without one."""
-    try:
-        with path.open("rb") as file:
-            start = file.read(132)
-    except OSError:
-        return False
-    if start[128:132] == b"DICM":
-        return True
-    if len(start) < 8:
-        return False
-    # A data set without preamble starts with group 0002 or 0008, in either byte order, and a small element number.
-    return any(
-        group in (0x0002, 0x0008) and element < 0x0100 and start[4:6] != b"\0\0" or (group, element) == (0x0008, 0x0005)
-        for group, element in (struct.unpack("<HH", start[:4]), struct.unpack(">HH", start[:4]))
-    )
-
-
 def read_header(path: Path) -> Dataset:
-    """Read a header, pixel values left in the file.
+    """Read a header, and leave pixel values in the file.
 
     Raises:
-        OSError: the file cannot be read.
-        ValueError: it is no DICOM file, or damaged.
+        OSError: The file cannot be read.
+        ValueError: It is not a DICOM file, or is damaged.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            # Of a deflated file, values left behind could not be found again.
+            # Values left in a deflated file could not be found again.
             defer = None if check_deflated(path) else _DEFER_BYTES
             return pydicom.dcmread(str(path), defer_size=defer, force=True)
         except (*PARSE_ERRORS, zlib.error) as error:
@@ -59,11 +41,11 @@ def read_header(path: Path) -> Dataset:
 
 
 def check_deflated(path: Path) -> bool:
-    """Whether a file is deflated; it is inflated piece by piece before any reader does it as a whole.
+    """Tell whether a file is deflated; inflate it piece by piece first, before any reader does so as a whole.
 
     Raises:
-        ValueError: it swells to more than a DICOM file may hold, or than images do.
-        OSError: the file cannot be read.
+        ValueError: Its size after inflation is more than a DICOM file may have, or than images have.
+        OSError: The file cannot be read.
     """
     with path.open("rb") as file:
         if DeflatedExplicitVRLittleEndian.encode() not in file.read(1024):
@@ -92,7 +74,15 @@ def readable(path: Path) -> bool:
 
 
 def pixels_missing(ds: Dataset, path: Path) -> str | None:
-    """Why the pixel data cannot be whole, judged by their length in the file."""
+    """Say why the pixel data cannot be whole, by their length in the file.
+
+    Args:
+        ds: the header, from `read_header`.
+        path: its file.
+
+    Returns:
+        The reason in a few words, or None.
+    """
     if not instance_uid(ds):
         return "no SOP Instance UID: the source could not be referred to"
     if _PIXEL_DATA not in ds:
@@ -111,8 +101,3 @@ def pixels_missing(ds: Dataset, path: Path) -> str | None:
     if available < expected:
         return f"truncated: {available} of {expected} bytes of pixel data"
     return None
-
-
-def instance_uid(ds: Dataset) -> str:
-    """SOP Instance UID of the data set, or of the file meta information where the data set has none."""
-    return text(ds, "SOPInstanceUID") or text(getattr(ds, "file_meta", Dataset()), "MediaStorageSOPInstanceUID")

@@ -1,4 +1,4 @@
-"""Stored values of DICOM slices, and the way to real-world values and back (PS3.3 C.7.6.3.1 and C.11.1)."""
+"""Decode the stored values of DICOM slices; convert them to real-world values and back (PS3.3 C.7.6.3.1, C.11.1)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pydicom
 from pydicom.dataset import Dataset
-from pydicom.pixels import pixel_array
+from pydicom.pixels.utils import pixel_array
 from pydicom.uid import (
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
@@ -23,20 +23,20 @@ from pydicom.uid import (
 )
 
 from mri_denoise.errors import InputError
-from mri_denoise.io.dicom.eligibility import PARSE_ERRORS, number, text, transfer_syntax
+from mri_denoise.io.dicom.dataset import PARSE_ERRORS, number, text, transfer_syntax
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class PixelFormat:
-    """How stored values of a slice are to be read.
+    """How to interpret the stored values of a slice.
 
     Args:
         shape: rows, columns.
         allocated: bits a pixel takes up: 8, 16 or 32.
-        stored: bits of them that hold the value.
-        signed: two's complement.
+        stored: how many of these bits hold the value.
+        signed: whether values are in two's complement.
         slope: real value per stored value.
-        intercept: real value of stored 0.
+        intercept: real value of a stored 0.
         padding: the smallest and largest stored value that mark pixels outside the image, or None.
     """
 
@@ -58,7 +58,7 @@ def open_image(path: Path) -> Dataset:
     """Read a whole DICOM file, pixel data included.
 
     Raises:
-        InputError: the file cannot be read.
+        InputError: The file cannot be read.
     """
     try:
         with warnings.catch_warnings():
@@ -74,7 +74,7 @@ def open_image(path: Path) -> Dataset:
 
 
 def pixel_format(ds: Dataset) -> PixelFormat:
-    """Read the pixel format from a header; an absent or zero slope counts as 1."""
+    """Read the pixel format from a header; a slope that is absent or zero counts as 1."""
     signed = bool(number(ds, "PixelRepresentation"))
     allocated = int(number(ds, "BitsAllocated") or 16)
     stored = int(number(ds, "BitsStored") or allocated)
@@ -106,11 +106,11 @@ def decode(ds: Dataset, path: Path, frame: int = 0) -> np.ndarray:
         `BitsStored` are as in the file where it is uncompressed.
 
     Raises:
-        InputError: the pixel data are damaged, cut off, or do not fit the header.
+        InputError: The pixel data are damaged, truncated, or do not agree with the header.
     """
     layout = pixel_format(ds)
     syntax = transfer_syntax(ds)
-    # pydicom's own RLE decoder reports damaged data; the quicker one of pylibjpeg panics.
+    # pydicom's own RLE decoder reports damaged data; that of pylibjpeg is quicker but panics.
     plugin = "pydicom" if syntax == RLELossless else ""
     try:
         with warnings.catch_warnings():
@@ -118,7 +118,7 @@ def decode(ds: Dataset, path: Path, frame: int = 0) -> np.ndarray:
             if syntax == JPEGExtended12Bit and layout.stored > 8:
                 pixels = _decode_gdcm(path, path.stat().st_mtime_ns)[frame]
             else:
-                # Bits above the stored ones may hold something in uncompressed data, which `replaced` keeps.
+                # in uncompressed data, bits above the stored ones may hold something else, which `replaced` keeps
                 clean = syntax is not None and syntax.is_encapsulated
                 pixels = pixel_array(ds, index=frame, raw=True, correct_unused_bits=clean, decoding_plugin=plugin)
     except (*PARSE_ERRORS, OSError) as error:
@@ -132,11 +132,12 @@ def decode(ds: Dataset, path: Path, frame: int = 0) -> np.ndarray:
             raise InputError(f"{path}: pixel data exceed the {layout.stored} bits of the header; export it again")
     signed = np.dtype(f"i{layout.allocated // 8}")
     narrow = pixels.astype(signed if pixels.dtype.kind == "i" else f"u{layout.allocated // 8}")
-    return narrow.view(f"u{layout.allocated // 8}")
+    words: np.ndarray = narrow.view(f"u{layout.allocated // 8}")
+    return words
 
 
 def stored_values(words: np.ndarray, layout: PixelFormat) -> np.ndarray:
-    """Words of pixel data to stored values: int64, junk above the stored bits masked, sign extended."""
+    """Convert words of pixel data to stored values: int64, bits above the stored ones masked, sign extended."""
     values = words.astype(np.int64) & ((1 << layout.stored) - 1)
     if layout.signed:
         values -= (values >> (layout.stored - 1)) << layout.stored
@@ -144,16 +145,16 @@ def stored_values(words: np.ndarray, layout: PixelFormat) -> np.ndarray:
 
 
 def real_values(stored: np.ndarray, layout: PixelFormat) -> np.ndarray:
-    """Stored to real-world values, float32: stored * slope + intercept."""
+    """Convert stored to real-world values: ``stored * slope + intercept``, float32."""
     return (stored * layout.slope + layout.intercept).astype(np.float32)
 
 
 def replaced(words: np.ndarray, layout: PixelFormat, array: np.ndarray) -> np.ndarray:
     """Put new real-world values into the words of pixel data.
 
-    Where a value is the one that was read, or is not finite, and where the source marks padding, the word is copied.
-    Elsewhere it is round((value - intercept) / slope), clipped to the stored bits. Bits above those are kept where
-    the source uses them for something else (an overlay, junk), otherwise they extend the sign.
+    A word is copied where the value is the one that was read or is not finite, and where the source marks padding.
+    Elsewhere it is ``round((value - intercept) / slope)``, clipped to the stored bits. Bits above those are kept if the
+    source uses them for something else (an overlay, junk); otherwise they extend the sign.
 
     Args:
         words: from `decode`, shape (rows, columns).
@@ -178,7 +179,7 @@ def replaced(words: np.ndarray, layout: PixelFormat, array: np.ndarray) -> np.nd
 
 @functools.lru_cache(maxsize=1)
 def _decode_gdcm(path: Path, modified: int) -> np.ndarray:
-    """Decode 12-bit JPEG, all frames at once, with GDCM itself, which pydicom's plugins refuse."""
+    """Decode 12-bit JPEG, which the plugins of pydicom refuse, with GDCM itself, all frames at once."""
     import gdcm
 
     reader = gdcm.ImageReader()
@@ -196,7 +197,7 @@ def _decode_gdcm(path: Path, modified: int) -> np.ndarray:
 
 @contextmanager
 def _libraries_silent() -> Iterator[None]:
-    """Keep what GDCM's JPEG library writes to standard error, trying 8 bits before 12, away from the user."""
+    """Hide what the JPEG library of GDCM writes to standard error when it tries 8 bits before 12."""
     saved = os.dup(2)
     try:
         with open(os.devnull, "wb") as nothing:

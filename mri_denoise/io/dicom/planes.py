@@ -1,7 +1,7 @@
-"""The slices inside one DICOM file: its only image, the frames of enhanced MR, or the tiles of a mosaic.
+"""Find the slices in one DICOM file: its only image, the frames of enhanced MR, or the tiles of a mosaic.
 
-Enhanced MR: functional groups of DICOM PS3.3 C.7.6.16 and C.8.13.5. Siemens mosaics: layout and slice normal from the
-CSA image header, as nibabel reads it. UIH grids: the private VFrame sequence, an item a tile.
+Enhanced MR has the functional groups of DICOM PS3.3 C.7.6.16 and C.8.13.5. The layout and slice normal of a Siemens
+mosaic are in its CSA image header, which nibabel reads. A UIH grid has a private VFrame sequence with an item a tile.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.tag import Tag
 from pydicom.valuerep import format_number_as_ds
 
-from mri_denoise.io.dicom.eligibility import (
+from mri_denoise.io.dicom.dataset import (
     PARSE_ERRORS,
     image_types,
     is_enhanced,
@@ -28,12 +28,12 @@ from mri_denoise.io.dicom.eligibility import (
 )
 
 _UIH = (0x0065, "Image Private Header")
-# Groups that refer to other images or to the coils: their attributes would be mistaken for those of the frame.
+# groups about other images or the coils, whose attributes would be mistaken for those of the frame
 _NOT_FLATTENED = {
     *("ReferencedImageSequence", "DerivationImageSequence", "MRReceiveCoilSequence", "MRTransmitCoilSequence"),
     *("RealWorldValueMappingSequence", "ContrastBolusUsageSequence", "ConversionSourceAttributesSequence"),
 }
-# What a frame calls by another name than a classic image.
+# attributes of a frame that a classic image names otherwise
 _RENAMED = {
     "FrameType": "ImageType",
     "FrameAcquisitionNumber": "AcquisitionNumber",
@@ -47,7 +47,7 @@ class LayoutError(ValueError):
     """Slices that cannot be told apart in a file; the message says why, in a few words."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Plane:
     """One slice and where it lies in the pixel data of its file.
 
@@ -64,7 +64,7 @@ class Plane:
     shape: tuple[int, int]
 
     def cut(self, frame: np.ndarray) -> np.ndarray:
-        """The part of a frame, shape (rows, columns), that this slice is; a view."""
+        """Cut this slice out of a frame; returns a view of shape (rows, columns)."""
         return frame[self.corner[0] : self.corner[0] + self.shape[0], self.corner[1] : self.corner[1] + self.shape[1]]
 
 
@@ -78,8 +78,8 @@ def planes(ds: Dataset) -> list[Plane]:
         One plane for a classic image; one a frame, in order; one a tile, row by row.
 
     Raises:
-        LayoutError: frames or tiles are not described, or not so that each has its place.
-        ValueError: and others of `PARSE_ERRORS` where the header is damaged.
+        LayoutError: Frames or tiles are not described, or their positions are unknown.
+        ValueError: The header is damaged; it may be another of `mri_denoise.io.dicom.dataset.PARSE_ERRORS`.
     """
     if is_enhanced(ds):
         return _frames(ds)
@@ -87,7 +87,7 @@ def planes(ds: Dataset) -> list[Plane]:
         return _mosaic(ds)
     if "VFRAME" in image_types(ds) or "GRID" in image_types(ds):
         return _grid(ds)
-    return [Plane(ds, 0, (0, 0), _size(ds))]
+    return [Plane(header=ds, frame=0, corner=(0, 0), shape=_size(ds))]
 
 
 def _size(ds: Dataset) -> tuple[int, int]:
@@ -95,7 +95,7 @@ def _size(ds: Dataset) -> tuple[int, int]:
 
 
 def _frames(ds: Dataset) -> list[Plane]:
-    """A classic header for each frame: shared groups, then those of the frame, over the attributes of the instance."""
+    """Make a classic header for each frame: attributes of the instance, then shared groups, then those of the frame."""
     shared, each = value(ds, "SharedFunctionalGroupsSequence"), value(ds, "PerFrameFunctionalGroupsSequence")
     count = int(number(ds, "NumberOfFrames") or 1)
     if not each or len(each) != count:
@@ -108,12 +108,12 @@ def _frames(ds: Dataset) -> list[Plane]:
     for index, groups in enumerate(each):
         header = _copy(base)
         _flatten(groups, header)
-        found.append(Plane(header, index, (0, 0), _size(ds)))
+        found.append(Plane(header=header, frame=index, corner=(0, 0), shape=_size(ds)))
     return found
 
 
 def _copy(ds: Dataset) -> Dataset:
-    copy = Dataset(dict(ds.items()))  # elements shared, the mapping not
+    copy = Dataset(dict(ds.items()))  # a new mapping of the same elements
     copy.file_meta = getattr(ds, "file_meta", FileMetaDataset())
     return copy
 
@@ -133,10 +133,11 @@ def _flatten(groups: Dataset, into: Dataset) -> None:
 
 
 def _mosaic(ds: Dataset) -> list[Plane]:
-    """Tiles of a Siemens mosaic.
+    """Cut a Siemens mosaic into tiles.
 
-    Its Image Position is that of a single slice as large as the whole mosaic; the true first slice has the same centre
-    (nibabel, "Siemens mosaic": ``ipp + Q (mosaic - tile) / 2``). Slices follow the normal of the CSA header.
+    Its Image Position is that of a single slice as large as the whole mosaic, which has the same centre as the true
+    first slice (nibabel, "Siemens mosaic": ``ipp + Q (mosaic - tile) / 2``). Slices follow the normal of the CSA
+    header.
     """
     count, normal = _csa_layout(ds)
     corners, shape = _tiling(ds, count)
@@ -154,7 +155,7 @@ def _mosaic(ds: Dataset) -> list[Plane]:
 
 
 def _csa_layout(ds: Dataset) -> tuple[int, np.ndarray]:
-    """Number of slices in a mosaic and their direction, from the CSA image header."""
+    """Read number and normal of the slices in a mosaic from the CSA image header."""
     missing = "Siemens mosaic without a readable CSA header: number and direction of its slices are unknown"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # nibabel calls all its DICOM code experimental
@@ -175,7 +176,7 @@ def _csa_layout(ds: Dataset) -> tuple[int, np.ndarray]:
 
 
 def _grid(ds: Dataset) -> list[Plane]:
-    """Tiles of a UIH grid; each item of the VFrame sequence has the position of its slice."""
+    """Cut a UIH grid into tiles; each item of the VFrame sequence has the position of its slice."""
     items = private(ds, *_UIH, 0x51)
     count = private_numbers(ds, *_UIH, 0x50)
     if not items or isinstance(items, bytes) or count[:1] != (len(items),):
@@ -188,7 +189,7 @@ def _grid(ds: Dataset) -> list[Plane]:
 
 
 def _tiling(ds: Dataset, count: int) -> tuple[list[tuple[int, int]], tuple[int, int]]:
-    """Corners of the tiles of a square grid, row by row, and the size of a tile."""
+    """Lay out a square grid: corners of the tiles, row by row, and the size of a tile."""
     across = math.ceil(math.sqrt(count))
     rows, columns = _size(ds)
     if across < 1 or rows % across or columns % across:
@@ -203,4 +204,4 @@ def _tile(ds: Dataset, corner: tuple[int, int], shape: tuple[int, int], position
     header.add_new(Tag("Rows"), "US", shape[0])
     header.add_new(Tag("Columns"), "US", shape[1])
     header.add_new(Tag("ImagePositionPatient"), "DS", [format_number_as_ds(float(x)) for x in position])
-    return Plane(header, 0, corner, shape)
+    return Plane(header=header, frame=0, corner=corner, shape=shape)

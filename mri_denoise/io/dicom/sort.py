@@ -1,4 +1,4 @@
-"""Images of MR series sorted into volumes that may be denoised as a whole: never two echoes or time points in one."""
+"""Sort the images of MR series into volumes, so that no volume holds two echoes or time points."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from mri_denoise.io.dicom.instance import Instance
 from mri_denoise.io.files import natural
 
 ORIENTATION_TOLERANCE = 1e-3
-"""Direction cosines closer than this are the same orientation (0.06 degrees)."""
+"""Direction cosines that differ by less than this are the same orientation (0.06 degrees)."""
 GAP_TOLERANCE = 0.01
 """Relative difference of slice gaps that still counts as equal spacing."""
 POSITION_TOLERANCE = 0.01
-"""Two images less than this many mm apart lie at one position."""
+"""Two images less than this many mm apart have the same position."""
 MISSING_SLICES = 2.5
 """A gap of more than this many slice thicknesses or spacings means that slices are missing."""
 
@@ -25,10 +25,10 @@ Stack = list[Instance]
 def sort_volumes(instances: Iterable[Instance]) -> list[Stack]:
     """Divide images into volumes.
 
-    Slices come together only if patient, study and series, all dividing attributes (`Instance.divider` and `moment`)
-    and orientation agree. Different acquisition numbers are kept together only if they make up one equally spaced
-    stack. Positions that repeat are time points: divided by file where each file holds every position once, by what
-    the header says of timing, or else by the order of Instance Number.
+    Slices form a volume only if patient, study and series, all dividing attributes (`Instance.divider` and `moment`)
+    and orientation agree. Images of different acquisition numbers form one volume only if they make up one equally
+    spaced stack. Positions that repeat are time points: they are divided by file if each file holds every position
+    once, by what the header says of timing, or else by the order of Instance Number.
 
     Args:
         instances: eligible images, in any order.
@@ -48,7 +48,7 @@ def sort_volumes(instances: Iterable[Instance]) -> list[Stack]:
 
 
 def along_normal(instance: Instance) -> float:
-    """Distance in mm of an image from the origin along the normal of its rows and columns (row x column, LPS)."""
+    """Signed distance in mm of an image from the origin along its normal (row x column direction, LPS)."""
     if instance.position is None or instance.orientation is None:
         return 0.0
     return float(np.dot(normal(instance), instance.position))
@@ -62,11 +62,17 @@ def normal(instance: Instance) -> np.ndarray:
 
 
 def stack_problem(stack: Stack) -> str | None:
-    """Why neighbouring slices of a sorted stack must not serve as context for one another, or None.
+    """Say why neighbouring slices must not serve as context for one another.
 
-    Equal spacing along the normal within 1 %, no slice shifted in its plane against its neighbour by more than 1 % of
-    the gap or a tenth of a pixel, and no gap far wider than the slices (a group of a series whose slices between are
-    missing).
+    They may if the spacing along the normal is equal within 1 %, no slice is shifted in its plane against its neighbour
+    by more than 1 % of the gap or a tenth of a pixel, and no gap is more than 2.5 times as wide as the slices (as where
+    slices between them are missing).
+
+    Args:
+        stack: slices sorted along the normal.
+
+    Returns:
+        The reason in a few words, or None.
     """
     if len(stack) < 2:
         return None
@@ -106,7 +112,7 @@ def _split(instances: Iterable[Instance], key: Callable[[Instance], Hashable]) -
 
 
 def _by_orientation(instances: Stack) -> list[Stack]:
-    """Clusters by direction cosines; rounding instead would cut where a value lies on the edge of its bin."""
+    """Cluster by direction cosines; rounding instead would split a cluster at the edge of a bin."""
     clusters: list[Stack] = []
     for one in instances:
         for cluster in clusters:
@@ -143,7 +149,7 @@ def _by_time(group: Stack) -> list[Stack]:
         if len(parts) == most and not any(map(_repeats, parts)):
             return parts
     if len({(one.number, one.plane) for one in group}) < len(group) or any(one.number is None for one in group):
-        # Nothing tells which images belong together: each is on its own.
+        # nothing tells which images belong together: each is a volume
         return [[one] for one in group]
     return _by_instance_number(group)
 

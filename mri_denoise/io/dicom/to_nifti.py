@@ -1,14 +1,15 @@
-"""DICOM volumes out as NIfTI: the values and the geometry that the derived DICOM series would have.
+"""Write DICOM volumes as NIfTI, with the values and the geometry that the derived DICOM series would have.
 
-Voxels are laid out as columns, rows from bottom to top, and slices along the normal of rows and columns, so that the
-determinant of the affine is negative, as FSL has it. dcm2niix does the same, but keeps the order of acquisition of
-some slices: there its file runs the other way, and its affine with it.
+The axes are columns, rows from bottom to top, and slices along the normal of rows and columns, so that the determinant
+of the affine is negative, as FSL expects. dcm2niix does the same, but keeps the order of acquisition of some slices;
+the third axis of its file and of its affine then run the other way.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Hashable, Sequence
 from pathlib import Path
 
 import nibabel as nib
@@ -16,8 +17,8 @@ import numpy as np
 
 from mri_denoise.errors import InputError
 from mri_denoise.io.case import Case, Skip
-from mri_denoise.io.dicom.eligibility import number
-from mri_denoise.io.dicom.layout import DicomVolume, StackPlan
+from mri_denoise.io.dicom.dataset import number
+from mri_denoise.io.dicom.layout import DicomVolume, StackPlan, volume_of
 from mri_denoise.io.dicom.pixels import PixelFormat, pixel_format, real_values, replaced, stored_values
 from mri_denoise.io.dicom.read import slices_of
 from mri_denoise.io.files import write_beside
@@ -27,55 +28,62 @@ _AFFINE_TOLERANCE = 1e-3
 
 
 def as_nifti(cases: Sequence[Case]) -> tuple[list[Case], list[Skip]]:
-    """Let DICOM cases be written as NIfTI files; time points of one series become one file.
+    """Turn DICOM cases into cases that are written as NIfTI; time points of one series become one file.
 
     Args:
-        cases: from `discover`; other kinds are left as they are.
+        cases: from `mri_denoise.io.discover`; cases of other formats stay as they are.
 
     Returns:
-        The cases with the names of their files, ``5_t2_tse.nii.gz``, numbered where a series gives several; and what
+        The cases, whose outputs are files such as ``5_t2_tse.nii.gz``, numbered if a series gives several; and what
         NIfTI cannot hold.
     """
-    skips = [
-        Skip(case.sources[0], "slices at unequal distances, which NIfTI cannot say; write DICOM instead")
-        for case in cases
-        if case.kind == "dicom" and not all(stack.even for stack in case.details.stacks)
-    ]
-    left = {skip.source for skip in skips}
-    groups: dict[object, list[Case]] = {}
-    for case in (case for case in cases if case.sources[0] not in left):
-        stacks: tuple[StackPlan, ...] = case.details.stacks if case.kind == "dicom" else ()
-        single = len(stacks) == 1 and case.details.shape[2] == len(stacks[0].slices)
-        key = (case.output, case.details.contiguous, stacks[0].contrast) if single else id(case)
-        group = groups.setdefault(key, [])
-        if group and not _follows(stacks[0], [other.details.stacks[0] for other in group]):
+    skips: list[Skip] = []
+    groups: dict[Hashable, list[Case]] = {}
+    for case in cases:
+        if case.series and not all(stack.even for stack in volume_of(case).stacks):
+            reason = "slices at unequal distances, which NIfTI cannot say; write DICOM instead"
+            skips.append(Skip(source=case.sources[0], reason=reason))
+            continue
+        group = groups.setdefault(_series_key(case), [])
+        if group and not _follows(volume_of(case).stacks[0], [volume_of(other).stacks[0] for other in group]):
             group = groups.setdefault(id(case), [])
         group.append(case)
-    joined = [_joined(group) for group in groups.values()]
-    several = {case.output: 0 for case in joined}
-    for case in joined:
-        several[case.output] += 1
-    counts = dict.fromkeys(several, 0)
+    return _named([_joined(group) for group in groups.values()]), skips
+
+
+def _series_key(case: Case) -> Hashable:
+    """Equal for single volumes that may be time points of one series; unique for every other case."""
+    if not case.series:
+        return id(case)
+    volume = volume_of(case)
+    single = len(volume.stacks) == 1 and volume.shape[2] == len(volume.stacks[0].slices)
+    return (case.output, volume.contiguous, volume.stacks[0].contrast) if single else id(case)
+
+
+def _named(cases: list[Case]) -> list[Case]:
+    """Name the files of DICOM cases, numbered where several come from one series."""
+    several = Counter(case.output for case in cases)
+    counts: Counter[Path] = Counter()
     named = []
-    for case in joined:
-        if case.kind != "dicom":
-            named.append(case)
-            continue
-        counts[case.output] += 1
-        suffix = f"_{counts[case.output]}" if several[case.output] > 1 else ""
-        output = case.output.with_name(f"{case.output.name}{suffix}.nii.gz")
-        named.append(dataclasses.replace(case, output=output, label=output.as_posix()))
-    return named, skips
+    for case in cases:
+        if case.series:
+            counts[case.output] += 1
+            suffix = f"_{counts[case.output]}" if several[case.output] > 1 else ""
+            output = case.output.with_name(f"{case.output.name}{suffix}.nii.gz")
+            details = dataclasses.replace(volume_of(case), names=())
+            case = dataclasses.replace(case, output=output, label=output.as_posix(), details=details)
+        named.append(case)
+    return named
 
 
-def write(case: Case, array: np.ndarray, destination: Path) -> list[Path]:
+def write_nifti(case: Case, array: np.ndarray, destination: Path) -> list[Path]:
     """Write a DICOM case as NIfTI-1.
 
-    Stored integers, slope and intercept are those of the source where all slices share them; otherwise the values are
-    written as float32. Volumes that differ in more than time go to files of their own, numbered.
+    Stored integers, slope and intercept are those of the source if all slices share slope and intercept; otherwise the
+    values are written as float32. Volumes that differ in more than time go to separate, numbered files.
 
     Args:
-        case: from `discover`.
+        case: from `mri_denoise.io.discover`.
         array: float32 (volumes, columns, rows, slices), in the source's real-world units.
         destination: the file, ``.nii`` or ``.nii.gz``.
 
@@ -83,10 +91,10 @@ def write(case: Case, array: np.ndarray, destination: Path) -> list[Path]:
         The files written.
 
     Raises:
-        InputError: a source cannot be read any more, or has another shape than the array.
-        OutputError: a file would replace one of the sources, or cannot be written.
+        InputError: A source cannot be read any more, or has another shape than the array.
+        OutputError: A file would replace one of the sources, or cannot be written.
     """
-    details: DicomVolume = case.details
+    details = volume_of(case)
     if array.shape != details.array_shape:
         raise InputError(f"{case.label}: result has shape {array.shape}, the source {details.array_shape}")
     stored, formats, seconds = _values(details, array)
@@ -107,7 +115,7 @@ def write(case: Case, array: np.ndarray, destination: Path) -> list[Path]:
 def _values(
     details: DicomVolume, array: np.ndarray
 ) -> tuple[dict[tuple[int, int], np.ndarray], dict[tuple[int, int], PixelFormat], float]:
-    """Stored values of each slice, shape (rows, columns), with their formats; and the repetition time in seconds."""
+    """Compute the stored values of each slice, shape (rows, columns), with its format; and find the TR in seconds."""
     stored, formats, seconds = {}, {}, 0.0
     for file, wanted in details.by_file().items():
         index = {place: plane for plane, place in wanted.items()}
@@ -126,7 +134,7 @@ def _image(
     formats: dict[tuple[int, int], PixelFormat],
     seconds: float,
 ) -> nib.Nifti1Image:
-    """One NIfTI image of volumes that differ in time only."""
+    """Make one NIfTI image of volumes that differ in time only."""
     keys = [key for stack in stacks for key in stack.slices]
     layouts = [formats[key] for key in keys]
     first = layouts[0]
@@ -152,7 +160,7 @@ def _image(
 
 
 def _groups(stacks: Sequence[StackPlan]) -> list[list[int]]:
-    """Numbers of the volumes that go into one file."""
+    """Group the numbers of the volumes that go into one file."""
     groups: list[list[int]] = []
     for k, stack in enumerate(stacks):
         for group in groups:
@@ -165,30 +173,30 @@ def _groups(stacks: Sequence[StackPlan]) -> list[list[int]]:
 
 
 def _follows(stack: StackPlan, others: Sequence[StackPlan]) -> bool:
-    """Whether a volume is another time point of others: same contrast, size and place, another moment."""
+    """Whether a volume is another time point of others: same contrast, size and place at another moment."""
     first = others[0]
     alike = stack.contrast == first.contrast and len(stack.slices) == len(first.slices)
     same_place = alike and np.allclose(stack.affine, first.affine, rtol=0, atol=_AFFINE_TOLERANCE)
-    # Frames of one file are told apart by their order.
+    # frames of one file are told apart by their order
     told = all(stack.moment != one.moment or stack.slices[0][0] == one.slices[0][0] for one in others)
     return bool(same_place) and told
 
 
 def _joined(cases: list[Case]) -> Case:
-    """Volumes of single cases in one case; their files follow one another."""
+    """Join cases of one volume each into one case; their files follow one another."""
     if len(cases) == 1:
         return cases[0]
     stacks, shift = [], 0
     for case in cases:
-        (stack,) = case.details.stacks
+        (stack,) = volume_of(case).stacks
         slices = tuple((file + shift, plane) for file, plane in stack.slices)
         stacks.append(dataclasses.replace(stack, slices=slices))
-        shift += len(case.details.paths)
+        shift += len(case.sources)
     details = dataclasses.replace(
-        cases[0].details,
-        paths=tuple(path for case in cases for path in case.details.paths),
-        names=tuple(name for case in cases for name in case.details.names),
+        volume_of(cases[0]),
+        paths=tuple(path for case in cases for path in case.sources),
+        names=tuple(name for case in cases for name in volume_of(case).names),
         stacks=tuple(stacks),
-        notes=tuple(dict.fromkeys(note for case in cases for note in case.details.notes)),
+        notes=tuple(dict.fromkeys(note for case in cases for note in case.notes)),
     )
     return dataclasses.replace(cases[0], sources=details.paths, details=details)

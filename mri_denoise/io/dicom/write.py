@@ -1,10 +1,8 @@
-"""Denoised DICOM volumes out: a derived MR series that archives take, the source's header kept but for its origin."""
+"""Write a derived MR series, whose headers are those of the source except for identifiers and provenance."""
 
 from __future__ import annotations
 
 import os
-import secrets
-import shutil
 import warnings
 from datetime import datetime
 from pathlib import Path
@@ -15,14 +13,15 @@ from pydicom.dataset import Dataset
 
 from mri_denoise.errors import InputError, OutputError
 from mri_denoise.io.case import Case, Derivation
+from mri_denoise.io.dicom.dataset import PARSE_ERRORS
 from mri_denoise.io.dicom.derive import derive, set_pixels
-from mri_denoise.io.dicom.eligibility import PARSE_ERRORS
-from mri_denoise.io.dicom.layout import DicomVolume
+from mri_denoise.io.dicom.layout import volume_of
 from mri_denoise.io.dicom.pixels import decode, open_image, pixel_format, replaced, stored_values
 from mri_denoise.io.dicom.read import planes_of
+from mri_denoise.io.files import folder_beside
 
 
-def write(
+def write_series(
     case: Case,
     array: np.ndarray,
     destination: Path,
@@ -30,34 +29,33 @@ def write(
     *,
     keep_vendor_headers: bool = False,
 ) -> list[Path]:
-    """Write a case as (part of) a derived MR series, classic, enhanced or mosaic like its source.
+    """Write a case as a derived MR series, or a part of one: classic, enhanced or mosaic like its source.
 
-    The sources are opened again for their headers and stored values. Values that are bitwise those that `read` gave
-    are copied as stored, and so are frames of the same files that do not belong to the case. Files appear in
-    `destination` only after all of the case's have been written.
+    The sources are opened again for their headers and stored values. Values that are bitwise those that were read keep
+    their stored value, and frames of the same files that do not belong to the case are copied. Files appear in
+    `destination` only after all files of the case have been written.
 
     Args:
-        case: from `discover`.
+        case: from `mri_denoise.io.discover`.
         array: float32 (volumes, columns, rows, slices), in the source's real-world units.
         destination: the folder of the derived series; volumes of one source series go to the same.
-        derivation: how the result came about; recorded, and part of the new UIDs.
+        derivation: how the result was made; it is recorded and enters the new UIDs.
         keep_vendor_headers: keep private blocks that describe the old pixels (Siemens CSA).
 
     Returns:
         The files written, in the order of the sources.
 
     Raises:
-        InputError: a source cannot be read any more, or has another shape than the array.
-        OutputError: a file would replace one of the sources, or cannot be written.
+        InputError: A source cannot be read any more, or has another shape than the array.
+        OutputError: A file would replace one of the sources, or cannot be written.
     """
-    details: DicomVolume = case.details
+    details = volume_of(case)
     if array.shape != details.array_shape:
         raise InputError(f"{case.label}: result has shape {array.shape}, the source {details.array_shape}")
     targets = [destination / name for name in details.names]
     _refuse_sources(targets, details.paths)
-    temporary = destination.parent / f".{destination.name}.{secrets.token_hex(8)}"
     now = datetime.now()
-    try:
+    with folder_beside(destination) as temporary:
         written = []
         for k, wanted in details.by_file().items():
             path, name = details.paths[k], details.names[k]
@@ -69,18 +67,11 @@ def write(
         for file, target in zip(written, targets, strict=True):
             target.parent.mkdir(parents=True, exist_ok=True)
             os.replace(file, target)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise OutputError(
-            f"{destination}: cannot be written ({reason}); free space or choose another output"
-        ) from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     return targets
 
 
 def _derived(path: Path, slices: dict[int, np.ndarray], derivation: Derivation, now: datetime, keep: bool) -> Dataset:
-    """The derived data set of one file; `slices` has the new values of some of its planes, shape (rows, columns)."""
+    """Make the derived data set of one file from new values of some of its planes, shape (rows, columns)."""
     ds = open_image(path)
     found, layout = planes_of(ds, path), pixel_format(ds)
     count = 1 + max(plane.frame for plane in found)
@@ -102,7 +93,7 @@ def _derived(path: Path, slices: dict[int, np.ndarray], derivation: Derivation, 
 
 
 def _save(ds: Dataset, file: Path, source: Path) -> None:
-    """Write a data set in the DICOM file format; what cannot be encoded is the source's fault."""
+    """Write a data set in the DICOM file format; a header that cannot be encoded is an error of the source."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -113,7 +104,7 @@ def _save(ds: Dataset, file: Path, source: Path) -> None:
 
 
 def _refuse_sources(targets: list[Path], sources: tuple[Path, ...]) -> None:
-    """Refuse to replace any source, whatever links lead to it."""
+    """Refuse to replace any source, also through links."""
     inputs = {os.path.realpath(source) for source in sources}
     for target in targets:
         if os.path.realpath(target) in inputs:

@@ -1,11 +1,12 @@
-"""NIfTI-1/2, Analyze and MGH volumes: read to real-world values, written back with every header byte as it was.
+"""NIfTI-1/2, Analyze and MGH: read to real-world values, and written back with every header byte as it was.
 
-Writing copies the source's bytes around the voxels (header, extensions, MGH footer) and replaces only the voxels, so
-nothing that a header library does not know can be lost.
+The writer copies the source's bytes around the voxels (header, extensions, MGH footer) and replaces only the voxels, so
+that nothing is lost that a header library does not know.
 """
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Generator
 from contextlib import ExitStack
@@ -16,55 +17,34 @@ import numpy as np
 
 from mri_denoise.errors import InputError, OutputError
 from mri_denoise.io.case import Case
-from mri_denoise.io.files import open_bytes, packing, reading, write_beside
-from mri_denoise.io.nifti.layout import Layout, layout_of
-from mri_denoise.io.nifti.pairs import matrix_of, pair_of
+from mri_denoise.io.files import SteppedWriter, open_bytes, packing, reading, write_beside
+from mri_denoise.io.nifti.layout import Layout, layout_of, matrix_of
 from mri_denoise.io.nifti.voxels import VoxelStream, open_voxels
 from mri_denoise.io.scaling import to_stored, to_values
-from mri_denoise.io.steps import SteppedWriter
+from mri_denoise.io.sniff import pair_of
 from mri_denoise.volume import Volume
 
 
-def read(case: Case) -> Volume:
-    """Read a volume or a series of volumes.
+class SeriesReader:
+    """A file, or header and image of a pair, read some volumes at a time.
+
+    Slope and intercept are applied in float64. Axes past the fourth are folded into T with the fourth running fastest;
+    missing axes are 1. The slice axis is that of NIfTI's ``dim_info`` where it is set.
 
     Args:
         case: sources are the file, or header and image of a pair.
 
-    Returns:
-        array float32 (T, X, Y, Z), slope and intercept applied in float64; one T per 3D volume, axes past the fourth
-        folded into T with the fourth running fastest; missing axes are 1. slice_axis follows dim_info where set.
-
     Raises:
-        InputError: for a file that is no such image, is truncated or damaged, is RGB or complex, cannot be opened, or
-            holds finite values beyond float32.
+        InputError: The file is no such image, is truncated or damaged, is RGB or complex, cannot be opened, or holds
+            finite values beyond float32. The methods raise it, too.
     """
-    with SeriesReader(case) as series:
-        return series.take(series.count)
 
-
-def shape_of(case: Case) -> tuple[int, int, int, int]:
-    """(X, Y, Z, T) by the header alone.
-
-    Raises:
-        InputError: as :func:`read`.
-    """
-    return layout_of(_files(case.sources)).shape
-
-
-class SeriesReader:
-    """A file that is read some volumes at a time, from the first to the last.
-
-    Args:
-        case: as for :func:`read`.
-
-    Raises:
-        InputError: as :func:`read`.
-    """
+    whole = False
 
     def __init__(self, case: Case) -> None:
         self._layout = layout_of(_files(case.sources))
         self.count = self._layout.shape[3]
+        self.volume_voxels = math.prod(self._layout.shape[:3])
         self._left = self.count
         with ExitStack() as stack:
             self._source = stack.enter_context(open_voxels(self._layout))
@@ -78,11 +58,7 @@ class SeriesReader:
         self.close()
 
     def take(self, count: int) -> Volume:
-        """The next ``count`` volumes.
-
-        Raises:
-            InputError: as :func:`read`; after the last volume also for what gzip's checksum tells.
-        """
+        """Read the next ``count`` volumes; after the last one gzip's checksum is verified, too."""
         with reading(self._layout.data_path):
             array = np.empty((count, *self._layout.shape[:3]), dtype=np.float32)
         for volume in array:
@@ -92,46 +68,27 @@ class SeriesReader:
         if self._left == 0:
             for _ in self._source.after():  # to the end, where gzip keeps its checksum
                 pass
-        return Volume(array, self._layout.affine, self._layout.slice_axis)
+        return Volume(array=array, affine=self._layout.affine, slice_axis=self._layout.slice_axis)
 
     def close(self) -> None:
         """Close the file."""
         self._stack.close()
 
 
-def write(case: Case, array: np.ndarray, destination: Path) -> list[Path]:
-    """Write `array` in the container, type and scaling of the case's source.
+class SeriesWriter(SteppedWriter):
+    """A result in the container, type and scaling of its source, written some volumes at a time.
 
-    Every byte but the voxels' is the source's; voxels that are bitwise what `read` gave keep their stored number.
-    The name decides on compression (.gz, .mgz); a pair is written as a pair.
+    Every byte but the voxels' is the source's; voxels that are bitwise what was read keep their stored number. The name
+    decides on compression (.gz, .mgz); a pair is written as a pair.
 
     Args:
         case: the case that was read.
-        array: float32 (T, X, Y, Z), as `read` gave it.
         destination: the file; of a pair, header or image.
 
-    Returns:
-        The files written.
-
     Raises:
-        InputError: when the source cannot be read any more.
-        OutputError: when the destination is an input, asks for another format, or cannot be written, or the array is
-            not finite where the source is.
-    """
-    writer = SeriesWriter(case, destination)
-    writer.put(array)
-    return writer.finish()
-
-
-class SeriesWriter(SteppedWriter[list[Path]]):
-    """A file that is written some volumes, float32 (T, X, Y, Z), at a time; `finish` gives the files written.
-
-    Args:
-        case: as for :func:`write`.
-        destination: as for :func:`write`.
-
-    Raises:
-        InputError: as :func:`write`, here and in the methods. After an error, nothing is left of the file.
+        InputError: The source cannot be read any more. The methods raise it, too.
+        OutputError: The destination is an input, asks for another format or cannot be written, or an array is not
+            finite where the source is. The methods raise it, too. After an error, nothing is left of the file.
     """
 
     def __init__(self, case: Case, destination: Path) -> None:
@@ -139,7 +96,7 @@ class SeriesWriter(SteppedWriter[list[Path]]):
 
 
 def _write_steps(case: Case, destination: Path) -> Generator[None, np.ndarray | None, list[Path]]:
-    """Takes arrays until the source has no more volumes, then None to finish."""
+    """Take arrays until the source has no more volumes, then None to finish."""
     sources = _files(case.sources)
     layout = layout_of(sources)
     targets = _targets(destination, layout)
@@ -174,9 +131,10 @@ def read_array(path: Path) -> tuple[np.ndarray, np.ndarray]:
         RAS+ mm.
 
     Raises:
-        InputError: as in `read`.
+        InputError: The file cannot be read, or is no such image.
     """
-    volume = read(Case("nifti", (path,), Path(path.name), path.name))
+    with SeriesReader(Case(kind="nifti", sources=(path,), output=Path(path.name), label=path.name)) as series:
+        volume = series.take(series.count)
     array = np.moveaxis(volume.array, 0, -1)
     return (array[..., 0] if array.shape[-1] == 1 else array), volume.affine
 
@@ -196,7 +154,7 @@ def _values(stored: np.ndarray, layout: Layout) -> np.ndarray:
 
 
 def _copied(layout: Layout) -> list[Path]:
-    """Files of the case that are copied as they are: a pair's header, and SPM's matrix where there is one."""
+    """Files of the case that are copied as they are: the header of a pair, and SPM's matrix if there is one."""
     if layout.header_path == layout.data_path:
         return []
     matrix = matrix_of(layout.header_path)
@@ -230,7 +188,7 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def _write_volume(layout: Layout, volume: np.ndarray, source: VoxelStream, out: IO[bytes]) -> None:
-    """Write a 3D volume in the place of the source's next one."""
+    """Write a 3D volume in place of the source's next one."""
     for planes, stored in source.slabs():
         try:
             changed = to_stored(volume[:, :, planes], stored, layout.slope, layout.inter)

@@ -1,4 +1,4 @@
-"""Where header, voxels and trailing bytes lie in NIfTI-1/2, Analyze and MGH files; nibabel interprets the header."""
+"""Find header, voxels and trailing bytes in NIfTI-1/2, Analyze and MGH files; nibabel interprets the header."""
 
 from __future__ import annotations
 
@@ -16,9 +16,8 @@ from nibabel.spatialimages import HeaderDataError
 
 from mri_denoise.errors import InputError
 from mri_denoise.io.files import GZIP_MAGIC, open_bytes, reading
-from mri_denoise.io.nifti.pairs import matrix_of
 
-# a deflate stream expands at most 1032-fold (zlib's technical notes), so larger claims are refused before any reading
+# a deflate stream expands at most 1032-fold (zlib's technical notes): larger claims are refused before any reading
 _DEFLATE_LIMIT = 1032
 _LARGEST = 64 * 2**30
 _MILLIMETRES = {"meter": 1000.0, "micron": 0.001}
@@ -26,20 +25,20 @@ _NIFTI1 = {b"n+1\0": nib.Nifti1Header, b"ni1\0": Nifti1PairHeader}
 _NIFTI2 = {b"n+2\0": nib.Nifti2Header, b"ni2\0": Nifti2PairHeader}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Layout:
-    """One volume file (or header and image pair) as it lies on disk.
+    """Where the parts of a file, or of a pair of header and image, lie on disk.
 
     Args:
         header_path: the file with the header.
         data_path: the file with the voxels; for single-file formats the same.
-        shape: (X, Y, Z, T), where all axes past the third are folded into T, the fourth running fastest.
+        shape: (X, Y, Z, T); all axes past the third are folded into T, the fourth running fastest.
         dtype: stored type with its byte order.
         offset: bytes before the first voxel in the unpacked data file.
-        slope: multiplier of stored numbers; 1 where the header defines none.
+        slope: multiplier of stored numbers; 1 if the header defines none.
         inter: offset in real-world units.
         affine: 4 x 4 float64, voxel index to RAS+ millimetres.
-        slice_axis: the spatial axis across slices if the header names one that its voxel size bears out.
+        slice_axis: the spatial axis across slices if the header names one that agrees with the voxel size.
     """
 
     header_path: Path
@@ -59,7 +58,7 @@ class Layout:
 
 
 def layout_of(sources: tuple[Path, ...]) -> Layout:
-    """Read the header and check that it describes voxels this file can hold and this package can read.
+    """Read a header, and check that the file can hold the voxels it describes and that this package can read them.
 
     Args:
         sources: the file, or (header, image).
@@ -68,8 +67,8 @@ def layout_of(sources: tuple[Path, ...]) -> Layout:
         The layout. No voxel is read.
 
     Raises:
-        InputError: for anything that is not an image, RGB, complex, of an unknown or too wide type, of an impossible
-            size, or shorter than its header says.
+        InputError: The file is not an image, is RGB or complex, has an unknown or too wide type or an impossible size,
+            or is shorter than its header says.
     """
     header_path, data_path = sources[0], sources[-1]
     with reading(header_path), open_bytes(header_path) as stream:
@@ -90,13 +89,37 @@ def layout_of(sources: tuple[Path, ...]) -> Layout:
         affine = _affine(header, header_path)
     except (HeaderDataError, ValueError, OverflowError) as error:
         raise InputError(f"{header_path}: {' '.join(str(error).split())}; such an image cannot be denoised") from error
-    layout = Layout(header_path, data_path, shape, dtype, offset, slope, inter, affine, _slice_axis(header, affine))
+    layout = Layout(
+        header_path=header_path,
+        data_path=data_path,
+        shape=shape,
+        dtype=dtype,
+        offset=offset,
+        slope=slope,
+        inter=inter,
+        affine=affine,
+        slice_axis=_slice_axis(header, affine),
+    )
     _check_size(layout)
     return layout
 
 
+def matrix_of(header_path: Path) -> Path | None:
+    """Find the .mat file in which SPM keeps the affine of an Analyze pair.
+
+    Args:
+        header_path: the .hdr or .hdr.gz file.
+
+    Returns:
+        Its path, or None if there is none.
+    """
+    bare = header_path.with_suffix("") if header_path.suffix.lower() == ".gz" else header_path
+    matrix = bare.with_suffix(".mat")
+    return matrix if matrix.is_file() else None
+
+
 def _header(head: bytes) -> nib.Nifti1Header | nib.AnalyzeHeader | MGHHeader | None:
-    """Choose the header class by content: size field, magic, version."""
+    """Choose the header class by content: size field, magic number, version."""
     if head[:4] == b"\0\0\0\1" and len(head) >= 90:
         return MGHHeader(head[:DATA_OFFSET], check=False)
     for endianness, order in (("<", "little"), (">", "big")):
@@ -110,7 +133,7 @@ def _header(head: bytes) -> nib.Nifti1Header | nib.AnalyzeHeader | MGHHeader | N
 
 
 def _dtype(header: nib.AnalyzeHeader | MGHHeader) -> np.dtype:
-    """Stored type; ValueError for what has no single real number a voxel."""
+    """Stored type; ValueError if a voxel does not hold a single real number."""
     try:
         dtype = np.dtype(header.get_data_dtype())
     except (HeaderDataError, KeyError) as error:
@@ -138,7 +161,7 @@ def _shape(header: nib.AnalyzeHeader | MGHHeader) -> tuple[int, int, int, int]:
 
 
 def _scaling(header: nib.AnalyzeHeader | MGHHeader) -> tuple[float, float]:
-    """Slope and intercept; (1, 0) where the header says that stored numbers are the values."""
+    """Slope and intercept; (1, 0) if the header says that stored numbers are the values."""
     if isinstance(header, MGHHeader):
         return 1.0, 0.0
     slope, inter = header.get_slope_inter()
@@ -161,16 +184,16 @@ def _offset(header: nib.AnalyzeHeader | MGHHeader) -> int:
 
 
 def _affine(header: nib.AnalyzeHeader | MGHHeader, path: Path) -> np.ndarray:
-    """Voxel index to RAS+ mm; an unusable qform or sform gives way to the voxel size alone."""
+    """Voxel index to RAS+ mm; by the voxel size alone if qform and sform cannot be used."""
     try:
-        affine = header.get_best_affine()
+        found = header.get_best_affine()
     except (HeaderDataError, ValueError, np.linalg.LinAlgError):
-        affine = header.get_base_affine()
+        found = header.get_base_affine()
     if isinstance(header, nib.Spm2AnalyzeHeader) and matrix_of(path):
         # a .mat of the same name need not be SPM's, and scipy raises many kinds of errors on foreign ones
         with suppress(Exception):
-            affine = nib.Spm2AnalyzeImage.from_filename(str(path)).affine
-    affine = np.array(affine, dtype=np.float64)
+            found = nib.Spm2AnalyzeImage.from_filename(str(path)).affine
+    affine: np.ndarray = np.array(found, dtype=np.float64)
     if not np.isfinite(affine).all():
         affine = np.eye(4)
     if isinstance(header, nib.Nifti1Header):
@@ -183,7 +206,7 @@ def _affine(header: nib.AnalyzeHeader | MGHHeader, path: Path) -> np.ndarray:
 
 
 def _slice_axis(header: nib.AnalyzeHeader | MGHHeader, affine: np.ndarray) -> int | None:
-    """dim_info's slice axis, unless thicker voxels along another axis show it to be left over from a rotation."""
+    """The slice axis of dim_info; None if voxels are thicker along another axis, as after a rotation."""
     if not isinstance(header, nib.Nifti1Header):
         return None
     axis = header.get_dim_info()[2]
@@ -192,7 +215,7 @@ def _slice_axis(header: nib.AnalyzeHeader | MGHHeader, affine: np.ndarray) -> in
 
 
 def _check_size(layout: Layout) -> None:
-    """Refuse a header that claims more than its file can hold, before memory is taken."""
+    """Refuse a header that claims more than its file can hold, before memory is allocated."""
     path = layout.data_path
     needed = layout.offset + layout.volume_bytes * layout.shape[3]
     with reading(path), open(path, "rb") as file:

@@ -1,4 +1,4 @@
-"""The stored numbers of a NIfTI, Analyze or MGH file, some planes at a time, and the bytes around them."""
+"""Read the stored numbers of a NIfTI, Analyze or MGH file some planes at a time, and the bytes around them."""
 
 from __future__ import annotations
 
@@ -36,15 +36,15 @@ class VoxelStream:
         return taken
 
     def before(self) -> bytes:
-        """The bytes before the first voxel.
+        """Read the bytes before the first voxel.
 
         Raises:
-            InputError: as all methods, for a file that ends too early or cannot be unpacked.
+            InputError: The file ends too early or cannot be unpacked. The other methods raise it, too.
         """
         return self._take(self._layout.offset)
 
     def slabs(self) -> Iterator[tuple[slice, np.ndarray]]:
-        """Stored numbers of the next 3D volume, some planes at a time: which ones, and (X, Y, planes)."""
+        """Read the stored numbers of the next 3D volume, some planes at a time: which planes, and (X, Y, planes)."""
         x, y, z = self._layout.shape[:3]
         step = max(_SLAB_VOXELS // (x * y), 1)
         for start in range(0, z, step):
@@ -54,7 +54,7 @@ class VoxelStream:
             yield planes, np.frombuffer(data, self._layout.dtype).reshape(shape, order="F")
 
     def after(self) -> Iterator[bytes]:
-        """What follows the last voxel, to the end, where gzip keeps its checksum."""
+        """Read what follows the last voxel, to the end, where gzip keeps its checksum."""
         while True:
             with reading(self._layout.data_path):
                 chunk = self._stream.read(_CHUNK)
@@ -68,7 +68,7 @@ def open_voxels(layout: Layout) -> Iterator[VoxelStream]:
     """Open the data file of an image.
 
     Raises:
-        InputError: if it cannot be opened.
+        InputError: The file cannot be opened.
     """
     with ExitStack() as stack:
         with reading(layout.data_path):

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from skimage.metrics import structural_similarity
 
-from mri_denoise.benchmarks.accuracy.figures import mean_bias
-from mri_denoise.benchmarks.accuracy.run import Score, Task, run_accuracy, score_method
+from mri_denoise.benchmarks.accuracy.report import mean_bias
+from mri_denoise.benchmarks.accuracy.run import Task, VolumeScore, run_accuracy, score_method
 from mri_denoise.benchmarks.accuracy.tables import Table, markdown, write_csv
-from mri_denoise.benchmarks.baselines import BASELINES, Denoiser
-from mri_denoise.benchmarks.methods import NOISY, Method
+from mri_denoise.benchmarks.baselines import BASELINES, NOISY, Classical
+from mri_denoise.benchmarks.baselines.base import Function
 from mri_denoise.benchmarks.references import Reference, find_references
 from mri_denoise.errors import InputError
 from mri_denoise.simulation import head_phantom, phantom_affine
@@ -24,9 +24,12 @@ from mri_denoise.simulation import head_phantom, phantom_affine
 SHAPE = (36, 40, 16)
 
 
-def method(name: str) -> Method:
-    denoiser = NOISY if name == "noisy" else BASELINES[name]
-    return Method(name, denoiser.label, denoiser=denoiser)
+def method(name: str) -> Classical:
+    return NOISY if name == "noisy" else BASELINES[name]
+
+
+def own(name: str, function: Function) -> Classical:
+    return Classical(name=name, label=name.capitalize(), citation="", function=function)
 
 
 def write(path: Path, array: np.ndarray, affine: np.ndarray | None = None) -> Path:
@@ -49,10 +52,13 @@ def reference(volume: Path) -> Reference:
     return find_references([volume])[0]
 
 
-def score(reference: str, level: float, method: str, psnr: float, contrast: str = "T1w", **other: float) -> Score:
+def score(reference: str, level: float, method: str, psnr: float, contrast: str = "T1w", **other: float) -> VolumeScore:
     values = {"ssim": psnr / 50, "hfen": 0.5, "seconds": 2.0} | other
     bias = ((None, 0), (1.0, 10), *(((0.0, 5),) * 14))
-    return Score(reference, contrast, level, method, method, psnr, voxels=1000, bias=bias, **values)
+    return VolumeScore(
+        image=reference, contrast=contrast, level=level, method=method, label=method, psnr=psnr, voxels=1000,
+        bias=bias, **values,
+    )  # fmt: skip
 
 
 def test_noise_and_scores_are_those_of_the_protocol(reference: Reference, volume: Path) -> None:
@@ -63,7 +69,7 @@ def test_noise_and_scores_are_those_of_the_protocol(reference: Reference, volume
     sigma = 9 / 100 * peak
     real = clean + sigma * rng.standard_normal(SHAPE, dtype=np.float32)
     noisy = np.sqrt(real**2 + (sigma * rng.standard_normal(SHAPE, dtype=np.float32)) ** 2)
-    task = Task(reference, truth, 9.0, 7)
+    task = Task(reference=reference, truth=truth, level=9.0, seed=7)
     np.testing.assert_allclose(task.noisy, noisy, rtol=1e-5, atol=1e-3)
     assert task.sigma == pytest.approx(sigma)
     found = score_method(task, method("noisy"))
@@ -81,7 +87,7 @@ def test_noise_and_scores_are_those_of_the_protocol(reference: Reference, volume
 
 
 def test_middle_slices_get_the_same_noise(reference: Reference) -> None:
-    whole, slab = (Task(reference, reference.load(n), 5.0, 0) for n in (None, 6))
+    whole, slab = (Task(reference=reference, truth=reference.load(n), level=5.0, seed=0) for n in (None, 6))
     axis = whole.truth.slice_axis
     start = (SHAPE[axis] - 6) // 2
     np.testing.assert_array_equal(slab.noisy, whole.noisy.take(range(start, start + 6), axis))
@@ -96,7 +102,7 @@ def test_a_run_goes_on_where_it_stopped(tmp_path: Path, reference: Reference) ->
         calls.append(round(sigma, 3))
         return image
 
-    counted = Method("count", "Count", denoiser=Denoiser("count", "", "", ("rician",), count))
+    counted = own("count", count)
     folder, levels = tmp_path / "cache", (3.0, 9.0)
     first, failures = run_accuracy([reference], [method("noisy"), counted], folder, levels)
     assert not failures and len(first) == 4 and len(calls) == 2
@@ -106,12 +112,12 @@ def test_a_run_goes_on_where_it_stopped(tmp_path: Path, reference: Reference) ->
     cache = {p: json.loads(p.read_text()) for p in folder.iterdir()}
     lost = next(p for p, c in cache.items() if c["key"]["method"] == "count" and c["key"]["level"] == 9.0)
     lost.write_text("{cut off")
-    seen: list[tuple[str, bool]] = []
-    run_accuracy([reference], [method("noisy"), counted], folder, levels, on_result=lambda *step: seen.append(step))
-    assert [cached for _, cached in seen] == [True, True, True, False]
+    times = {p: p.stat().st_mtime_ns for p in folder.iterdir()}
+    run_accuracy([reference], [method("noisy"), counted], folder, levels)
+    assert [p for p in folder.iterdir() if times.get(p) != p.stat().st_mtime_ns] == [lost]
     assert len(calls) == 3 and calls[2] == calls[1] and json.loads(lost.read_text())["key"] == cache[lost]["key"]
 
-    newer = replace(counted, denoiser=replace(counted.denoiser, version="2"))
+    newer = replace(counted, distribution="numpy")
     run_accuracy([reference], [newer], folder, levels)
     run_accuracy([reference], [newer], folder, levels, seed=1)
     assert len(calls) == 7
@@ -121,7 +127,7 @@ def test_what_fails_is_told_and_the_rest_goes_on(tmp_path: Path, reference: Refe
     def fail(image: np.ndarray, sigma: float) -> np.ndarray:
         raise RuntimeError("no memory\nmore words")
 
-    methods = [Method("bad", "Bad", denoiser=Denoiser("bad", "", "", ("rician",), fail)), method("gaussian")]
+    methods = [own("bad", fail), method("gaussian")]
     empty = find_references([write(tmp_path / "empty.nii", np.zeros((9, 9, 9), np.float32))])[0]
     scores, failures = run_accuracy([empty, reference], methods, tmp_path / "cache", (3.0, 9.0))
     assert [(s.method, s.level) for s in scores] == [("gaussian", 3.0), ("gaussian", 9.0)]
@@ -129,7 +135,7 @@ def test_what_fails_is_told_and_the_rest_goes_on(tmp_path: Path, reference: Refe
         ("empty", None, ""), ("sub-1_T2w", 3.0, "bad"), ("sub-1_T2w", 9.0, "bad")
     ]  # fmt: skip
     assert failures[1].reason == "RuntimeError: no memory" and "above 0" in failures[0].reason
-    text = markdown(Table(scores, methods), {"BM4D": "pip install it"}, failures)
+    text = markdown(Table(scores=scores, methods=methods), {"BM4D": "pip install it"}, failures)
     assert "- sub-1_T2w, 3 %, bad: RuntimeError: no memory" in text and "- BM4D: pip install it" in text
     assert "| Bad | - | - |" in text
 
@@ -170,7 +176,7 @@ def table_of_three() -> Table:
                 score(name, level, "rician-3", base + extra, contrast),
             ]
     methods = (method("noisy"), method("bm4d"), replace(method("noisy"), name="rician-3", label="Ours", ours=True))
-    return Table(scores, methods)
+    return Table(scores=scores, methods=methods)
 
 
 def test_tables_say_where_ours_loses() -> None:
@@ -200,5 +206,5 @@ def test_csv_is_tidy(tmp_path: Path) -> None:
 def test_bias_is_averaged_over_voxels() -> None:
     one = replace(score("a", 3.0, "m", 30.0), bias=((2.0, 10), (None, 0), *(((0.0, 1),) * 14)))
     other = replace(score("b", 3.0, "m", 30.0), bias=((5.0, 20), (None, 0), *(((0.0, 1),) * 14)))
-    found = mean_bias(Table([one, other], [method("noisy")]), "m", 3.0)
+    found = mean_bias([one, other])
     assert found[0] == 4.0 and np.isnan(found[1]) and found[2] == 0

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import nibabel as nib
 import numpy as np
 import pytest
 import torch
-from ignite.engine import Events
 from PIL import Image
-from safetensors.torch import load_file
 from scipy import stats
 
-from mri_denoise.benchmarks.baselines import Denoiser
+from mri_denoise.benchmarks.baselines import Classical
 from mri_denoise.benchmarks.paper import ablation as paper_ablation
 from mri_denoise.benchmarks.paper.ablation import ABLATION, FULL, Training, Variant, dncnn, train_variant
 from mri_denoise.benchmarks.paper.images import (
@@ -26,12 +25,13 @@ from mri_denoise.benchmarks.paper.images import (
     share_out,
     spread_slices,
 )
-from mri_denoise.benchmarks.paper.scores import Score
+from mri_denoise.benchmarks.paper.scores import ImageScore
 from mri_denoise.benchmarks.paper.tables import losses, table_2, table_3, table_4
+from mri_denoise.benchmarks.progress import Step
 from mri_denoise.bundles.registry import find_bundle
 from mri_denoise.errors import InputError
 
-DENSITIES = (0.1, 0.3)
+DENSITIES = (10.0, 30.0)
 SMALL = {"patch_size": 32, "batch_size": 2, "num_workers": 0, "network_def#channels": [8, 16]}
 
 
@@ -124,13 +124,17 @@ def test_pictures_become_grey_and_are_chosen_by_seed(tmp_path: Path) -> None:
 
 def test_noise_has_its_density_and_is_an_images_own() -> None:
     pixels = np.full((200, 200), 128, np.uint8)
-    image = GreyImage("a", pixels)
+    image = GreyImage(name="a", pixels=pixels)
     noisy = image.noisy(0.2, seed=0)
     replaced = noisy != image.clean()
     assert replaced.mean() == pytest.approx(0.2, abs=0.01)
     assert set(np.unique(noisy[replaced])) == {0.0, 1.0}
     np.testing.assert_array_equal(noisy, image.noisy(0.2, seed=0))
-    others = (image.noisy(0.2, seed=1), GreyImage("b", pixels).noisy(0.2, seed=0), image.noisy(0.21, seed=0))
+    others = (
+        image.noisy(0.2, seed=1),
+        GreyImage(name="b", pixels=pixels).noisy(0.2, seed=0),
+        image.noisy(0.21, seed=0),
+    )
     assert not any(np.array_equal(noisy, other) for other in others)
 
 
@@ -138,7 +142,7 @@ def test_figures_show_the_fullest_image_of_each_subject_and_every_contrast() -> 
     def image(name: str, shown: int, subject: str, contrast: str) -> GreyImage:
         pixels = np.zeros((4, 4), np.uint8)
         pixels[:shown] = 200
-        return GreyImage(name, pixels, subject=subject, contrast=contrast)
+        return GreyImage(name=name, pixels=pixels, subject=subject, contrast=contrast)
 
     images = [
         image("a", 1, "s", "T1w"), image("b", 3, "s", "T1w"), image("c", 2, "s", "T1w"),
@@ -148,42 +152,43 @@ def test_figures_show_the_fullest_image_of_each_subject_and_every_contrast() -> 
     assert [i.name for i in choose_for_figure(images, 9)] == ["b", "e", "d"]
 
 
-def make_scores(methods: dict[str, float]) -> list[Score]:
+def make_scores(methods: dict[str, float]) -> list[ImageScore]:
     """Random scores of eight images of four subjects, each method better than "noisy" by about so much."""
     rng = np.random.default_rng(1)
     return [
-        Score(
-            "slices", method, density, f"image{i}", "test", f"subject{i // 2}", "T1w",
-            15 + gain + rng.normal(), 0.3 + gain / 40 + rng.normal(0, 0.01), 5.0 + i,
+        ImageScore(
+            images="slices", method=method, level=density, image=f"image{i}", split="test", subject=f"subject{i // 2}",
+            contrast="T1w", psnr=15 + gain + rng.normal(), ssim=0.3 + gain / 40 + rng.normal(0, 0.01),
+            seconds=(5.0 + i) / 1000,
         )
         for method, gain in methods.items() for density in DENSITIES for i in range(8)
     ]  # fmt: skip
 
 
-def values(scores: list[Score], method: str, measure: str, *densities: float) -> np.ndarray:
+def values(scores: list[ImageScore], method: str, measure: str, *densities: float) -> np.ndarray:
     """One value an image: its mean over the densities."""
-    found = [[getattr(s, measure) for s in scores if s.method == method and s.density == d] for d in densities]
+    found = [[getattr(s, measure) for s in scores if s.method == method and s.level == d] for d in densities]
     return np.mean(found, axis=0)
 
 
-def method(name: str) -> Denoiser:
-    return Denoiser(name, name.upper(), "", ("salt-pepper",), lambda image, sigma: image)
+def method(name: str) -> Classical:
+    return Classical(name=name, label=name.upper(), citation="", function=lambda image, sigma: image)
 
 
 def test_table_2_holds_means_and_the_papers_figures() -> None:
     scores = make_scores({"noisy": 0, "bm3d": 10, "hmad": 15})
     rows = table_2(scores, [method(name) for name in ("noisy", "bm3d", "hmad")])
-    assert [(r["method"], r["density"]) for r in rows[3:6]] == [("bm3d", "10"), ("bm3d", "30"), ("bm3d", "mean")]
+    assert [(r.method, r.density) for r in rows[3:6]] == [("bm3d", "10"), ("bm3d", "30"), ("bm3d", "mean")]
     one = rows[4]
-    assert one["psnr"] == pytest.approx(values(scores, "bm3d", "psnr", 0.3).mean())
-    assert one["psnr_sd"] == pytest.approx(values(scores, "bm3d", "psnr", 0.3).std(ddof=1))
-    assert one["images"] == 8 and one["milliseconds"] == 8.5 and one["paper_psnr"] is None
-    assert rows[5]["ssim"] == pytest.approx(values(scores, "bm3d", "ssim", *DENSITIES).mean())
-    assert [rows[5][f"paper_{k}"] for k in ("psnr", "ssim", "milliseconds")] == [31.9, 0.9862, 210.0]
-    assert rows[2]["paper_psnr"] is None
+    assert one.psnr == pytest.approx(values(scores, "bm3d", "psnr", 30.0).mean())
+    assert one.psnr_sd == pytest.approx(values(scores, "bm3d", "psnr", 30.0).std(ddof=1))
+    assert one.images == 8 and one.milliseconds == pytest.approx(8.5) and one.paper_psnr is None
+    assert rows[5].ssim == pytest.approx(values(scores, "bm3d", "ssim", *DENSITIES).mean())
+    assert [rows[5].paper_psnr, rows[5].paper_ssim, rows[5].paper_milliseconds] == [31.9, 0.9862, 210.0]
+    assert rows[2].paper_psnr is None
     assert losses(rows, "hmad") == []
     behind = losses(rows, "bm3d")
-    assert len(behind) == 6 and behind[0] == f"HMAD, 10 %, PSNR: {rows[6]['psnr']:.2f} against {rows[3]['psnr']:.2f}"
+    assert len(behind) == 6 and behind[0] == f"HMAD, 10 %, PSNR: {rows[6].psnr:.2f} against {rows[3].psnr:.2f}"
 
 
 def test_table_3_agrees_with_scipy() -> None:
@@ -191,77 +196,99 @@ def test_table_3_agrees_with_scipy() -> None:
     rows = table_3(scores, "hmad")
     assert len(rows) == 2 * 3 * 2
     for row in rows:
-        densities = DENSITIES if row["density"] == "mean" else (float(row["density"]) / 100,)
-        before, after = (values(scores, m, row["measure"], *densities) for m in ("noisy", "hmad"))
-        if row["unit"] == "subject":
+        densities = DENSITIES if row.density == "mean" else (float(row.density),)
+        before, after = (values(scores, m, row.measure, *densities) for m in ("noisy", "hmad"))
+        if row.unit == "subject":
             before, after = (v.reshape(4, 2).mean(axis=1) for v in (before, after))
         wanted = stats.ttest_rel(after, before)
         interval = wanted.confidence_interval()
-        assert row["n"] == len(before)
-        assert [row["noisy_mean"], row["denoised_sd"]] == pytest.approx([before.mean(), after.std(ddof=1)])
-        assert [row["gain"], row["t"]] == pytest.approx([(after - before).mean(), wanted.statistic])
-        assert [row["p"], row["ci_low"], row["ci_high"]] == pytest.approx([wanted.pvalue, interval.low, interval.high])
-        assert (row["wilcoxon"], row["wilcoxon_p"]) == pytest.approx(tuple(stats.wilcoxon(after - before)))
-        assert row["effect_size"] == pytest.approx((after - before).mean() / (after - before).std(ddof=1))
-        quoted = row["density"] == "mean" and row["unit"] == "slice"
-        assert (row["paper_t"] is None) != quoted
-    assert next(r for r in rows if r["paper_t"])["paper_gain"] == 5.44
+        assert row.n == len(before)
+        assert [row.found.noisy_mean, row.found.denoised_sd] == pytest.approx([before.mean(), after.std(ddof=1)])
+        assert [row.found.gain, row.found.t] == pytest.approx([(after - before).mean(), wanted.statistic])
+        assert [row.p, row.found.ci_low, row.found.ci_high] == pytest.approx(
+            [wanted.pvalue, interval.low, interval.high]
+        )
+        assert (row.wilcoxon, row.wilcoxon_p) == pytest.approx(tuple(stats.wilcoxon(after - before)))
+        assert row.effect_size == pytest.approx((after - before).mean() / (after - before).std(ddof=1))
+        quoted = row.density == "mean" and row.unit == "slice"
+        assert (row.paper is None) != quoted
+    columns = [row.columns() for row in rows]
+    assert next(row for row in columns if row["paper_t"])["paper_gain"] == 5.44
+    assert all(list(row) == list(columns[0]) for row in columns)
+    assert list(columns[0])[8:16] == ["gain", "t", "p", "ci_low", "ci_high", "wilcoxon", "wilcoxon_p", "effect_size"]
 
 
 def test_table_4_averages_over_seeds() -> None:
-    variants = [Variant("unet", "U-Net"), FULL]
+    variants = [Variant(name="unet", label="U-Net"), FULL]
     names = {f"{v.name}_seed{s}": gain + s for v, gain in zip(variants, (10, 15), strict=True) for s in (3, 5)}
     scores = make_scores(names)
     rows = table_4(scores, variants, [3, 5])
     runs = [values(scores, f"unet_seed{seed}", "psnr", *DENSITIES).mean() for seed in (3, 5)]
-    assert rows[2]["density"] == "mean" and rows[2]["seeds"] == 2
-    assert [rows[2]["psnr"], rows[2]["psnr_sd"]] == pytest.approx([np.mean(runs), np.std(runs, ddof=1)])
-    assert [rows[2]["paper_psnr"], rows[5]["paper_ssim"]] == [30.45, 0.9598]
-    assert table_4(scores, variants, [3])[2]["psnr_sd"] is None
+    assert rows[2].density == "mean" and rows[2].seeds == 2
+    assert [rows[2].psnr, rows[2].psnr_sd] == pytest.approx([np.mean(runs), np.std(runs, ddof=1)])
+    assert [rows[2].paper_psnr, rows[5].paper_ssim] == [30.45, 0.9598]
+    assert table_4(scores, variants, [3])[2].psnr_sd is None
 
 
 def weights_of(folder: Path) -> dict[str, torch.Tensor]:
-    return load_file(folder / "models" / "model.safetensors")
+    return torch.load(folder / "models" / "model.pt", weights_only=True)
+
+
+def runs_of(dataset: Path, folder: Path, steps: int) -> Training:
+    bundle = find_bundle("salt-pepper")
+    return Training(bundle=bundle, dataset=dataset, folder=folder, steps=steps, overrides=SMALL)
 
 
 def test_networks_are_trained_alike_and_the_same_each_time(dataset: Path, tmp_path: Path) -> None:
     bundle = find_bundle("salt-pepper")
     runs = {}
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
-        training = Training(bundle, dataset, tmp_path / name, 2, SMALL)
+        training = runs_of(dataset, tmp_path / name, 2)
         runs[name] = weights_of(train_variant(training, FULL, seed).folder)
     assert all(torch.equal(runs["a"][key], runs["b"][key]) for key in runs["a"])
     assert not all(torch.equal(runs["a"][key], runs["c"][key]) for key in runs["a"])
-    training = Training(bundle, dataset, tmp_path / "a", 2, SMALL)
+    training = runs_of(dataset, tmp_path / "a", 2)
     sizes = {v.name: len(weights_of(train_variant(training, v, 0).folder)) for v in (*ABLATION, dncnn(bundle))}
     assert sizes["unet"] < min(sizes["residual"], sizes["attention"])
     assert max(sizes["residual"], sizes["attention"]) < sizes["attention_residual"]
     assert "layers.0.weight" in weights_of(tmp_path / "a" / "dncnn_seed0")
 
 
+class Watched:
+    """Progress that notes the steps, and stops the run like a power cut when it has noted these ones."""
+
+    def __init__(self, until: list[int]) -> None:
+        self.until, self.steps, self.totals = until, list[int](), list[int | None]()
+
+    def say(self, what: str) -> None:
+        raise AssertionError(what)
+
+    @contextmanager
+    def stage(self, title: str, total: int | None = None) -> Iterator[Step]:
+        done = 0
+        self.totals.append(total)
+
+        def step(advance: int = 1, doing: str = "") -> None:
+            nonlocal done
+            done += advance
+            self.steps.append(done)
+            if self.steps == self.until:
+                raise KeyboardInterrupt
+
+        yield step
+
+
 def test_a_training_that_was_stopped_goes_on(dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two epochs of two steps; the power goes in the second."""
     monkeypatch.setattr(paper_ablation, "STEPS_AN_EPOCH", 2)
-    run, steps = paper_ablation.run_with_bar, []
-
-    def watched(trainer: Any, **more: Any) -> None:
-        def after_step() -> None:
-            steps.append(trainer.state.iteration)
-            if steps == [1, 2, 3]:
-                raise KeyboardInterrupt
-
-        trainer.add_event_handler(Events.ITERATION_COMPLETED, after_step)
-        run(trainer, **more)
-
-    monkeypatch.setattr(paper_ablation, "run_with_bar", watched)
-    training = Training(find_bundle("salt-pepper"), dataset, tmp_path, 4, SMALL)
+    training, watched = runs_of(dataset, tmp_path, 4), Watched(until=[1, 2, 3])
     with pytest.raises(KeyboardInterrupt):
-        train_variant(training, FULL, 0)
-    bundle = train_variant(training, FULL, 0)
-    assert steps == [1, 2, 3, 3, 4]
+        train_variant(training, FULL, 0, watched)
+    bundle = train_variant(training, FULL, 0, watched)
+    assert watched.steps == [1, 2, 3, 3, 4] and watched.totals == [4, 4]
     before = weights_of(bundle.folder)
-    train_variant(training, FULL, 0)
-    assert len(steps) == 5  # it is there
-    train_variant(Training(training.bundle, dataset, tmp_path, 2, SMALL), FULL, 0)
-    assert steps[5:] == [1, 2]  # other settings: from the beginning
+    train_variant(training, FULL, 0, watched)
+    assert len(watched.steps) == 5  # it is there
+    train_variant(runs_of(dataset, tmp_path, 2), FULL, 0, watched)
+    assert watched.steps[5:] == [1, 2]  # other settings: from the beginning
     assert not all(torch.equal(before[key], tensor) for key, tensor in weights_of(bundle.folder).items())

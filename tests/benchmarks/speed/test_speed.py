@@ -11,9 +11,10 @@ import pytest
 import torch
 from torch import nn
 
+from mri_denoise.benchmarks.references import LEVELS
 from mri_denoise.benchmarks.speed.machine import count_flops, measure_peaks
-from mri_denoise.benchmarks.speed.methods import CLASSICAL, make_denoiser, volume_methods
-from mri_denoise.benchmarks.speed.network import LEVELS, measure_networks
+from mri_denoise.benchmarks.speed.methods import CLASSICAL, candidates, load_method
+from mri_denoise.benchmarks.speed.network import measure_networks
 from mri_denoise.benchmarks.speed.scaling import fit_slope, measure_batches, measure_threads, volume_shape
 from mri_denoise.benchmarks.speed.timing import Timing, measure_in_turn, run_command
 from mri_denoise.benchmarks.speed.volume import make_volume
@@ -33,7 +34,7 @@ def test_functions_are_timed_in_turn_after_one_call_that_does_not_count() -> Non
 def test_a_timing_keeps_the_fastest_and_the_median() -> None:
     timing = Timing.of([3.0, 1.0, 2.5])
     assert (timing.least, timing.median, timing.repetitions) == (1.0, 2.5, 3)
-    assert timing.scaled(10) == {"least": 10.0, "median": 25.0, "repetitions": 3}
+    assert timing.scaled(10) == Timing(least=10.0, median=25.0, repetitions=3)
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="sizes of processes differ")
@@ -140,7 +141,7 @@ def test_methods_are_made_by_name_and_smooth(name: str) -> None:
     rng = np.random.default_rng(0)
     image = (100 + rng.normal(0, 5, (20, 24, 8))).astype(np.float32)
     before = image.copy()
-    result = make_denoiser(name, "rician", "cpu")(image, 5.0)
+    result = load_method(name, "rician", "cpu")(image, 5.0)
     assert result.shape == image.shape and result.dtype == np.float32
     np.testing.assert_array_equal(image, before)
     if name != "dncnn-1-float32":  # random weights
@@ -148,10 +149,12 @@ def test_methods_are_made_by_name_and_smooth(name: str) -> None:
 
 
 def test_every_method_has_a_name_of_its_own_and_rivals_are_there_or_absent() -> None:
-    methods = volume_methods("cpu")
-    assert len({m.name for m in methods}) == len(methods)
-    assert {"ours", "dncnn", *CLASSICAL} == {m.stem for m in methods}
-    assert {"ours-1-float32", "ours-3-float32"} <= {m.name for m in methods}
-    for method in methods:
-        denoiser = CLASSICAL.get(method.stem)
-        assert (method.absent() is None) == (denoiser is None or denoiser.available())
+    found = candidates("rician", "cpu")
+    names = [name for candidate in found for name in candidate.variants]
+    assert len(set(names)) == len(names)
+    assert {"ours", "dncnn", *(method.name for method in CLASSICAL)} == {candidate.name for candidate in found}
+    assert {"ours-1-float32", "ours-3-float32"} <= set(names)
+    installed = {method.name: method.available() for method in CLASSICAL}
+    for candidate in found:
+        assert candidate.available == installed.get(candidate.name, True)
+        assert candidate.available or candidate.hint == "pip install mri-denoise[benchmark]"

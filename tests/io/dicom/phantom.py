@@ -11,19 +11,8 @@ import numpy as np
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage, generate_uid
 
-from mri_denoise.io.case import Derivation
-
 AXIAL = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
 OBLIQUE = (0.96, 0.28, 0.0, -0.168, 0.576, 0.8)
-DERIVATION = Derivation(
-    model="hmad_rician",
-    version="1.2.3",
-    weights_sha256="5a" * 32,
-    sigma="11.5 (estimated)",
-    strength=1.0,
-    software_version="0.1.0",
-    settings="sigma auto",
-)
 
 
 @dataclass(frozen=True)

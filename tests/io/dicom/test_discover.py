@@ -20,7 +20,7 @@ from pydicom.uid import (
 
 from mri_denoise.io import discover as discover_all
 from mri_denoise.io.case import Case, Skip
-from mri_denoise.io.dicom.read import discover
+from mri_denoise.io.dicom.discover import discover
 from tests.io.dicom.phantom import AXIAL, Phantom, save, series
 
 

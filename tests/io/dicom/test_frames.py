@@ -22,11 +22,12 @@ from pydicom.uid import (
 )
 
 from mri_denoise.errors import InputError
+from mri_denoise.io import read, write
 from mri_denoise.io.case import Case
-from mri_denoise.io.dicom.read import discover, read
-from mri_denoise.io.dicom.write import write
+from mri_denoise.io.dicom.discover import discover
+from tests.io.derivation import DERIVATION
 from tests.io.dicom.frames_phantom import Frame, enhanced, frames
-from tests.io.dicom.phantom import DERIVATION, Phantom
+from tests.io.dicom.phantom import Phantom
 from tests.programs import need
 
 

@@ -14,11 +14,12 @@ import pytest
 from pydicom.dataset import Dataset
 from pydicom.uid import RLELossless
 
+from mri_denoise.io import read, write
 from mri_denoise.io.case import Case
-from mri_denoise.io.dicom.read import discover, read
-from mri_denoise.io.dicom.write import write
+from mri_denoise.io.dicom.discover import discover
+from tests.io.derivation import DERIVATION
 from tests.io.dicom.frames_phantom import grid, mosaic
-from tests.io.dicom.phantom import AXIAL, DERIVATION, OBLIQUE
+from tests.io.dicom.phantom import AXIAL, OBLIQUE
 from tests.programs import need
 
 with warnings.catch_warnings():

@@ -38,7 +38,15 @@ HIGH_THROUGHPUT = base64.b64decode(
 
 
 def layout(bits: int, signed: bool, slope: float = 1.0, intercept: float = 0.0, **more: object) -> PixelFormat:
-    return PixelFormat(SHAPE, 16, bits, signed, slope, intercept, more.get("padding"))  # type: ignore[arg-type]
+    return PixelFormat(
+        shape=SHAPE,
+        allocated=16,
+        stored=bits,
+        signed=signed,
+        slope=slope,
+        intercept=intercept,
+        padding=more.get("padding"),  # type: ignore[arg-type]
+    )
 
 
 @st.composite

@@ -14,8 +14,9 @@ import pytest
 from pydicom.data import get_testdata_file
 
 from mri_denoise.errors import InputError
+from mri_denoise.io import read
 from mri_denoise.io.case import Case
-from mri_denoise.io.dicom.read import discover, read
+from mri_denoise.io.dicom.discover import discover
 from mri_denoise.volume import Volume
 from tests.io.dicom.phantom import AXIAL, Phantom, save, series, set_stored
 from tests.programs import need

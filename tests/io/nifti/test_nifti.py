@@ -17,8 +17,10 @@ from hypothesis import strategies as st
 from nibabel.nifti1 import Nifti1PairHeader
 
 from mri_denoise.errors import InputError, OutputError
-from mri_denoise.io.case import Case
-from mri_denoise.io.nifti import image as nifti
+from mri_denoise.io import Case, read
+from mri_denoise.io import write as write_any
+from mri_denoise.io.nifti.image import read_array
+from tests.io.derivation import DERIVATION
 
 INTEGERS = ["u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8"]
 DTYPES = [*INTEGERS, "f4", "f8"]
@@ -26,7 +28,11 @@ SHAPE = (5, 4, 3)
 
 
 def case_of(*paths: Path) -> Case:
-    return Case("nifti", paths, Path(paths[0].name), paths[0].name)
+    return Case(kind="nifti", sources=paths, output=Path(paths[0].name), label=paths[0].name)
+
+
+def write(case: Case, array: np.ndarray, destination: Path) -> list[Path]:
+    return write_any(case, array, destination, DERIVATION)
 
 
 def unpacked(path: Path) -> bytes:
@@ -98,18 +104,18 @@ def test_header_stays_field_by_field(tmp_path: Path, version: int, endianness: s
     stored = stored_numbers(dtype, SHAPE)
     header = rich_header(version, endianness, dtype, SHAPE)
     source = put(tmp_path / f"in{ending}", nifti_bytes(header, stored, tail=b"after the voxels"))
-    volume = nifti.read(case_of(source))
+    volume = read(case_of(source))
     assert volume.array.dtype == np.float32 and volume.array.shape == (1, *SHAPE)
     expected = stored.astype(np.float64) * 0.5 + 7.0
     np.testing.assert_array_equal(volume.array[0], expected.astype(np.float32))
     np.testing.assert_allclose(volume.affine, header.get_sform())
     assert volume.slice_axis == 2 and volume.contiguous and volume.white_level is None
 
-    same = nifti.write(case_of(source), volume.array, tmp_path / f"same{ending}")
+    same = write(case_of(source), volume.array, tmp_path / f"same{ending}")
     assert unpacked(same[0]) == unpacked(source)
 
     smooth = volume.array * np.float32(0.9) + np.float32(1)
-    (out,) = nifti.write(case_of(source), smooth, tmp_path / f"out{ending}")
+    (out,) = write(case_of(source), smooth, tmp_path / f"out{ending}")
     before, after = unpacked(source), unpacked(out)
     names = header.structarr.dtype.names
     old = np.frombuffer(before, header.structarr.dtype, count=1)[0]
@@ -136,15 +142,15 @@ def test_round_trip(tmp_path: Path, dtype: str, slope: float, inter: float, seed
     stored = stored_numbers(dtype, (3, 2, 4), seed)
     header = rich_header(1, "<", dtype, stored.shape, slope, inter)
     source = put(tmp_path / f"in{ending}", nifti_bytes(header, stored))
-    array = nifti.read(case_of(source)).array
-    (out,) = nifti.write(case_of(source), array, tmp_path / f"out{ending}")
+    array = read(case_of(source)).array
+    (out,) = write(case_of(source), array, tmp_path / f"out{ending}")
     assert unpacked(out) == unpacked(source)
 
     used, offset = (slope, inter) if slope and np.isfinite(slope) else (1.0, 0.0)
     used = float(np.float32(used))
     changed = array.copy()
     changed[0, 0] = (changed[0, 0] - np.float32(offset)) * np.float32(0.5) + np.float32(offset)
-    (out,) = nifti.write(case_of(source), changed, tmp_path / f"out{ending}")
+    (out,) = write(case_of(source), changed, tmp_path / f"out{ending}")
     result = nib.load(out).dataobj.get_unscaled().reshape(stored.shape)
     np.testing.assert_array_equal(result[1:], stored[1:])
     # within half a step of what was asked for, or of the nearest end of the type's range
@@ -160,7 +166,7 @@ def test_results_outside_the_type_are_clipped(tmp_path: Path, dtype: str) -> Non
     source = put(tmp_path / "in.nii", nifti_bytes(rich_header(1, "<", dtype, SHAPE, 1e-3, 0), stored))
     array = np.full((1, *SHAPE), 3e38, np.float32)
     array[0, 0] = -3e38
-    (out,) = nifti.write(case_of(source), array, tmp_path / "out.nii")
+    (out,) = write(case_of(source), array, tmp_path / "out.nii")
     result = np.asarray(nib.load(out).dataobj.get_unscaled())
     limits = np.finfo(dtype) if np.dtype(dtype).kind == "f" else np.iinfo(dtype)
     if dtype == "f8":
@@ -184,14 +190,14 @@ def test_results_outside_the_type_are_clipped(tmp_path: Path, dtype: str) -> Non
 def test_axes(tmp_path: Path, shape: tuple[int, ...], expected: tuple[int, ...]) -> None:
     stored = stored_numbers("i2", shape)
     nib.save(nib.Nifti1Image(stored, np.diag([2, 2, 4, 1])), tmp_path / "in.nii")
-    array = nifti.read(case_of(tmp_path / "in.nii")).array
+    array = read(case_of(tmp_path / "in.nii")).array
     assert array.shape == expected
     full = stored.reshape((*shape, *[1] * (3 - len(shape)))).astype(np.float32)
     volumes = full.reshape((*expected[1:], expected[0]), order="F")
     np.testing.assert_array_equal(array, np.moveaxis(volumes, -1, 0))
     changed = array.copy()
     changed[-1] = 0
-    (out,) = nifti.write(case_of(tmp_path / "in.nii"), changed, tmp_path / "out.nii")
+    (out,) = write(case_of(tmp_path / "in.nii"), changed, tmp_path / "out.nii")
     result = nib.load(out)
     assert result.shape == shape
     expected_stored = volumes.copy()
@@ -205,16 +211,16 @@ def test_analyze_pair(tmp_path: Path) -> None:
     image.header["scl_slope"] = 0.25
     image.to_filename(tmp_path / "in.img")
     for start in ("in.hdr", "in.img"):
-        volume = nifti.read(case_of(tmp_path / start))
+        volume = read(case_of(tmp_path / start))
         reference = nib.load(tmp_path / "in.img")
         np.testing.assert_array_equal(volume.array[0], np.asarray(reference.dataobj, np.float32))
         np.testing.assert_allclose(volume.affine, reference.affine)
-    out = nifti.write(case_of(tmp_path / "in.hdr"), volume.array, tmp_path / "out.img")
+    out = write(case_of(tmp_path / "in.hdr"), volume.array, tmp_path / "out.img")
     assert {path.name for path in out} >= {"out.hdr", "out.img"}
     for ending in (".hdr", ".img", ".mat"):
         if (tmp_path / f"in{ending}").exists():
             assert (tmp_path / f"out{ending}").read_bytes() == (tmp_path / f"in{ending}").read_bytes()
-    nifti.write(case_of(tmp_path / "in.hdr"), volume.array + 1, tmp_path / "plus.hdr")
+    write(case_of(tmp_path / "in.hdr"), volume.array + 1, tmp_path / "plus.hdr")
     result = nib.load(tmp_path / "plus.img")
     inside = np.abs(volume.array[0]) < 8000
     np.testing.assert_allclose(np.asarray(result.dataobj)[inside], volume.array[0][inside] + 1, atol=0.125)
@@ -224,13 +230,13 @@ def test_analyze_pair(tmp_path: Path) -> None:
 def test_nifti_pair(tmp_path: Path) -> None:
     image = nib.Nifti1Pair(stored_numbers("u2", SHAPE), np.diag([2, 2, 3, 1]))
     image.to_filename(tmp_path / "in.hdr")
-    array = nifti.read(case_of(tmp_path / "in.hdr", tmp_path / "in.img")).array
-    nifti.write(case_of(tmp_path / "in.hdr"), array, tmp_path / "sub" / "out.hdr")
+    array = read(case_of(tmp_path / "in.hdr", tmp_path / "in.img")).array
+    write(case_of(tmp_path / "in.hdr"), array, tmp_path / "sub" / "out.hdr")
     for ending in ("hdr", "img"):
         assert (tmp_path / "sub" / f"out.{ending}").read_bytes() == (tmp_path / f"in.{ending}").read_bytes()
     (tmp_path / "in.img").unlink()
     with pytest.raises(InputError, match="partner is missing"):
-        nifti.read(case_of(tmp_path / "in.hdr"))
+        read(case_of(tmp_path / "in.hdr"))
 
 
 @pytest.mark.parametrize("ending", [".mgh", ".mgz"])
@@ -241,14 +247,14 @@ def test_mgh(tmp_path: Path, ending: str, dtype: str) -> None:
     source = tmp_path / f"in{ending}"
     nib.MGHImage(stored, affine).to_filename(source)
     put(source, unpacked(source) + b"tags after the footer")
-    volume = nifti.read(case_of(source))
+    volume = read(case_of(source))
     np.testing.assert_array_equal(volume.array, np.moveaxis(stored.astype(np.float32), -1, 0))
     np.testing.assert_allclose(volume.affine, affine, atol=1e-5)
-    (out,) = nifti.write(case_of(source), volume.array, tmp_path / f"out{ending}")
+    (out,) = write(case_of(source), volume.array, tmp_path / f"out{ending}")
     assert unpacked(out) == unpacked(source)
     changed = volume.array.copy()
     changed[:, 0] = 1
-    (out,) = nifti.write(case_of(source), changed, tmp_path / f"out{ending}")
+    (out,) = write(case_of(source), changed, tmp_path / f"out{ending}")
     stored[0] = 1
     np.testing.assert_array_equal(np.asarray(nib.load(out).dataobj), stored)
     assert unpacked(out)[:284] == unpacked(source)[:284] and unpacked(out).endswith(b"tags after the footer")
@@ -258,14 +264,14 @@ def test_nan_and_infinity_stay(tmp_path: Path) -> None:
     stored = stored_numbers("f4", SHAPE)
     stored[0, 0, :3] = np.nan, np.inf, -np.inf
     source = put(tmp_path / "in.nii.gz", nifti_bytes(rich_header(1, "<", "f4", SHAPE, 2, 1), stored))
-    array = nifti.read(case_of(source)).array
+    array = read(case_of(source)).array
     assert np.isnan(array[0, 0, 0, 0]) and np.isposinf(array[0, 0, 0, 1]) and np.isneginf(array[0, 0, 0, 2])
-    (out,) = nifti.write(case_of(source), np.zeros_like(array), tmp_path / "out.nii.gz")
+    (out,) = write(case_of(source), np.zeros_like(array), tmp_path / "out.nii.gz")
     result = np.asarray(nib.load(out).dataobj.get_unscaled())
     np.testing.assert_array_equal(result[0, 0, :3], [np.nan, np.inf, -np.inf])
     array[0, 1, 1, 1] = np.nan
     with pytest.raises(OutputError, match="not finite"):
-        nifti.write(case_of(source), array, tmp_path / "never.nii.gz")
+        write(case_of(source), array, tmp_path / "never.nii.gz")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.nii.gz", "out.nii.gz"]
 
 
@@ -274,32 +280,32 @@ def test_units_and_leftover_dim_info(tmp_path: Path) -> None:
     image.header.set_xyzt_units("meter")
     image.header.set_dim_info(slice=0)  # contradicted by the thick voxels along the third axis
     nib.save(image, tmp_path / "metres.nii")
-    volume = nifti.read(case_of(tmp_path / "metres.nii"))
+    volume = read(case_of(tmp_path / "metres.nii"))
     np.testing.assert_allclose(np.diag(volume.affine), [1, 1, 3, 1], rtol=1e-6)
     assert volume.slice_axis is None
 
 
 def test_compression_follows_the_name_and_repeats(tmp_path: Path) -> None:
     source = put(tmp_path / "in.nii", nifti_bytes(rich_header(1, "<", "i2", SHAPE), stored_numbers("i2", SHAPE)))
-    array = nifti.read(case_of(source)).array
-    first = nifti.write(case_of(source), array, tmp_path / "a.nii.gz")[0].read_bytes()
-    second = nifti.write(case_of(source), array, tmp_path / "b.nii.gz")[0].read_bytes()
+    array = read(case_of(source)).array
+    first = write(case_of(source), array, tmp_path / "a.nii.gz")[0].read_bytes()
+    second = write(case_of(source), array, tmp_path / "b.nii.gz")[0].read_bytes()
     assert first == second and gzip.decompress(first) == source.read_bytes()
     with pytest.raises(OutputError, match="keeps its format"):
-        nifti.write(case_of(source), array, tmp_path / "a.mgz")
+        write(case_of(source), array, tmp_path / "a.mgz")
 
 
 def test_input_is_never_overwritten(tmp_path: Path) -> None:
     source = put(tmp_path / "in.nii", nifti_bytes(rich_header(1, "<", "i2", SHAPE), stored_numbers("i2", SHAPE)))
     content = source.read_bytes()
-    array = nifti.read(case_of(source)).array
+    array = read(case_of(source)).array
     (tmp_path / "link.nii").symlink_to(source)
     for name in ("in.nii", "link.nii"):
         with pytest.raises(OutputError, match="is an input"):
-            nifti.write(case_of(source), array + 1, tmp_path / name)
+            write(case_of(source), array + 1, tmp_path / name)
     assert source.read_bytes() == content
     with pytest.raises(ValueError, match="shape"):
-        nifti.write(case_of(source), array[:, :-1], tmp_path / "out.nii")
+        write(case_of(source), array[:, :-1], tmp_path / "out.nii")
 
 
 def test_read_array(tmp_path: Path) -> None:
@@ -307,7 +313,7 @@ def test_read_array(tmp_path: Path) -> None:
     nib.save(nib.Nifti1Image(stored_numbers("i2", SHAPE), affine), tmp_path / "three.nii")
     nib.save(nib.Nifti1Image(stored_numbers("i2", (*SHAPE, 2)), affine), tmp_path / "four.nii.gz")
     for name, shape in (("three.nii", SHAPE), ("four.nii.gz", (*SHAPE, 2))):
-        array, read_affine = nifti.read_array(tmp_path / name)
+        array, read_affine = read_array(tmp_path / name)
         assert array.shape == shape and array.dtype == np.float32
         np.testing.assert_array_equal(array, nib.load(tmp_path / name).get_fdata())
         np.testing.assert_array_equal(read_affine, affine)
@@ -348,7 +354,7 @@ def test_bad_files_get_one_line(tmp_path: Path, name: str, ending: str) -> None:
     content, message = BAD[name]
     path = put(tmp_path / f"bad{ending}", content)
     with pytest.raises(InputError, match=message) as caught:
-        nifti.read(case_of(path))
+        read(case_of(path))
     assert str(caught.value).startswith(f"{path}: ") and "\n" not in str(caught.value)
 
 
@@ -358,46 +364,48 @@ def test_broken_gzip(tmp_path: Path) -> None:
         path = tmp_path / f"{name}.nii.gz"
         path.write_bytes(content)
         with pytest.raises(InputError, match="truncated|damaged"):
-            nifti.read(case_of(path))
+            read(case_of(path))
 
 
 def test_values_beyond_float32(tmp_path: Path) -> None:
     nib.save(nib.Nifti1Image(np.full(SHAPE, 1e300), np.eye(4)), tmp_path / "in.nii")
     with pytest.raises(InputError, match="float32"):
-        nifti.read(case_of(tmp_path / "in.nii"))
+        read(case_of(tmp_path / "in.nii"))
 
 
 def test_missing_file_and_folder(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such file"):
-        nifti.read(case_of(tmp_path / "none.nii"))
+        read(case_of(tmp_path / "none.nii"))
     with pytest.raises(InputError, match="is a folder"):
-        nifti.read(case_of(tmp_path))
+        read(case_of(tmp_path))
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read and write everything")
 def test_no_permission(tmp_path: Path) -> None:
     path = put(tmp_path / "in.nii", changed_header())
-    array = nifti.read(case_of(path)).array
+    array = read(case_of(path)).array
     locked = tmp_path / "locked"
     locked.mkdir(mode=0o500)
     with pytest.raises(OutputError, match="Permission denied"):
-        nifti.write(case_of(path), array, locked / "out.nii")
+        write(case_of(path), array, locked / "out.nii")
     path.chmod(0)
     with pytest.raises(InputError, match="no permission"):
-        nifti.read(case_of(path))
+        read(case_of(path))
 
 
 FULL_DISK = """
 import resource, sys
 from pathlib import Path
-from mri_denoise.io.nifti import image as nifti
-from mri_denoise.io.case import Case
+from mri_denoise.io import Case, read
+from mri_denoise.io.nifti.image import SeriesWriter
 from mri_denoise.errors import OutputError
-case = Case("nifti", (Path(sys.argv[1]),), Path("x"), "x")
-array = nifti.read(case).array
+case = Case(kind="nifti", sources=(Path(sys.argv[1]),), output=Path("x"), label="x")
+array = read(case).array
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
 try:
-    nifti.write(case, array, Path(sys.argv[2]))
+    writer = SeriesWriter(case, Path(sys.argv[2]))
+    writer.put(array)
+    writer.finish()
 except OutputError as error:
     print(error)
 """
@@ -423,18 +431,18 @@ def test_destination_that_is_a_folder(tmp_path: Path) -> None:
     source = put(tmp_path / "in.nii", changed_header())
     (tmp_path / "out.nii").mkdir()
     with pytest.raises(OutputError, match="cannot be written"):
-        nifti.write(case_of(source), nifti.read(case_of(source)).array, tmp_path / "out.nii")
+        write(case_of(source), read(case_of(source)).array, tmp_path / "out.nii")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.nii", "out.nii"]
 
 
 def test_nibabel_example(tmp_path: Path) -> None:
     example = Path(nib.__file__).parent / "tests" / "data" / "example4d.nii.gz"
     source = Path(shutil.copy(example, tmp_path))
-    volume = nifti.read(case_of(source))
+    volume = read(case_of(source))
     reference = nib.load(source)
     np.testing.assert_array_equal(np.moveaxis(volume.array, 0, -1), reference.get_fdata().astype(np.float32))
     np.testing.assert_allclose(volume.affine, reference.affine)
-    (out,) = nifti.write(case_of(source), volume.array, tmp_path / "out.nii.gz")
+    (out,) = write(case_of(source), volume.array, tmp_path / "out.nii.gz")
     assert unpacked(out) == unpacked(source)
 
 
@@ -444,4 +452,4 @@ def test_header_without_image_magic_in_pair(tmp_path: Path) -> None:
     header.set_data_dtype("i2")
     path = put(tmp_path / "in.nii", header.binaryblock + bytes(1000))
     with pytest.raises(InputError, match="partner is missing"):
-        nifti.read(case_of(path))
+        read(case_of(path))

@@ -1,0 +1,176 @@
+"""Filter groups of similar blocks with an empirical Wiener filter in the domain of the cosine transform."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from scipy.fft import dct
+from scipy.linalg import toeplitz
+
+from mri_denoise.inference.block_matching import (
+    BlockAxis,
+    Grid,
+    block_distances,
+    block_sums,
+    flat_index,
+    search_offsets,
+)
+
+GROUP = 12  # blocks that are filtered together
+SHRINKAGE = 1.2  # times the power of the noise in the filter's gain
+KAISER = 2.5  # beta of the window that weighs the voxels of a block
+LEAST_NOISE = 0.05  # least power of the noise in a coefficient, relative to that in a voxel
+AIR = 0.5  # sigma: blocks with a lower mean in the pilot keep the pilot
+BATCH = 1024  # groups that are filtered at a time
+
+
+class GroupFilter:
+    """Filter the blocks of a volume, each together with the blocks most similar to it.
+
+    Args:
+        axes: how blocks lie along each axis of the volume.
+        shape: of the volume, at least a block along each axis.
+        template: a tensor of the type and device to work with.
+        correlation: of the noise with its neighbours, a row for each axis, from 1 at lag 0; None is white noise.
+    """
+
+    def __init__(
+        self,
+        axes: Sequence[BlockAxis],
+        shape: Sequence[int],
+        template: torch.Tensor,
+        correlation: np.ndarray | None = None,
+    ) -> None:
+        self.edges = [axis.edge for axis in axes]
+        self.size = math.prod(self.edges)
+        self.offsets = search_offsets(axes)
+        # a corner of a volume that is hardly longer than a block has fewer blocks within reach
+        room = torch.tensor([n - edge for n, edge in zip(shape, self.edges, strict=True)])
+        self.members = min(GROUP, int(((self.offsets >= 0) & (self.offsets <= room)).all(1).sum()))
+        self.windows = [torch.from_numpy(np.kaiser(edge, KAISER)).to(template) for edge in self.edges]
+        # the orthonormal cosine transform along each axis of a block and along the group
+        transforms = [dct(np.eye(n), norm="ortho", axis=0) for n in (*self.edges, self.members)]
+        self.forward = [torch.from_numpy(transform).to(template) for transform in transforms]
+        in_space = zip(self.windows, self.forward, strict=False)
+        self.backward = [window[:, None] * transform.T for window, transform in in_space] + [self.forward[-1].T]
+        spectrum = noise_spectrum(np.ones((3, 1)) if correlation is None else correlation, transforms[:3])
+        self.spectrum = torch.from_numpy(np.repeat(spectrum, self.members)).to(template)[:, None]
+        # allocated once: clearing new pages takes longer than the arithmetic
+        self.memory = template.new_empty(3, self.size * self.members * BATCH)
+
+    def add_filtered(
+        self, noisy: torch.Tensor, pilot: torch.Tensor, sigma: torch.Tensor, grid: Grid, sums: torch.Tensor
+    ) -> None:
+        """Filter the blocks of a grid and add their voxels to the weighted sums.
+
+        Args:
+            noisy: volume without bias, or the planes of it that the blocks of the grid can reach: shape (X, Y, Z),
+                contiguous.
+            pilot: an estimate of the signal, likewise.
+            sigma: of the noise, a scalar or the shape of ``noisy``.
+            grid: of the blocks.
+            sums: shape (2, X, Y, Z), contiguous: weighted values and weights, which are added to. Blocks of air add
+                nothing.
+        """
+        power = sigma.square() if sigma.ndim == 0 else block_sums(sigma.square(), self.edges, grid) / self.size
+        chosen = block_sums(pilot, self.edges, grid) / self.size >= AIR * power.sqrt()
+        if not chosen.any():
+            return
+        box = [slice(int(places.min()), int(places.max()) + 1) for places in chosen.nonzero().T]
+        grid = [starts[side] for starts, side in zip(grid, box, strict=True)]
+        chosen = chosen[tuple(box)].flatten()
+        power = (power if power.ndim == 0 else power[tuple(box)].flatten()[chosen]).expand(int(chosen.sum()))
+        starts = flat_index(torch.cartesian_prod(*map(torch.tensor, grid)), pilot)[chosen]
+        offsets = flat_index(self.offsets, pilot)
+        distances = block_distances(pilot, self.offsets.tolist(), self.edges, grid)
+        distances = distances.flatten(1)[:, chosen].T.contiguous()
+        weight_at_start = torch.zeros_like(pilot)
+        values, weights = sums[0].view(-1), weight_at_start.view(-1)
+        within = flat_index(torch.cartesian_prod(*map(torch.arange, self.edges)), pilot).tolist()
+        for batch in (slice(first, first + BATCH) for first in range(0, len(starts), BATCH)):
+            nearest = distances[batch].topk(self.members, largest=False).indices.T.contiguous()
+            members = (starts[batch] + offsets[nearest]).view(-1)
+            blocks, weight = self._filter(noisy, pilot, members, power[batch])
+            for voxel, place in zip(blocks.view(self.size, -1), within, strict=True):
+                values[place:].scatter_add_(0, members, voxel)
+            weights.scatter_add_(0, members, weight.repeat(self.members))
+        sums[1] += _spread(weight_at_start, self.windows)
+
+    def _filter(
+        self, noisy: torch.Tensor, pilot: torch.Tensor, members: torch.Tensor, power: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Filter the groups of a batch.
+
+        Args:
+            noisy: volume.
+            pilot: an estimate of the signal.
+            members: where the blocks begin in the flattened volume: the first of each group, then the second of each...
+            power: of the noise, one for each group.
+
+        Returns:
+            filtered voxels times window and weight, in the order (voxels of a block, ``members``); the weight of each
+            group.
+        """
+        gain, work, spare = (memory[: self.size * len(members)] for memory in self.memory)
+        self._gather(pilot, members, gain)
+        gain, spare = _transform(self.forward, gain, spare)
+        gain = gain.square_().view(-1, len(power))
+        noise = torch.mul(self.spectrum, SHRINKAGE * power.clamp_min(1e-20), out=spare.view_as(gain))
+        gain /= noise.add_(gain)
+        weight = 1 / (self.spectrum.T @ torch.square(gain, out=spare.view_as(gain)))[0].clamp_min(1e-3)
+        self._gather(noisy, members, work)
+        work, spare = _transform(self.forward, work, spare)
+        work.view_as(gain).mul_(gain).mul_(weight)
+        return _transform(self.backward, work, spare)[0], weight
+
+    def _gather(self, volume: torch.Tensor, members: torch.Tensor, out: torch.Tensor) -> None:
+        """Copy the voxels of blocks to ``out``, in the order of :meth:`_filter`."""
+        strides = volume.stride()
+        reached = sum((edge - 1) * stride for edge, stride in zip(self.edges, strides, strict=True))
+        # a view of the blocks that begin at each voxel
+        blocks = volume.as_strided((*self.edges, volume.numel() - reached), (*strides, 1))
+        torch.gather(blocks, 3, members.expand(*self.edges, -1), out=out.view(*self.edges, -1))
+
+
+def noise_spectrum(correlation: np.ndarray, transforms: Sequence[np.ndarray]) -> np.ndarray:
+    """Compute the power of the noise in each coefficient of a block, relative to that in a voxel.
+
+    Args:
+        correlation: shape (3, lags), from 1 at lag 0; 0 at lags beyond.
+        transforms: along each axis of the block, one coefficient a row.
+
+    Returns:
+        one number for each coefficient, in the order of the block's voxels, at least :data:`LEAST_NOISE`.
+    """
+    power = np.ones(1)
+    for row, transform in zip(correlation, transforms, strict=True):
+        edge = len(transform)
+        covariance = toeplitz(np.pad(row, (0, edge))[:edge])
+        power = np.outer(power, np.einsum("ij,jk,ik->i", transform, covariance, transform)).ravel()
+    return np.maximum(power, LEAST_NOISE)
+
+
+def _transform(
+    matrices: Sequence[torch.Tensor], values: torch.Tensor, spare: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Multiply each of the first axes of flat values by its matrix; returns the result and the other tensor."""
+    before = 1
+    for matrix in matrices:
+        shape = (before, len(matrix), -1)
+        torch.bmm(matrix.expand(before, *matrix.shape), values.view(shape), out=spare.view(shape))
+        values, spare, before = spare, values, before * len(matrix)
+    return values, spare
+
+
+def _spread(at_start: torch.Tensor, windows: Sequence[torch.Tensor]) -> torch.Tensor:
+    """Give the weight at the start of each block to its voxels, by the window along each axis."""
+    for dim, window in enumerate(windows):
+        first, *others = window.tolist()
+        spread, n = at_start * first, at_start.shape[dim]
+        for voxel, fraction in enumerate(others, 1):
+            spread.narrow(dim, voxel, n - voxel).add_(at_start.narrow(dim, 0, n - voxel), alpha=fraction)
+        at_start = spread
+    return at_start

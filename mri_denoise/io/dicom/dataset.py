@@ -1,0 +1,118 @@
+"""Attributes of a DICOM data set, read without trust: what is absent, empty or damaged gives an empty answer."""
+
+from __future__ import annotations
+
+import struct
+from typing import Any
+
+from pydicom.dataset import Dataset
+from pydicom.errors import BytesLengthException, InvalidDicomError
+from pydicom.uid import UID, AllTransferSyntaxes, EnhancedMRImageStorage, LegacyConvertedEnhancedMRImageStorage
+
+ENHANCED_MR = (EnhancedMRImageStorage, LegacyConvertedEnhancedMRImageStorage)
+"""SOP classes whose instances describe their frames by functional groups."""
+PARSE_ERRORS = (
+    *(ValueError, TypeError, LookupError, AttributeError, NotImplementedError, RuntimeError, EOFError, OverflowError),
+    *(struct.error, BytesLengthException, InvalidDicomError),
+)
+"""What pydicom and its decoders raise when they meet damaged data."""
+
+
+def value(ds: Dataset, keyword: str) -> Any:
+    """The value of an attribute, or None if it is absent, empty or cannot be parsed."""
+    try:
+        found = ds.get(keyword)
+    except (*PARSE_ERRORS, OSError):
+        return None
+    return None if found is None or found == "" else found
+
+
+def numbers(ds: Dataset, keyword: str) -> tuple[float, ...]:
+    """The values of a numeric attribute; empty if it is absent or not numeric."""
+    return _floats(value(ds, keyword))
+
+
+def number(ds: Dataset, keyword: str) -> float | None:
+    """The first value of a numeric attribute, or None.
+
+    Examples:
+        >>> ds = Dataset()
+        >>> ds.EchoTime = "4.6"
+        >>> number(ds, "EchoTime"), number(ds, "FlipAngle")
+        (4.6, None)
+    """
+    return next(iter(numbers(ds, keyword)), None)
+
+
+def text(ds: Dataset, keyword: str) -> str:
+    """The value of an attribute as text without outer spaces; empty if it is absent."""
+    found = value(ds, keyword)
+    return "" if found is None else str(found).strip()
+
+
+def private(ds: Dataset, group: int, creator: str, element: int) -> Any:
+    """The value of a private attribute, found through its private creator (PS3.5 7.8.1), or None.
+
+    Args:
+        ds: the data set.
+        group: an odd group number.
+        creator: value of the Private Creator element, which reserves a block.
+        element: the element's last byte within the block, 0x00 to 0xFF.
+    """
+    try:
+        return ds.private_block(group, creator)[element].value
+    except (*PARSE_ERRORS, OSError):
+        return None
+
+
+def private_numbers(ds: Dataset, group: int, creator: str, element: int) -> tuple[float, ...]:
+    """The values of a numeric private attribute; empty if it is absent or stored without a known VR."""
+    return _floats(private(ds, group, creator, element))
+
+
+def image_types(ds: Dataset) -> tuple[str, ...]:
+    """Image Type (0008,0008) in capitals; empty values are kept."""
+    found = value(ds, "ImageType")
+    if found is None:
+        return ()
+    return tuple(str(part).strip().upper() for part in ([found] if isinstance(found, str) else found))
+
+
+def is_enhanced(ds: Dataset) -> bool:
+    """Whether an object describes its frames by functional groups (PS3.3 C.7.6.16)."""
+    return sop_class(ds) in ENHANCED_MR
+
+
+def is_mosaic(ds: Dataset) -> bool:
+    """Whether a classic image is a Siemens mosaic, whose tiles are slices."""
+    return not is_enhanced(ds) and "MOSAIC" in image_types(ds)
+
+
+def sop_class(ds: Dataset) -> UID:
+    """SOP Class UID of the data set, or of the file meta information if the data set has none."""
+    return UID(text(ds, "SOPClassUID") or text(_file_meta(ds), "MediaStorageSOPClassUID"))
+
+
+def instance_uid(ds: Dataset) -> str:
+    """SOP Instance UID of the data set, or of the file meta information if the data set has none."""
+    return text(ds, "SOPInstanceUID") or text(_file_meta(ds), "MediaStorageSOPInstanceUID")
+
+
+def transfer_syntax(ds: Dataset) -> UID | None:
+    """The transfer syntax named in the file meta information; None if it is absent or not a known transfer syntax."""
+    uid = UID(text(_file_meta(ds), "TransferSyntaxUID"))
+    return uid if uid in AllTransferSyntaxes else None
+
+
+def _file_meta(ds: Dataset) -> Dataset:
+    return getattr(ds, "file_meta", Dataset())
+
+
+def _floats(found: Any) -> tuple[float, ...]:
+    if found is None or isinstance(found, bytes):
+        return ()
+    try:
+        parts = [found] if isinstance(found, (str, int, float)) else list(found)
+        return tuple(float(part) for part in parts)
+    except (TypeError, ValueError):
+        return ()

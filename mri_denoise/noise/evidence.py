@@ -1,0 +1,156 @@
+"""What tissue says of the noise, what the air says, and which of them to believe.
+
+Tissue tells the level where it matters, and its map, but texture adds to it. Air tells no texture, but is often
+suppressed, filtered or combined in another way than the tissue. Where they differ, how well the blocks of tissue agree
+among themselves decides: noise is the same in all of them, texture is not.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from mri_denoise.noise.blocks import middle_slices
+from mri_denoise.noise.detail import DetailBlocks, cut_detail
+from mri_denoise.noise.floor import dark_level
+from mri_denoise.noise.spectrum import correlation_spectrum, noise_spectrum
+from mri_denoise.noise.tissue import Edge, global_edge, level_map, whitened_variance
+
+Source = Literal["air", "tissue", "air and tissue", "none"]
+
+_TISSUE = 0.15  # of the bright blocks' mean: blocks above hold tissue
+_FEW = 100  # blocks of tissue, below which they tell nothing
+_UNEVEN = 1.15  # 98th by 2nd percentile of the level in tissue, below which it is even
+_AGREE = (0.8, 1.25)  # level in tissue by that of the air
+_SHARP = 1.08  # breadth of the variances in tissue of noise alone
+# breadths from none to full trust in depth, in air that is pure noise, and in air that looks like noise
+_REPEATS, _PURE, _TEXTURED = (_SHARP, 1.32), (1.1, 1.3), (1.2, 1.45)
+_DEPTH_VOXELS = 3_000_000  # of the slices that depth is looked at in
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tissue:
+    """What the tissue of a volume says; the unit is that of the slices.
+
+    Args:
+        blocks: of the whole image.
+        inside: those of tissue.
+        edge: of their variances by the local level.
+        level: of the noise, shape ``blocks.grid``.
+        spectrum: power of the noise in each coefficient of a block, 1 on average.
+    """
+
+    blocks: DetailBlocks
+    inside: DetailBlocks
+    edge: Edge
+    level: np.ndarray
+    spectrum: np.ndarray
+
+    def levels(self) -> np.ndarray:
+        """The level at each block of tissue."""
+        return self.level[tuple(self.inside.place.T)]
+
+
+def measure_tissue(
+    slices: np.ndarray, bands: Sequence[float], rows: np.ndarray | None = None, coils: float = 1.0
+) -> Tissue | None:
+    """Level of the noise in tissue, its map and its spectrum.
+
+    Args:
+        slices: magnitudes, shape (X, Y, slices).
+        bands: share of k-space that was measured along the two axes of a slice.
+        rows: correlation of the noise along these axes where the air tells it, (2, lags).
+        coils: channels of the noncentral chi law; 1 is Rice's.
+
+    Returns:
+        what was found; None where there is too little tissue.
+    """
+    blocks = cut_detail(slices, bands)
+    if blocks is None:
+        return None
+    bright = float(np.percentile(blocks.mean, 95))
+    # the mean of the noise of many coils is several sigma, and it is not tissue
+    least = max(_TISSUE * bright, min(2 * float(np.percentile(blocks.mean, 5)), 0.4 * bright))
+    wanted, level = max(2 * _TISSUE * bright, least), 0.0
+    for _ in range(2):
+        inside = blocks.chosen(blocks.mean > wanted)
+        if len(inside.mean) < _FEW:
+            return None
+        spectrum = noise_spectrum(inside) if rows is None else correlation_spectrum(rows, blocks)
+        variance, freedom = whitened_variance(inside, spectrum, level, coils)
+        edge = global_edge(variance, freedom)
+        level = float(edge.level)
+        if not level > 0:
+            return None
+        wanted = max(least, 3 * level)
+    local = level_map(inside, variance, freedom, edge)
+    evened = global_edge(variance / np.square(local[tuple(inside.place.T)] / level), freedom)
+    local *= float(evened.level) / level
+    doubt = _doubt(evened, _REPEATS)
+    if doubt > 0:
+        local *= _share_in_depth(slices, bands, spectrum, least) ** doubt
+    return Tissue(blocks=blocks, inside=inside, edge=evened, level=local, spectrum=spectrum)
+
+
+def weigh_air(tissue: Tissue, pure: float | None) -> tuple[float, Source]:
+    """By how much to scale the level in tissue for the air's sake, and what told the level.
+
+    Args:
+        tissue: what it says.
+        pure: sigma of the air where that is Rician noise beyond doubt, in the unit of the slices.
+    """
+    within, even = float(np.median(tissue.levels())), is_even(tissue.levels())
+    air = pure if pure is not None else dark_level(tissue.blocks, tissue.level)
+    if air is None:
+        return 1.0, "tissue"
+    if pure is not None and ((even and within < 2 * air) or _AGREE[0] < within / air < _AGREE[1]):
+        return air / within, "air"  # detail that is stronger in all tissue alike is texture
+    if within <= air:
+        return 1.0, "tissue"
+    doubt = _doubt(tissue.edge, _TEXTURED if pure is None else _PURE)
+    return (air / within) ** doubt, "air and tissue" if doubt > 0 else "tissue"
+
+
+def is_even(levels: np.ndarray) -> bool:
+    """Whether levels in tissue differ by no more than chance makes them."""
+    low, high = np.percentile(levels, [2, 98])
+    return bool(high < _UNEVEN * low)
+
+
+def agreement(tissue: Tissue) -> float:
+    """How far the blocks of tissue agree as those of noise do: 1, to 0 where there is texture in all of them."""
+    return math.exp(-4 * max(float(tissue.edge.breadth) - _SHARP, 0)) * min(len(tissue.inside.mean) / 500, 1)
+
+
+def _doubt(edge: Edge, limits: tuple[float, float]) -> float:
+    """From 0, where blocks agree as noise does, to 1, where there is texture in all of them."""
+    return min(max((float(edge.breadth) - limits[0]) / (limits[1] - limits[0]), 0.0), 1.0)
+
+
+def _share_in_depth(slices: np.ndarray, bands: Sequence[float], spectrum: np.ndarray, least: float) -> float:
+    """Level of the difference of neighbouring slices by that of the slices: below 1 where detail repeats in depth.
+
+    Args:
+        slices: shape (X, Y, slices).
+        bands: share of k-space that was measured along the two axes of a slice.
+        spectrum: of the noise.
+        least: mean of a block of tissue.
+    """
+    middle = middle_slices(slices, 2)
+    middle = middle[..., : max(2, _DEPTH_VOXELS // max(middle[..., 0].size, 1))]
+    one = cut_detail(middle, bands)
+    both = cut_detail((middle[..., 1:] - middle[..., :-1]) * np.float32(math.sqrt(0.5)), bands)
+    if one is None or both is None:
+        return 1.0
+    mean = np.zeros((*one.grid[:2], middle.shape[2]), dtype=np.float32)
+    mean[tuple(one.place.T)] = one.mean
+    tissue = np.minimum(mean[..., 1:], mean[..., :-1]) > least
+    across = both.chosen(tissue[tuple(both.place.T)])
+    first, second, number = one.place.T
+    within = one.chosen(tissue[first, second, np.minimum(number, tissue.shape[2] - 1)])
+    levels = [float(global_edge(*whitened_variance(part, spectrum, 0.0)).level) for part in (across, within)]
+    return min(levels[0] / levels[1], 1.0) if min(levels) > 0 else 1.0

@@ -1,0 +1,17 @@
+"""Head phantoms that several tests share."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+
+from mri_denoise.simulation import head_phantom
+
+
+@cache
+def head(shape: tuple[int, int, int], contrast: str = "T1w", seed: int = 0) -> np.ndarray:
+    """The phantom of these arguments, drawn once; it cannot be written to."""
+    phantom = head_phantom(shape, contrast, seed)
+    phantom.flags.writeable = False
+    return phantom

@@ -1,0 +1,140 @@
+"""What is installed: the wheel's files, pinned versions, licences of everything that is required."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import zipfile
+from importlib.metadata import Distribution, distribution
+from pathlib import Path
+from typing import Any
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+ROOT = Path(__file__).parents[1]
+PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+REQUIRED = [Requirement(text) for text in PROJECT["dependencies"]]
+EXTRAS = [Requirement(text) for texts in PROJECT["optional-dependencies"].values() for text in texts]
+DECLARED = {canonicalize_name(r.name) for r in (*REQUIRED, *EXTRAS)} - {"mri-denoise"}
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("wheel")
+    build = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(folder)]
+    subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
+    (path,) = folder.glob("*.whl")
+    return path
+
+
+def test_a_wheel_holds_every_bundle_and_manifest_once(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        files = {info.filename: info.CRC for info in archive.infolist()}
+    for top in ("bundles/*/models/*", "bundles/*/configs/*", "data/*"):
+        for path in ROOT.glob(top):
+            assert f"mri_denoise/{path.relative_to(ROOT).as_posix()}" in files
+    weights = [name for name in files if "/models/" in name and not name.endswith("SHA256SUMS")]
+    assert sorted(weights) == [
+        f"mri_denoise/bundles/{name}/models/model.pt" for name in ("hmad_rician", "hmad_salt_pepper")
+    ]
+    assert "mri_denoise/py.typed" in files
+    assert not [name for name in files if name.startswith(("bundles/", "data/", "tests/")) or "/train/" in name]
+
+
+def test_an_installed_wheel_finds_its_bundles_and_manifests(wheel: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(tmp_path)
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1])\n"
+        "from mri_denoise.bundles.registry import bundles_folder, shipped\n"
+        "from mri_denoise.training.manifests import load_manifests, manifests_folder\n"
+        "print(bundles_folder(), manifests_folder(), *(b.name for b in shipped().values()), sep='\\n')\n"
+        "assert all(b.shipped and b.weights.is_file() for b in shipped().values())\n"
+        "assert load_manifests(manifests_folder())\n"
+    )
+    said = subprocess.run(
+        [sys.executable, "-c", code, tmp_path], cwd=tmp_path, check=True, capture_output=True, text=True
+    )
+    package = tmp_path.resolve() / "mri_denoise"
+    assert said.stdout.splitlines() == [
+        str(package / "bundles"),
+        str(package / "data"),
+        "hmad_rician",
+        "hmad_salt_pepper",
+    ]
+
+
+def pinned(name: str) -> dict[str, set[str]]:
+    """Versions by package; a package may have one for each range of Python versions."""
+    found: dict[str, set[str]] = {}
+    for line in (ROOT / name).read_text(encoding="utf-8").splitlines():
+        if match := re.match(r"([\w.-]+)==([^\s;]+)", line):
+            found.setdefault(canonicalize_name(match[1]), set()).add(match[2])
+    return found
+
+
+def test_constraints_and_lock_name_the_same_versions() -> None:
+    constraints, lock = pinned("constraints.txt"), pinned("requirements.lock")
+    assert set(constraints) >= DECLARED
+    assert set(lock) >= {canonicalize_name(r.name) for r in REQUIRED}
+    assert {name: constraints[name] for name in lock} == lock
+    for requirement in (*REQUIRED, *EXTRAS):
+        for version in constraints.get(canonicalize_name(requirement.name), ()):
+            assert requirement.specifier.contains(version), f"{requirement}: constraints.txt has {version}"
+
+
+def test_every_file_of_the_lock_has_a_hash() -> None:
+    text = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+    entries = re.split(r"\n(?=[A-Za-z])", text)[1:]
+    assert len(entries) > 30 and all("--hash=sha256:" in entry for entry in entries)
+
+
+def test_the_documentation_names_every_dependency() -> None:
+    text = (ROOT / "docs" / "dependencies.md").read_text(encoding="utf-8")
+    named = {
+        canonicalize_name(word) for line in text.splitlines() if "|" in line for word in re.findall(r"[\w-]+", line)
+    }
+    assert named >= DECLARED
+
+
+def required_distributions() -> dict[str, Distribution]:
+    """Everything that installing the package without extras installs on this computer."""
+    found: dict[str, Distribution] = {}
+    todo, seen = list(REQUIRED), set()
+    while todo:
+        requirement = todo.pop()
+        for extra in {"", *requirement.extras}:
+            name = canonicalize_name(requirement.name)
+            if (name, extra) in seen:
+                continue
+            seen.add((name, extra))
+            found[name] = distribution(name)
+            needs = [Requirement(text) for text in found[name].requires or []]
+            todo += [need for need in needs if need.marker is None or need.marker.evaluate({"extra": extra})]
+    return found
+
+
+def licence(of: Distribution) -> str:
+    """What the metadata say: an SPDX expression, else classifiers, else the first line of the licence field."""
+    if expression := of.metadata.get("License-Expression"):
+        return str(expression)
+    classifiers = [c for c in of.metadata.get_all("Classifier") or [] if c.startswith("License ::")]
+    named = [c for c in classifiers if not c.endswith(":: OSI Approved")]
+    return "; ".join(named) or str(of.metadata.get("License") or "").strip().partition("\n")[0]
+
+
+def test_nothing_that_is_required_is_under_a_copyleft_licence() -> None:
+    licences = {name: licence(found) for name, found in required_distributions().items()}
+    licences = {name: text for name, text in licences.items() if not name.startswith(("nvidia-", "cuda-"))}
+    assert {"torch", "monai", "pydicom", "sympy"} <= set(licences)
+    assert not [name for name, text in licences.items() if not text], "no licence in their metadata"
+    copyleft = re.compile(r"\bA?L?GPL|(Lesser |Affero )?General Public", re.IGNORECASE)
+    assert not {name: text for name, text in licences.items() if copyleft.search(text)}
