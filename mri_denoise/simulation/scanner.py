@@ -67,7 +67,7 @@ def scan(
     Raises:
         InputError: for parameters out of range, by :class:`ScannerParameters`.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from mri_denoise.simulation import head_phantom
         >>> found = scan(head_phantom((32, 40, 32)), (6, 6, 6), ScannerParameters(), np.random.default_rng(0))

@@ -51,7 +51,7 @@ def random_parameters(
     Raises:
         InputError: if what is fixed is out of range or excludes each other.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> random_parameters(np.random.default_rng(0)) == random_parameters(np.random.default_rng(0))
         True

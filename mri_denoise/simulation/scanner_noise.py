@@ -100,7 +100,7 @@ def floor_moments(total: np.ndarray, count: np.ndarray) -> tuple[np.ndarray, np.
     Returns:
         The two, float32, in the shape of ``total``.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> [float(a.round(3)[0]) for a in floor_moments(np.ones(1), np.ones(1))]
         [1.253, 0.655]
