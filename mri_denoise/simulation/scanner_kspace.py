@@ -98,7 +98,8 @@ class Transfer:
         for row, line in zip(rows, power, strict=True):
             if line is not None:
                 waves = np.cos(2 * np.pi * lags[:, None] * fft.fftfreq(len(line)))
-                row[:] = waves @ np.square(line) / np.square(line).sum()
+                row[:] = waves @ np.square(line.astype(np.float64))
+                row /= row[0]
         return rows
 
 
