@@ -1,7 +1,7 @@
-"""The process that denoises: kept warm, one series after another, by the same functions as the command line.
+"""The process that denoises, one series after another, by the same functions as the command line.
 
-Requests and answers are lines of JSON. A crash in here costs one series and not the node; when the node ends, the
-process notices the end of its standard input and ends at once.
+Requests and answers are lines of JSON. If the process crashes, one series is lost and not the node. When the node ends,
+the process notices the end of its standard input and ends at once.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _MAX_WARM = 4
 
 
 class SeriesDenoiser:
-    """Denoises series folders of a queue, with the models of the last few rules kept.
+    """Denoises series of a queue; keeps the models of the last few rules in memory.
 
     Args:
         working: the folder that holds the series.
@@ -73,7 +73,7 @@ class SeriesDenoiser:
         denoise_case(self._model(rule["model"]), case, self._working, settings)
 
     def _model(self, name: str) -> Denoiser:
-        """The model of that name, the most recently used last."""
+        """Load a model, or take it from memory."""
         denoiser = self._warm.pop(name, None)
         if denoiser is None:
             if len(self._warm) >= _MAX_WARM:
@@ -88,20 +88,20 @@ def _told(skip: Skip, source: Path) -> list[Any]:
 
 
 def _plain(text: str, source: Path) -> str:
-    """Without the path of the queue, which says nothing to anybody."""
+    """Remove the path of the queue from a message: it means nothing to its readers."""
     return text.replace(f"{source}{os.sep}", "").replace(str(source), "series")
 
 
 def main() -> None:
     """Serve requests from standard input until it ends."""
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)  # whatever a library prints does not get among the answers
+    os.dup2(2, 1)  # so that what a library prints does not get among the answers
     requests: SimpleQueue[str] = SimpleQueue()
 
     def listen() -> None:
         for line in sys.stdin:
             requests.put(line)
-        os._exit(0)  # the node is gone: whatever is half done is thrown away by the next one
+        os._exit(0)  # the node has ended: the next one deletes what is half done
 
     threading.Thread(target=listen, daemon=True).start()
     with quiet():  # loaded before the first series comes

@@ -1,4 +1,4 @@
-"""Takes series that are ready through the denoising process, one after another."""
+"""Denoises the series that are ready, one after another, in a process of its own."""
 
 from __future__ import annotations
 
@@ -12,9 +12,8 @@ from dataclasses import replace
 from typing import IO
 
 from mri_denoise.node import disk, rules
-from mri_denoise.node.job import Job, Skipped
 from mri_denoise.node.messages import Answer, Request
-from mri_denoise.node.records import to_json
+from mri_denoise.node.records import Job, Skipped, to_json
 from mri_denoise.node.settings import NodeSettings, Rule
 from mri_denoise.node.spool import Spool
 
@@ -32,7 +31,7 @@ class Worker:
     Args:
         settings: rules, device, time for a series.
         spool: the queue, locked by this node.
-        lock: the lock's file, which the process inherits: while it runs no other node can take the queue.
+        lock: the file of the lock, which the process inherits: while it runs, no other node can use the queue.
     """
 
     def __init__(self, settings: NodeSettings, spool: Spool, lock: IO[bytes]) -> None:
@@ -53,7 +52,7 @@ class Worker:
         )
 
     def stop(self) -> None:
-        """End the process; the series that it has goes back when the node starts again."""
+        """End the process; the series that it had is denoised anew when the node starts again."""
         self._stopped = True
         self._end()
 
@@ -69,14 +68,14 @@ class Worker:
             return False
         try:
             self._handle(series)
-        except Exception:  # a full disk, for instance: nothing is lost, and the next round may do
+        except Exception:  # for instance a full disk: nothing is lost, and the next attempt may succeed
             if not self._stopped and self._spool.folder("working", series).exists():
                 self._spool.give_back(series)
             raise
         return True
 
     def _handle(self, series: str) -> None:
-        """Decide what a series needs, and do it."""
+        """Decide what to do with a series, and do it."""
         sources = self._spool.sources("working", series)
         before = self._spool.job("working", series) or Job()
         job = Job(images=len(sources), crashes=before.crashes)
@@ -95,7 +94,7 @@ class Worker:
             self._denoise(series, job, rule)
 
     def _denoise(self, series: str, job: Job, rule: Rule) -> None:
-        """Give a series to the process and act on its answer."""
+        """Let the process denoise a series, and act on its answer."""
         started = time.monotonic()
         try:
             answer = self._ask(Request(series=series, rule=rule))
@@ -119,7 +118,7 @@ class Worker:
             logger.info("denoised", extra={"series": series, **counts})
 
     def _derived(self, series: str) -> list[str]:
-        """The images made of a series, now synced to disk, by their path in its folder."""
+        """Write the derived images of a series to disk; return their paths, relative to its folder."""
         folder = self._spool.folder("working", series)
         images = sorted(path for path in (folder / "derived").rglob("*.dcm") if path.is_file())
         for path in images:
@@ -127,10 +126,10 @@ class Worker:
         return [path.relative_to(folder).as_posix() for path in images]
 
     def _ask(self, request: Request) -> Answer:
-        """One request to the process and its answer.
+        """Send a request to the process and return its answer.
 
         Raises:
-            Crash: if there is none.
+            Crash: if there is no answer.
         """
         if self._process is None or self._process.poll() is not None:
             self.start()
@@ -161,7 +160,7 @@ class Worker:
         return line
 
     def _after_crash(self, series: str, job: Job, reason: str) -> None:
-        """Try once more, then give the series up."""
+        """Try a second time, then let the series fail."""
         job = replace(job, crashes=job.crashes + 1)
         if job.crashes > _CRASHES_ALLOWED:
             self._fail(series, job, [reason])

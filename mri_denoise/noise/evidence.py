@@ -25,10 +25,11 @@ Source = Literal["air", "tissue", "air and tissue", "none"]
 _TISSUE = 0.15  # of the bright blocks' mean: blocks above hold tissue
 _FEW = 100  # blocks of tissue, below which they tell nothing
 _UNEVEN = 1.15  # 98th by 2nd percentile of the level in tissue, below which it is even
-_AGREE = (0.8, 1.25)  # level in tissue by that of the air
+_AGREE = 1.25  # level in uneven tissue by that of the air, below which the air has nothing against it
 _SHARP = 1.08  # breadth of the variances in tissue of noise alone
-# breadths from none to full trust in depth, in air that is pure noise, and in air that looks like noise
-_REPEATS, _PURE, _TEXTURED = (_SHARP, 1.32), (1.1, 1.3), (1.2, 1.45)
+# breadths from none to full trust in depth, in air that is pure noise, in air that looks like noise, and in any air
+_REPEATS, _PURE, _TEXTURED, _DARK = (_SHARP, 1.32), (1.1, 1.3), (1.2, 1.45), (1.35, 1.65)
+_LOWEST = 3.0  # times: how much lower the air may make the level
 _DEPTH_VOXELS = 3_000_000  # of the slices that depth is looked at in
 
 
@@ -104,15 +105,20 @@ def weigh_air(tissue: Tissue, pure: float | None) -> tuple[float, Source]:
         pure: sigma of the air where that is Rician noise beyond doubt, in the unit of the slices.
     """
     within, even = float(np.median(tissue.levels())), is_even(tissue.levels())
-    air = pure if pure is not None else dark_level(tissue.blocks, tissue.level)
-    if air is None:
+    if pure is not None:
+        air, doubt = pure, _doubt(tissue.edge, _PURE)
+        if (even or doubt > 0) and within < 2 * pure:
+            return pure / within, "air"  # detail that is stronger in all tissue alike, or here and there, is texture
+        if within < _AGREE * pure:
+            return 1.0, "tissue"
+    else:
+        dark = dark_level(tissue.blocks, tissue.level)
+        if dark is None:
+            return 1.0, "tissue"
+        air, doubt = max(dark[0], within / _LOWEST), _doubt(tissue.edge, _TEXTURED if dark[1] else _DARK)
+    if doubt == 0 or within <= air:
         return 1.0, "tissue"
-    if pure is not None and ((even and within < 2 * air) or _AGREE[0] < within / air < _AGREE[1]):
-        return air / within, "air"  # detail that is stronger in all tissue alike is texture
-    if within <= air:
-        return 1.0, "tissue"
-    doubt = _doubt(tissue.edge, _TEXTURED if pure is None else _PURE)
-    return (air / within) ** doubt, "air and tissue" if doubt > 0 else "tissue"
+    return (air / within) ** doubt, "air and tissue"
 
 
 def is_even(levels: np.ndarray) -> bool:

@@ -79,15 +79,15 @@ def _alike(mean: np.ndarray) -> bool:
     return float(np.median(np.abs(mean / np.median(mean) - 1))) < 1 / 6
 
 
-def dark_level(blocks: DetailBlocks, sigma: np.ndarray) -> float | None:
-    """Sigma of the darkest blocks, if they look like Rician noise: their spread by their mean is Rayleigh's, about.
+def dark_level(blocks: DetailBlocks, sigma: np.ndarray) -> tuple[float, bool] | None:
+    """Sigma of Rician noise that the darkest blocks would be, and whether their spread is that of Rayleigh's law.
 
     Args:
         blocks: of the whole image.
         sigma: of the noise in tissue, shape ``blocks.grid``.
 
     Returns:
-        sigma in the unit of the blocks; None where there are few dark blocks, or they are not noise.
+        sigma in the unit of the blocks, and whether spread by mean is about Rayleigh's; None where few blocks are dark.
     """
     level = sigma[tuple(blocks.place.T)]
     dark = (blocks.mean < _DARK * level) & (blocks.mean > 0)
@@ -96,7 +96,7 @@ def dark_level(blocks: DetailBlocks, sigma: np.ndarray) -> float | None:
     mean = blocks.mean[dark]
     variance = (blocks.power[dark].sum(axis=(1, 2)) - blocks.power[dark, 0, 0]) / (math.prod(blocks.edges) - 1)
     ratio = float(np.median(np.sqrt(variance) / mean))
-    return float(np.median(mean)) / RAYLEIGH_MEAN if _RAYLEIGH[0] < ratio < _RAYLEIGH[1] else None
+    return float(np.median(mean)) / RAYLEIGH_MEAN, _RAYLEIGH[0] < ratio < _RAYLEIGH[1]
 
 
 def _local_share(blocks: DetailBlocks, dark: np.ndarray, mean: np.ndarray) -> np.ndarray:

@@ -110,7 +110,7 @@ def find_noise(volume: np.ndarray, *, slice_axis: int | None = None) -> NoiseMod
         tissue, factor, source = measure_tissue(slices, bands, rows, floor.coils) or tissue, 1.0, "tissue"
         floor = find_floor(tissue.blocks, tissue.level, masked)
     levels, share = tissue.levels() * factor, floor.share.astype(np.float32)
-    if is_even(levels):
+    if source == "air" or is_even(levels):
         sigma = np.array(simple.sigma if source == "air" else scale * float(np.median(levels)), dtype=np.float32)
     else:
         sigma = np.float32(scale * factor) * _at_voxels(tissue.level, tissue.blocks, slices.shape, axis)

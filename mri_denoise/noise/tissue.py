@@ -21,7 +21,7 @@ _WHITE = 1 / 0.907  # of the lower edge of noise alone, by simulation with 8 to 
 _SHARP = 1.045  # what the two quantiles of noise alone differ by
 _LEAST = 60  # blocks, below which there is no estimate
 _WINDOWS = (8.0, 4.0, 2.0, 2.0)  # standard deviations of the windows, in blocks of 6 measured voxels
-UP, DOWN = 1.5, 0.5
+_UP, _DOWN = 1.5, 0.5  # how far a gentle start makes a level above and below the surroundings doubtful
 _SIGNALS = np.linspace(0, 40, 801)  # by sigma
 _SCATTER = 0.3  # standard deviation of the logarithm of a window's level, times the root of its number of blocks
 
@@ -114,24 +114,25 @@ def level_map(blocks: DetailBlocks, variance: np.ndarray, freedom: int, overall:
     for window in _WINDOWS:
         counts = np.zeros((*blocks.grid, BINS), dtype=np.float32)
         np.add.at(counts, (*places, variance_bins(variance / np.exp(2 * logs[places]), reference)), 1)
-        weights, centres = zip(
+        windows, centres = zip(
             *(_windows(n, window if axis < 2 else window * spacing) for axis, n in enumerate(blocks.grid)), strict=True
         )
         local = counts
-        for axis, weight in enumerate(weights):
-            local = np.moveaxis(np.tensordot(weight, np.moveaxis(local, axis, 0), axes=1), 0, axis)
+        for axis, window_weights in enumerate(windows):
+            local = np.moveaxis(np.tensordot(window_weights, np.moveaxis(local, axis, 0), axes=1), 0, axis)
         number = local.sum(axis=-1)
         edge = find_edge(local, freedom, reference)
         known = number >= _LEAST
         with np.errstate(divide="ignore", invalid="ignore"):
             departure = np.where(known, np.log(edge.level / float(overall.level)), 0)
-            # a window in which variances scatter more says less, however many they are
-            doubt = np.log(edge.breadth) * np.where(departure > 0, UP, DOWN)
-            error = _SCATTER**2 / np.maximum(number, 1) + np.square(doubt)
+            chance = _SCATTER**2 / np.maximum(number, 1)
+            # a window in which variances scatter more says less, however many they are; texture only adds to them
+            doubt = np.log(edge.breadth) * np.where(departure > 0, _UP, _DOWN)
         if not known.any():
             continue
-        weight_of = np.where(known, 1 / np.maximum(error, 1e-6), 0)
-        spread = max(float((weight_of * (np.square(departure) - error)).sum() / weight_of.sum()), 0.0)
+        error = chance + np.square(np.nan_to_num(doubt))
+        weight = np.where(known, 1 / error, 0)
+        spread = max(float((weight * (np.square(departure) - error)).sum() / weight.sum()), 0.0)
         gain = np.where(known, spread / (spread + error), 0)
         logs = logs + _between(np.nan_to_num(gain * departure), centres, blocks.grid)
     return float(overall.level) * np.exp(logs)
