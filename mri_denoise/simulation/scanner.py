@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import nibabel as nib
 import numpy as np
 
 from mri_denoise.noise.correlation import MAX_LAG
@@ -15,6 +16,7 @@ from mri_denoise.simulation.scanner_kspace import Transfer, acquired_shape
 from mri_denoise.simulation.scanner_noise import floor_moments, power
 from mri_denoise.simulation.scanner_parameters import ScannerParameters
 from mri_denoise.simulation.scanner_postprocess import air_factor, find_head, receive_profile, round_to_integers
+from mri_denoise.volume import Volume, slice_axis_of, voxel_sizes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,13 +95,29 @@ def scan(
     return _finish(sums, profile, inner, order, transfer, parameters, level)
 
 
-def random_scanners(
-    volumes: Sequence[tuple[np.ndarray, Sequence[float]]], count: int = 200, seed: int = 0
-) -> Iterator[Scan]:
-    """Scans of volumes by random scanners, each other scanner with the next volume in turn.
+def scan_volume(volume: Volume, parameters: ScannerParameters, rng: np.random.Generator) -> list[Scan]:
+    """Scan a volume, or all volumes of a series by one scanner.
 
     Args:
-        volumes: noise-free images, (X, Y, Z), each with the edges of its voxels in mm.
+        volume: noise-free; its affine tells the voxels' edges, the slices and the direction of the magnet's bore.
+        parameters: of the scanner.
+        rng: source of the noise.
+
+    Returns:
+        A scan of each of the T volumes.
+    """
+    axes = nib.orientations.io_orientation(volume.affine)[:, 0]
+    from_feet_to_head = np.flatnonzero(axes == 2)
+    bore = int(from_feet_to_head[0]) if from_feet_to_head.size else 2
+    voxel, across = voxel_sizes(volume.affine).tolist(), slice_axis_of(volume)
+    return [scan(array, voxel, parameters, rng, slice_axis=across, bore_axis=bore) for array in volume.array]
+
+
+def random_scanners(volumes: Sequence[Volume], count: int = 200, seed: int = 0) -> Iterator[Scan]:
+    """Scan volumes by random scanners, each scanner with the next volume in turn.
+
+    Args:
+        volumes: noise-free, shape (1, X, Y, Z); of a series, the first one is taken.
         count: number of scans.
         seed: of the choices and of the noise; scan ``i`` does not depend on ``count``.
 
@@ -108,8 +126,8 @@ def random_scanners(
     """
     for index in range(count):
         rng = np.random.default_rng([seed, index])
-        array, voxel = volumes[index % len(volumes)]
-        yield scan(array, voxel, random_parameters(rng), rng)
+        volume = volumes[index % len(volumes)]
+        yield scan_volume(replace(volume, array=volume.array[:1]), random_parameters(rng), rng)[0]
 
 
 def _sum_of_squares(channels: Channels, slices: int) -> np.ndarray:

@@ -81,6 +81,7 @@ def acquire(
     signal = clean * _background_phase(clean.shape, parameters)
     reconstruction = choose_reconstruction(clean, signal, thickness, channels, parameters)
     many = ManyChannels(channels.noise_root, parameters.acceleration)
+    usual = np.float32(max(parameters.level * float(clean.max(initial=0)), 1e-30))
     result = Acquired.empty(clean.shape)
     whole: list[tuple[np.ndarray, np.ndarray]] = []
     for z in range(len(clean)):
@@ -90,8 +91,8 @@ def acquire(
         s = transfer.filter_plane(s if weights is None else unfold(s, weights))
         if weights is not None and len(weights) == 1:
             found = one_channel(weights[0], channels.noise_root, parameters.acceleration)
-        else:  # where there is next to no signal, what the coils see there decides
-            found = many.variances(weights, s + np.float32(1e-6 * np.abs(s).max() + 1e-30) * seen)
+        else:  # where the signal is less than the noise, what the coils see there decides
+            found = many.variances(weights, s + usual * seen)
         result.along[z], result.total[z], result.count[z] = found.along, found.total, found.count
         if weights is not None and len(weights) == 1 and parameters.acceleration == 1:
             n = _white((1, *seen.shape[1:]), rng) * np.sqrt(found.along)

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import nibabel as nib
 import numpy as np
 
 from mri_denoise.io import Case, open_map, read
 from mri_denoise.record import now, versions, write_record
 from mri_denoise.simulation.noisy_copies import SimulationRecord, simulation_derivation, write_copy
-from mri_denoise.simulation.scanner import scan
+from mri_denoise.simulation.scanner import scan_volume
 from mri_denoise.simulation.scanner_choice import FixedParameters, random_parameters
 from mri_denoise.simulation.scanner_postprocess import find_head
-from mri_denoise.volume import Volume, slice_axis_of, voxel_sizes
 
 
 def scan_case(case: Case, folder: Path, fixed: FixedParameters, seed: int = 0) -> SimulationRecord:
@@ -37,9 +35,7 @@ def scan_case(case: Case, folder: Path, fixed: FixedParameters, seed: int = 0) -
     volume = read(case)
     rng = np.random.default_rng(seed)
     parameters = random_parameters(rng, fixed)
-    voxel = voxel_sizes(volume.affine).tolist()
-    axes = {"slice_axis": slice_axis_of(volume), "bore_axis": _bore_axis(volume)}
-    scans = [scan(array, voxel, parameters, rng, **axes) for array in volume.array]
+    scans = scan_volume(volume, parameters, rng)
     image, truth, sigma = (np.stack([getattr(s, name) for s in scans]) for name in ("image", "truth", "sigma"))
     image = np.where(np.isfinite(volume.array), image, volume.array)
     settings = f"noise=scanner seed={seed} " + " ".join(f"{k}={v}" for k, v in parameters.record().items())
@@ -65,10 +61,3 @@ def scan_case(case: Case, folder: Path, fixed: FixedParameters, seed: int = 0) -
     )
     write_record(record.as_dict(), case.companion(folder, "", ".mri-denoise.json"))
     return record
-
-
-def _bore_axis(volume: Volume) -> int:
-    """The axis of the array that is nearest to the line from the feet to the head."""
-    axes = nib.orientations.io_orientation(volume.affine)[:, 0]
-    found = np.flatnonzero(axes == 2)
-    return int(found[0]) if found.size else 2

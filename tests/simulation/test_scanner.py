@@ -11,10 +11,11 @@ import pytest
 
 from mri_denoise.errors import InputError
 from mri_denoise.noise.rician import rice_moments
-from mri_denoise.simulation import head_phantom
-from mri_denoise.simulation.scanner import Scan, random_scanners, scan
+from mri_denoise.simulation import head_phantom, phantom_affine
+from mri_denoise.simulation.scanner import Scan, random_scanners, scan, scan_volume
 from mri_denoise.simulation.scanner_choice import FixedParameters, random_parameters
 from mri_denoise.simulation.scanner_parameters import ScannerParameters
+from mri_denoise.volume import Volume
 
 VOXEL = (8.0, 8.0, 8.0)
 HEAD = head_phantom((24, 30, 24))
@@ -30,7 +31,13 @@ SCANNERS = {
         acceleration=2, method="grappa", combination="rss", normalisation=1.0
     ),
     "grappa, adaptive": ScannerParameters(
-        acceleration=3, coils=12, method="grappa", combination="adaptive", normalisation=1.0, elliptical=True
+        acceleration=3,
+        coils=12,
+        channels=8,
+        method="grappa",
+        combination="adaptive",
+        normalisation=1.0,
+        elliptical=True,
     ),
     "3D": ScannerParameters(combination="adaptive", zero_filling=1.3, slice_zero_filling=1.5, window="fermi", air=0.4),
 }
@@ -143,6 +150,17 @@ def test_axes_are_only_names(slice_axis: int) -> None:
     np.testing.assert_allclose(turned.correlation[order], plain.correlation)
 
 
+def test_the_affine_tells_slices_and_bore() -> None:
+    parameters = ScannerParameters(acceleration=2, coils=12)
+    plain = run(parameters)
+    sagittal = np.diag([*VOXEL, 1.0])[:, [2, 0, 1, 3]]  # axes to the top, to the right, forward
+    volume = Volume(array=np.stack([HEAD, HEAD]).transpose(0, 3, 1, 2), affine=sagittal, slice_axis=0)
+    first, second = scan_volume(volume, parameters, np.random.default_rng(0))
+    np.testing.assert_array_equal(first.image.transpose(1, 2, 0), plain.image)
+    np.testing.assert_array_equal(first.sigma, second.sigma)
+    assert np.abs(first.image - second.image).max() > 0
+
+
 @pytest.mark.parametrize("shape", [(1, 9, 1), (20, 17, 1), (13, 1, 8), (5, 6, 7)])
 def test_any_shape_and_any_value_is_scanned(shape: tuple[int, int, int]) -> None:
     volume = np.random.default_rng(0).random(shape, dtype=np.float32)
@@ -158,7 +176,8 @@ def test_any_shape_and_any_value_is_scanned(shape: tuple[int, int, int]) -> None
 
 
 def test_random_scanners_repeat_and_differ() -> None:
-    volumes = [(HEAD, VOXEL), (head_phantom((20, 24, 16), "T2w"), (9.6, 10.0, 12.0))]
+    heads = (HEAD, head_phantom((20, 24, 16), "T2w"))
+    volumes = [Volume(array=head[None], affine=phantom_affine(head.shape)) for head in heads]
     first, again = (list(islice(random_scanners(volumes, count, seed=4), 6)) for count in (6, 40))
     for a, b in zip(first, again, strict=True):
         assert a.parameters == b.parameters
