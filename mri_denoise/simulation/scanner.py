@@ -1,4 +1,4 @@
-"""A scanner to test against: an image through coils, k-space, reconstruction and post-processing, with the truth."""
+"""Simulate an MRI scanner: coils, k-space, reconstruction and post-processing. The truth comes beside each image."""
 
 from __future__ import annotations
 
@@ -21,15 +21,16 @@ from mri_denoise.volume import Volume, slice_axis_of, voxel_sizes
 
 @dataclass(frozen=True, kw_only=True)
 class Scan:
-    """A simulated image and all that is known about it. Arrays have the shape (X, Y, Z) and are float32.
+    """A simulated image with its truth and its noise. Maps are float32 of shape (X, Y, Z).
 
     Args:
-        image: magnitudes with noise.
+        image: magnitude image with noise.
         truth: the noise-free image through the same reconstruction and post-processing.
-        sigma: standard deviation of the noise in the real part of the combined image; for the root of the sum of
-            squares, that of the channels along the signal, which is the standard deviation where the signal is strong.
-        floor_mean: mean that zero signal gives at each voxel.
-        floor_std: its standard deviation.
+        sigma: standard deviation of the noise in the real part of the combined image. For the root of the sum of
+            squares it is the standard deviation of the channels along the signal, which is that of the image where the
+            signal is strong. Rounding is not part of it.
+        floor_mean: mean of the image where the signal is zero.
+        floor_std: standard deviation of the image where the signal is zero.
         correlation: of the noise at lags 0 to :data:`~mri_denoise.noise.correlation.MAX_LAG` along the three axes,
             shape (3, ``MAX_LAG`` + 1).
         parameters: of the scanner.
@@ -55,8 +56,11 @@ def scan(
 ) -> Scan:
     """Scan an object.
 
+    Coils weight the image, each slice goes through k-space with its noise, and the reconstruction makes one magnitude
+    image of the channels. The noise is propagated analytically beside it.
+
     Args:
-        truth: noise-free image, shape (X, Y, Z); what is negative or not finite counts as 0.
+        truth: noise-free image, shape (X, Y, Z); negative and non-finite values count as 0.
         voxel: edges of the voxels in mm.
         parameters: of the scanner.
         rng: source of the noise.
@@ -96,10 +100,10 @@ def scan(
 
 
 def scan_volume(volume: Volume, parameters: ScannerParameters, rng: np.random.Generator) -> list[Scan]:
-    """Scan a volume, or all volumes of a series by one scanner.
+    """Scan a volume, or all volumes of a series with the same scanner.
 
     Args:
-        volume: noise-free; its affine tells the voxels' edges, the slices and the direction of the magnet's bore.
+        volume: noise-free. Voxel sizes, slice axis and the axis of the bore come from its geometry.
         parameters: of the scanner.
         rng: source of the noise.
 
@@ -114,7 +118,7 @@ def scan_volume(volume: Volume, parameters: ScannerParameters, rng: np.random.Ge
 
 
 def random_scanners(volumes: Sequence[Volume], count: int = 200, seed: int = 0) -> Iterator[Scan]:
-    """Scan volumes by random scanners, each scanner with the next volume in turn.
+    """Scan volumes with random scanners, taking the volumes in turn.
 
     Args:
         volumes: noise-free, shape (1, X, Y, Z); of a series, the first one is taken.
@@ -122,7 +126,7 @@ def random_scanners(volumes: Sequence[Volume], count: int = 200, seed: int = 0) 
         seed: of the choices and of the noise; scan ``i`` does not depend on ``count``.
 
     Yields:
-        The scans, made when they are asked for.
+        One scan at a time.
     """
     for index in range(count):
         rng = np.random.default_rng([seed, index])
@@ -131,7 +135,7 @@ def random_scanners(volumes: Sequence[Volume], count: int = 200, seed: int = 0) 
 
 
 def _sum_of_squares(channels: Channels, slices: int) -> np.ndarray:
-    """Root of the sum of the squared sensitivities, (Z, H, W)."""
+    """Return the root of the sum of squared sensitivities, (Z, H, W)."""
     planes = (channels.sensitivities.slice(z) for z in range(slices))
     return np.stack([np.sqrt(power(plane)) for plane in planes])
 
@@ -145,7 +149,7 @@ def _finish(
     parameters: ScannerParameters,
     level: float,
 ) -> Scan:
-    """The level of the noise, post-processing, and the order of the axes."""
+    """Scale the noise to its level, post-process, and restore the order of the axes."""
     factor = profile[inner]
     truth = np.sqrt(sums.signal[inner]) * factor
     sigma = np.sqrt(sums.along[inner]) * factor

@@ -1,4 +1,4 @@
-"""A random choice of scanners, as they are found in hospitals and laboratories."""
+"""Draw random scanners, as they are found in hospitals and laboratories."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from mri_denoise.simulation.scanner_parameters import Combination, Method, Scann
 
 @dataclass(frozen=True, kw_only=True)
 class FixedParameters:
-    """What is not left to chance; None is.
+    """Parameters that are given; None is drawn at random.
 
     Args:
-        level: see :class:`~mri_denoise.simulation.scanner_parameters.ScannerParameters`, as for all.
+        level: see :class:`~mri_denoise.simulation.scanner_parameters.ScannerParameters`, like the others.
         coils: receiver coils.
         acceleration: reduction factor.
         method: of parallel imaging.
@@ -35,21 +35,21 @@ _NOTHING = FixedParameters()
 def random_parameters(
     rng: np.random.Generator, fixed: FixedParameters = _NOTHING, *, most_channels: int = 12
 ) -> ScannerParameters:
-    """Draw a scanner.
+    """Draw the parameters of a scanner.
 
     Head coils are birdcages or have 4 to 32 elements. About half of the images are accelerated, about a third have no
     filter or zero-filling at all. Sigma is 0.8 to 10 % of the maximum, small values as likely as large ones.
 
     Args:
         rng: source of randomness.
-        fixed: what is given; the rest is drawn so that it goes with it.
+        fixed: parameters that are given; the others are drawn to go with them.
         most_channels: coils are compressed to this number of channels.
 
     Returns:
         The parameters; the same state of ``rng`` gives the same ones.
 
     Raises:
-        InputError: if what is fixed is out of range or excludes each other.
+        InputError: if fixed parameters are out of range or exclude each other.
 
     Examples:
         >>> import numpy as np
@@ -84,7 +84,7 @@ def random_parameters(
 def _reconstruction(
     rng: np.random.Generator, coils: int, acceleration: int, fixed: FixedParameters
 ) -> tuple[Method, Combination]:
-    """A method and a combination that go together and with what is fixed."""
+    """Draw a method and a combination that go together and with the fixed parameters."""
     method: Method = "sense" if rng.random() < 0.4 else "grappa"
     combinations: tuple[Combination, ...] = ("rss", "adaptive", "sense")
     combination = combinations[int(rng.choice(3, p=[0.4, 0.35, 0.25]))]
@@ -100,7 +100,7 @@ def _reconstruction(
 
 
 def _filtered(rng: np.random.Generator, parameters: ScannerParameters) -> ScannerParameters:
-    """With what is done to k-space."""
+    """Add the filters of k-space."""
     partial_fourier = _one_of(rng, [1.0, 7 / 8, 6 / 8], [0.65, 0.2, 0.15])
     zero_filling = _one_of(rng, [1.0, rng.uniform(1, 1.4), 2.0], [0.5, 0.35, 0.15])
     slice_zero_filling = _one_of(rng, [1.0, rng.uniform(1, 2)], [0.8, 0.2])  # 3D acquisitions
@@ -121,7 +121,7 @@ def _filtered(rng: np.random.Generator, parameters: ScannerParameters) -> Scanne
 
 
 def _post_processed(rng: np.random.Generator, parameters: ScannerParameters) -> ScannerParameters:
-    """With regularisation, intensity correction, suppression of the air and rounding."""
+    """Add regularisation, intensity correction, suppression of the air and rounding."""
     regularisation = _one_of(rng, [0.0, rng.uniform(0.3, 1.5)], [0.25, 0.75])
     normalisation = _one_of(rng, [0.0, 1.0, rng.uniform(0.4, 0.9)], [0.45, 0.45, 0.1])
     even = parameters.combination == "sense"
@@ -135,5 +135,5 @@ def _post_processed(rng: np.random.Generator, parameters: ScannerParameters) -> 
 
 
 def _one_of(rng: np.random.Generator, values: list[float], chances: list[float]) -> float:
-    """One of several values with given chances."""
+    """Draw one of several values with given probabilities."""
     return float(rng.choice(values, p=chances))

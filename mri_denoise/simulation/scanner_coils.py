@@ -1,10 +1,10 @@
-"""Receiver coils around a head: where they are, what they see, and the channels that their signals become.
+"""Receiver coils around a head: their places, sensitivities and noise, and the channels that are made of them.
 
 Sensitivities follow Biot and Savart's law, as in P. B. Roemer et al., "The NMR phased array" (1990),
-https://doi.org/10.1002/mrm.1910160203: B = integral of dl x r / |r|^3 over the loop, and what a loop receives is the
+https://doi.org/10.1002/mrm.1910160203: B = integral of dl x r / |r|^3 over the loop, and the sensitivity is the
 transverse component Bx - i By. A single coil is a birdcage (C. E. Hayes et al. 1985,
-https://doi.org/10.1016/0022-2364(85)90257-4): a ring of loops that are added in quadrature, which sees a nearly even
-field.
+https://doi.org/10.1016/0022-2364(85)90257-4): a ring of loops added in quadrature, with nearly even
+sensitivity.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _SPACING = 10.0  # mm between the points at which sensitivities are computed
 
 @dataclass(frozen=True, kw_only=True)
 class SmoothField:
-    """Fields that vary slowly, known at few points and interpolated by cubic splines.
+    """Smooth fields, stored at few points and interpolated by cubic splines.
 
     Args:
         values: complex64, shape (C, z, h, w): C fields at the few points.
@@ -36,18 +36,18 @@ class SmoothField:
     bases: tuple[np.ndarray, np.ndarray, np.ndarray]
 
     def slice(self, z: int) -> np.ndarray:
-        """The fields in slice ``z``: complex64, shape (C, H, W)."""
+        """Return the fields in slice ``z``: complex64, shape (C, H, W)."""
         plane = np.tensordot(self.bases[0][z], self.values, axes=(0, 1))
         return self.bases[1] @ plane @ self.bases[2].T
 
     def with_values(self, values: np.ndarray) -> SmoothField:
-        """Other fields at the same points."""
+        """Return other fields at the same points."""
         return SmoothField(values=values.astype(np.complex64), bases=self.bases)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Points:
-    """The few points at which smooth fields are computed.
+    """The points at which smooth fields are computed.
 
     Args:
         places: coordinates along each axis in mm, 0 in the middle of the volume.
@@ -59,7 +59,7 @@ class Points:
 
     @classmethod
     def over(cls, shape: tuple[int, int, int], voxel: tuple[float, float, float]) -> Points:
-        """Points that cover a volume.
+        """Cover a volume with points.
 
         Args:
             shape: voxels along each axis.
@@ -75,7 +75,7 @@ class Points:
         return cls(places=(places[0], places[1], places[2]), bases=(bases[0], bases[1], bases[2]))
 
     def average(self, volume: np.ndarray) -> np.ndarray:
-        """Averages of a volume around the points, weighted by the interpolation: the shape of the points."""
+        """Average a volume (Z, H, W) around each point, with the weights of the interpolation."""
         for axis, basis in enumerate(self.bases):
             weights = np.clip(basis, 0, None)
             weights = weights / np.maximum(weights.sum(axis=0), 1e-6)
@@ -137,7 +137,7 @@ def arrange_loops(
 
 
 def loop_sensitivities(loops: Loops, places: tuple[np.ndarray, np.ndarray, np.ndarray], bore: int) -> np.ndarray:
-    """What each loop receives from each point.
+    """Compute the sensitivity of each loop at each point.
 
     Args:
         loops: N loops.
@@ -155,7 +155,7 @@ def loop_sensitivities(loops: Loops, places: tuple[np.ndarray, np.ndarray, np.nd
     for index, (centre, (first, second)) in enumerate(zip(loops.centres, loops.axes, strict=True)):
         wires = centre[:, None] + first[:, None] * cosine + second[:, None] * sine
         steps = (second[:, None] * cosine - first[:, None] * sine) * (2 * np.pi / _SEGMENTS)
-        # one segment at a time where points are many, so that what is at work stays in the cache
+        # few segments at a time where there are many points, so that the arrays stay in the cache
         for part in np.array_split(np.arange(_SEGMENTS), max(1, points.shape[1] * _SEGMENTS // 30000)):
             if part.size:
                 wire, step = (a[:, part, None].astype(np.float32) for a in (wires, steps))
@@ -167,8 +167,9 @@ def loop_sensitivities(loops: Loops, places: tuple[np.ndarray, np.ndarray, np.nd
 
 
 def noise_covariance(loops: Loops, coupling: float) -> np.ndarray:
-    """Covariance of the coils' noise: 1 on the diagonal, ``coupling`` at the usual distance of neighbours, and its
-    powers farther away.
+    """Compute the covariance of the coils' noise, which falls exponentially with their distance.
+
+    It is 1 on the diagonal and ``coupling`` at the median distance of neighbours.
 
     Args:
         loops: N loops.
@@ -186,12 +187,13 @@ def noise_covariance(loops: Loops, coupling: float) -> np.ndarray:
 
 @dataclass(frozen=True, kw_only=True)
 class Channels:
-    """Receiver channels as the reconstruction sees them.
+    """Receiver channels, the input of the reconstruction.
 
     Args:
         sensitivities: of V channels, with a sum of squares that is 1 on average over the head's signal.
         points: where the sensitivities are known.
-        noise_root: (V, V): white noise times this is the channels' noise; the identity after prewhitening.
+        noise_root: (V, V), the factor that turns white noise into that of the channels; the identity after
+            prewhitening.
     """
 
     sensitivities: SmoothField
@@ -202,14 +204,14 @@ class Channels:
 def receive_channels(
     signal: np.ndarray, voxel: tuple[float, float, float], bore: int, parameters: ScannerParameters
 ) -> Channels:
-    """The channels through which a scanner sees a head.
+    """Compute the channels of a scanner around a head.
 
     Channels are prewhitened (K. P. Pruessmann et al. 2001, https://doi.org/10.1002/mrm.1241), except for the root of
-    the sum of squares, which is taken of the coils as they are. Then the principal components of the signal are
+    the sum of squares, which takes the coils as they are. Then the principal components of the signal are
     kept (M. Buehrer et al. 2007, https://doi.org/10.1002/mrm.21237).
 
     Args:
-        signal: noise-free image, shape (Z, H, W), at least 0, in which the head is.
+        signal: noise-free image of the head, shape (Z, H, W), at least 0.
         voxel: edges in mm.
         bore: the axis along the magnet.
         parameters: of the scanner.
@@ -242,7 +244,7 @@ def receive_channels(
 
 
 def _head_box(signal: np.ndarray, voxel: tuple[float, float, float]) -> tuple[np.ndarray, np.ndarray]:
-    """Middle and half axes in mm of the box around the head, at least 60 mm so that slabs lie in a head too."""
+    """Return the middle and the half axes (at least 60 mm, for slabs) of the box around the head, in mm."""
     inside = signal > 0.1 * signal.max(initial=0)
     centre, half = np.zeros(3), np.full(3, 60.0)
     for axis in range(3):

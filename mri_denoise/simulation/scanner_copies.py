@@ -1,4 +1,4 @@
-"""Write copies of images as a simulated scanner would show them, with the noise-free image and sigma beside them."""
+"""Write copies of images that went through a simulated scanner, with the truth and sigma beside them."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from mri_denoise.simulation.scanner_postprocess import find_head
 def scan_case(case: Case, folder: Path, fixed: FixedParameters, seed: int = 0) -> SimulationRecord:
     """Write a scanned copy of a case, and beside it ``_truth``, ``_sigma`` and its record.
 
-    All volumes of a series go through the same scanner. Arrays and their meaning: see
-    :class:`~mri_denoise.simulation.scanner.Scan`.
+    All volumes of a series go through the same scanner. For the meaning of the
+    arrays see :class:`~mri_denoise.simulation.scanner.Scan`.
 
     Args:
         case: the image.

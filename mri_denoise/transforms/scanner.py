@@ -1,4 +1,4 @@
-"""Slabs as a random scanner shows them, for training."""
+"""Take training slabs through random scanners."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from mri_denoise.transforms.draws import Level, draw_from_range
 class RandScannerNoised(MapTransform, RandomizableTransform):
     """Take slabs through a random scanner (:func:`~mri_denoise.simulation.scanner.scan`).
 
-    Coils shade the image and filters smooth it, so what is to be learned changes too: it is put under ``truth_key``.
+    Coils shade the image and filters smooth it, so the learning target changes too; it goes to ``truth_key``.
 
     Args:
         keys: noise-free slabs of shape (C, H, W), C neighbouring slices; all get the same noise.
@@ -28,8 +28,8 @@ class RandScannerNoised(MapTransform, RandomizableTransform):
         power: above 1 favours the low end of the range: ``low + (high - low) * u**power`` with u uniform.
         channels: the most channels that coils are compressed to; fewer are faster.
         voxel: edges of a voxel in mm: across slices, then in plane.
-        truth_key: where the noise-free slab goes as that scanner shows it, in the shape of the first key.
-        sigma_key: where the map of sigma in the middle slice goes, shape (1, H, W).
+        truth_key: name of the noise-free slab through the same scanner, in the shape of the first key.
+        sigma_key: name of the map of sigma in the middle slice, shape (1, H, W).
 
     Examples:
         >>> transform = RandScannerNoised("image", level=(0.01, 0.1)).set_random_state(0)
