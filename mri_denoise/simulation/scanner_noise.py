@@ -102,7 +102,7 @@ def floor_moments(total: np.ndarray, count: np.ndarray) -> tuple[np.ndarray, np.
 
     Examples:
         >>> import numpy as np
-        >>> [float(a.round(3)[0]) for a in floor_moments(np.ones(1), np.ones(1))]
+        >>> [round(float(a[0]), 3) for a in floor_moments(np.ones(1), np.ones(1))]
         [1.253, 0.655]
     """
     sigma = np.sqrt(total / count)
