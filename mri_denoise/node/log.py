@@ -96,6 +96,8 @@ def logging_to(stream: TextIO | None = None, *, as_json: bool = False) -> Iterat
         undo.callback(node.setLevel, node.level)
         node.addHandler(made)
         node.setLevel(logging.INFO)
+        undo.callback(setattr, node, "propagate", node.propagate)
+        node.propagate = False  # a handler of the root logger, which a library may have set, would write past this one
         for name in _LIBRARIES:  # they would log identifiers, and tracebacks that hold them
             library = logging.getLogger(name)
             undo.callback(library.setLevel, library.level)

@@ -370,19 +370,23 @@ def python(code: str) -> subprocess.CompletedProcess[str]:
 def test_help_is_quick_and_loads_no_heavy_library() -> None:
     code = (
         "import sys, time; start = time.process_time()\n"
+        "import asyncio, unittest, http.server, xml.dom.minidom, sqlite3, email.mime.text, statistics\n"
+        "yardstick = time.process_time() - start; start = time.process_time()\n"
         "from mri_denoise.cli.main import app\n"
         "try: app({arguments})\n"
         "except SystemExit: pass\n"
         "heavy = {{'torch', 'monai', 'numpy', 'scipy', 'matplotlib', 'nibabel', 'pydicom'}} & set(sys.modules)\n"
-        "print('|', *sorted(heavy), '|', time.process_time() - start)"
+        "print('|', *sorted(heavy), '|', (time.process_time() - start) / yardstick)"
     )
     for arguments in (["--help"], ["denoise", "--help"]):
-        times = []
-        while not times or (min(times) >= 0.5 and len(times) < 5):  # the best of several, beside other work
-            _, heavy, seconds = python(code.format(arguments=arguments)).stdout.rsplit("|", 2)
-            assert {"torch", "monai"}.isdisjoint(heavy.split()), heavy
-            times.append(float(seconds))
-        assert min(times) < 0.5, times
+        # processor time by that of some imports of the standard library (0.17 s on two cores at 2.4 GHz, where the help
+        # takes 0.4 to 0.5 s), the best of several: a slow or a busy computer does not fail the test
+        times: list[float] = []
+        while not times or (min(times) >= 4.5 and len(times) < 5):
+            _, heavy, ratio = python(code.format(arguments=arguments)).stdout.rsplit("|", 2)
+            assert not heavy.split()
+            times.append(float(ratio))
+        assert min(times) < 4.5, times
 
 
 def test_nothing_but_the_result_is_said_when_piped(tmp_path: Path, volume: Path, tiny_bundle: Path) -> None:

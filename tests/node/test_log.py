@@ -34,6 +34,19 @@ def test_log_lines_cannot_be_forged() -> None:
     assert found.pop("time") and found == {"event": "sent", "series": "1.2", "images": 3}
 
 
+def test_nothing_is_written_past_the_log() -> None:
+    """A library may have given the root logger a handler, as one that writes to a stream that is closed by now."""
+    said, elsewhere = StringIO(), StringIO()
+    root, other = logging.getLogger(), logging.StreamHandler(elsewhere)
+    root.addHandler(other)
+    try:
+        with logging_to(said):
+            logging.getLogger("mri_denoise.node.test").info("sent", extra={"series": "1.2"})
+    finally:
+        root.removeHandler(other)
+    assert "sent series=1.2" in said.getvalue() and not elsewhere.getvalue()
+
+
 def test_fields_are_cut_short() -> None:
     said = StringIO()
     logger = logging.getLogger("mri_denoise.node.test")
