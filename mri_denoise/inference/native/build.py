@@ -1,6 +1,6 @@
-"""Compile the library: ``python mri_denoise/inference/native/build.py``.
+"""Compile the library beside this file: ``python mri_denoise/inference/native/build.py``.
 
-Installing the package does it, too (``hatch_build.py``). This file needs nothing but the standard library.
+An installation does it, too (``hatch_build.py``). This file needs nothing but the standard library.
 """
 
 from __future__ import annotations
@@ -11,14 +11,13 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 SOURCE = Path(__file__).with_name("filter.c")
-# the same bits on each run and for any number of threads: no fusing, no reordering of sums but what the source says
-FLAGS = ["-O2", "-std=gnu11", "-ffp-contract=off", "-fno-math-errno", "-fvisibility=hidden", "-shared"]
-if sys.platform != "win32":
-    FLAGS += ["-fPIC"]
+# no fusing or reordering but what the source says: the same bits from each compiler and for any number of threads
+_FLAGS = ["-O2", "-std=gnu11", "-ffp-contract=off", "-fno-math-errno", "-fvisibility=hidden", "-shared"]
 
 
 def library_name() -> str:
@@ -29,35 +28,35 @@ def library_name() -> str:
 def find_compilers() -> Iterator[list[str]]:
     """List the commands to try: ``$CC``, the system's ``cc``, then Zig's from the PyPI package ziglang.
 
-    On Windows there is no ``cc``, and GCC aligns the stack to less than vectors need: only Zig is tried.
+    None names the processor of this machine: a library serves every processor of its kind.
     """
     if os.environ.get("CC"):
         yield shlex.split(os.environ["CC"])
-    if sys.platform != "win32" and shutil.which("cc"):
+    if sys.platform != "win32" and shutil.which("cc"):  # GCC on Windows aligns the stack to less than vectors need
         yield ["cc"]
     if importlib.util.find_spec("ziglang"):
-        yield [sys.executable, "-m", "ziglang", "cc", "-mcpu=baseline"]  # its default is the processor of the build
+        yield [sys.executable, "-m", "ziglang", "cc", "-mcpu=baseline"]
 
 
 def build_library(folder: Path) -> Path | None:
-    """Compile the library with the first compiler that can.
+    """Compile the library with the first compiler that can, and say on standard error if none could.
 
     Args:
-        folder: where the library is written.
+        folder: where the library is written. A library that is there already is replaced.
 
     Returns:
-        the library's file, or None if no compiler could; then what they said is printed to standard error.
+        the library's file, or None.
     """
-    library = folder / library_name()
+    extra = {"win32": ["-s"], "darwin": ["-fPIC"]}.get(sys.platform, ["-fPIC", "-s"])
     for compiler in find_compilers():
-        command = [*compiler, *FLAGS, str(SOURCE), "-o", str(library)]
         try:
-            subprocess.run(command, check=True, stdout=sys.stderr)
+            with tempfile.TemporaryDirectory(dir=folder) as scratch:
+                made = Path(scratch) / library_name()
+                subprocess.run([*compiler, *_FLAGS, *extra, str(SOURCE), "-o", str(made)], check=True)
+                return made.replace(folder / library_name())  # a process that uses the old one keeps it
         except (OSError, subprocess.CalledProcessError) as error:
-            print(f"{shlex.join(compiler)} cannot compile {SOURCE.name}: {error}", file=sys.stderr)
-        else:
-            return library
-    print("No C compiler: the collaborative filter runs in PyTorch, which takes several times as long.", file=sys.stderr)
+            print(f"{shlex.join(compiler)}: {error}", file=sys.stderr)
+    print("No C compiler, so the collaborative filter runs in PyTorch: the same result, more slowly.", file=sys.stderr)
     return None
 
 

@@ -11,11 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#if defined(_WIN32)
-#define EXPORT __declspec(dllexport)
-#else
-#define EXPORT __attribute__((visibility("default")))
-#endif
 #define INLINE static inline __attribute__((always_inline))
 
 enum {
@@ -138,6 +133,7 @@ static void copy_near(const filter_job *job, const block_line *line, float *near
  *   ANY_BELOW(x, y)                  whether x < y in any lane
  */
 #if defined(__x86_64__)
+#include <cpuid.h>
 #include <immintrin.h>
 
 #define SET sse2 /* processors from before 2013 */
@@ -172,9 +168,13 @@ static void copy_near(const filter_job *job, const block_line *line, float *near
 #pragma GCC pop_options
 #endif
 
+/* Whether the processor has AVX2 and FMA, and the system keeps their registers. Not __builtin_cpu_supports: Zig's
+ * library says no to everything. */
 static int has_avx2(void) {
-    __builtin_cpu_init();
-    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    unsigned a, b, c, d;
+    if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & bit_FMA) || !(c & bit_OSXSAVE)) return 0;
+    __asm__("xgetbv" : "=a"(a), "=d"(d) : "c"(0));
+    return (a & 6) == 6 && __get_cpuid_count(7, 0, &a, &b, &c, &d) && (b & bit_AVX2);
 }
 
 #elif defined(__aarch64__)
@@ -228,14 +228,16 @@ static int find_set(int n) {
     return -1;
 }
 
-EXPORT int32_t filter_version(void) { return VERSION; }
+int32_t filter_version(void) { return VERSION; }
 
-EXPORT const char *filter_instruction_set(int32_t number) {
+int32_t filter_job_size(void) { return (int32_t)sizeof(filter_job); }
+
+const char *filter_instruction_set(int32_t number) {
     const int place = find_set(number);
     return place < 0 ? NULL : SETS[place].name;
 }
 
-EXPORT void filter_unbias(const filter_job *job, int64_t first, int64_t end) {
+void filter_unbias(const filter_job *job, int64_t first, int64_t end) {
     const int64_t plane = job->shape[1] * job->shape[2];
     const float limit = (float)(job->bias_count - 1) / (float)job->bias_steps;
     for (int64_t n = first * plane; n < end * plane; n++) {
@@ -249,7 +251,7 @@ EXPORT void filter_unbias(const filter_job *job, int64_t first, int64_t end) {
     }
 }
 
-EXPORT int32_t filter_box(const filter_job *job, int64_t first0, int64_t end0, int64_t first1, int64_t end1) {
+int32_t filter_box(const filter_job *job, int64_t first0, int64_t end0, int64_t first1, int64_t end1) {
     const int place = find_set(job->instruction_set);
     workspace *space = place < 0 ? NULL : new_workspace(job);
     if (!space) return -1;

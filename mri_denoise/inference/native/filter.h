@@ -5,6 +5,12 @@
 
 #include <stdint.h>
 
+#if defined(_WIN32)
+#define EXPORT __declspec(dllexport)
+#else
+#define EXPORT __attribute__((visibility("default")))
+#endif
+
 enum {
     VERSION = 1,      /* of the structures and functions below */
     MAX_EDGE = 8,     /* voxels of a block along an axis */
@@ -39,17 +45,18 @@ typedef struct {
     float *values, *weights;    /* sums of weighted voxels and of weights, which are added to */
 } filter_job;
 
-/* VERSION. */
-int32_t filter_version(void);
+/* VERSION, and bytes of a filter_job: the caller compares both with its own. */
+EXPORT int32_t filter_version(void);
+EXPORT int32_t filter_job_size(void);
 
 /* Names of the instruction sets that this processor has, from number 0 on, the fastest first; NULL past the last. */
-const char *filter_instruction_set(int32_t number);
+EXPORT const char *filter_instruction_set(int32_t number);
 
 /* Subtract the bias of magnitudes at the pilot's signal from planes of the noisy volume. */
-void filter_unbias(const filter_job *job, int64_t first, int64_t end);
+EXPORT void filter_unbias(const filter_job *job, int64_t first, int64_t end);
 
 /* Filter the blocks in a box of the grid, whole along the third axis. Returns 0, or -1 if there is no memory.
  * Boxes that reach the same voxels must not run at the same time. */
-int32_t filter_box(const filter_job *job, int64_t first0, int64_t end0, int64_t first1, int64_t end1);
+EXPORT int32_t filter_box(const filter_job *job, int64_t first0, int64_t end0, int64_t first1, int64_t end1);
 
 #endif

@@ -214,6 +214,7 @@ INLINE void LOCAL(compare)(const filter_job *job, workspace *space) {
 /* Find the offsets of the smallest distances, in ascending order. Blocks beyond the volume are infinitely far, and no
  * comparison with NaN is true: where too few blocks remain, the block itself (offset 0) takes their places. */
 INLINE void LOCAL(select)(const filter_job *job, const workspace *space, const int n, int *nearest) {
+    (void)job; /* of which MEMBERS may be a field */
     const float *distances = space->distances + n * space->padded_offsets;
     float best[MAX_MEMBERS];
     for (int g = 0; g < MEMBERS; g++) {

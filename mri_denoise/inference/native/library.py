@@ -83,8 +83,12 @@ def load_library(path: Path) -> FilterLibrary:
         OSError: if the file is missing, made for another system, or made for another version of this package.
     """
     handle = ctypes.CDLL(str(path))
-    if not hasattr(handle, "filter_version") or handle.filter_version() != VERSION:
-        raise OSError(f"{path.name} was made for another version")
+    try:
+        made_for = handle.filter_version(), handle.filter_job_size()
+    except AttributeError as error:
+        raise OSError(f"{path.name} is another library") from error
+    if made_for != (VERSION, ctypes.sizeof(FilterJob)):
+        raise OSError(f"{path.name} was made for another version of this package")
     handle.filter_instruction_set.restype = c_char_p
     handle.filter_unbias.restype = None
     handle.filter_unbias.argtypes = [POINTER(FilterJob), c_int64, c_int64]
@@ -118,5 +122,5 @@ def description() -> str:
     if os.environ.get(PLAIN):
         return f"PyTorch, {PLAIN} is set"
     if library is None:
-        return "PyTorch, the compiled library is missing" if not LIBRARY.exists() else "PyTorch, the compiled library cannot be loaded"
+        return f"PyTorch, the compiled library {'cannot be loaded' if LIBRARY.exists() else 'is missing'}"
     return f"compiled, {library.instruction_sets[0]}"
