@@ -71,7 +71,7 @@ class Methods:
         return {method.name: method for method in self.found}
 
 
-def baselines(names: Iterable[str]) -> list[Candidate]:
+def baseline_candidates(names: Iterable[str]) -> list[Candidate]:
     """The noisy image itself, and the classical methods of these names."""
     return [Candidate.of(NOISY), *(Candidate.of(BASELINES[name]) for name in names)]
 

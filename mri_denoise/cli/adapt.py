@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mri_denoise.cli import common
+from mri_denoise.errors import InputError
 from mri_denoise.io.case import Case
 from mri_denoise.settings import DEFAULTS, Sigma
 
@@ -65,8 +66,10 @@ def _say(record: AdaptationRecord, output: Path) -> None:
 
 def _level(sigma: str) -> Sigma:
     """A number above 0, ``auto`` or ``map``; ends with code 2 for anything else."""
-    with common.one_line_errors(common.WRONG_USAGE):
+    try:
         level = Sigma.parse(sigma)
-    if level.path is not None or level.level == 0:
+    except InputError:
+        level = None
+    if level is None or level.path is not None or level.level == 0:
         common.stop(f"--sigma {sigma}: must be auto, map, or a number above 0.", common.WRONG_USAGE)
     return level

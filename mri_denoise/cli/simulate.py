@@ -18,6 +18,22 @@ class Noise(str, Enum):
     rician = "rician"
     salt_pepper = "salt-pepper"
     nc_chi = "nc-chi"
+    scanner = "scanner"
+
+
+class Method(str, Enum):
+    """Kinds of parallel imaging."""
+
+    sense = "sense"
+    grappa = "grappa"
+
+
+class Combination(str, Enum):
+    """Ways to combine the channels of coils."""
+
+    rss = "rss"
+    adaptive = "adaptive"
+    sense = "sense"
 
 
 def simulate(
@@ -25,22 +41,40 @@ def simulate(
     output: Annotated[Path, typer.Argument(metavar="OUTPUT", help="The noisy copy: a file, or a folder for DICOM.")],
     noise: Annotated[Noise, typer.Option(help="Kind of noise.")] = Noise.rician,
     level: Annotated[
-        float, typer.Option(min=0.0, max=100.0, help="Sigma in percent of the maximum; density for salt-pepper.")
-    ] = 5.0,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the noise.")] = 0,
-    coils: Annotated[int, typer.Option(min=1, help="Receiver channels for nc-chi.")] = 4,
+        float | None,
+        typer.Option(
+            min=0.0,
+            max=100.0,
+            help="Sigma in percent of the maximum; density for salt-pepper. Default: 5; drawn for scanner.",
+            show_default=False,
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the noise, and of the scanner.")] = 0,
+    coils: Annotated[
+        int | None,
+        typer.Option(min=1, help="Channels for nc-chi (default: 4), coils of the scanner.", show_default=False),
+    ] = None,
+    acceleration: Annotated[int | None, typer.Option(min=1, max=4, help="Parallel imaging of the scanner.")] = None,
+    method: Annotated[Method | None, typer.Option(help="Method of parallel imaging.")] = None,
+    combination: Annotated[Combination | None, typer.Option(help="How the scanner combines coils.")] = None,
     coverage: Annotated[
-        float, typer.Option(min=0.1, max=1.0, help="Fraction of k-space acquired, not for salt-pepper.")
+        float, typer.Option(min=0.1, max=1.0, help="Fraction of k-space acquired, for rician and nc-chi.")
     ] = 1.0,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a result that exists.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Add noise of an exact level to an image.
 
+    With --noise scanner, the image goes through a simulated scanner: coils, k-space, reconstruction and
+    post-processing, drawn by the seed where no option gives them. The noise-free image as that scanner shows it and its
+    map of sigma are written beside the copy, as _truth and _sigma.
+
     NIfTI files become float32, so that nothing is rounded or cut off; DICOM and pictures keep their type.
     """
     from mri_denoise.simulation.noisy_copies import NoiseParameters, simulate_case
 
+    if noise is not Noise.scanner and any(o is not None for o in (acceleration, method, combination)):
+        common.stop("--acceleration, --method and --combination go with --noise scanner.", common.WRONG_USAGE)
     cases, _ = common.find_cases(source)
     if len(cases) != 1:
         common.stop(f"{source}: simulate takes one volume, this holds {len(cases)}.", common.WRONG_USAGE)
@@ -49,10 +83,28 @@ def simulate(
     cases, folder = common.place(cases, source, output)
     if not overwrite and common.already_there(cases[0], folder):
         common.stop(f"{folder / cases[0].output}: exists; use --overwrite to replace it.", common.SOME_FAILED)
-    coils = coils if noise is Noise.nc_chi else 1
-    parameters = NoiseParameters(noise=noise.value, level=level, seed=seed, coils=coils, coverage=coverage)
     with common.one_line_errors(), common.busy("adding noise"):
-        record = simulate_case(cases[0], folder, parameters)
+        if noise is Noise.scanner:
+            from mri_denoise.simulation.scanner_choice import FixedParameters
+            from mri_denoise.simulation.scanner_copies import scan_case
+
+            fixed = FixedParameters(
+                level=None if level is None else level / 100,
+                coils=coils,
+                acceleration=acceleration,
+                method=None if method is None else method.value,
+                combination=None if combination is None else combination.value,
+            )
+            record = scan_case(cases[0], folder, fixed, seed)
+        else:
+            parameters = NoiseParameters(
+                noise=noise.value,
+                level=5.0 if level is None else level,
+                seed=seed,
+                coils=(4 if coils is None else coils) if noise is Noise.nc_chi else 1,
+                coverage=coverage,
+            )
+            record = simulate_case(cases[0], folder, parameters)
     if as_json:
         common.print_json(record.as_dict())
     else:

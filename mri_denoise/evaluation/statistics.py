@@ -90,7 +90,7 @@ def compare_paired(first: ArrayLike, second: ArrayLike) -> PairedComparison:
 
     Examples:
         >>> found = compare_paired([31.0, 33.0, 35.0], [30.0, 31.0, 32.0])
-        >>> found.mean, round(found.t, 3), found.cohen_d
+        >>> found.mean, round(found.t, 3), round(found.cohen_d, 3)
         (2.0, 3.464, 2.0)
     """
     a, b = (np.asarray(x, dtype=np.float64).ravel() for x in (first, second))

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from scipy.fft import dct
-from scipy.linalg import toeplitz
 
 from mri_denoise.inference.block_matching import BlockAxis, search_offsets
+from mri_denoise.noise.correlation import cosine_power
 
 GROUP = 12  # blocks that are filtered together
 SHRINKAGE = 1.2  # times the power of the noise in the filter's gain
@@ -97,23 +97,13 @@ def design_groups(
         shrinkage=shrinkage,
         windows=tuple(np.kaiser(axis.edge, KAISER) for axis in axes),
         transforms=tuple(transforms),
-        spectrum=noise_spectrum(np.ones((3, 1)) if correlation is None else correlation, transforms[:3]),
+        spectrum=_noise_power(np.ones((3, 1)) if correlation is None else correlation, transforms[:3]),
     )
 
 
-def noise_spectrum(correlation: np.ndarray, transforms: Sequence[np.ndarray]) -> np.ndarray:
-    """Compute the power of the noise in each coefficient of a block, relative to that in a voxel.
-
-    Args:
-        correlation: shape (3, lags), from 1 at lag 0; 0 at lags beyond.
-        transforms: along each axis of the block, one coefficient a row.
-
-    Returns:
-        one number for each coefficient, in the order of the block's voxels, at least :data:`LEAST_NOISE`.
-    """
+def _noise_power(correlation: np.ndarray, transforms: Sequence[np.ndarray]) -> np.ndarray:
+    """Power of the noise in each coefficient of a block, in the order of its voxels, at least :data:`LEAST_NOISE`."""
     power = np.ones(1)
     for row, transform in zip(correlation, transforms, strict=True):
-        edge = len(transform)
-        covariance = toeplitz(np.pad(row, (0, edge))[:edge])
-        power = np.outer(power, np.einsum("ij,jk,ik->i", transform, covariance, transform)).ravel()
+        power = np.outer(power, cosine_power(row, transform)).ravel()
     return np.maximum(power, LEAST_NOISE)

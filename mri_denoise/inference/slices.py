@@ -12,7 +12,7 @@ from monai.data import MetaTensor
 from mri_denoise.inference.collaborative_filter import filter_blocks
 from mri_denoise.inference.floor import match_floor
 from mri_denoise.inference.mixed_precision import MixedPrecisionInferer
-from mri_denoise.inference.slice_plan import SliceStack, plan_slices
+from mri_denoise.inference.slice_plan import SlicePlan, SliceStack, plan_slices
 from mri_denoise.inference.tiling import denoise_in_tiles
 from mri_denoise.noise.correlation import noise_correlation
 
@@ -113,16 +113,8 @@ class SliceDenoiseInferer(MixedPrecisionInferer):
             raise ValueError(f"volumes are denoised one item at a time, got a batch of {inputs.shape[0]}.")
         if self.noise_map and sigma is None:
             raise ValueError("this network takes the noise level as an input; give sigma.")
-        volumes, affine = inputs[0], None
-        if isinstance(inputs, MetaTensor):
-            volumes, affine = inputs.as_tensor()[0], inputs.affine.reshape(-1, 4, 4)[0]  # a collated one has a batch
-        plan = plan_slices(
-            tuple(volumes.shape[1:]),
-            affine,
-            planes=self.planes,
-            slice_axis=None if slice_axis is None else int(slice_axis),
-            contiguous=bool(contiguous),
-        )
+        volumes = inputs.as_tensor()[0] if isinstance(inputs, MetaTensor) else inputs[0]
+        plan = self._plan(inputs, slice_axis, contiguous)
         known = None if correlation is None else correlation.reshape(3, -1).cpu().numpy()
         if self.filtered and known is None:
             known = noise_correlation(volumes.cpu().numpy(), plan.slice_axis)
@@ -141,6 +133,16 @@ class SliceDenoiseInferer(MixedPrecisionInferer):
                 if self.filtered and level is not None:
                     filter_blocks(volume, out[t], level, plan.slice_axis, plan.blocks, known)
         return MetaTensor(out[None], meta=inputs.meta) if isinstance(inputs, MetaTensor) else out[None]
+
+    def _plan(self, inputs: torch.Tensor, slice_axis: int | None, contiguous: bool) -> SlicePlan:
+        """How the volumes of a batch of one are cut; the choices may be numbers or tensors of one."""
+        return plan_slices(
+            tuple(inputs.shape[2:]),
+            inputs.affine.reshape(-1, 4, 4)[0] if isinstance(inputs, MetaTensor) else None,  # a collated one is a batch
+            planes=self.planes,
+            slice_axis=None if slice_axis is None else int(slice_axis),
+            contiguous=bool(contiguous),
+        )
 
     def _levels(self, volumes: torch.Tensor, sigma: torch.Tensor | None) -> list[torch.Tensor | None]:
         """The noise level of each volume, on its device; None if the network does not take it."""

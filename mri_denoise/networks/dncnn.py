@@ -23,8 +23,8 @@ class DnCNN(nn.Module):
         width: feature maps of each layer.
         num_slices: odd number of neighbouring slices that are the input channels.
         noise_map: whether a noise-level map follows as one more input channel.
-        from_identity: whether the last layer starts at zero, so that training starts from the identity. If noise
-            levels differ widely, training hardly starts otherwise.
+        from_identity: whether the last layer starts at zero, so that training starts from the identity. Otherwise
+            training does not get going if noise levels differ widely.
 
     Raises:
         ValueError: if ``depth`` is less than 3 or ``num_slices`` is even.

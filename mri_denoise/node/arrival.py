@@ -1,4 +1,4 @@
-"""Images go to a file as they arrive, where pynetdicom would hold them in memory; other messages stay small."""
+"""Write images to files as they arrive, where pynetdicom holds them in memory; limit the size of other messages."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ _INVALID_PDU = "Evt19"  # the state machine answers with A-ABORT
 
 
 class Arrival:
-    """An image on its way to a file; errors are kept, so that the peer gets a status and not a broken connection.
+    """An image that is being received. Errors are kept, so that the peer gets a status and not a broken connection.
 
     Args:
-        path: the file, new.
-        max_bytes: of the image; more is dropped.
+        path: the file, which must not exist.
+        max_bytes: size of the image; what exceeds it is dropped.
         meta: class, instance and transfer syntax for the file meta information.
     """
 
@@ -58,7 +58,7 @@ class Arrival:
                 self._fail(f"cannot be written ({error.strerror})")
 
     def finish(self) -> None:
-        """Close the file, its content on disk."""
+        """Write the rest to disk and close the file."""
         if self.problem is None:
             try:
                 self._file.flush()
@@ -81,7 +81,7 @@ class Arrival:
 
 
 class SpoolingDimse(DIMSEServiceProvider):
-    """DIMSE messages, the images of C-STORE requests in files.
+    """Provides DIMSE messages, the images of C-STORE requests in files.
 
     Args:
         assoc: the association.
@@ -107,18 +107,18 @@ class SpoolingDimse(DIMSEServiceProvider):
                 return
 
     def take(self, message_id: int) -> Arrival | None:
-        """The image of a request, which now belongs to the caller."""
+        """Hand over the image of a request; None if there is none."""
         return self._whole.pop(message_id, None)
 
     def discard(self) -> None:
-        """Remove images that were never taken."""
+        """Remove images that nobody has taken."""
         for arrival in (*self._whole.values(), self._current):
             if arrival is not None:
                 arrival.discard()
         self._whole, self._current = {}, None
 
     def _take_fragment(self, context_id: int, data: bytes) -> bool:
-        """Handle a fragment; False if it is more than is taken."""
+        """Handle a fragment; False if it exceeds a limit."""
         message: Any = self.message
         if not data[0] & _COMMAND and isinstance(message, C_STORE_RQ):
             return self._take_image(message, context_id, data)

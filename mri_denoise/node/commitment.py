@@ -1,6 +1,6 @@
-"""Storage commitment, push model (DICOM PS3.4 annex J): which images lie in the queue, reported to the peer.
+"""Storage commitment, push model (DICOM PS3.4 annex J): reports to a peer which images lie in the queue.
 
-A request is kept as a file until its report has been taken, so that it survives the node.
+A request is kept as a file until the peer has taken its report, also when the node stops meanwhile.
 """
 
 from __future__ import annotations
@@ -66,11 +66,11 @@ class Commitment:
 
 
 def request(event: Event, peer: Peer | None, spool: Spool) -> int:
-    """Take a request.
+    """Accept a request, to be reported later.
 
     Args:
         event: N-ACTION.
-        peer: who asks; the report goes to its address and port, without which nothing is promised.
+        peer: who asks. The report goes to its port; without one the request is refused.
         spool: the queue.
 
     Returns:
@@ -105,7 +105,7 @@ def request(event: Event, peer: Peer | None, spool: Spool) -> int:
 
 
 def report(settings: NodeSettings, spool: Spool) -> bool:
-    """Send the reports that wait; those that cannot be sent stay.
+    """Send the reports that wait; a report that cannot be sent waits longer.
 
     Returns:
         whether none is left.

@@ -1,4 +1,4 @@
-"""The two kinds of destination: a storage SCP and a DICOMweb server, with one contract."""
+"""Where derived series are sent: a storage SCP or a DICOMweb server, behind one protocol."""
 
 from __future__ import annotations
 
@@ -6,17 +6,19 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import pydicom
 from pydicom.dataset import Dataset
 from pynetdicom import AE
+from pynetdicom.association import Association
 from pynetdicom.sop_class import (  # type: ignore[attr-defined]  # named at run time
     StudyRootQueryRetrieveInformationModelFind,
     Verification,
 )
 
 from mri_denoise.node.endpoints import DicomTarget, WebTarget
+from mri_denoise.node.log import first_line
 from mri_denoise.node.settings import NodeSettings
 from mri_denoise.node.web import WebServer
 from mri_denoise.node.web_limits import WebLimits
@@ -26,16 +28,16 @@ _TIMEOUTS_AN_IMAGE = 10  # a large image over a slow line takes longer than the 
 
 
 class SendError(Exception):
-    """The destination cannot be reached, or broke off: what was under way may have arrived or not."""
+    """The destination cannot be reached, or broke off; the image that was being sent may have arrived."""
 
 
 class QueryError(Exception):
-    """The destination does not answer what it holds."""
+    """The destination does not say which images it has."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Image:
-    """A file to send, with what names it."""
+    """A file to send, with its UIDs and its transfer syntax."""
 
     path: Path
     sop_class: str
@@ -46,7 +48,7 @@ class Image:
 
 
 def read_image(path: Path) -> Image:
-    """What names an image, from its header."""
+    """Read the UIDs of an image from its header."""
     ds = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=["StudyInstanceUID", "SeriesInstanceUID"])
     meta = ds.file_meta
     return Image(
@@ -60,10 +62,10 @@ def read_image(path: Path) -> Image:
 
 
 class Target(Protocol):
-    """Where images go."""
+    """Takes images, and says which it has."""
 
     def held(self, study: str, series: str) -> set[str]:
-        """SOP Instance UIDs that the destination has of a series.
+        """Ask for the SOP Instance UIDs of a series that the destination has.
 
         Raises:
             SendError: if it cannot be reached.
@@ -71,10 +73,14 @@ class Target(Protocol):
         """
 
     def send(self, images: Sequence[Image], acknowledge: Callable[[str, str], None]) -> list[str]:
-        """Send images; `acknowledge` is called with UID and status as soon as the destination has taken one.
+        """Send images.
+
+        Args:
+            images: what to send.
+            acknowledge: called with the SOP Instance UID and the status as soon as the destination has taken one.
 
         Returns:
-            one line for each that it refused.
+            one line for each image that it refused.
 
         Raises:
             SendError: if the destination cannot be reached or broke off.
@@ -82,7 +88,7 @@ class Target(Protocol):
 
 
 class DicomDestination:
-    """A storage SCP, asked by C-FIND, sent to by C-STORE."""
+    """A storage SCP that is asked by C-FIND and sent to by C-STORE."""
 
     def __init__(self, target: DicomTarget, settings: NodeSettings) -> None:
         self._target, self._title = target, settings.listen.ae_title
@@ -91,7 +97,7 @@ class DicomDestination:
 
     def held(self, study: str, series: str) -> set[str]:
         """See `Target.held`."""
-        # with a context that everybody accepts, so that a server without queries does not look like one that is down
+        # every server accepts Verification, so that one without queries does not look like one that is down
         assoc = self._associate([(Verification, []), (StudyRootQueryRetrieveInformationModelFind, [])])
         try:
             query = Dataset()
@@ -100,7 +106,7 @@ class DicomDestination:
             found: set[str] = set()
             try:
                 for status, identifier in assoc.send_c_find(query, StudyRootQueryRetrieveInformationModelFind):
-                    if "Status" not in status:  # some say in this way that they do not allow it
+                    if "Status" not in status:  # some servers refuse in this way
                         raise QueryError("no answer to C-FIND; is this node among those that may query?")
                     if status.Status in _PENDING:
                         if identifier is not None:
@@ -125,7 +131,7 @@ class DicomDestination:
                 except RuntimeError as error:
                     raise SendError("the association was aborted") from error
                 except (ValueError, AttributeError) as error:
-                    refused.append(f"{image.instance}: {' '.join(str(error).split())[:160]}")
+                    refused.append(f"{image.instance}: {first_line(error)}")
                     continue
                 if "Status" not in status:
                     raise SendError("the destination did not acknowledge an image")
@@ -138,7 +144,7 @@ class DicomDestination:
             assoc.release()
         return refused
 
-    def _associate(self, contexts: Sequence[tuple[str, list[str]]]) -> Any:
+    def _associate(self, contexts: Sequence[tuple[str, list[str]]]) -> Association:
         ae = AE(ae_title=self._title)
         ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = ae.connection_timeout = self._timeout
         for sop_class, syntaxes in contexts:
@@ -156,7 +162,7 @@ class DicomDestination:
 
 
 class WebDestination:
-    """A DICOMweb server, asked by QIDO-RS, sent to by STOW-RS, one image a request.
+    """A DICOMweb server that is asked by QIDO-RS and sent to by STOW-RS, with one image in a request.
 
     Raises:
         InputError: if its URL, certificates or access data cannot be used.
@@ -202,7 +208,7 @@ class WebDestination:
 
 
 def make(settings: NodeSettings) -> Target:
-    """The destination of the settings.
+    """Make the destination that the settings name.
 
     Raises:
         InputError: if its TLS files, URL or access data cannot be used.

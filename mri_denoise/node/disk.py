@@ -1,4 +1,4 @@
-"""Steps on disk that last: each either happened or did not, also through a power cut."""
+"""Changes on disk that survive a power cut: each is made whole or not at all."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FILE_MODE = 0o600
 
 
 def make_folder(folder: Path) -> Path:
-    """Make a folder, readable by nobody else, inside one that exists."""
+    """Make a folder that only its owner can read, in one that exists; return it."""
     if not folder.is_dir():
         folder.mkdir(mode=FOLDER_MODE, exist_ok=True)
         sync_folder(folder.parent)
@@ -23,7 +23,7 @@ def make_folder(folder: Path) -> Path:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make renames inside a folder last."""
+    """Write to disk what was renamed, made or deleted in a folder."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -32,7 +32,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def sync_file(path: Path) -> None:
-    """Make a file's content last."""
+    """Write a file's content to disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -49,12 +49,12 @@ def move(source: Path, target: Path) -> None:
 
 
 def create(path: Path) -> int:
-    """Open a new file for writing, readable by nobody else; never through a link."""
+    """Open a new file that only its owner can read, never through a link; return its descriptor."""
     return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0), FILE_MODE)
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all, readable by nobody else; what a power cut leaves beside it is hidden.
+    """Write a file that only its owner can read, whole or not at all; what a power cut leaves beside it is hidden.
 
     Raises:
         OutputError: if it cannot be written.
@@ -65,14 +65,14 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def discard(folder: Path, trash: Path) -> None:
-    """Take a folder away in one step, then free its space."""
+    """Move a folder to the trash in one step, then delete it there."""
     grave = trash / secrets.token_hex(8)
     move(folder, grave)
     shutil.rmtree(grave, ignore_errors=True)
 
 
 def size(folder: Path) -> int:
-    """Bytes of all files below a folder; what vanishes meanwhile does not count."""
+    """Count the bytes of all files below a folder; files that vanish meanwhile count nothing."""
     total = 0
     for place, _, names in os.walk(folder):
         for name in names:

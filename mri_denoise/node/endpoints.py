@@ -1,4 +1,4 @@
-"""The two sides of a node on the network: where it listens, who may send, where results go."""
+"""Settings of the network: where the node listens, who may send, where results go."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ AeTitle = Annotated[str, AfterValidator(_check_ae_title)]
 
 
 def find_sop_classes(names: Iterable[str]) -> tuple[UID, ...]:
-    """UIDs of SOP classes.
+    """Find the UIDs of SOP classes.
 
     Args:
         names: keywords of the standard, or UIDs.
@@ -54,7 +54,7 @@ def _check_sop_classes(names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether an address, or ``localhost``, is reached from this computer only."""
+    """Whether only this computer can reach an address; ``localhost`` counts."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -62,13 +62,13 @@ def is_loopback(host: str) -> bool:
 
 
 class Tls(Section):
-    """Transport security.
+    """TLS of one side of a connection.
 
     Args:
         certificate: this node's certificate chain (PEM); a listening node needs one.
         key: its private key (PEM), if not in the same file.
-        ca: certificates of the authorities that the other side is checked against (PEM). A listening node that has it
-            asks every peer for a certificate; a sending node without it takes the system's authorities.
+        ca: certificates (PEM) of the authorities that the other side is checked against. With it a listening node asks
+            every peer for a certificate; without it a sending node takes the authorities of the system.
     """
 
     certificate: FilePath | None = None
@@ -76,7 +76,7 @@ class Tls(Section):
     ca: FilePath | None = None
 
     def context(self, *, server: bool) -> ssl.SSLContext:
-        """An SSL context that checks certificates, TLS 1.2 or later.
+        """Make an SSL context that checks certificates and takes TLS 1.2 or later.
 
         Raises:
             InputError: if a file is missing or unusable.
@@ -107,9 +107,9 @@ class Listen(Section):
         ae_title: of this node, also when it sends.
         host: address to listen at.
         port: 0 takes any free one.
-        accept: SOP classes taken, by the standard's keyword or UID.
+        accept: SOP classes to accept, by the standard's keyword or UID.
         storage_commitment: answer requests for storage commitment.
-        tls: speak TLS and nothing else.
+        tls: accept TLS connections only.
     """
 
     ae_title: AeTitle = "MRI_DENOISE"
@@ -120,17 +120,17 @@ class Listen(Section):
     tls: Tls | None = None
 
     def sop_classes(self) -> tuple[UID, ...]:
-        """UIDs of what is accepted."""
+        """The UIDs of the SOP classes that are accepted."""
         return find_sop_classes(self.accept)
 
 
 class Peer(Section):
-    """Who may send.
+    """A peer that may send.
 
     Args:
         ae_title: its calling AE title.
         address: its IP address, network (``10.1.2.0/24``) or host name, resolved when the node starts.
-        port: where it listens, for reports of storage commitment.
+        port: where it listens for reports of storage commitment.
         tls: how those reports are secured.
     """
 
@@ -141,7 +141,7 @@ class Peer(Section):
 
 
 class DicomTarget(Section):
-    """A storage SCP."""
+    """A storage SCP that derived series are sent to."""
 
     ae_title: AeTitle
     host: str
@@ -150,19 +150,24 @@ class DicomTarget(Section):
 
 
 class WebTarget(Section):
-    """A DICOMweb server: base URL, and the authorities (PEM) to check it against if not the system's."""
+    """A DICOMweb server that derived series are sent to.
+
+    Args:
+        url: base of the service.
+        ca: certificates (PEM) of the authorities that it is checked against, if not those of the system.
+    """
 
     url: str
     ca: FilePath | None = None
 
 
 class Destination(Section):
-    """Where derived series go: one of the two.
+    """Where derived series go: one of two kinds of server.
 
     Args:
         dicom: by C-STORE.
         dicomweb: by STOW-RS.
-        query: after an interruption, ask which images arrived before sending the others.
+        query: ask, after an interruption, which images have arrived, before the others are sent.
     """
 
     dicom: DicomTarget | None = None

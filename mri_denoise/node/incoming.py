@@ -1,4 +1,4 @@
-"""The first state of the queue: images arrive, and a series whose images are all there moves to ``ready``."""
+"""The first state of the queue: images arrive, and a complete series moves on to ``ready``."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Incoming:
         self._lock = spool.lock
 
     def new_partial(self) -> Path:
-        """A name for an image that is being received."""
+        """Choose the name of a file for an image that is being received."""
         return self._spool.root / RECEIVING / f"{secrets.token_hex(16)}.part"
 
     def is_full(self) -> str | None:
@@ -60,16 +60,16 @@ class Incoming:
         return "disk is full" if shutil.disk_usage(self._spool.root).free < self._free_bytes else None
 
     def store(self, partial: Path, series: str, instance: str, association: object) -> bool:
-        """Take an image that is whole and synced into the queue; it lasts when this returns.
+        """Take an image into the queue; it survives a power cut from when this returns.
 
         Args:
-            partial: the file, on the queue's file system.
+            partial: the file, whole and written to disk, on the file system of the queue.
             series: Series Instance UID.
             instance: SOP Instance UID.
-            association: any object that stands for the association, until `closed`.
+            association: any object that stands for the association, until `closed` is called with it.
 
         Returns:
-            False if the series already waits with this very image, which then stays.
+            False if the series that is arriving has this image already; the one that came first stays.
         """
         if not is_uid(series) or not is_uid(instance):
             raise ValueError(f"not a UID: {series!r} or {instance!r}")
@@ -139,7 +139,7 @@ class Incoming:
         return not under_way and series not in self._open and time.monotonic() - last >= seconds
 
     def _join(self, series: str) -> bool:
-        """Bring a series' earlier images and acknowledgements back to the new ones; False if nothing is new."""
+        """Put the earlier images and acknowledgements of a series beside the new images; False if nothing is new."""
         incoming = self._folder(series)
         arrived = {path.name for path in self._spool.sources("incoming", series)}
         for state in ("done", "failed"):

@@ -1,4 +1,4 @@
-"""What the destination has acknowledged of one series: a file that only grows, a line a step, each synced to disk."""
+"""The images of a series that the destination has acknowledged: lines of a file, each written to disk at once."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ _BEGIN, _END, _SENT = "begin", "end", "sent"
 class Ledger:
     """Acknowledgements by SOP Instance UID.
 
-    A round of sending is a ``begin``, an acknowledgement for each image, and an ``end``. Where the ``end`` is missing
-    the round was cut short, and one image may have arrived without its acknowledgement being written.
+    A round of sending is a ``begin``, an acknowledgement for each image, and an ``end``. If the ``end`` is missing, the
+    round was cut short, and one image may have arrived although its acknowledgement was not written.
 
     Args:
-        folder: of the job; the file is made with the first line.
+        folder: of the series; the file is made with the first line.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -31,7 +31,7 @@ class Ledger:
         except FileNotFoundError:
             return
         lines = text.split("\n")
-        self._torn = lines.pop() != ""  # a last line without its end was being written when the power went
+        self._torn = lines.pop() != ""  # the last line was being written when the power failed
         for line in lines:
             word, *rest = line.split(" ")
             if word == _SENT and rest:
@@ -40,17 +40,17 @@ class Ledger:
                 self.in_doubt = word == _BEGIN
 
     def begin(self) -> None:
-        """A round of sending starts."""
+        """Note that a round of sending starts."""
         self._append(_BEGIN)
         self.in_doubt = True
 
     def acknowledge(self, uid: str, status: str) -> None:
-        """The destination has the image; `status` says how that is known (``0000``, ``B007``, ``found``)."""
+        """Note that the destination has an image; `status` says how that is known (``0000``, ``B007``, ``found``)."""
         self._append(f"{_SENT} {uid} {status}")
         self.acknowledged.add(uid)
 
     def end(self) -> None:
-        """The round is over, and every answer of the destination is known."""
+        """Note that the round is over, and every answer of the destination is known."""
         self._append(_END)
         self.in_doubt = False
 

@@ -1,4 +1,4 @@
-"""Connections that have not asked for an association yet: so many and no more, and a new one always finds room."""
+"""Limits how many connections wait without an association; there is always room for a new one."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ class _Guest:
 
 
 class Lobby:
-    """Where connections wait; safe to call from several threads.
+    """Connections that have not asked for an association yet; safe to call from several threads.
 
-    Where there are too many, the oldest that has not sent a byte gives way, or the oldest of all. A peer asks for its
-    association within milliseconds, so that dead connections give way to it and not the other way round.
+    If there are too many, the oldest that has not sent a byte is closed, or else the oldest. A peer asks for its
+    association within milliseconds, so that dead connections are closed in its favour and not the other way round.
 
     Args:
-        most: at the same time; more take the room of the address that has most.
-        most_per_address: of one address; more take the room of its own.
+        most: number of connections. If there are more, one of the address that has most is closed.
+        most_per_address: the same for one address.
     """
 
     def __init__(self, *, most: int, most_per_address: int) -> None:
@@ -33,7 +33,7 @@ class Lobby:
         self._lock = threading.Lock()
 
     def enter(self, connection: socket.socket, address: str) -> None:
-        """Let a connection wait, if need be in the place of another, which is cut off."""
+        """Let a connection wait; close another if there are too many."""
         with self._lock:
             self._guests = [one for one in self._guests if one.connection.fileno() >= 0]
             counts = Counter(one.address for one in self._guests)

@@ -1,4 +1,4 @@
-"""One node for one queue: a lock that the system gives back whenever its last holder ends, however it ends."""
+"""A lock that gives a queue to one node; the system releases it when its last holder ends, however that ends."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from mri_denoise.node.disk import FILE_MODE
 
 @contextmanager
 def locked(root: Path, wait_seconds: float = 30.0) -> Iterator[IO[bytes]]:
-    """Keep every other node out of a queue.
+    """Hold the lock of a queue.
 
     Args:
         root: the queue's folder.
-        wait_seconds: how long to wait for the last node, or its denoising process, to be gone.
+        wait_seconds: how long to wait until the previous node and its denoising process have ended.
 
     Yields:
-        The lock's file. A child process that inherits it keeps the lock for as long as it lives.
+        The file of the lock. A child process that inherits it holds the lock until it ends.
 
     Raises:
-        InputError: if the queue is still in use then, or the system has no such locks (Windows).
+        InputError: if the queue is still in use after that time, or the system has no such locks (Windows).
     """
     try:
         import fcntl
     except ImportError as error:
-        raise InputError("a node needs Linux or macOS; this system has no locks that it could use") from error
+        raise InputError("a node needs Linux or macOS; this system lacks the file locks of POSIX") from error
     with open(root / "lock", "wb", opener=lambda path, flags: os.open(path, flags, FILE_MODE)) as file:
         until = time.monotonic() + wait_seconds
         while True:
@@ -45,7 +45,7 @@ def locked(root: Path, wait_seconds: float = 30.0) -> Iterator[IO[bytes]]:
 
 
 def is_running(root: Path) -> bool:
-    """Whether a node has a queue."""
+    """Whether a node uses a queue."""
     try:
         with locked(root, wait_seconds=0.0):
             return False

@@ -27,6 +27,11 @@ _PLAIN = (bool, int, float)
 logger = logging.getLogger(__name__)
 
 
+def first_line(error: Exception) -> str:
+    """The first line of a message, not too long; pydicom puts tracebacks on those that follow."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:LONGEST]
+
+
 def fields(record: logging.LogRecord) -> dict[str, object]:
     """What a record has beyond the standard library's own attributes."""
     return {name: value for name, value in record.__dict__.items() if name not in _OF_LOGGING}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mri_denoise.node.job import Skipped
+from mri_denoise.node.records import Skipped
 from mri_denoise.node.settings import Rule
 
 

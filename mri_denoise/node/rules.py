@@ -1,4 +1,4 @@
-"""Which rule holds for a series, and which series are this package's own."""
+"""Which rule applies to a series, and which series this package made."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mri_denoise.node.settings import Rule
 
 
 def header(path: Path) -> Dataset:
-    """The header of an image, pixels left out; an empty one if it cannot be read."""
+    """Read the header of an image without its pixels; return an empty one if it cannot be read."""
     try:
         return pydicom.dcmread(path, stop_before_pixels=True)
     except Exception:  # pydicom raises what its parser happens to meet in foreign bytes
@@ -22,14 +22,14 @@ def header(path: Path) -> Dataset:
 
 
 def choose(rules: Sequence[Rule], ds: Dataset) -> tuple[Rule, int | None]:
-    """The first rule all of whose patterns are found in the header.
+    """Choose the first rule of which every pattern is found in the header.
 
     Args:
         rules: in order.
-        ds: of any image of the series; several values are joined by a backslash, a missing one is empty.
+        ds: header of any image of the series. Several values are joined by a backslash, a missing one is empty.
 
     Returns:
-        the rule and its number from 0 on; the defaults and None if there is no match.
+        the rule and its number, from 0 on; the defaults and None if no rule matches.
     """
     for number, rule in enumerate(rules):
         if all(re.search(pattern, _text(ds, keyword), re.IGNORECASE) for keyword, pattern in rule.match.items()):
@@ -38,7 +38,7 @@ def choose(rules: Sequence[Rule], ds: Dataset) -> tuple[Rule, int | None]:
 
 
 def is_own(ds: Dataset) -> bool:
-    """Whether an image was made by this package: never denoised again, never sent on, so that no loop can form."""
+    """Whether this package made an image. It is not denoised or sent again, so that no loop can form."""
     try:
         items = ds.get("ContributingEquipmentSequence") or []
         return any(str(item.get("Manufacturer", "")) == MANUFACTURER for item in items)

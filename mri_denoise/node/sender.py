@@ -1,4 +1,4 @@
-"""Sends series that wait in ``outgoing``: each image until it is acknowledged, none that already was."""
+"""Sends the series in ``outgoing``: each image until it is acknowledged, and none that was acknowledged before."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import time
 from dataclasses import replace
 
 from mri_denoise.node.destinations import Image, QueryError, SendError, Target, read_image
-from mri_denoise.node.job import Job
 from mri_denoise.node.ledger import Ledger
+from mri_denoise.node.records import Job
 from mri_denoise.node.settings import NodeSettings
 from mri_denoise.node.spool import Spool
 
@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 
 class Sender:
-    """Moves series from ``outgoing`` to ``done``, or to ``failed`` when given up.
+    """Moves series from ``outgoing`` to ``done``, or to ``failed`` after the last attempt.
 
     Args:
         settings: pauses between attempts, and whether to ask the destination.
@@ -30,7 +30,7 @@ class Sender:
         self._pauses: dict[str, float] = {}
 
     def step(self) -> bool:
-        """Try one series whose time has come; False if there is none."""
+        """Try to send one series that is due; False if there is none."""
         now = time.monotonic()
         for series in self._spool.series("outgoing"):
             if self._due.get(series, now) <= now:
@@ -48,7 +48,7 @@ class Sender:
             problems = self._send(ledger, job)
         except SendError as error:
             problems = [str(error)]
-        except Exception as error:  # one series that cannot be read must not hold up the others
+        except Exception as error:  # a series that cannot be read must not delay the others
             problems = [f"{type(error).__name__}: {error}"]
         if problems:
             self._later(series, job, problems)
@@ -58,7 +58,7 @@ class Sender:
         logger.info("sent", extra={"series": series, "images": len(ledger.acknowledged)})
 
     def _send(self, ledger: Ledger, job: Job) -> list[str]:
-        """One round; returns a line for each image that the destination refused."""
+        """Send what is not acknowledged; return a line for each image that the destination refused."""
         folder = ledger.path.parent
         images = [read_image(folder / name) for name in job.send]
         if ledger.in_doubt and self._settings.destination.query:
@@ -72,7 +72,7 @@ class Sender:
         return refused
 
     def _ask(self, images: list[Image], ledger: Ledger) -> None:
-        """After a round that was cut short, learn what arrived without its acknowledgement."""
+        """Ask, after a round that was cut short, which images arrived without their acknowledgement."""
         for study, series in sorted({(image.study, image.series) for image in images}):
             try:
                 held = self._target.held(study, series)
@@ -85,7 +85,7 @@ class Sender:
                     ledger.acknowledge(image.instance, "found")
 
     def _later(self, series: str, job: Job, problems: list[str]) -> None:
-        """Note why, and when to try again; or give up."""
+        """Keep the reason and the time of the next attempt, or give up."""
         retry = self._settings.retry
         since = job.unsent_since or time.time()
         if time.time() - since >= retry.give_up_hours * 3600:

@@ -1,4 +1,4 @@
-"""The node as a whole: receiver, worker and sender around one queue, until it is told to stop."""
+"""The node: a receiver, a worker and a sender that share a queue."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ logger = logging.getLogger(__name__)
 
 
 def serve(settings: NodeSettings, stop: threading.Event) -> None:
-    """Run a node until `stop` is set. What it does is logged: see `log.logging_to`.
+    """Run a node until `stop` is set; `log.logging_to` shows what it does.
 
     Args:
-        settings: what it does.
-        stop: set it from a signal handler or another thread.
+        settings: its settings.
+        stop: to be set from a signal handler or another thread.
 
     Raises:
-        InputError: if it cannot start: the queue is in use, the port is taken, a file is missing ...
+        InputError: if it cannot start, for instance because the queue is in use or the port is taken.
     """
     os.umask(0o077)
     spool, limits = Spool(settings.spool), settings.limits
@@ -72,13 +72,13 @@ def _keep_promoting(settings: NodeSettings, incoming: Incoming, receiver: Receiv
             for one in incoming.promote(quiet.quiet_seconds, quiet.quiet_after_abort_seconds):
                 event = "complete" if one.images else "nothing new"
                 logger.info(event, extra={"series": one.series, "images": one.images})
-        except (OSError, OutputError) as error:  # a full disk, for instance: the next round may do
+        except (OSError, OutputError) as error:  # for instance a full disk: the next attempt may succeed
             logger.error("error", extra={"where": "queue", "reason": error})
             stop.wait(1.0)
 
 
 def _repeat(name: str, step: Callable[[], bool], pause: float, stop: threading.Event) -> threading.Thread:
-    """Call `step` in a thread, again at once while it finds something to do, and whatever error it meets."""
+    """Call `step` again and again in a thread: at once while it finds something to do, and also after an error."""
 
     def loop() -> None:
         while not stop.is_set():
@@ -114,10 +114,10 @@ class WaitingSeries:
 
 @dataclass(frozen=True, kw_only=True)
 class Status:
-    """What lies in a queue.
+    """What a queue holds.
 
     Args:
-        running: whether a node has the queue.
+        running: whether a node uses the queue.
         series: how many series are in each state.
         failed: those that failed.
         outgoing: those that wait to be sent.
@@ -130,7 +130,7 @@ class Status:
 
 
 def status(settings: NodeSettings) -> Status:
-    """What lies in the queue, and whether a node runs; works beside a running node.
+    """Count what lies in a queue; a node may be running.
 
     Raises:
         InputError: if there is no queue yet.

@@ -1,4 +1,4 @@
-"""What a node does: what is denoised how, when, within which limits; its ends on the network are in `endpoints`."""
+"""Settings of a node: which series are denoised, how, when and within which limits; `endpoints` has the network."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class Series(Section):
     """When a series is complete, and what happens to one that is not denoised.
 
     Args:
-        quiet_seconds: after its association was released, wait so long for more.
-        quiet_after_abort_seconds: the same after an association was aborted or the node stopped.
+        quiet_seconds: how long to wait for more images after its association was released.
+        quiet_after_abort_seconds: the same after its association was aborted or the node was stopped.
         not_eligible: ``keep`` what is not denoised in the queue, or ``forward`` it unchanged.
     """
 
@@ -33,17 +33,17 @@ class Series(Section):
 
 
 class Limits(Section):
-    """What nobody can make the node exceed.
+    """Limits that no peer can make the node exceed.
 
     Args:
-        pdu_bytes: longest PDU of data that is offered to peers.
-        file_mb: largest image in MB.
-        queue_gb: all files of the queue in GB.
-        free_gb: space in GB left free on the disk.
-        associations: at the same time.
-        associations_per_address: the same for one IP address, so that others find room.
-        timeout_seconds: for one PDU, one answer, one idle association.
-        denoise_minutes: for one series.
+        pdu_bytes: length of a PDU of data.
+        file_mb: size of an image in MB.
+        queue_gb: size of all files of the queue in GB.
+        free_gb: space in GB that stays free on the disk.
+        associations: number of associations at the same time.
+        associations_per_address: the same for one IP address, so that there is room for others.
+        timeout_seconds: time for a PDU or an answer, and how long an association may be idle.
+        denoise_minutes: time to denoise a series.
     """
 
     pdu_bytes: int = Field(default=131072, ge=4096, le=1 << 24)
@@ -57,7 +57,13 @@ class Limits(Section):
 
 
 class Retry(Section):
-    """How sending is tried again: pauses double from first to longest; given up after so many hours."""
+    """When sending is tried again.
+
+    Args:
+        first_seconds: pause after the first attempt; each further pause is twice as long.
+        longest_seconds: longest pause.
+        give_up_hours: time after the first attempt after which a series fails.
+    """
 
     first_seconds: float = Field(default=5.0, ge=0.01, le=3600.0)
     longest_seconds: float = Field(default=300.0, ge=0.01, le=86400.0)
@@ -104,7 +110,7 @@ class Rule(Section):
     """What to do with a series whose header matches; see `rules.choose`.
 
     Args:
-        match: regular expression for each of some DICOM keywords, all of which must be found, case ignored.
+        match: a regular expression by DICOM keyword; all must be found in the header, case is ignored.
         skip: do not denoise.
         model: ``rician``, ``salt-pepper`` or the folder of a MONAI bundle.
         strength: 0 to 1.
@@ -123,19 +129,19 @@ class Rule(Section):
 
 
 class NodeSettings(Section):
-    """All of a node.
+    """All settings of a node.
 
     Args:
-        spool: the folder of the queue, used by this node alone.
+        spool: the folder of the queue, which this node alone uses.
         destination: where derived series go.
         listen: the receiving side.
-        peers: who may send. None listed: any AE title, but only if the node listens at a loopback address.
+        peers: who may send. If there are none, every AE title may, but the node must listen at a loopback address.
         series: when a series is complete.
-        limits: what nobody can make the node exceed.
-        retry: how sending is tried again.
-        rules: the first that matches holds; none: denoise with the defaults of `Rule`.
+        limits: limits that no peer can make the node exceed.
+        retry: when sending is tried again.
+        rules: the first that matches applies; if none does, the defaults of `Rule` do.
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
-        keep_days: how long what is done stays in the queue; a repeated image is known for so long.
+        keep_days: how long a finished series stays in the queue, and a repeated image is recognised.
     """
 
     spool: FilePath
@@ -157,7 +163,7 @@ class NodeSettings(Section):
 
 
 def load(path: Path | None, changes: Mapping[str, object] | None = None) -> NodeSettings:
-    """Read settings.
+    """Read the settings of a node.
 
     Args:
         path: a YAML file, or None for `changes` alone.
@@ -190,7 +196,7 @@ def _read(path: Path) -> Mapping[str, object]:
 
 
 def _changed(data: Mapping[str, object], key: str, value: object, where: str = "") -> Mapping[str, object]:
-    """A copy of a mapping in which the value at a dotted key is another one."""
+    """Copy a mapping, with another value at a dotted key."""
     first, _, rest = key.partition(".")
     if rest:
         where = f"{where}.{first}".removeprefix(".")

@@ -4,7 +4,7 @@
 ``outgoing``  waits for sending    ``done``    sent, kept for a while             ``failed``   kept until somebody acts
 
 A series folder is named by its Series Instance UID and holds ``source/UID.dcm``, later ``derived/``, ``sent.log``
-(`ledger`) and ``job.json`` (`job.Job`). `incoming` fills the first state. Killed at any point, the next start finds
+(`ledger`) and ``job.json`` (`records.Job`). `incoming` fills the first state. Killed at any point, the next start finds
 every series in exactly one place, or (while images that came late are put together with those of before) in two that
 are put together again.
 """
@@ -20,7 +20,7 @@ from pathlib import Path
 
 from mri_denoise.errors import InputError
 from mri_denoise.node import disk, records
-from mri_denoise.node.job import Job
+from mri_denoise.node.records import Job
 
 STATES = ("incoming", "ready", "working", "outgoing", "done", "failed")
 COMMITMENTS = "commitments"
@@ -30,7 +30,7 @@ _UID = re.compile(r"[0-9]+(\.[0-9]+)*")
 
 
 def is_uid(text: str) -> bool:
-    """Whether a text is made like a UID: at most 64 digits and dots; nothing else becomes the name of a file."""
+    """Whether a text has the form of a UID (DICOM PS3.5 9.1); nothing else becomes the name of a file."""
     return len(text) <= 64 and _UID.fullmatch(text) is not None
 
 
@@ -55,7 +55,7 @@ class Spool:
             raise InputError(f"{root}: cannot hold the queue ({error.strerror}); choose another spool") from error
 
     def recover(self) -> None:
-        """Put back what was under way when the node last ended. Only with the lock held."""
+        """Put back what was under way when the node ended; the lock must be held."""
         for name in (RECEIVING, _TRASH):
             for left in (self.root / name).iterdir():
                 if left.is_dir():
@@ -69,11 +69,11 @@ class Spool:
             self.give_back(series)
 
     def folder(self, state: str, series: str) -> Path:
-        """Where a series is in a state."""
+        """The folder of a series in a state."""
         return self.root / state / series
 
     def series(self, state: str) -> list[str]:
-        """Series in a state, the longest unchanged first."""
+        """The series in a state; the one that changed longest ago comes first."""
         found = []
         for entry in os.scandir(self.root / state):
             if is_uid(entry.name):
@@ -84,16 +84,16 @@ class Spool:
         return [name for _, name in sorted(found)]
 
     def sources(self, state: str, series: str) -> list[Path]:
-        """Images received of a series, by name."""
+        """The received images of a series, sorted by name."""
         return sorted((self.folder(state, series) / "source").glob("*.dcm"))
 
     def held(self) -> set[str]:
-        """The images, by SOP Instance UID, that lie in the queue in any state."""
+        """The SOP Instance UIDs of all images in the queue, in any state."""
         with self.lock:
             return {path.stem for state in STATES for path in (self.root / state).glob("*/source/*.dcm")}
 
     def claim(self) -> str | None:
-        """Take the next series to denoise: from ``ready`` to ``working``."""
+        """Move the next series from ``ready`` to ``working``; return it, or None if there is none."""
         with self.lock:
             for series in self.series("ready"):
                 disk.move(self.folder("ready", series), self.folder("working", series))
@@ -101,19 +101,19 @@ class Spool:
         return None
 
     def give_back(self, series: str) -> None:
-        """Move a series from ``working`` to ``ready`` again, without what was half done."""
+        """Move a series from ``working`` back to ``ready``, without what was made of it."""
         with self.lock:
             self.drop_derived(series)
             disk.move(self.folder("working", series), self.folder("ready", series))
 
     def drop_derived(self, series: str) -> None:
-        """Throw away what was made of a series in ``working``."""
+        """Delete what was made of a series in ``working``."""
         derived = self.folder("working", series) / "derived"
         if derived.exists():
             self.discard(derived)
 
     def finish(self, series: str, before: str, after: str, job: Job) -> None:
-        """Move a series on, with what was decided about it."""
+        """Move a series on, and keep what was decided about it."""
         with self.lock:
             self.write_job(before, series, job)
             os.utime(self.folder(before, series))

@@ -1,7 +1,7 @@
-"""What pynetdicom leaves open to a hostile or broken peer: dead and slow connections, and the length of PDUs.
+"""Limits that pynetdicom lacks: on dead and slow connections, and on the length of PDUs.
 
-Two of its classes are extended: the server (who may connect; connections and TLS handshakes hold up nobody) and the
-request handler (the socket's `recv` with the longest PDU and the time for one, and the DIMSE provider of `arrival`).
+It extends two of its classes: the server (who may connect; no connection or TLS handshake delays another) and the
+request handler (a `recv` that limits the length of a PDU and its time, and the DIMSE provider of `arrival`).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _MAX_CONTROL_PDU = 1 << 18
 
 
 class Server(ThreadedAssociationServer):
-    """Accepts connections of addresses that may connect, none of which can hold up the others.
+    """Accepts connections of addresses that may connect; none can delay the others.
 
     Args:
         admits: whether an address may connect.
@@ -44,7 +44,7 @@ class Server(ThreadedAssociationServer):
         super().__init__(**options)
 
     def get_request(self) -> tuple[socket.socket, Any]:
-        """Accept; the TLS handshake is left to the association's own thread."""
+        """Accept a connection; its own thread does the TLS handshake."""
         connection: socket.socket
         connection, address = self.socket.accept()  # type: ignore[union-attr]
         connection.settimeout(self.limits.timeout_seconds)
@@ -53,16 +53,16 @@ class Server(ThreadedAssociationServer):
         return connection, address
 
     def verify_request(self, request: Any, client_address: Any) -> bool:
-        """Whether to talk to an address at all; others are cut off before a byte of theirs is read."""
+        """Whether an address may connect; if not, the connection is closed before a byte is read."""
         return self._admits(client_address[0])
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Hand a connection to a thread of its own."""
+        """Start a thread for a connection."""
         self.lobby.enter(request, client_address[0])
         super().process_request(request, client_address)
 
     def finish_request(self, request: Any, client_address: Any) -> None:
-        """Wait for the first byte, since an association costs more than a thread that sleeps; then make one."""
+        """Wait for the first byte, then make an association, which costs more than a thread that sleeps."""
         first = socket.socket.recv(request, 1, socket.MSG_PEEK)  # of the TCP connection, also below TLS
         if not first:
             raise ConnectionError("closed before its first byte")
@@ -75,7 +75,7 @@ class Server(ThreadedAssociationServer):
         super().shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A connection that broke before it was one: no traceback on standard error."""
+        """Print no traceback for a connection that broke."""
 
 
 class Handler(RequestHandler):
@@ -97,20 +97,20 @@ class Handler(RequestHandler):
         return assoc
 
     def _asked(self, _event: evt.Event) -> None:
-        """The peer has asked for the association."""
+        """Note that the peer has asked for the association."""
         self._is_asked_for = True
         self.server.lobby.leave(self.request)
 
     def _closed(self, event: evt.Event) -> None:
-        """The connection is closed: if nothing was asked for, wake the thread that would go on waiting for it."""
+        """Wake the thread that waits for a request which cannot come any more."""
         if not self._is_asked_for:
             event.assoc.dul.to_user_queue.put(None)  # as after a timeout
 
 
 def bounded_recv(connection: AssociationSocket, max_bytes: int, seconds: float) -> Callable[[int], bytearray]:
-    """A `recv` of so many bytes that refuses more than `max_bytes`, and gives up after `seconds`.
+    """Make a `recv` that refuses more than `max_bytes`, and gives up after `seconds`.
 
-    pynetdicom calls it for the head of a PDU, then for the length that the head claims: up to 4 GB.
+    pynetdicom calls it for the head of a PDU, then for as many bytes as the head says: up to 4 GB.
     """
 
     def recv(count: int) -> bytearray:

@@ -21,6 +21,7 @@ from pydicom.dataset import Dataset
 from mri_denoise.errors import InputError
 from mri_denoise.io.dicom.pixels import open_image
 from mri_denoise.node.endpoints import is_loopback
+from mri_denoise.node.log import first_line
 from mri_denoise.node.web_adapter import MeteredAdapter
 from mri_denoise.node.web_limits import Meter, WebLimits
 
@@ -29,7 +30,6 @@ Found = dict[str, dict[Any, Any]]
 _STUDY, _SERIES, _INSTANCE = "0020000D", "0020000E", "00080018"
 _DICOM_TYPES = ("application/dicom+json", "application/json", "application/dicom+xml", "application/xml")
 _PAGE = 1000
-_LONGEST_REASON = 200
 logging.getLogger("dicomweb_client").addHandler(logging.NullHandler())  # it repeats what servers say
 
 
@@ -122,13 +122,15 @@ class WebServer:
         ds = open_image(path)
         with self._answered():
             answer = self._client.store_instances([ds])
-            if not answer and self._last is not None and (self._last.content or self._last.history):
-                raise ValueError("it does not name the image")  # a page for people, perhaps to log in
             failed = answer.get("FailedSOPSequence") or []
             if failed:
                 raise _Refusal(f"status {int(failed[0].get('FailureReason', 0)):04X}")
-            stored = answer.get("ReferencedSOPSequence") or [Dataset()]
-            return f"{int(stored[0].get('WarningReason', 0)):04X}"
+            for one in answer.get("ReferencedSOPSequence") or []:
+                if one.get("ReferencedSOPInstanceUID") == ds.SOPInstanceUID:
+                    return f"{int(one.get('WarningReason', 0)):04X}"
+            if self._last is None or self._last.content or self._last.history:  # perhaps a page to log in
+                raise _Refusal("the server does not say that it has stored the image; check the URL")
+            return "0000"
 
     def _hear(self, response: requests.Response, **_: object) -> None:
         """Keep the last response; its type loses parameters such as a character set, which the client trips over."""
@@ -191,11 +193,6 @@ def _told(error: Exception) -> Exception:
     if isinstance(error, ConnectionError | _Refusal | InputError):
         return error
     return ValueError(f"the server's answer is not DICOM ({type(error).__name__}: {text}); check the URL")
-
-
-def first_line(error: Exception) -> str:
-    """The first line of a message, not too long; pydicom puts tracebacks on those that follow."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:_LONGEST_REASON]
 
 
 def _authorise(session: requests.Session, is_safe: bool) -> None:

@@ -11,8 +11,9 @@ from pydicom.dataset import Dataset
 
 from mri_denoise.errors import InputError
 from mri_denoise.io.files import write_beside
+from mri_denoise.node.log import first_line
 from mri_denoise.node.spool import is_uid
-from mri_denoise.node.web import WebServer, first_line
+from mri_denoise.node.web import WebServer
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,8 +1,7 @@
-"""Takes series that are ready through the denoising process, one after another."""
+"""Denoises the series that are ready, one after another, in a process of its own."""
 
 from __future__ import annotations
 
-import json
 import logging
 import select
 import subprocess
@@ -12,9 +11,8 @@ from dataclasses import replace
 from typing import IO
 
 from mri_denoise.node import disk, rules
-from mri_denoise.node.job import Job, Skipped
 from mri_denoise.node.messages import Answer, Request
-from mri_denoise.node.records import to_json
+from mri_denoise.node.records import Job, Skipped, from_json, to_json
 from mri_denoise.node.settings import NodeSettings, Rule
 from mri_denoise.node.spool import Spool
 
@@ -32,7 +30,7 @@ class Worker:
     Args:
         settings: rules, device, time for a series.
         spool: the queue, locked by this node.
-        lock: the lock's file, which the process inherits: while it runs no other node can take the queue.
+        lock: the file of the lock, which the process inherits: while it runs, no other node can use the queue.
     """
 
     def __init__(self, settings: NodeSettings, spool: Spool, lock: IO[bytes]) -> None:
@@ -53,7 +51,7 @@ class Worker:
         )
 
     def stop(self) -> None:
-        """End the process; the series that it has goes back when the node starts again."""
+        """End the process; the series that it had is denoised anew when the node starts again."""
         self._stopped = True
         self._end()
 
@@ -69,14 +67,14 @@ class Worker:
             return False
         try:
             self._handle(series)
-        except Exception:  # a full disk, for instance: nothing is lost, and the next round may do
+        except Exception:  # for instance a full disk: nothing is lost, and the next attempt may succeed
             if not self._stopped and self._spool.folder("working", series).exists():
                 self._spool.give_back(series)
             raise
         return True
 
     def _handle(self, series: str) -> None:
-        """Decide what a series needs, and do it."""
+        """Decide what to do with a series, and do it."""
         sources = self._spool.sources("working", series)
         before = self._spool.job("working", series) or Job()
         job = Job(images=len(sources), crashes=before.crashes)
@@ -95,7 +93,7 @@ class Worker:
             self._denoise(series, job, rule)
 
     def _denoise(self, series: str, job: Job, rule: Rule) -> None:
-        """Give a series to the process and act on its answer."""
+        """Let the process denoise a series, and act on its answer."""
         started = time.monotonic()
         try:
             answer = self._ask(Request(series=series, rule=rule))
@@ -119,7 +117,7 @@ class Worker:
             logger.info("denoised", extra={"series": series, **counts})
 
     def _derived(self, series: str) -> list[str]:
-        """The images made of a series, now synced to disk, by their path in its folder."""
+        """Write the derived images of a series to disk; return their paths, relative to its folder."""
         folder = self._spool.folder("working", series)
         images = sorted(path for path in (folder / "derived").rglob("*.dcm") if path.is_file())
         for path in images:
@@ -127,10 +125,10 @@ class Worker:
         return [path.relative_to(folder).as_posix() for path in images]
 
     def _ask(self, request: Request) -> Answer:
-        """One request to the process and its answer.
+        """Send a request to the process and return its answer.
 
         Raises:
-            Crash: if there is none.
+            Crash: if there is no answer.
         """
         if self._process is None or self._process.poll() is not None:
             self.start()
@@ -140,10 +138,7 @@ class Worker:
         try:
             process.stdin.write(to_json(request) + b"\n")
             process.stdin.flush()
-            while True:
-                answer = _read_answer(self._line(process, until))
-                if answer is not None:
-                    return answer
+            return from_json(Answer, self._line(process, until))
         except (OSError, ValueError) as error:
             raise Crash("the denoising process ended") from error
 
@@ -161,7 +156,7 @@ class Worker:
         return line
 
     def _after_crash(self, series: str, job: Job, reason: str) -> None:
-        """Try once more, then give the series up."""
+        """Try a second time, then let the series fail."""
         job = replace(job, crashes=job.crashes + 1)
         if job.crashes > _CRASHES_ALLOWED:
             self._fail(series, job, [reason])
@@ -188,12 +183,3 @@ class Worker:
         self._spool.drop_derived(series)
         self._spool.finish(series, "working", "failed", replace(job, failed=tuple(reasons), crashes=0))
         logger.error("failed", extra={"series": series, "reason": reasons[0], "more": len(reasons) - 1})
-
-
-def _read_answer(line: bytes) -> Answer | None:
-    """What the process says about a series; None for the line that says that it is ready."""
-    said = json.loads(line)
-    if "ready" in said:
-        return None
-    skipped = tuple(Skipped(file=file, reason=reason, damaged=damaged) for file, reason, damaged in said["skipped"])
-    return Answer(done=said["done"], failed=tuple(said["failed"]), skipped=skipped)

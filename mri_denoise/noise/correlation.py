@@ -110,6 +110,22 @@ def noise_correlation(volumes: np.ndarray, slice_axis: int) -> np.ndarray:
     return found
 
 
+def cosine_power(row: np.ndarray, transform: np.ndarray) -> np.ndarray:
+    """Compute the power of noise in each coefficient of a transform along an axis, relative to that in a voxel.
+
+    Args:
+        row: correlation of the noise along the axis, (lags,), from 1 at lag 0; 0 at lags beyond.
+        transform: shape (E, E), one coefficient a row.
+
+    Returns:
+        shape (E,).
+    """
+    places = np.arange(len(transform))
+    covariance = np.pad(row, (0, len(transform)))[np.abs(places[:, None] - places)]
+    power: np.ndarray = np.einsum("ij,jk,ik->i", transform, covariance, transform)
+    return power
+
+
 def _correlation_of_power(row: np.ndarray) -> np.ndarray:
     """The correlation of the noise from that of its power, up to the first lag without one."""
     end = next((lag for lag, value in enumerate(row) if value < _LEAST_POWER), len(row))

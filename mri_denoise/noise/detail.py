@@ -1,8 +1,8 @@
-"""Small blocks of slices and their cosine coefficients: where noise can be told from anatomy.
+"""Cut slices into small blocks and transform them, to separate noise from anatomy.
 
-The discrete cosine transform of a block parts its fine detail, which holds noise and little else, from its coarse
-structure. Where k-space was zero-filled, nothing is left of the finest waves; blocks are larger there, so that they
-hold as many waves of the measured band.
+The discrete cosine transform of a block separates its fine detail, which is mostly noise, from its coarse structure. A
+zero-filled image has no power at the highest frequencies; its blocks are larger, so that they hold as many frequencies
+of the acquired part of k-space.
 """
 
 from __future__ import annotations
@@ -14,25 +14,25 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.fft import dct
 
-EDGE = 6  # voxels of a block on the measured grid
+EDGE = 6  # voxels of a block on the acquired matrix
 _LONGEST = 16
-_MOST_VOXELS = 3_000_000  # of a larger volume evenly spread slices are looked at
-_MASKED = 0.3  # share of zeros, from which on a block lies across the border of a mask
+_MOST_VOXELS = 3_000_000  # a larger volume is sampled in evenly spread slices
+_MASKED = 0.3  # fraction of zeros above which a block lies across the border of a mask
 
 
 @dataclass(frozen=True, kw_only=True)
 class DetailBlocks:
-    """Blocks of one slice each, B of them, of E x F voxels.
+    """B blocks of E x F voxels, each from one slice.
 
     Args:
-        power: (B, E, F) squares of the orthonormal cosine coefficients, of coarse to fine waves.
+        power: (B, E, F) squares of the orthonormal cosine coefficients, from low to high frequencies.
         mean: (B,) mean of the block's voxels.
-        place: (B, 3) of the block in the grid of blocks: whole numbers.
-        grid: blocks along the two axes of a slice, and slices that were cut.
+        place: (B, 3) indices of the block in the grid of blocks.
+        grid: number of blocks along the two axes of a slice, and number of slices that were cut.
         edges: E and F.
         offset: voxels before the first block along the two axes of a slice.
         slices: numbers of the slices that were cut.
-        bands: share of k-space that was measured, along the two axes of a slice.
+        coverage: fraction of k-space that was acquired along the two axes of a slice.
     """
 
     power: np.ndarray
@@ -42,15 +42,19 @@ class DetailBlocks:
     edges: tuple[int, int]
     offset: tuple[int, int]
     slices: np.ndarray
-    bands: tuple[float, float]
+    coverage: tuple[float, float]
 
     def frequency(self) -> tuple[np.ndarray, np.ndarray]:
-        """Frequency of each coefficient along the two axes, shapes (E, 1) and (1, F); 1 ends the measured band."""
-        first, second = (np.arange(n) / (n * band) for n, band in zip(self.edges, self.bands, strict=True))
+        """Compute the frequency of each coefficient along the two axes, relative to the end of the acquired k-space.
+
+        Returns:
+            shapes (E, 1) and (1, F).
+        """
+        first, second = (np.arange(n) / (n * part) for n, part in zip(self.edges, self.coverage, strict=True))
         return first[:, None], second[None]
 
     def chosen(self, which: np.ndarray) -> DetailBlocks:
-        """Some of the blocks, by a boolean array of shape (B,)."""
+        """Select blocks by a boolean array of shape (B,)."""
         return DetailBlocks(
             power=self.power[which],
             mean=self.mean[which],
@@ -59,25 +63,25 @@ class DetailBlocks:
             edges=self.edges,
             offset=self.offset,
             slices=self.slices,
-            bands=self.bands,
+            coverage=self.coverage,
         )
 
 
-def cut_detail(volume: np.ndarray, bands: Sequence[float] = (1.0, 1.0)) -> DetailBlocks | None:
+def cut_detail(volume: np.ndarray, coverage: Sequence[float] = (1.0, 1.0)) -> DetailBlocks | None:
     """Cut slices into blocks and transform them.
 
-    Blocks with a value that is not finite, with zeros in more than three tenths of their voxels (masks), or of one
-    value are left out.
+    Blocks with a value that is not finite, with zeros in more than three tenths of their voxels (masks), or with one
+    value only are left out.
 
     Args:
         volume: shape (X, Y, slices), any unit.
-        bands: share of k-space that was measured along the two axes of a slice
+        coverage: fraction of k-space that was acquired along the two axes of a slice
             (:func:`~mri_denoise.noise.zero_filling.find_coverage`).
 
     Returns:
-        the blocks; None where a slice is shorter than a block, or none of them can be used.
+        the blocks; None if a slice is shorter than a block, or no block can be used.
     """
-    first, second = (min(math.ceil(EDGE / band), _LONGEST) for band in bands)
+    first, second = (min(math.ceil(EDGE / part), _LONGEST) for part in coverage)
     edges = (first, second)
     counts = tuple(n // edge for n, edge in zip(volume.shape, edges, strict=False))
     if not all(counts) or not volume.shape[2]:
@@ -109,5 +113,5 @@ def cut_detail(volume: np.ndarray, bands: Sequence[float] = (1.0, 1.0)) -> Detai
         edges=edges,
         offset=offset,
         slices=slices,
-        bands=(float(bands[0]), float(bands[1])),
+        coverage=(float(coverage[0]), float(coverage[1])),
     )

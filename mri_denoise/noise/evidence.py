@@ -1,8 +1,8 @@
-"""What tissue says of the noise, what the air says, and which of them to believe.
+"""Measure the noise in tissue and in air, and weigh the two measurements.
 
-Tissue tells the level where it matters, and its map, but texture adds to it. Air tells no texture, but is often
-suppressed, filtered or combined in another way than the tissue. Where they differ, how well the blocks of tissue agree
-among themselves decides: noise is the same in all of them, texture is not.
+Tissue shows the noise where it matters, and how it varies in space, but texture adds to it. Air has no texture, but is
+often suppressed, filtered or combined in another way than the tissue. Where the two differ, the agreement among the
+blocks of tissue decides: noise is the same in all of them, texture is not.
 """
 
 from __future__ import annotations
@@ -22,24 +22,25 @@ from mri_denoise.noise.tissue import Edge, global_edge, level_map, whitened_vari
 
 Source = Literal["air", "tissue", "air and tissue", "none"]
 
-_TISSUE = 0.15  # of the bright blocks' mean: blocks above hold tissue
-_FEW = 100  # blocks of tissue, below which they tell nothing
-_UNEVEN = 1.15  # 98th by 2nd percentile of the level in tissue, below which it is even
-_AGREE = (0.8, 1.25)  # level in tissue by that of the air
-_SHARP = 1.08  # breadth of the variances in tissue of noise alone
-# breadths from none to full trust in depth, in air that is pure noise, and in air that looks like noise
-_REPEATS, _PURE, _TEXTURED = (_SHARP, 1.32), (1.1, 1.3), (1.2, 1.45)
-_DEPTH_VOXELS = 3_000_000  # of the slices that depth is looked at in
+_TISSUE = 0.15  # times the mean of the bright blocks: blocks with a higher mean hold tissue
+_FEW = 100  # blocks of tissue: fewer are not enough
+_UNEVEN = 1.15  # 98th divided by 2nd percentile of the level in tissue, below which the level is even
+_AGREE = 1.25  # level in uneven tissue divided by that of the air, below which the two agree
+_SHARP = 1.08  # breadth of the variances in tissue that holds noise alone
+# breadths from none to full trust in depth, in air that is pure noise, in air that looks like noise, and in any air
+_REPEATS, _PURE, _TEXTURED, _DARK = (_SHARP, 1.32), (1.1, 1.3), (1.2, 1.45), (1.35, 1.65)
+_LOWEST = 3.0  # factor by which the air lowers the level at most
+_DEPTH_VOXELS = 3_000_000  # of the slices in which depth is measured
 
 
 @dataclass(frozen=True, kw_only=True)
 class Tissue:
-    """What the tissue of a volume says; the unit is that of the slices.
+    """The noise in the tissue of a volume, in the unit of the slices.
 
     Args:
         blocks: of the whole image.
-        inside: those of tissue.
-        edge: of their variances by the local level.
+        inside: the blocks of tissue.
+        edge: of their variances, relative to the local level.
         level: of the noise, shape ``blocks.grid``.
         spectrum: power of the noise in each coefficient of a block, 1 on average.
     """
@@ -51,25 +52,25 @@ class Tissue:
     spectrum: np.ndarray
 
     def levels(self) -> np.ndarray:
-        """The level at each block of tissue."""
+        """Return the level at each block of tissue."""
         return self.level[tuple(self.inside.place.T)]
 
 
 def measure_tissue(
-    slices: np.ndarray, bands: Sequence[float], rows: np.ndarray | None = None, coils: float = 1.0
+    slices: np.ndarray, coverage: Sequence[float], rows: np.ndarray | None = None, coils: float = 1.0
 ) -> Tissue | None:
-    """Level of the noise in tissue, its map and its spectrum.
+    """Measure the level of the noise in tissue, as a map, and its spectrum.
 
     Args:
         slices: magnitudes, shape (X, Y, slices).
-        bands: share of k-space that was measured along the two axes of a slice.
-        rows: correlation of the noise along these axes where the air tells it, (2, lags).
-        coils: channels of the noncentral chi law; 1 is Rice's.
+        coverage: fraction of k-space that was acquired along the two axes of a slice.
+        rows: correlation of the noise along these axes, (2, lags), if it was measured in the air.
+        coils: channels of the non-central chi distribution; 1 is Rice's distribution.
 
     Returns:
-        what was found; None where there is too little tissue.
+        the measurement; None if there is too little tissue.
     """
-    blocks = cut_detail(slices, bands)
+    blocks = cut_detail(slices, coverage)
     if blocks is None:
         return None
     bright = float(np.percentile(blocks.mean, 95))
@@ -92,58 +93,66 @@ def measure_tissue(
     local *= float(evened.level) / level
     doubt = _doubt(evened, _REPEATS)
     if doubt > 0:
-        local *= _share_in_depth(slices, bands, spectrum, least) ** doubt
+        local *= _depth_ratio(slices, coverage, spectrum, least) ** doubt
     return Tissue(blocks=blocks, inside=inside, edge=evened, level=local, spectrum=spectrum)
 
 
 def weigh_air(tissue: Tissue, pure: float | None) -> tuple[float, Source]:
-    """By how much to scale the level in tissue for the air's sake, and what told the level.
+    """Compute the factor that the air puts on the level in tissue.
 
     Args:
-        tissue: what it says.
-        pure: sigma of the air where that is Rician noise beyond doubt, in the unit of the slices.
+        tissue: the measurement in tissue.
+        pure: sigma of the air, in the unit of the slices, if the air is Rician noise beyond doubt.
+
+    Returns:
+        the factor, at most 1, or more if pure air is noisier; and the source of the level.
     """
     within, even = float(np.median(tissue.levels())), is_even(tissue.levels())
-    air = pure if pure is not None else dark_level(tissue.blocks, tissue.level)
-    if air is None:
+    if pure is not None:
+        air, doubt = pure, _doubt(tissue.edge, _PURE)
+        if (even or doubt > 0) and within < 2 * pure:
+            return pure / within, "air"  # detail that is stronger in all tissue alike, or here and there, is texture
+        if within < _AGREE * pure:
+            return 1.0, "tissue"
+    else:
+        dark = dark_level(tissue.blocks, tissue.level)
+        if dark is None:
+            return 1.0, "tissue"
+        air, doubt = max(dark[0], within / _LOWEST), _doubt(tissue.edge, _TEXTURED if dark[1] else _DARK)
+    if doubt == 0 or within <= air:
         return 1.0, "tissue"
-    if pure is not None and ((even and within < 2 * air) or _AGREE[0] < within / air < _AGREE[1]):
-        return air / within, "air"  # detail that is stronger in all tissue alike is texture
-    if within <= air:
-        return 1.0, "tissue"
-    doubt = _doubt(tissue.edge, _TEXTURED if pure is None else _PURE)
-    return (air / within) ** doubt, "air and tissue" if doubt > 0 else "tissue"
+    return (air / within) ** doubt, "air and tissue"
 
 
 def is_even(levels: np.ndarray) -> bool:
-    """Whether levels in tissue differ by no more than chance makes them."""
+    """Tell whether levels in tissue differ by no more than chance."""
     low, high = np.percentile(levels, [2, 98])
     return bool(high < _UNEVEN * low)
 
 
 def agreement(tissue: Tissue) -> float:
-    """How far the blocks of tissue agree as those of noise do: 1, to 0 where there is texture in all of them."""
+    """Compute how well the blocks of tissue agree: 1 as for noise alone, 0 if all of them hold texture."""
     return math.exp(-4 * max(float(tissue.edge.breadth) - _SHARP, 0)) * min(len(tissue.inside.mean) / 500, 1)
 
 
 def _doubt(edge: Edge, limits: tuple[float, float]) -> float:
-    """From 0, where blocks agree as noise does, to 1, where there is texture in all of them."""
+    """From 0, where blocks agree as for noise alone, to 1, where all of them hold texture."""
     return min(max((float(edge.breadth) - limits[0]) / (limits[1] - limits[0]), 0.0), 1.0)
 
 
-def _share_in_depth(slices: np.ndarray, bands: Sequence[float], spectrum: np.ndarray, least: float) -> float:
-    """Level of the difference of neighbouring slices by that of the slices: below 1 where detail repeats in depth.
+def _depth_ratio(slices: np.ndarray, coverage: Sequence[float], spectrum: np.ndarray, least: float) -> float:
+    """Level of the difference of neighbouring slices, divided by that of the slices: below 1 if detail repeats.
 
     Args:
         slices: shape (X, Y, slices).
-        bands: share of k-space that was measured along the two axes of a slice.
+        coverage: fraction of k-space that was acquired along the two axes of a slice.
         spectrum: of the noise.
         least: mean of a block of tissue.
     """
     middle = middle_slices(slices, 2)
     middle = middle[..., : max(2, _DEPTH_VOXELS // max(middle[..., 0].size, 1))]
-    one = cut_detail(middle, bands)
-    both = cut_detail((middle[..., 1:] - middle[..., :-1]) * np.float32(math.sqrt(0.5)), bands)
+    one = cut_detail(middle, coverage)
+    both = cut_detail((middle[..., 1:] - middle[..., :-1]) * np.float32(math.sqrt(0.5)), coverage)
     if one is None or both is None:
         return 1.0
     mean = np.zeros((*one.grid[:2], middle.shape[2]), dtype=np.float32)

@@ -1,8 +1,9 @@
-"""The floor of a magnitude image: what it looks like where there is no signal.
+"""Measure the floor of a magnitude image: its mean where there is no signal.
 
-The magnitude of noise alone is not 0: its mean is 1.25 sigma with one coil (Rice's law, Gudbjartsson and Patz 1995) and
-more with the root of the sum of squares over many (the noncentral chi law, Constantinides et al. 1997). Scanners also
-suppress, filter or mask the air, and then a bias that theory has is not there. So the floor is measured: in the darkest
+The magnitude of noise alone is not 0. Its mean is 1.25 sigma with one coil (Rice's distribution, Gudbjartsson and Patz,
+1995, https://doi.org/10.1002/mrm.1910340618) and more for the root of the sum of squares over several coils (the
+non-central chi distribution, Constantinides et al., 1997, https://doi.org/10.1002/mrm.1910380524). Scanners also
+suppress, filter or mask the air; the bias is then less than theory says. So the floor is measured in the darkest
 blocks, relative to the noise in tissue.
 """
 
@@ -19,31 +20,31 @@ from mri_denoise.noise.detail import DetailBlocks
 from mri_denoise.noise.rician import RAYLEIGH_MEAN, chi_coils
 
 FloorKind = Literal["rician", "chi", "suppressed", "masked", "unknown"]
-_DARK = 1.7  # sigma: a block of a lower mean holds next to no signal
+_DARK = 1.7  # sigma: a block of a lower mean holds hardly any signal
 _CHI_MOST = 8.0  # sigma: mean of the noise of 32 coils
-_CHI_SPREAD = (0.5, 0.84)  # sigma: standard deviation of the noise alone, whatever the number of coils
-_RAYLEIGH = (0.42, 0.62)  # standard deviation by mean: 0.523 in Rayleigh's law
+_CHI_SPREAD = (0.5, 0.84)  # sigma: standard deviation of the noise alone, for any number of coils
+_RAYLEIGH = (0.42, 0.62)  # standard deviation divided by mean: 0.523 for Rayleigh's distribution
 _LEAST = 40  # blocks
-_SHARE = 0.01  # of all blocks
-_EVEN = 0.1  # departure from Rice's law that is none
+_FRACTION = 0.01  # of all blocks
+_EVEN = 0.1  # relative departure from Rice's distribution that is not significant
 _REACH = 4.0  # blocks: standard deviation of the window of a local floor
 
 
 @dataclass(frozen=True, kw_only=True)
 class Floor:
-    """Mean of no signal.
+    """The mean of an image where there is no signal.
 
     Args:
         kind: ``"rician"``; ``"chi"`` of several coils; ``"suppressed"``, darker than sigma of the tissue explains;
-            ``"masked"``, exactly 0; ``"unknown"``, where the image shows no air.
-        share: sigma of the Rician law that explains the mean of no signal, by sigma of the tissue: 0 to 1; on the grid
-            of blocks where it varies, otherwise a number.
-        coils: channels of the noncentral chi law; 1 but for ``"chi"``.
-        blocks: how many blocks tell.
+            ``"masked"``, exactly 0; ``"unknown"``, if the image shows no air.
+        ratio: the sigma that explains the floor by Rice's distribution, divided by sigma of the tissue: 0 to 1; on the
+            grid of blocks if it varies, otherwise a number.
+        coils: channels of the non-central chi distribution; 1 except for ``"chi"``.
+        blocks: number of blocks that were measured.
     """
 
     kind: FloorKind
-    share: np.ndarray
+    ratio: np.ndarray
     coils: float = 1.0
     blocks: int = 0
 
@@ -55,52 +56,56 @@ def find_floor(blocks: DetailBlocks, sigma: np.ndarray, masked: bool) -> Floor:
         blocks: of the whole image.
         sigma: of the noise, shape ``blocks.grid``.
         masked: whether much of the image is exactly 0.
+
+    Returns:
+        the floor, ``"unknown"`` or ``"masked"`` if there are too few dark blocks.
     """
     level = sigma[tuple(blocks.place.T)]
     mean = blocks.mean / level
     dark = (mean < _DARK) & (mean > 0)
     spread = np.sqrt(blocks.power.sum(axis=(1, 2)) - blocks.power[:, 0, 0]) / math.sqrt(math.prod(blocks.edges)) / level
     chi = (mean >= _DARK) & (mean < _CHI_MOST) & (spread > _CHI_SPREAD[0]) & (spread < _CHI_SPREAD[1])
-    least = max(_LEAST, int(_SHARE * len(mean)))
+    least = max(_LEAST, int(_FRACTION * len(mean)))
     if not masked and chi.sum() > max(least, 3 * dark.sum()) and _alike(mean[chi]):
         coils = chi_coils(float(np.median(mean[chi])))
-        return Floor(kind="chi", share=np.array(1.0), coils=coils, blocks=int(chi.sum()))
+        return Floor(kind="chi", ratio=np.array(1.0), coils=coils, blocks=int(chi.sum()))
     if dark.sum() < least:
-        return Floor(kind="masked" if masked else "unknown", share=np.array(1.0), blocks=int(dark.sum()))
-    share = _local_share(blocks, dark, mean)
+        return Floor(kind="masked" if masked else "unknown", ratio=np.array(1.0), blocks=int(dark.sum()))
+    ratio = _local_ratio(blocks, dark, mean)
     overall = float(np.median(mean[dark])) / RAYLEIGH_MEAN
-    if abs(overall - 1) < _EVEN and np.percentile(share, 5) > 1 - 2 * _EVEN:
-        return Floor(kind="rician", share=np.array(1.0), blocks=int(dark.sum()))
-    return Floor(kind="suppressed", share=np.minimum(share, 1), blocks=int(dark.sum()))
+    if abs(overall - 1) < _EVEN and np.percentile(ratio, 5) > 1 - 2 * _EVEN:
+        return Floor(kind="rician", ratio=np.array(1.0), blocks=int(dark.sum()))
+    return Floor(kind="suppressed", ratio=np.minimum(ratio, 1), blocks=int(dark.sum()))
 
 
 def _alike(mean: np.ndarray) -> bool:
-    """Whether the means are those of one law: half of them within a sixth of their median."""
+    """Tell whether the means follow one distribution: half of them lie within a sixth of their median."""
     return float(np.median(np.abs(mean / np.median(mean) - 1))) < 1 / 6
 
 
-def dark_level(blocks: DetailBlocks, sigma: np.ndarray) -> float | None:
-    """Sigma of the darkest blocks, if they look like Rician noise: their spread by their mean is Rayleigh's, about.
+def dark_level(blocks: DetailBlocks, sigma: np.ndarray) -> tuple[float, bool] | None:
+    """Estimate sigma from the darkest blocks as if they were Rician noise without signal.
 
     Args:
         blocks: of the whole image.
         sigma: of the noise in tissue, shape ``blocks.grid``.
 
     Returns:
-        sigma in the unit of the blocks; None where there are few dark blocks, or they are not noise.
+        sigma in the unit of the blocks, and whether their spread is about that of Rayleigh's distribution; None if few
+        blocks are dark.
     """
     level = sigma[tuple(blocks.place.T)]
     dark = (blocks.mean < _DARK * level) & (blocks.mean > 0)
-    if dark.sum() < max(_LEAST, int(2 * _SHARE * len(dark))):
+    if dark.sum() < max(_LEAST, int(2 * _FRACTION * len(dark))):
         return None
     mean = blocks.mean[dark]
     variance = (blocks.power[dark].sum(axis=(1, 2)) - blocks.power[dark, 0, 0]) / (math.prod(blocks.edges) - 1)
     ratio = float(np.median(np.sqrt(variance) / mean))
-    return float(np.median(mean)) / RAYLEIGH_MEAN if _RAYLEIGH[0] < ratio < _RAYLEIGH[1] else None
+    return float(np.median(mean)) / RAYLEIGH_MEAN, _RAYLEIGH[0] < ratio < _RAYLEIGH[1]
 
 
-def _local_share(blocks: DetailBlocks, dark: np.ndarray, mean: np.ndarray) -> np.ndarray:
-    """Mean of the dark blocks around each place over that of Rayleigh's law with sigma 1; shape ``blocks.grid``."""
+def _local_ratio(blocks: DetailBlocks, dark: np.ndarray, mean: np.ndarray) -> np.ndarray:
+    """Mean of the dark blocks around each place, divided by that of Rayleigh's distribution; shape ``blocks.grid``."""
     usual = float(np.median(mean[dark]))
     number = np.zeros(blocks.grid, dtype=np.float32)
     total = np.zeros(blocks.grid, dtype=np.float32)
@@ -109,5 +114,5 @@ def _local_share(blocks: DetailBlocks, dark: np.ndarray, mean: np.ndarray) -> np
     np.add.at(total, places, np.minimum(mean[dark], 2 * usual))
     reach = (_REACH, _REACH, 2 * _REACH)
     near = [ndimage.gaussian_filter(values, reach, mode="constant", truncate=6.0) for values in (number, total)]
-    prior = 1e-4  # where no dark block is near, the usual one
+    prior = 1e-4  # weight of the median, which counts where no dark block is near
     return (near[1] + prior * usual) / (near[0] + prior) / RAYLEIGH_MEAN

@@ -1,8 +1,8 @@
-"""The noise of one volume, found and not assumed: level in tissue, floor, correlation, and how sure each of them is.
+"""Find the noise of a volume: its level in tissue, floor and correlation, with the confidence in each of them.
 
-The level comes from the fine detail of tissue, which is never less than the noise, and from the air where that is pure
-noise (:mod:`mri_denoise.noise.evidence`); the floor from the darkest blocks (:mod:`mri_denoise.noise.floor`); the
-correlation from the air, from the end of k-space, or from tissue (:mod:`mri_denoise.noise.correlation`).
+The level comes from the fine detail of tissue, which is never less than the noise, and from the air if that is pure
+noise (:mod:`mri_denoise.noise.evidence`). The floor comes from the darkest blocks (:mod:`mri_denoise.noise.floor`), and
+the correlation from the air, the k-space coverage or the tissue (:mod:`mri_denoise.noise.correlation`).
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from mri_denoise.noise.level import NoiseLevel, estimate_sigma
 from mri_denoise.noise.spectrum import spectrum_correlation
 from mri_denoise.noise.zero_filling import find_coverage
 
-_MASKED = 0.1  # share of voxels that are 0 or not finite, from which on an image counts as masked
+_MASKED = 0.1  # fraction of voxels that are 0 or not finite, above which an image counts as masked
 
 
 @dataclass(frozen=True, kw_only=True)
 class Confidence:
-    """How sure each part of a :class:`NoiseModel` is, from 0 (a guess) to 1.
+    """The confidence in each part of a :class:`NoiseModel`, from 0 (a guess) to 1.
 
     Args:
         level: of ``sigma``.
@@ -43,21 +43,21 @@ class NoiseModel:
     """Noise of one volume.
 
     Args:
-        sigma: standard deviation of the noise in tissue, in the volume's unit: float32, a number (shape ()) where it is
-            even, otherwise a map of the volume's shape; 0 where nothing can be measured.
+        sigma: standard deviation of the noise in tissue, in the volume's unit: float32, a number (shape ()) if it is
+            even, otherwise a map of the volume's shape; 0 if nothing can be measured.
         floor: kind of the floor (:class:`~mri_denoise.noise.floor.Floor`).
-        floor_share: sigma of the Rician law that explains the mean of no signal, by ``sigma``: 0 to 1, a number or a
-            map; 1 is Rice's law and chi's.
-        coils: channels of the noncentral chi law; 1 but for the floor ``"chi"``.
+        floor_ratio: the sigma that explains the floor by Rice's distribution, divided by ``sigma``: 0 to 1, a number or
+            a map; 1 for a floor that follows Rice's or the non-central chi distribution.
+        coils: channels of the non-central chi distribution; 1 except for the floor ``"chi"``.
         correlation: of the noise with its neighbours along each axis, shape (3, lags), each row from 1 at lag 0.
         confidence: in each of them.
-        source: what told the level: ``"air"``, ``"tissue"``, ``"air and tissue"`` where tissue reads more than the air
-            and is textured, so that the truth lies between, or ``"none"``.
+        source: of the level: ``"air"``, ``"tissue"``, ``"air and tissue"`` if tissue shows more than the air and is
+            textured, so that the truth lies in between, or ``"none"``.
     """
 
     sigma: np.ndarray
     floor: FloorKind
-    floor_share: np.ndarray
+    floor_ratio: np.ndarray
     coils: float
     correlation: np.ndarray
     confidence: Confidence
@@ -65,7 +65,7 @@ class NoiseModel:
 
     @property
     def level(self) -> float:
-        """One number for ``sigma``: its median."""
+        """The median of ``sigma``."""
         return float(np.median(self.sigma))
 
 
@@ -74,14 +74,14 @@ def find_noise(volume: np.ndarray, *, slice_axis: int | None = None) -> NoiseMod
 
     Args:
         volume: magnitudes, shape (X, Y, Z), any unit; NaN, infinity and masks are ignored.
-        slice_axis: the axis across slices; the shortest one where it is not known.
+        slice_axis: the axis across the slices; the shortest one by default.
 
     Returns:
-        the model. Where blocks of tissue are too few, one number for the level
+        the model. If there are too few blocks of tissue, it has one number for the level
         (:func:`~mri_denoise.noise.level.estimate_sigma`) and an unknown floor.
 
     Raises:
-        ValueError: the array does not have three axes.
+        ValueError: if the array does not have three axes.
 
     Examples:
         >>> clean = np.zeros((64, 64, 12))
@@ -92,32 +92,32 @@ def find_noise(volume: np.ndarray, *, slice_axis: int | None = None) -> NoiseMod
         ('rician', 20)
     """
     data = np.asarray(volume, dtype=np.float32)
-    scale, live = find_signal(data)
+    scale, mask = find_signal(data)
     axis = int(np.argmin(data.shape)) if slice_axis is None else slice_axis
     slices = np.moveaxis(normalise(data, scale), axis, 2)
     simple = estimate_sigma(data, slice_axis=axis)
     correlation = noise_correlation(data[None], axis)
     pure = simple.sigma / scale if simple.method == "background" else None
     rows = np.delete(correlation, axis, axis=0) if pure is not None and correlation[:, 1:].any() else None
-    bands = find_coverage(middle_slices(slices, 2))
-    tissue = measure_tissue(slices, bands, rows)
+    coverage = find_coverage(middle_slices(slices, 2))
+    tissue = measure_tissue(slices, coverage, rows)
     if tissue is None or simple.sigma == 0:
         return _plain(simple, correlation)
-    masked = 1 - float(np.mean(live)) > _MASKED
+    masked = 1 - float(np.mean(mask)) > _MASKED
     factor, source = weigh_air(tissue, pure)
     floor = find_floor(tissue.blocks, tissue.level * factor, masked)
     for _ in range(2 if floor.coils > 1 else 0):  # the noise of many coils is less than sigma at low signal
-        tissue, factor, source = measure_tissue(slices, bands, rows, floor.coils) or tissue, 1.0, "tissue"
+        tissue, factor, source = measure_tissue(slices, coverage, rows, floor.coils) or tissue, 1.0, "tissue"
         floor = find_floor(tissue.blocks, tissue.level, masked)
-    levels, share = tissue.levels() * factor, floor.share.astype(np.float32)
-    if is_even(levels):
+    levels, ratio = tissue.levels() * factor, floor.ratio.astype(np.float32)
+    if source == "air" or is_even(levels):
         sigma = np.array(simple.sigma if source == "air" else scale * float(np.median(levels)), dtype=np.float32)
     else:
         sigma = np.float32(scale * factor) * _at_voxels(tissue.level, tissue.blocks, slices.shape, axis)
     return NoiseModel(
         sigma=sigma,
         floor=floor.kind,
-        floor_share=_at_voxels(share, tissue.blocks, slices.shape, axis) if share.ndim else share,
+        floor_ratio=_at_voxels(ratio, tissue.blocks, slices.shape, axis) if ratio.ndim else ratio,
         coils=floor.coils,
         correlation=correlation if source == "air" else _with_tissue(correlation, tissue.spectrum, axis),
         confidence=_confidence(tissue, floor, source),
@@ -126,13 +126,13 @@ def find_noise(volume: np.ndarray, *, slice_axis: int | None = None) -> NoiseMod
 
 
 def _plain(simple: NoiseLevel, correlation: np.ndarray) -> NoiseModel:
-    """What is known where tissue tells nothing: Rice's law is assumed."""
+    """The model if there is too little tissue: Rice's distribution is assumed."""
     sources: dict[str, Source] = {"background": "air", "foreground": "tissue"}
     sure = 0.5 if simple.sigma > 0 else 0.0
     return NoiseModel(
         sigma=np.array(simple.sigma, dtype=np.float32),
         floor="unknown",
-        floor_share=np.array(1, dtype=np.float32),
+        floor_ratio=np.array(1, dtype=np.float32),
         coils=1.0,
         correlation=correlation,
         confidence=Confidence(level=sure, floor=0.0, correlation=sure),
@@ -141,7 +141,7 @@ def _plain(simple: NoiseLevel, correlation: np.ndarray) -> NoiseModel:
 
 
 def _with_tissue(correlation: np.ndarray, spectrum: np.ndarray, slice_axis: int) -> np.ndarray:
-    """The correlation that air or k-space told; where neither did, that of the spectrum in tissue."""
+    """The correlation from air or k-space; if neither shows one, that of the spectrum in tissue."""
     if correlation[:, 1:].any() or np.ptp(spectrum) == 0:
         return correlation
     found = correlation.copy()
@@ -150,7 +150,7 @@ def _with_tissue(correlation: np.ndarray, spectrum: np.ndarray, slice_axis: int)
 
 
 def _at_voxels(values: np.ndarray, blocks: DetailBlocks, shape: tuple[int, ...], slice_axis: int) -> np.ndarray:
-    """From the grid of blocks to voxels, with the slices back on their axis; float32."""
+    """Interpolate from the grid of blocks to voxels, with the slices back on their axis; float32."""
     for axis in range(2):
         values = interpolate_blocks(values, axis, shape[axis], blocks.offset[axis], blocks.edges[axis])
     place = np.interp(np.arange(shape[2]), blocks.slices, np.arange(len(blocks.slices)))
@@ -163,7 +163,7 @@ def _at_voxels(values: np.ndarray, blocks: DetailBlocks, shape: tuple[int, ...],
 
 
 def _confidence(tissue: Tissue, floor: Floor, source: Source) -> Confidence:
-    """From how many blocks tell, and how well they agree."""
+    """The confidence, from the number of blocks and their agreement."""
     level = 0.95 if source == "air" else agreement(tissue)
     return Confidence(
         level=round(level, 2),

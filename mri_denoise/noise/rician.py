@@ -34,30 +34,38 @@ def rice_moments(snr: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def chi_moments(snr: np.ndarray, coils: float) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation of the root of the sum of squares over coils, sigma 1 in each of their channels.
+    """Compute the mean and the standard deviation of the root of the sum of squares over coils, with sigma 1 in each.
 
-    The noncentral chi law with 2 ``coils`` degrees of freedom (Constantinides et al. 1997); Rice's with 1 coil.
+    The root of the sum of squares follows the non-central chi distribution with 2 ``coils`` degrees of freedom
+    (Constantinides et al., 1997, https://doi.org/10.1002/mrm.1910380524); Rice's distribution with 1 coil.
 
     Args:
-        snr: root of the sum of squares of the noise-free signals, by sigma, at least 0, any shape.
-        coils: number of coils, at least 1; need not be whole.
+        snr: root of the sum of squares of the noise-free signals, divided by sigma, at least 0, any shape.
+        coils: number of coils, at least 1, not necessarily an integer.
 
     Returns:
-        Mean and standard deviation, both divided by sigma, in the shape of ``snr``.
+        mean and standard deviation, both divided by sigma, in the shape of ``snr``.
     """
     power = np.square(np.asarray(snr, dtype=np.float64))
-    near = np.minimum(power, 600)  # the series loses digits beyond; there the law is normal
+    near = np.minimum(power, 600)  # beyond, the series loses digits and the distribution is normal
     mean = np.where(power < 600, chi_mean(coils) * hyp1f1(-0.5, coils, -near / 2), np.sqrt(power + 2 * coils - 1))
     return mean, np.sqrt(np.maximum(power + 2 * coils - np.square(mean), 0))
 
 
 def chi_mean(coils: float) -> float:
-    """Mean of the magnitude of noise alone with sigma 1: sqrt(2) Gamma(n + 1/2) / Gamma(n) for n coils."""
+    """Compute the mean magnitude of noise alone with sigma 1: ``sqrt(2) Gamma(n + 1/2) / Gamma(n)`` for n coils."""
     return math.sqrt(2) * math.exp(gammaln(coils + 0.5) - gammaln(coils))
 
 
 def chi_coils(mean: float) -> float:
-    """The number of coils, at least 1 and not always whole, whose noise alone has this mean by sigma."""
+    """Find the number of coils whose noise alone has a given mean.
+
+    Args:
+        mean: divided by sigma.
+
+    Returns:
+        the number, at least 1, not necessarily an integer.
+    """
     return 1.0 if mean <= chi_mean(1) else float(brentq(lambda coils: chi_mean(coils) - mean, 1, 1000))
 
 

@@ -1,9 +1,9 @@
-"""The spectrum of the noise in tissue: how much of its power is in which waves.
+"""Measure the spectrum of the noise in tissue: its power at each frequency.
 
-Zero-filling, elliptic scanning and soft filters leave less noise in fine waves. In the quietest blocks of tissue the
-power per wave is level up to where the filter begins, and falls from there; coarse waves hold anatomy as well, and the
-noise in them is taken to be as strong as in the middle ones. Which blocks are quiet is told by one half of the
-coefficients, the power by the other half, so that the choice does not bias it.
+Zero-filling, elliptic scanning and soft filters leave less noise at high frequencies. In the quietest blocks of tissue
+the power is constant up to where the filter begins, and falls from there. Low frequencies hold anatomy as well; the
+noise there is taken to be as strong as at medium frequencies. One half of the coefficients chooses the quiet blocks and
+the other half gives the power, so that the choice does not bias it.
 """
 
 from __future__ import annotations
@@ -11,24 +11,25 @@ from __future__ import annotations
 import numpy as np
 from scipy.fft import dct
 
+from mri_denoise.noise.correlation import cosine_power
 from mri_denoise.noise.detail import DetailBlocks
 from mri_denoise.noise.tissue import global_edge
 
-_QUIET, _LEAST = 0.05, 100  # share and number of blocks
-_MIDDLE = (0.4, 0.75)  # of the measured band: waves that hold little anatomy, and noise whatever the filter
-_COARSE = 0.2  # of the measured band: coarser waves hold anatomy in every block
-_TEXTURED = 1.2  # breadth of the middle waves, above which anatomy is in all of them
-_FILTERED = 0.6  # of the power in the middle, below which chance does not take white noise
+_QUIET, _LEAST = 0.05, 100  # fraction and number of blocks
+_MIDDLE = (0.4, 0.75)  # of the acquired k-space: frequencies with little anatomy, and with noise in spite of any filter
+_COARSE = 0.2  # of the acquired k-space: lower frequencies hold anatomy in every block
+_TEXTURED = 1.2  # breadth at medium frequencies, above which all blocks hold anatomy there
+_FILTERED = 0.6  # of the power in the middle: white noise does not fall lower by chance
 
 
 def noise_spectrum(blocks: DetailBlocks) -> np.ndarray:
-    """Power of the noise in each cosine coefficient of a block, 1 on average.
+    """Measure the power of the noise in each cosine coefficient of a block.
 
     Args:
         blocks: of tissue.
 
     Returns:
-        (E, F); 1 everywhere where the noise is white, or too few blocks can tell.
+        (E, F), 1 on average; 1 everywhere if the noise is white, or there are too few blocks.
     """
     first, second = blocks.frequency()
     inside = (first < 0.999) & (second < 0.999)
@@ -44,7 +45,7 @@ def noise_spectrum(blocks: DetailBlocks) -> np.ndarray:
         return plain / plain.mean()
     level, end = float(np.median(power[middle])), _MIDDLE[1]
     coarse = (radius > _COARSE) & (radius < _MIDDLE[0]) & (first > 0) & (second > 0)
-    if coarse.any() and _breadth(blocks, coarse) < _TEXTURED:  # noise is strong enough to be seen there as well
+    if coarse.any() and _breadth(blocks, coarse) < _TEXTURED:  # the noise is strong enough to show there as well
         level, end = max(level, float(np.median(power[coarse]))), _MIDDLE[0]
     found = np.where(radius < end, 1.0, np.minimum(power / level, 1.0))
     if (found[inside] > _FILTERED).all():
@@ -53,7 +54,7 @@ def noise_spectrum(blocks: DetailBlocks) -> np.ndarray:
 
 
 def _breadth(blocks: DetailBlocks, chosen: np.ndarray) -> float:
-    """How much more the blocks' power in some coefficients scatters than noise alone does: 1 for noise."""
+    """The breadth of the blocks' power in some coefficients: 1 for noise alone."""
     return float(global_edge(blocks.power[:, chosen].mean(axis=1), int(chosen.sum())).breadth)
 
 
@@ -69,27 +70,24 @@ def _quiet_power(blocks: DetailBlocks, fine: np.ndarray) -> np.ndarray:
 
 
 def correlation_spectrum(rows: np.ndarray, blocks: DetailBlocks) -> np.ndarray:
-    """Power in each cosine coefficient of a block, of noise of a given correlation along the axes of a slice.
+    """Compute the power in each cosine coefficient of a block for noise of a given correlation.
 
     Args:
-        rows: (2, lags), each from 1 at lag 0; beyond their end there is no correlation.
-        blocks: whose coefficients are meant.
+        rows: correlation along the axes of a slice, (2, lags), from 1 at lag 0; 0 at lags beyond.
+        blocks: of that shape.
 
     Returns:
         (E, F), 1 on average.
     """
     powers = []
     for row, edge in zip(rows, blocks.edges, strict=True):
-        lags = np.abs(np.subtract.outer(np.arange(edge), np.arange(edge)))
-        covariance = np.append(row, 0)[np.minimum(lags, len(row))]
-        cosines = dct(np.eye(edge), norm="ortho", axis=0)
-        powers.append(np.maximum(np.einsum("ij,jk,ik->i", cosines, covariance, cosines), 1e-3))
+        powers.append(np.maximum(cosine_power(row, dct(np.eye(edge), norm="ortho", axis=0)), 1e-3))
     power = np.outer(*powers)
     return power / power.mean()
 
 
 def spectrum_correlation(spectrum: np.ndarray, reach: int) -> np.ndarray:
-    """Correlation with neighbours along the two axes of a slice, of noise of a given spectrum.
+    """Compute the correlation with neighbours along the two axes of a slice for noise of a given spectrum.
 
     Args:
         spectrum: power of each cosine coefficient of a block, (E, F).

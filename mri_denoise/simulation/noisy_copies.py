@@ -15,7 +15,7 @@ from mri_denoise.noise.simulate import add_rician, add_salt_pepper
 from mri_denoise.record import now, versions, write_record
 from mri_denoise.volume import Volume, slice_axis_of
 
-NoiseKind = Literal["rician", "nc-chi", "salt-pepper"]
+NoiseKind = Literal["rician", "nc-chi", "salt-pepper", "scanner"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,12 +46,14 @@ class SimulationRecord:
         time: when it was made, UTC, ISO 8601.
         case: how messages name the image.
         noise: kind of noise.
-        level_percent: the level that was asked for.
+        level_percent: the level that was asked for, or drawn.
         seed: of the noise.
         density: fraction of the pixels that were replaced (salt and pepper).
-        sigma: standard deviation of the noise in the image's units (Rician and non-central chi), like the next two.
+        sigma: standard deviation of the noise in the image's units (not for salt and pepper), like the next two; the
+            median over the head for a scanner.
         coils: receiver channels.
         coverage: fraction of k-space that was acquired.
+        scanner: all parameters of the simulated scanner.
         outputs: the files of the copy.
         versions: of this package and of those that shape the result.
     """
@@ -65,6 +67,7 @@ class SimulationRecord:
     sigma: float | None = None
     coils: int | None = None
     coverage: float | None = None
+    scanner: Mapping[str, float | int | str | bool | None] | None = None
     outputs: Sequence[str]
     versions: Mapping[str, str]
 
@@ -102,6 +105,9 @@ def simulate_case(case: Case, folder: Path, parameters: NoiseParameters) -> Simu
         noisy = _add_rician(volume, sigma, parameters)
     noisy = np.where(finite, noisy, volume.array)
     destination = folder / case.output
+    p = parameters
+    settings = f"noise={p.noise} level={p.level} seed={p.seed} coils={p.coils} band={p.coverage}"
+    derivation = simulation_derivation(settings)
     record = SimulationRecord(
         time=now(),
         case=case.label,
@@ -112,7 +118,7 @@ def simulate_case(case: Case, folder: Path, parameters: NoiseParameters) -> Simu
         sigma=sigma,
         coils=coils,
         coverage=coverage,
-        outputs=[str(path) for path in _write(noisy, volume.affine, case, destination, parameters)],
+        outputs=[str(path) for path in write_copy(noisy, volume.affine, case, destination, derivation)],
         versions=versions(),
     )
     write_record(record.as_dict(), case.companion(folder, "", ".mri-denoise.json"))
@@ -128,14 +134,14 @@ def _add_rician(volume: Volume, sigma: float, parameters: NoiseParameters) -> np
     return add_rician(slices, sigma, rng, parameters.coils, parameters.coverage).swapaxes(1, axis)
 
 
-def _write(
-    noisy: np.ndarray, affine: np.ndarray, case: Case, destination: Path, parameters: NoiseParameters
-) -> list[Path]:
-    """Write the copy; returns its files."""
-    p = parameters
-    # DICOM derives identifiers from this text: other words would give the same copy other identifiers
-    settings = f"noise={p.noise} level={p.level} seed={p.seed} coils={p.coils} band={p.coverage}"
-    derivation = Derivation(
+def simulation_derivation(settings: str) -> Derivation:
+    """Describe how a noisy copy was made.
+
+    Args:
+        settings: all parameters in one line. DICOM derives identifiers from it: other words would give the same copy
+            other identifiers.
+    """
+    return Derivation(
         model="simulation",
         version=__version__,
         weights_sha256="",
@@ -145,6 +151,26 @@ def _write(
         settings=settings,
         added_noise=True,
     )
+
+
+def write_copy(
+    noisy: np.ndarray, affine: np.ndarray, case: Case, destination: Path, derivation: Derivation
+) -> list[Path]:
+    """Write a noisy copy.
+
+    Args:
+        noisy: shape (T, X, Y, Z).
+        affine: 4 x 4, voxel index to RAS+ mm.
+        case: the image that was copied.
+        destination: the copy: a file, or for DICOM a folder.
+        derivation: of :func:`simulation_derivation`.
+
+    Returns:
+        its files.
+
+    Raises:
+        OutputError: if it cannot be written.
+    """
     if case.picture or case.series:
         return write(case, noisy, destination, derivation)
     writer = open_map(case, destination, affine=affine, count=len(noisy))

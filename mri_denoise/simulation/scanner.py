@@ -1,32 +1,36 @@
-"""A scanner to test against: an image through coils, k-space, reconstruction and post-processing, with the truth."""
+"""Simulate an MRI scanner: coils, k-space, reconstruction and post-processing. The truth comes beside each image."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import nibabel as nib
 import numpy as np
 
 from mri_denoise.noise.correlation import MAX_LAG
 from mri_denoise.simulation.scanner_acquisition import Acquired, acquire
+from mri_denoise.simulation.scanner_choice import random_parameters
 from mri_denoise.simulation.scanner_coils import Channels, receive_channels
 from mri_denoise.simulation.scanner_kspace import Transfer, acquired_shape
 from mri_denoise.simulation.scanner_noise import floor_moments, power
-from mri_denoise.simulation.scanner_parameters import ScannerParameters, random_parameters
+from mri_denoise.simulation.scanner_parameters import ScannerParameters
 from mri_denoise.simulation.scanner_postprocess import air_factor, find_head, receive_profile, round_to_integers
+from mri_denoise.volume import Volume, slice_axis_of, voxel_sizes
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scan:
-    """A simulated image and all that is known about it. Arrays have the shape (X, Y, Z) and are float32.
+    """A simulated image with its truth and its noise. Maps are float32 of shape (X, Y, Z).
 
     Args:
-        image: magnitudes with noise.
+        image: magnitude image with noise.
         truth: the noise-free image through the same reconstruction and post-processing.
-        sigma: standard deviation of the noise in the real part of the combined image; for the root of the sum of
-            squares, that of the channels along the signal, which is the standard deviation where the signal is strong.
-        floor_mean: mean that zero signal gives at each voxel.
-        floor_std: its standard deviation.
+        sigma: standard deviation of the noise in the real part of the combined image. For the root of the sum of
+            squares it is the standard deviation of the channels along the signal, which is that of the image where the
+            signal is strong. Rounding is not part of it.
+        floor_mean: mean of the image where the signal is zero.
+        floor_std: standard deviation of the image where the signal is zero.
         correlation: of the noise at lags 0 to :data:`~mri_denoise.noise.correlation.MAX_LAG` along the three axes,
             shape (3, ``MAX_LAG`` + 1).
         parameters: of the scanner.
@@ -52,8 +56,11 @@ def scan(
 ) -> Scan:
     """Scan an object.
 
+    Coils weight the image, each slice goes through k-space with its noise, and the reconstruction makes one magnitude
+    image of the channels. The noise is propagated analytically beside it.
+
     Args:
-        truth: noise-free image, shape (X, Y, Z); what is negative or not finite counts as 0.
+        truth: noise-free image, shape (X, Y, Z); negative and non-finite values count as 0.
         voxel: edges of the voxels in mm.
         parameters: of the scanner.
         rng: source of the noise.
@@ -66,7 +73,7 @@ def scan(
     Raises:
         InputError: for parameters out of range, by :class:`ScannerParameters`.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from mri_denoise.simulation import head_phantom
         >>> found = scan(head_phantom((32, 40, 32)), (6, 6, 6), ScannerParameters(), np.random.default_rng(0))
@@ -84,7 +91,7 @@ def scan(
     padded = np.pad(clean, pads)
     channels = receive_channels(padded, edges, order.index(bore_axis), parameters)
     transfer = Transfer.of(shape, parameters)
-    sums = acquire(padded, channels, transfer, parameters, rng)
+    sums = acquire(padded, edges[0], channels, transfer, parameters, rng)
     profile = np.ones_like(padded)
     if parameters.normalisation > 0:
         profile = receive_profile(_sum_of_squares(channels, len(padded)), parameters.normalisation)
@@ -92,27 +99,43 @@ def scan(
     return _finish(sums, profile, inner, order, transfer, parameters, level)
 
 
-def random_scanners(
-    volumes: Sequence[tuple[np.ndarray, Sequence[float]]], count: int = 200, seed: int = 0
-) -> Iterator[Scan]:
-    """Scans of volumes by random scanners, each other scanner with the next volume in turn.
+def scan_volume(volume: Volume, parameters: ScannerParameters, rng: np.random.Generator) -> list[Scan]:
+    """Scan a volume, or all volumes of a series with the same scanner.
 
     Args:
-        volumes: noise-free images, (X, Y, Z), each with the edges of its voxels in mm.
+        volume: noise-free. Voxel sizes, slice axis and the axis of the bore come from its geometry.
+        parameters: of the scanner.
+        rng: source of the noise.
+
+    Returns:
+        A scan of each of the T volumes.
+    """
+    axes = nib.orientations.io_orientation(volume.affine)[:, 0]
+    from_feet_to_head = np.flatnonzero(axes == 2)
+    bore = int(from_feet_to_head[0]) if from_feet_to_head.size else 2
+    voxel, across = voxel_sizes(volume.affine).tolist(), slice_axis_of(volume)
+    return [scan(array, voxel, parameters, rng, slice_axis=across, bore_axis=bore) for array in volume.array]
+
+
+def random_scanners(volumes: Sequence[Volume], count: int = 200, seed: int = 0) -> Iterator[Scan]:
+    """Scan volumes with random scanners, taking the volumes in turn.
+
+    Args:
+        volumes: noise-free, shape (1, X, Y, Z); of a series, the first one is taken.
         count: number of scans.
         seed: of the choices and of the noise; scan ``i`` does not depend on ``count``.
 
     Yields:
-        The scans, made when they are asked for.
+        One scan at a time.
     """
     for index in range(count):
         rng = np.random.default_rng([seed, index])
-        array, voxel = volumes[index % len(volumes)]
-        yield scan(array, voxel, random_parameters(rng), rng)
+        volume = volumes[index % len(volumes)]
+        yield scan_volume(replace(volume, array=volume.array[:1]), random_parameters(rng), rng)[0]
 
 
 def _sum_of_squares(channels: Channels, slices: int) -> np.ndarray:
-    """Root of the sum of the squared sensitivities, (Z, H, W)."""
+    """Return the root of the sum of squared sensitivities, (Z, H, W)."""
     planes = (channels.sensitivities.slice(z) for z in range(slices))
     return np.stack([np.sqrt(power(plane)) for plane in planes])
 
@@ -126,7 +149,7 @@ def _finish(
     parameters: ScannerParameters,
     level: float,
 ) -> Scan:
-    """The level of the noise, post-processing, and the order of the axes."""
+    """Scale the noise to its level, post-process, and restore the order of the axes."""
     factor = profile[inner]
     truth = np.sqrt(sums.signal[inner]) * factor
     sigma = np.sqrt(sums.along[inner]) * factor

@@ -1,4 +1,4 @@
-"""From an object to the powers of its signal and noise at each voxel: coils, k-space and reconstruction at work."""
+"""Take an object through coils, k-space and reconstruction, to the powers of its signal and noise at each voxel."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from mri_denoise.simulation.scanner_coils import Channels
 from mri_denoise.simulation.scanner_grappa import Grappa
 from mri_denoise.simulation.scanner_kspace import Transfer
-from mri_denoise.simulation.scanner_noise import ManyChannels, one_channel, power
+from mri_denoise.simulation.scanner_noise import ManyChannels, Variances, one_channel, power
 from mri_denoise.simulation.scanner_parameters import ScannerParameters
 from mri_denoise.simulation.scanner_reconstruction import (
     Combination,
@@ -37,7 +37,7 @@ class Acquired:
         noise: |n|^2.
         along: variance of the noise along the signal, see :class:`~mri_denoise.simulation.scanner_noise.Variances`.
         total: sum of the channels' variances.
-        count: the number of independent channels that they amount to.
+        count: effective number of independent channels.
     """
 
     signal: np.ndarray
@@ -49,7 +49,7 @@ class Acquired:
 
     @classmethod
     def empty(cls, shape: tuple[int, ...]) -> Acquired:
-        """Zeros of a shape."""
+        """Start from zeros."""
         a, b, c, d, e, f = (np.zeros(shape, np.float32) for _ in range(6))
         return cls(signal=a, cross=b, noise=c, along=d, total=e, count=f)
 
@@ -62,6 +62,7 @@ class Acquired:
 
 def acquire(
     clean: np.ndarray,
+    thickness: float,
     channels: Channels,
     transfer: Transfer,
     parameters: ScannerParameters,
@@ -71,14 +72,16 @@ def acquire(
 
     Args:
         clean: noise-free image, shape (Z, H, W), W the phase-encoded axis and a multiple of the acceleration.
+        thickness: of a slice in mm.
         channels: what the coils see.
         transfer: the filters of k-space.
         parameters: of the scanner.
         rng: source of the noise.
     """
     signal = clean * _background_phase(clean.shape, parameters)
-    reconstruction = choose_reconstruction(clean, signal, channels, parameters)
+    reconstruction = choose_reconstruction(clean, signal, thickness, channels, parameters)
     many = ManyChannels(channels.noise_root, parameters.acceleration)
+    usual = np.float32(max(parameters.level * float(clean.max(initial=0)), 1e-30))
     result = Acquired.empty(clean.shape)
     whole: list[tuple[np.ndarray, np.ndarray]] = []
     for z in range(len(clean)):
@@ -88,17 +91,10 @@ def acquire(
         s = transfer.filter_plane(s if weights is None else unfold(s, weights))
         if weights is not None and len(weights) == 1:
             found = one_channel(weights[0], channels.noise_root, parameters.acceleration)
-        else:  # where there is next to no signal, what the coils see there decides
-            found = many.variances(weights, s + np.float32(1e-6 * np.abs(s).max() + 1e-30) * seen)
+        else:  # where there is less signal than noise, the sensitivities give its direction
+            found = many.variances(weights, s + usual * seen)
         result.along[z], result.total[z], result.count[z] = found.along, found.total, found.count
-        if weights is not None and len(weights) == 1 and parameters.acceleration == 1:
-            n = _white((1, *seen.shape[1:]), rng) * np.sqrt(found.along)
-        else:
-            draws = _white(fold(seen, parameters.acceleration).shape, rng)
-            draws *= np.float32(1 / np.sqrt(parameters.acceleration))
-            n = np.tensordot(channels.noise_root, draws, axes=1)
-            n = n if weights is None else unfold(n, weights)
-        n = transfer.filter_plane(n)
+        n = transfer.filter_plane(_draw_noise(seen.shape, weights, found, channels, parameters, rng))
         if transfer.across is None:
             result.add(z, s, n)
         else:
@@ -111,14 +107,32 @@ def acquire(
     return result
 
 
+def _draw_noise(
+    shape: tuple[int, ...],
+    weights: np.ndarray | None,
+    variances: Variances,
+    channels: Channels,
+    parameters: ScannerParameters,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """Draw the noise of a slice of ``shape`` (V, H, W) after the reconstruction, (M, H, W)."""
+    factor = parameters.acceleration
+    if weights is not None and len(weights) == 1 and factor == 1:  # as white as that of the channels: one draw will do
+        return _white((1, *shape[1:]), rng) * np.sqrt(variances.along)
+    draws = _white((*shape[:-1], shape[-1] // factor), rng) * np.float32(1 / np.sqrt(factor))
+    noise = np.tensordot(channels.noise_root, draws, axes=1)
+    return noise if weights is None else unfold(noise, weights)
+
+
 def choose_reconstruction(
-    clean: np.ndarray, signal: np.ndarray, channels: Channels, parameters: ScannerParameters
+    clean: np.ndarray, signal: np.ndarray, thickness: float, channels: Channels, parameters: ScannerParameters
 ) -> Reconstruction | None:
-    """The reconstruction that the parameters ask for.
+    """Set up the reconstruction that the parameters name.
 
     Args:
         clean: noise-free image, shape (Z, H, W).
         signal: the same with its phase.
+        thickness: of a slice in mm.
         channels: what the coils see.
         parameters: of the scanner.
 
@@ -135,17 +149,24 @@ def choose_reconstruction(
     elif parameters.combination == "sense":
         combination = Even()
     if factor > 1:
-        return Grappa(factor, channels, signal, level * float(clean.max(initial=0)), combination)
+        return Grappa(
+            acceleration=factor,
+            channels=channels,
+            signal=signal,
+            thickness=thickness,
+            sigma=level * float(clean.max(initial=0)),
+            combination=combination,
+        )
     return None if combination is None else Combined(combination=combination)
 
 
 def _white(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
-    """White complex noise, 1 the standard deviation of real and imaginary part."""
+    """Draw white complex noise, of standard deviation 1 in the real and in the imaginary part."""
     return rng.standard_normal((*shape, 2), dtype=np.float32).view(np.complex64)[..., 0]
 
 
 def _background_phase(shape: tuple[int, ...], parameters: ScannerParameters) -> np.ndarray:
-    """exp(i phi), phi a smooth field of the given peak, as an uneven main field leaves it."""
+    """Return exp(i phi), phi a smooth field that an uneven main field causes."""
     rng = np.random.default_rng(parameters.arrangement)
     z, h, w = (np.linspace(-1, 1, n, dtype=np.float32) for n in shape)
     terms = rng.uniform(-1, 1, 6).astype(np.float32)

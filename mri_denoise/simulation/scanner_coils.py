@@ -1,8 +1,10 @@
-"""Receiver coils around a head: where they are, what they see, and the channels that their signals become.
+"""Receiver coils around a head: their places, sensitivities and noise, and the channels that are made of them.
 
 Sensitivities follow Biot and Savart's law, as in P. B. Roemer et al., "The NMR phased array" (1990),
-https://doi.org/10.1002/mrm.1910160203: B = integral of dl x r / |r|^3 over the loop, and what a loop receives is the
-transverse component Bx - i By.
+https://doi.org/10.1002/mrm.1910160203: B = integral of dl x r / |r|^3 over the loop, and the sensitivity is the
+transverse component Bx - i By. A single coil is a birdcage (C. E. Hayes et al. 1985,
+https://doi.org/10.1016/0022-2364(85)90257-4): a ring of loops added in quadrature, with nearly even
+sensitivity.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from scipy.interpolate import CubicSpline
 
 from mri_denoise.simulation.scanner_parameters import ScannerParameters
 
+_RUNGS = 16  # loops whose sum is a birdcage
 _SEGMENTS = 24  # of a loop
 _OVERLAP = 1.2  # size of a loop over the distance of neighbours
 _WIRE = 8.0  # mm; keeps the field finite at the wire
@@ -22,7 +25,7 @@ _SPACING = 10.0  # mm between the points at which sensitivities are computed
 
 @dataclass(frozen=True, kw_only=True)
 class SmoothField:
-    """Fields that vary slowly, known at few points and interpolated by cubic splines.
+    """Smooth fields, stored at few points and interpolated by cubic splines.
 
     Args:
         values: complex64, shape (C, z, h, w): C fields at the few points.
@@ -33,18 +36,18 @@ class SmoothField:
     bases: tuple[np.ndarray, np.ndarray, np.ndarray]
 
     def slice(self, z: int) -> np.ndarray:
-        """The fields in slice ``z``: complex64, shape (C, H, W)."""
+        """Return the fields in slice ``z``: complex64, shape (C, H, W)."""
         plane = np.tensordot(self.bases[0][z], self.values, axes=(0, 1))
         return self.bases[1] @ plane @ self.bases[2].T
 
     def with_values(self, values: np.ndarray) -> SmoothField:
-        """Other fields at the same points."""
+        """Return other fields at the same points."""
         return SmoothField(values=values.astype(np.complex64), bases=self.bases)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Points:
-    """The few points at which smooth fields are computed.
+    """The points at which smooth fields are computed.
 
     Args:
         places: coordinates along each axis in mm, 0 in the middle of the volume.
@@ -56,7 +59,7 @@ class Points:
 
     @classmethod
     def over(cls, shape: tuple[int, int, int], voxel: tuple[float, float, float]) -> Points:
-        """Points that cover a volume.
+        """Cover a volume with points.
 
         Args:
             shape: voxels along each axis.
@@ -72,7 +75,7 @@ class Points:
         return cls(places=(places[0], places[1], places[2]), bases=(bases[0], bases[1], bases[2]))
 
     def average(self, volume: np.ndarray) -> np.ndarray:
-        """Averages of a volume around the points, weighted by the interpolation: the shape of the points."""
+        """Average a volume (Z, H, W) around each point, with the weights of the interpolation."""
         for axis, basis in enumerate(self.bases):
             weights = np.clip(basis, 0, None)
             weights = weights / np.maximum(weights.sum(axis=0), 1e-6)
@@ -93,7 +96,9 @@ class Loops:
     axes: np.ndarray
 
 
-def arrange_loops(count: int, centre: np.ndarray, half: np.ndarray, bore: int, seed: int) -> Loops:
+def arrange_loops(
+    count: int, centre: np.ndarray, half: np.ndarray, bore: int, seed: int, *, one_ring: bool = False
+) -> Loops:
     """Place loops on a helmet: rings around the bore's axis, the upper ones narrower.
 
     Args:
@@ -102,9 +107,10 @@ def arrange_loops(count: int, centre: np.ndarray, half: np.ndarray, bore: int, s
         half: half axes of the helmet in mm, (3,).
         bore: the axis along the magnet, 0, 1 or 2.
         seed: turns the rings and moves each loop by a few mm.
+        one_ring: put all loops on one ring; otherwise there is a ring for each eight of them.
     """
     rng = np.random.default_rng(seed)
-    rings = int(np.ceil(count / 8))
+    rings = 1 if one_ring else int(np.ceil(count / 8))
     across = [axis for axis in range(3) if axis != bore]
     centres, widths = [], []
     for ring in range(rings):
@@ -131,7 +137,7 @@ def arrange_loops(count: int, centre: np.ndarray, half: np.ndarray, bore: int, s
 
 
 def loop_sensitivities(loops: Loops, places: tuple[np.ndarray, np.ndarray, np.ndarray], bore: int) -> np.ndarray:
-    """What each loop receives from each point.
+    """Compute the sensitivity of each loop at each point.
 
     Args:
         loops: N loops.
@@ -144,21 +150,26 @@ def loop_sensitivities(loops: Loops, places: tuple[np.ndarray, np.ndarray, np.nd
     points = np.stack(np.meshgrid(*places, indexing="ij")).reshape(3, -1).astype(np.float32)
     one, other = (axis for axis in range(3) if axis != bore)
     angles = 2 * np.pi * np.arange(_SEGMENTS) / _SEGMENTS
+    cosine, sine = np.cos(angles), np.sin(angles)
     found = np.zeros((len(loops.centres), points.shape[1]), np.complex64)
     for index, (centre, (first, second)) in enumerate(zip(loops.centres, loops.axes, strict=True)):
-        for angle in angles:
-            wire = centre + np.cos(angle) * first + np.sin(angle) * second
-            step = (2 * np.pi / _SEGMENTS * (np.cos(angle) * second - np.sin(angle) * first)).astype(np.float32)
-            r = points - wire.astype(np.float32)[:, None]
-            inverse = (np.square(r).sum(axis=0) + np.float32(_WIRE**2)) ** np.float32(-1.5)
-            field = [step[axis - 2] * r[axis - 1] - step[axis - 1] * r[axis - 2] for axis in (one, other)]
-            found[index] += (field[0] - 1j * field[1]) * inverse
+        wires = centre[:, None] + first[:, None] * cosine + second[:, None] * sine
+        steps = (second[:, None] * cosine - first[:, None] * sine) * (2 * np.pi / _SEGMENTS)
+        # few segments at a time where there are many points, so that the arrays stay in the cache
+        for part in np.array_split(np.arange(_SEGMENTS), max(1, points.shape[1] * _SEGMENTS // 30000)):
+            if part.size:
+                wire, step = (a[:, part, None].astype(np.float32) for a in (wires, steps))
+                r = points[:, None] - wire
+                inverse = (np.square(r).sum(axis=0) + np.float32(_WIRE**2)) ** np.float32(-1.5)
+                field = [step[axis - 2] * r[axis - 1] - step[axis - 1] * r[axis - 2] for axis in (one, other)]
+                found[index] += ((field[0] - 1j * field[1]) * inverse).sum(axis=0)
     return found.reshape(-1, *(len(p) for p in places))
 
 
 def noise_covariance(loops: Loops, coupling: float) -> np.ndarray:
-    """Covariance of the coils' noise: 1 on the diagonal, ``coupling`` at the usual distance of neighbours, and its
-    powers farther away.
+    """Compute the covariance of the coils' noise, which falls exponentially with their distance.
+
+    It is 1 on the diagonal and ``coupling`` at the median distance of neighbours.
 
     Args:
         loops: N loops.
@@ -176,12 +187,13 @@ def noise_covariance(loops: Loops, coupling: float) -> np.ndarray:
 
 @dataclass(frozen=True, kw_only=True)
 class Channels:
-    """Receiver channels as the reconstruction sees them.
+    """Receiver channels, the input of the reconstruction.
 
     Args:
         sensitivities: of V channels, with a sum of squares that is 1 on average over the head's signal.
         points: where the sensitivities are known.
-        noise_root: (V, V): white noise times this is the channels' noise; the identity after prewhitening.
+        noise_root: (V, V), the factor that turns white noise into that of the channels; the identity after
+            prewhitening.
     """
 
     sensitivities: SmoothField
@@ -192,23 +204,28 @@ class Channels:
 def receive_channels(
     signal: np.ndarray, voxel: tuple[float, float, float], bore: int, parameters: ScannerParameters
 ) -> Channels:
-    """The channels through which a scanner sees a head.
+    """Compute the channels of a scanner around a head.
 
     Channels are prewhitened (K. P. Pruessmann et al. 2001, https://doi.org/10.1002/mrm.1241), except for the root of
-    the sum of squares, which vendors take of the coils as they are. Then the principal components of the signal are
+    the sum of squares, which takes the coils as they are. Then the principal components of the signal are
     kept (M. Buehrer et al. 2007, https://doi.org/10.1002/mrm.21237).
 
     Args:
-        signal: noise-free image, shape (Z, H, W), at least 0, in which the head is.
+        signal: noise-free image of the head, shape (Z, H, W), at least 0.
         voxel: edges in mm.
         bore: the axis along the magnet.
         parameters: of the scanner.
     """
     points = Points.over(signal.shape, voxel)
     centre, half = _head_box(signal, voxel)
-    loops = arrange_loops(parameters.coils, centre, half + parameters.gap, bore, parameters.arrangement)
+    birdcage = parameters.coils == 1
+    rungs = _RUNGS if birdcage else parameters.coils
+    loops = arrange_loops(rungs, centre, half + parameters.gap, bore, parameters.arrangement, one_ring=birdcage)
     seen = loop_sensitivities(loops, points.places, bore)
-    covariance = noise_covariance(loops, parameters.coupling)
+    if birdcage:  # the phase of each loop's signal is turned by its angle
+        turns = np.exp(2j * np.pi * np.arange(_RUNGS) / _RUNGS).astype(np.complex64)
+        seen = np.tensordot(turns[None], seen, axes=1)
+    covariance = np.eye(1) if birdcage else noise_covariance(loops, parameters.coupling)
     mix = np.eye(parameters.coils)
     if parameters.combination != "rss":
         mix = np.linalg.inv(np.linalg.cholesky(covariance))
@@ -227,7 +244,7 @@ def receive_channels(
 
 
 def _head_box(signal: np.ndarray, voxel: tuple[float, float, float]) -> tuple[np.ndarray, np.ndarray]:
-    """Middle and half axes in mm of the box around the head, at least 60 mm so that slabs lie in a head too."""
+    """Return the middle and the half axes (at least 60 mm, for slabs) of the box around the head, in mm."""
     inside = signal > 0.1 * signal.max(initial=0)
     centre, half = np.zeros(3), np.full(3, 60.0)
     for axis in range(3):

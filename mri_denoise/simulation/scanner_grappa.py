@@ -1,7 +1,7 @@
-"""GRAPPA: missing lines of k-space are sums over neighbouring lines of all channels.
+"""GRAPPA: missing lines of k-space as weighted sums of neighbouring lines of all channels.
 
-M. A. Griswold et al. (2002), https://doi.org/10.1002/mrm.10171. The kernel is fitted to reference lines that a separate
-scan shows, with the noise of that scan as regularisation, and applied in image space, where it is a matrix at each
+M. A. Griswold et al. (2002), https://doi.org/10.1002/mrm.10171. The kernel is fitted to the reference lines of a
+separate scan, with the noise of that scan as regularisation, and applied in image space, where it is a matrix at each
 voxel (F. A. Breuer et al. 2009, "General formulation for quantitative g-factor calculation in GRAPPA reconstructions",
 https://doi.org/10.1002/mrm.22066).
 """
@@ -17,16 +17,17 @@ from mri_denoise.simulation.scanner_reconstruction import Combination
 
 _LINES, _COLUMNS = 4, 5  # the kernel: acquired lines, neighbours along the readout
 _REFERENCE_LINES, _REFERENCE_COLUMNS = 32, 64
-_SLAB = 4  # neighbouring slices that share a kernel
+_SLAB = 4.0  # mm of neighbouring slices that share a kernel
 
 
 class Grappa:
-    """A kernel for each few slices.
+    """GRAPPA with one kernel for each few slices.
 
     Args:
         acceleration: reduction factor R.
         channels: with their sensitivities.
         signal: complex noise-free image, shape (Z, H, W).
+        thickness: of a slice in mm.
         sigma: of the noise in a channel's image, as the reference scan has it.
         combination: the weights that make one image; None for all channels, of which the root of the sum of squares is
             taken later.
@@ -34,21 +35,24 @@ class Grappa:
 
     def __init__(
         self,
+        *,
         acceleration: int,
         channels: Channels,
         signal: np.ndarray,
+        thickness: float,
         sigma: float,
         combination: Combination | None = None,
     ) -> None:
         self.acceleration, self.channels, self.combination = acceleration, channels, combination
         self.signal, self.sigma = signal, sigma
+        self.slab = max(1, round(_SLAB / thickness))
         self._kernel: tuple[int, np.ndarray] | None = None
 
     def weights(self, z: int, seen: np.ndarray) -> np.ndarray:
-        """U in slice ``z``, (M, V, H, W)."""
-        slab = z // _SLAB
+        """Return U in slice ``z``, (M, V, H, W), from the sensitivities there (V, H, W)."""
+        slab = z // self.slab
         if self._kernel is None or self._kernel[0] != slab:
-            middle = min(slab * _SLAB + _SLAB // 2, len(self.signal) - 1)
+            middle = min(slab * self.slab + self.slab // 2, len(self.signal) - 1)
             images = self.channels.sensitivities.slice(middle) * self.signal[middle]
             self._kernel = slab, grappa_weights(images, self.acceleration, self.sigma)
         weights = self._kernel[1]
@@ -59,7 +63,7 @@ class Grappa:
 
 
 def grappa_weights(images: np.ndarray, acceleration: int, sigma: float) -> np.ndarray:
-    """U of GRAPPA for all channels.
+    """Compute U of GRAPPA for all channels.
 
     Args:
         images: noise-free images of the V channels, complex, shape (V, H, W).
@@ -94,7 +98,7 @@ def grappa_weights(images: np.ndarray, acceleration: int, sigma: float) -> np.nd
 
 
 def _fit_kernel(centre: np.ndarray, offsets_y: np.ndarray, offsets_x: np.ndarray, noise: float) -> np.ndarray:
-    """Least squares fit of each channel's points by their neighbours in all channels: (V, V, columns, lines)."""
+    """Fit each channel's points by their neighbours in all channels (least squares): (V, V, columns, lines)."""
     channels, width, lines = centre.shape
     x = np.arange(-offsets_x.min(), width - offsets_x.max())
     y = np.arange(-offsets_y.min(), lines - offsets_y.max())

@@ -1,7 +1,7 @@
-"""What a scanner does to k-space: the part that is acquired, and the filters.
+"""The part of k-space that a scanner acquires, and its filters.
 
-Everything is one transfer function H(k) that multiplies k-space. Noise that is independent between the points of
-k-space stays so, and its variance and correlation in the image follow from |H|^2 (J. S. Bendat and A. G. Piersol,
+Both are one transfer function H(k) that multiplies k-space. The variance and the correlation of the noise in the image
+follow from |H|^2 (J. S. Bendat and A. G. Piersol,
 "Random Data", chapter 6).
 """
 
@@ -29,7 +29,7 @@ class Transfer:
 
     @classmethod
     def of(cls, shape: tuple[int, int, int], parameters: ScannerParameters) -> Transfer:
-        """The transfer function for volumes of a shape (Z, H, W)."""
+        """Compute the transfer function for volumes of a shape (Z, H, W)."""
         readout = np.abs(fft.fftfreq(shape[1])) * 2 * parameters.zero_filling
         signed = fft.fftfreq(shape[2]) * 2 * parameters.zero_filling
         phase = np.abs(signed)
@@ -65,10 +65,10 @@ class Transfer:
         return fft.ifft(spectrum, axis=-3, overwrite_x=True)
 
     def spread_plane(self, variance: np.ndarray) -> np.ndarray:
-        """Variance of filtered noise: the convolution of its variance with the squared point spread function.
+        """Compute the variance of filtered noise: its variance convolved with the squared point spread function.
 
         Args:
-            variance: of noise without correlation, shape (..., H, W).
+            variance: of uncorrelated noise, shape (..., H, W).
         """
         if self.plane is None:
             return variance
@@ -77,7 +77,7 @@ class Transfer:
         return np.maximum(fft.irfft2(fft.rfft2(variance) * gain, s=variance.shape[-2:]), 0)
 
     def spread_across(self, variance: np.ndarray) -> np.ndarray:
-        """The same across slices, shape (..., Z, H, W)."""
+        """Compute the variance after the filter across slices, shape (..., Z, H, W)."""
         if self.across is None:
             return variance
         kernel = np.square(np.abs(fft.ifft(self.across))).astype(np.float32)
@@ -86,7 +86,10 @@ class Transfer:
         return np.maximum(spread, 0)
 
     def correlation(self, reach: int) -> np.ndarray:
-        """Correlation of the real part of filtered noise at lags 0 to ``reach`` along slice, readout and phase axis.
+        """Compute the correlation of the real part of filtered noise along the slice, readout and phase axes.
+
+        Args:
+            reach: the longest lag in voxels.
 
         Returns:
             shape (3, ``reach`` + 1), 1 at lag 0.
@@ -98,19 +101,20 @@ class Transfer:
         for row, line in zip(rows, power, strict=True):
             if line is not None:
                 waves = np.cos(2 * np.pi * lags[:, None] * fft.fftfreq(len(line)))
-                row[:] = waves @ np.square(line) / np.square(line).sum()
+                row[:] = waves @ np.square(line.astype(np.float64))
+                row /= row[0]
         return rows
 
 
 def window(place: np.ndarray, name: Window, width: float) -> np.ndarray:
-    """A filter of k-space.
+    """Compute a window of k-space.
 
     Tukey's window is 1 inside and falls as half a cosine at the edge; Hann's falls from the centre (F. J. Harris, "On
     the use of windows", 1978, https://doi.org/10.1109/PROC.1978.10837). The Fermi window is
     1 / (1 + exp((k - k0) / w)) (M. A. Bernstein et al., "Handbook of MRI Pulse Sequences", 2004, section 13.1).
 
     Args:
-        place: distance from the centre of k-space, 1 at the edge of what is acquired.
+        place: distance from the centre of k-space, 1 at the edge of the acquired part.
         name: of the window.
         width: share of the half axis over which the Tukey or Fermi window falls.
 
@@ -127,7 +131,12 @@ def window(place: np.ndarray, name: Window, width: float) -> np.ndarray:
 
 
 def acquired_shape(shape: tuple[int, int, int], acceleration: int) -> tuple[int, int, int]:
-    """The matrix (Z, H, W) that holds a volume, of fast lengths, W a multiple of the acceleration."""
+    """Return a matrix size (Z, H, W) that holds a volume and is fast to transform.
+
+    Args:
+        shape: of the volume, W the phase-encoded axis.
+        acceleration: reduction factor; the result's W is a multiple of it.
+    """
     slices, rows, columns = shape
     folded = -(-columns // acceleration)
     return slices, fft.next_fast_len(rows), acceleration * fft.next_fast_len(folded)

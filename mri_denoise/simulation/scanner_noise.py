@@ -1,4 +1,4 @@
-"""How much noise a reconstruction leaves at each voxel, and what it makes of zero signal."""
+"""The noise that a reconstruction leaves at each voxel, and the values that zero signal takes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Variances:
     Args:
         along: of the combined image; for the root of the sum of squares, of the channels along the signal.
         total: the sum of the channels' variances.
-        count: the number of independent channels that they amount to.
+        count: the effective number of independent channels.
     """
 
     along: np.ndarray
@@ -27,7 +27,7 @@ class Variances:
 
 
 def one_channel(weights: np.ndarray, root: np.ndarray, acceleration: int) -> Variances:
-    """Variances where channels are combined by weights: those of U C U^H, C the channels' covariance.
+    """Compute the variances of channels that are combined by weights: U C U^H, C the channels' covariance.
 
     Args:
         weights: U, shape (V, H, W).
@@ -40,7 +40,7 @@ def one_channel(weights: np.ndarray, root: np.ndarray, acceleration: int) -> Var
 
 
 class ManyChannels:
-    """Variances where all channels go into a root of the sum of squares.
+    """The variances of channels of which the root of the sum of squares is taken.
 
     Args:
         root: (V, V), the root of the channels' covariance.
@@ -52,7 +52,7 @@ class ManyChannels:
         self._known: tuple[np.ndarray | None, np.ndarray, np.ndarray] | None = None
 
     def variances(self, weights: np.ndarray | None, direction: np.ndarray) -> Variances:
-        """Variances in a slice.
+        """Compute the variances in a slice.
 
         Args:
             weights: U, shape (V, V, H, W); None is the identity.
@@ -69,7 +69,7 @@ class ManyChannels:
         return Variances(along=along, total=total, count=count)
 
     def _all_directions(self, weights: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-        """tr(C) and tr(C)^2 / tr(C^2), on each other row and column, for they vary slowly."""
+        """Compute tr(C) and tr(C)^2 / tr(C^2), at each second row and column, because they vary slowly."""
         if weights is None:
             mixed = self.root[None, None]
         else:
@@ -84,7 +84,7 @@ class ManyChannels:
 
 
 def floor_moments(total: np.ndarray, count: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation that zero signal gives.
+    """Compute the mean and the standard deviation of the image where the signal is zero.
 
     Correlated channels act as fewer independent ones (S. Aja-Fernandez and A. Tristan-Vega, "Influence of noise
     correlation in multiple-coil statistical models with sum of squares reconstruction", 2012,
@@ -98,11 +98,11 @@ def floor_moments(total: np.ndarray, count: np.ndarray) -> tuple[np.ndarray, np.
         count: L, 1 to 64, in the shape of ``total``.
 
     Returns:
-        The two, float32, in the shape of ``total``.
+        mean and standard deviation, float32, in the shape of ``total``.
 
-    Example:
+    Examples:
         >>> import numpy as np
-        >>> [float(a.round(3)[0]) for a in floor_moments(np.ones(1), np.ones(1))]
+        >>> [round(float(a[0]), 3) for a in floor_moments(np.ones(1), np.ones(1))]
         [1.253, 0.655]
     """
     sigma = np.sqrt(total / count)
@@ -112,12 +112,12 @@ def floor_moments(total: np.ndarray, count: np.ndarray) -> tuple[np.ndarray, np.
 
 
 def power(channels: np.ndarray) -> np.ndarray:
-    """Sum of squared magnitudes over the first axis, float32."""
+    """Sum the squared magnitudes over the first axis."""
     return (np.square(channels.real) + np.square(channels.imag)).sum(axis=0)
 
 
 def sum_products(left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """Sum of the products of two arrays over the first axis; faster than ``einsum`` for complex numbers."""
+    """Sum the products of two arrays over the first axis, faster than ``einsum`` for complex numbers."""
     total = left[0] * right[0]
     for one, other in zip(left[1:], right[1:], strict=True):
         total += one * other

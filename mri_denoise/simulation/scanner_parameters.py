@@ -1,12 +1,10 @@
-"""The settings of a simulated scanner, and their random choice."""
+"""The settings of a simulated scanner."""
 
 from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
 from typing import Literal
-
-import numpy as np
 
 from mri_denoise.errors import InputError
 
@@ -21,7 +19,7 @@ class ScannerParameters:
 
     Args:
         level: median of sigma over the head, as a share of the maximum of the noise-free image, 0 to 1.
-        coils: receiver coils around the head, 1 to 64.
+        coils: receiver coils around the head, 1 to 64; a single one is a birdcage that surrounds it.
         channels: virtual channels after coil compression, 1 to ``coils``; None keeps all coils apart.
         coupling: noise correlation between neighbouring coils, 0 to below 1.
         gap: distance in mm between the head and the coils, above 0.
@@ -112,61 +110,3 @@ class ScannerParameters:
     def record(self) -> dict[str, float | int | str | bool | None]:
         """Names and values, ready for JSON."""
         return dataclasses.asdict(self)
-
-
-def random_parameters(rng: np.random.Generator) -> ScannerParameters:
-    """Draw a scanner as they are found in hospitals and laboratories.
-
-    Head coils have 4 to 32 elements, and those with many are compressed to 12 channels. About half of the images are
-    accelerated, about a third have no filter or zero-filling at all.
-
-    Args:
-        rng: source of randomness.
-
-    Returns:
-        The parameters; the same state of ``rng`` gives the same ones.
-
-    Example:
-        >>> import numpy as np
-        >>> random_parameters(np.random.default_rng(0)) == random_parameters(np.random.default_rng(0))
-        True
-    """
-    coils = int(rng.choice([4, 8, 12, 16, 20, 32], p=[0.1, 0.25, 0.2, 0.15, 0.15, 0.15]))
-    most = 3 if coils >= 8 else 2
-    acceleration = int(rng.choice([1, 2, 3], p=[0.45, 0.4, 0.15]))
-    acceleration = min(acceleration, most)
-    method: Method = "sense" if rng.random() < 0.4 else "grappa"
-    combination: Combination
-    if acceleration > 1 and method == "sense":
-        combination = "sense"
-    else:
-        combination = ("rss", "adaptive", "sense")[int(rng.choice(3, p=[0.4, 0.35, 0.25]))]
-    even = combination == "sense"
-    plain = rng.random() < 0.3  # neither filter nor zero-filling
-    window: Window = ("none", "tukey", "hann", "fermi")[int(rng.choice(4, p=[0.45, 0.3, 0.1, 0.15]))]
-    three_dimensional = rng.random() < 0.4
-    zero_filling = float(rng.choice([1.0, rng.uniform(1, 1.4), 2.0], p=[0.5, 0.35, 0.15]))
-    slice_zero_filling = float(rng.uniform(1, 2)) if three_dimensional and rng.random() < 0.5 else 1.0
-    return ScannerParameters(
-        level=float(np.exp(rng.uniform(np.log(0.008), np.log(0.1)))),
-        coils=coils,
-        channels=min(coils, 12),
-        coupling=float(rng.uniform(0, 0.3)),
-        gap=float(rng.uniform(15, 50)),
-        arrangement=int(rng.integers(2**31)),
-        phase=float(rng.uniform(0, 2)),
-        acceleration=acceleration,
-        method=method,
-        regularisation=float(rng.choice([0.0, rng.uniform(0.3, 1.5)])) if even else 0.0,
-        partial_fourier=float(rng.choice([1.0, 7 / 8, 6 / 8], p=[0.65, 0.2, 0.15])),
-        zero_filling=1.0 if plain else zero_filling,
-        slice_zero_filling=1.0 if plain else slice_zero_filling,
-        elliptical=not plain and bool(rng.random() < 0.3),
-        window="none" if plain else window,
-        window_width=float(rng.uniform(0.15, 0.8)),
-        combination=combination,
-        normalisation=0.0 if even else float(rng.choice([0.0, 1.0, rng.uniform(0.4, 0.9)], p=[0.45, 0.45, 0.1])),
-        air=float(rng.choice([1.0, 0.0, rng.uniform(0.1, 0.6)], p=[0.7, 0.18, 0.12])),
-        grey_levels=int(rng.choice([0, 255, 1000, 4095], p=[0.2, 0.1, 0.3, 0.4])),
-        phase_axis=int(rng.integers(2)),
-    )

@@ -1,4 +1,4 @@
-"""What a scanner does to magnitudes: intensity correction, suppression of the air, rounding."""
+"""Post-process magnitude images: intensity correction, suppression of the air, rounding."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ _HEAD = 0.1  # of the maximum
 
 
 def find_head(truth: np.ndarray) -> np.ndarray:
-    """Voxels with signal, at least a tenth of the maximum: boolean, in the shape of ``truth``."""
+    """Find the voxels with a signal above a tenth of the maximum: boolean, in the shape of ``truth``."""
     return truth > _HEAD * truth.max(initial=0)
 
 
 def receive_profile(sensitivity: np.ndarray, exponent: float) -> np.ndarray:
-    """The factor of the prescan normalisation: what the coils see, relative to a body coil, as its inverse.
+    """Compute the factor of the prescan normalisation: the inverse of the coils' sensitivity.
 
     Args:
         sensitivity: root of the sum of squares over the channels, shape (Z, H, W), 1 on average over the head.
         exponent: 1 makes the image even, 0 leaves it as it is.
 
     Returns:
-        float32 factor by which the image is multiplied.
+        float32 factor that multiplies the image.
     """
     return np.maximum(sensitivity, np.float32(0.02)) ** np.float32(-exponent)
 
 
 def air_factor(truth: np.ndarray, factor: float) -> np.ndarray:
-    """The factor of voxels: 1 in the head, ``factor`` in the air, with an edge of about two voxels between.
+    """Compute the factor of each voxel: 1 in the head, ``factor`` in the air, with a soft edge unless it masks.
 
     Args:
         truth: noise-free image, shape (Z, H, W).
@@ -53,7 +53,7 @@ def air_factor(truth: np.ndarray, factor: float) -> np.ndarray:
 
 
 def round_to_integers(image: np.ndarray, peak: float, levels: int) -> np.ndarray:
-    """Round to ``levels`` steps between 0 and ``peak``, as integers in a file do; 0 leaves all as it is.
+    """Round to ``levels`` steps between 0 and ``peak``, as a file of integers does; 0 rounds nothing.
 
     Args:
         image: at least 0.

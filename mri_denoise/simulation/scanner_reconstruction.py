@@ -1,8 +1,8 @@
-"""From the signals of many coils to images: aliasing, SENSE, GRAPPA, and the combination of channels.
+"""Reconstruct images from many coils: aliasing, SENSE, and the combination of channels.
 
-Every reconstruction here is linear up to the last step, so it is a matrix U at each voxel, from the channels of the
-aliased image to those of the result: one channel for SENSE and for combinations with weights, all of them for the root
-of the sum of squares. Noise goes through the same matrix, which is how g-factors come about.
+A reconstruction is a matrix U at each voxel, from the V channels of the aliased image to the M channels of the result:
+one for SENSE and for combinations with weights, all of them for the root of the sum of squares, which is taken later.
+Noise goes through the same matrix; that is the g-factor.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _LEAST = 1e-4  # squared sensitivity that still counts; 1 is the average over th
 
 
 def fold(images: np.ndarray, acceleration: int) -> np.ndarray:
-    """Images of every ``acceleration``-th line of k-space: what lies a share of the field of view apart adds up.
+    """Alias images, as if only each ``acceleration``-th line of k-space had been acquired.
 
     Args:
         images: shape (..., W), W a multiple of ``acceleration``.
@@ -50,22 +50,22 @@ def unfold(folded: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
 
 class Reconstruction(Protocol):
-    """A reconstruction, slice by slice."""
+    """A reconstruction of slices."""
 
     def weights(self, z: int, seen: np.ndarray) -> np.ndarray:
-        """U in slice ``z``, (M, V, H, W), given the sensitivities there (V, H, W)."""
+        """Return U in slice ``z``, (M, V, H, W), from the sensitivities there (V, H, W)."""
         ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sense:
-    """SENSE: least squares with known sensitivities.
+    """SENSE: the least squares solution with known sensitivities.
 
     With the sensitivities S of the voxels that alias onto one another, U = R (S^H S + L)^-1 S^H (K. P. Pruessmann et
     al. 1999, https://doi.org/10.1002/(SICI)1522-2594(199911)42:5%3C952::AID-MRM16%3E3.0.CO;2-S, with channels
-    prewhitened). L is 0, or the inverse of the signal power that a reference scan shows, times the noise variance
-    (F.-H. Lin et al. 2004, https://doi.org/10.1002/mrm.10718). Without acceleration it is the combination of Roemer
-    with an even image.
+    prewhitened). L is 0, or the noise variance over the signal power of a reference scan
+    (F.-H. Lin et al. 2004, https://doi.org/10.1002/mrm.10718). Without acceleration it is the combination that
+    makes the image even.
 
     Args:
         acceleration: reduction factor R.
@@ -76,7 +76,7 @@ class Sense:
     prior: np.ndarray | None = None
 
     def weights(self, z: int, seen: np.ndarray) -> np.ndarray:
-        """U in slice ``z``, (1, V, H, W)."""
+        """Return U in slice ``z``, (1, V, H, W)."""
         channels, rows, columns = seen.shape
         factor = self.acceleration
         parts = seen.reshape(channels, rows, factor, columns // factor)
@@ -85,7 +85,7 @@ class Sense:
             for j in range(i, factor):
                 gram[i, j] = sum_products(parts[:, :, i].conj(), parts[:, :, j])
                 gram[j, i] = gram[i, j].conj()
-            gram[i, i] += np.float32(_LEAST)  # far outside of the coils next to nothing is seen
+            gram[i, i] += np.float32(_LEAST)  # keeps the matrix regular far outside of the coils
             if self.prior is not None:
                 gram[i, i] += self.prior[z].reshape(rows, factor, -1)[:, i]
         inverse = invert(gram) * np.float32(factor)
@@ -96,13 +96,13 @@ class Sense:
 
 
 def invert(matrices: np.ndarray) -> np.ndarray:
-    """Inverses of many small positive definite matrices, by elimination in all of them at once.
+    """Invert many small positive definite matrices, by elimination in all of them at once.
 
     Args:
         matrices: shape (R, R, ...).
 
     Returns:
-        the inverses in the same shape.
+        the inverses, in the same shape.
     """
     size = len(matrices)
     left = matrices.copy()
@@ -121,7 +121,7 @@ def invert(matrices: np.ndarray) -> np.ndarray:
 
 
 def reference_prior(signal: np.ndarray, level: float, strength: float) -> np.ndarray:
-    """L of :class:`Sense`: noise variance over the signal power of a smooth reference scan.
+    """Compute L of :class:`Sense`: the noise variance over the signal power of a smooth reference scan.
 
     Args:
         signal: noise-free image, shape (Z, H, W).
@@ -133,15 +133,15 @@ def reference_prior(signal: np.ndarray, level: float, strength: float) -> np.nda
     """
     peak = max(float(signal.max(initial=0)), 1e-30)
     widths = [min(3.0, n / 8) for n in signal.shape]
-    power = np.square(ndimage.gaussian_filter(signal / np.float32(peak), widths))
-    return (strength * level**2 / (power + np.float32(0.02**2))).astype(np.float32)
+    squares = np.square(ndimage.gaussian_filter(signal / np.float32(peak), widths))
+    return (strength * level**2 / (squares + np.float32(0.02**2))).astype(np.float32)
 
 
 class Combination(Protocol):
-    """Weights that make one image of the channels' images."""
+    """Weights that combine the channels into one image."""
 
     def rows(self, z: int, seen: np.ndarray) -> np.ndarray:
-        """Weights in slice ``z``, (V, H, W), given the sensitivities there (V, H, W)."""
+        """Return the weights in slice ``z``, (V, H, W), from the sensitivities there (V, H, W)."""
         ...
 
 
@@ -149,7 +149,7 @@ class Combination(Protocol):
 class Matched:
     """The matched filter d^H, d the unit vector of the signal among the channels (P. B. Roemer et al. 1990).
 
-    The noise of the result is as even as that of the channels, its brightness is what the coils see.
+    The noise of the result is as even as that of the channels; its brightness follows the sensitivities.
 
     Args:
         directions: d at each voxel.
@@ -158,23 +158,23 @@ class Matched:
     directions: SmoothField
 
     def rows(self, z: int, seen: np.ndarray) -> np.ndarray:
-        """d^H in slice ``z``."""
+        """Return d^H in slice ``z``."""
         found = self.directions.slice(z)
         found /= np.sqrt(power(found)).clip(1e-12)
         return found.conj()
 
 
 class Even:
-    """The matched filter over the sensitivities' root of the sum of squares: the brightness is even, the noise not."""
+    """The matched filter, divided by the root of the sum of squared sensitivities: even brightness, uneven noise."""
 
     def rows(self, z: int, seen: np.ndarray) -> np.ndarray:
-        """S^H / (S^H S) in slice ``z``."""
+        """Return S^H / (S^H S) in slice ``z``."""
         return seen.conj() / (power(seen) + np.float32(_LEAST))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Combined:
-    """Channels without acceleration, combined.
+    """The combination of channels that were not accelerated.
 
     Args:
         combination: the weights.
@@ -183,17 +183,17 @@ class Combined:
     combination: Combination
 
     def weights(self, z: int, seen: np.ndarray) -> np.ndarray:
-        """U in slice ``z``, (1, V, H, W)."""
+        """Return U in slice ``z``, (1, V, H, W)."""
         return self.combination.rows(z, seen)[None]
 
 
 def walsh_directions(channels: Channels, signal: np.ndarray, level: float) -> SmoothField:
-    """Directions of the adaptive combination: the largest eigenvector of the local correlation of the channels.
+    """Compute the directions of the adaptive combination: the first eigenvector of the channels' local correlation.
 
     D. O. Walsh, A. F. Gmitro and M. W. Marcellin, "Adaptive reconstruction of phased array MR imagery" (2000),
     https://doi.org/10.1002/(SICI)1522-2594(200005)43:5%3C682::AID-MRM10%3E3.0.CO;2-G. The correlation is that of a
-    reference scan, averaged over about 20 mm; around the head it is that of the nearest tissue, and where there is only
-    noise, the sensitivities decide.
+    reference scan, averaged over about 20 mm. Around the head it is that of the nearest tissue; where there is only
+    noise, the directions are those of the sensitivities.
 
     Args:
         channels: with their sensitivities.

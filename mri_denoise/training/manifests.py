@@ -1,4 +1,4 @@
-"""Lay out a local copy of the public training data, each file known by its SHA-256 and never by its name."""
+"""Lay out a local copy of the public training data. Files are identified by their SHA-256, never by their name."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from mri_denoise.errors import InputError
 from mri_denoise.io.files import write_beside
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class DataFile:
     """One file of a public data set.
 
     Args:
-        dataset: the name of the manifest it stands in.
+        dataset: the name of its manifest.
         path: its path inside the data set, with forward slashes.
-        local: where it is laid out, relative to the prepared folder (``volumes/train/...``).
-        size: bytes.
+        local: its path in the prepared folder (``volumes/train/...``).
+        size: in bytes.
         sha256: the SHA-256 of the file as published, in hexadecimal.
-        licence: SPDX identifier, or the name of the licence where there is none.
+        licence: SPDX identifier, or the name of a licence without one.
     """
 
     dataset: str
@@ -38,23 +38,28 @@ class DataFile:
     licence: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Mismatch:
-    """A file that has the name of a listed one but other content (another version, or a broken download)."""
+    """A file with the name of a listed one but other content (another version, or a broken download).
+
+    Args:
+        local: path of the listed file in the prepared folder.
+        found: the file with its name.
+    """
 
     local: str
     found: Path
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Report:
-    """What ``prepare`` did.
+    """What :func:`prepare` did.
 
     Args:
-        placed: listed files now in the prepared folder, by their local path.
-        missing: listed files that were not found under the folder searched.
-        mismatched: those of ``missing`` for which a file of that name with other content was found.
-        datalist: the MONAI datalist that was written, holding only files that are there.
+        placed: listed files that are in the prepared folder now, by their local path.
+        missing: listed files that were not found.
+        mismatched: files with the name of a missing one but other content.
+        datalist: the MONAI datalist that was written; it lists only files that are in the prepared folder.
     """
 
     placed: tuple[str, ...]
@@ -64,7 +69,7 @@ class Report:
 
 
 def manifests_folder() -> Path:
-    """Folder of the manifests and ``datalist.json``.
+    """Find the folder of the manifests and ``datalist.json``.
 
     A wheel has them in ``mri_denoise/data``. A source tree, and so an editable installation, has them in ``data`` at
     its top.
@@ -80,7 +85,10 @@ def manifests_folder() -> Path:
 
 
 def load_manifests(folder: Path) -> list[DataFile]:
-    """Every file that the manifests (``*.yaml``) in ``folder`` list, in the order of manifest and entry.
+    """List the files of all manifests (``*.yaml``) in a folder, in the order of manifest and entry.
+
+    Args:
+        folder: of the manifests.
 
     Raises:
         InputError: if a manifest is not valid YAML or lacks a field.
@@ -99,16 +107,16 @@ def load_manifests(folder: Path) -> list[DataFile]:
 def prepare(folder: Path, output: Path, *, copy: bool = False, manifests: Path | None = None) -> Report:
     """Check the hashes of a local copy of the public data and lay it out for training.
 
-    Files may lie anywhere below ``folder`` under any name. Only files of a listed size are hashed.
+    Files may be anywhere below ``folder``, under any name. Only files of a listed size are hashed.
 
     Args:
         folder: where the data sets were downloaded to.
         output: receives ``volumes/{train,validation,test}/...`` and ``datalist.json``; may be ``folder`` itself.
-        copy: copy the files; by default they are hard-linked where the file system allows it.
-        manifests: folder of the manifests; the package's own by default.
+        copy: whether files are copied; by default they are hard-linked if the file system allows it.
+        manifests: folder of the manifests; that of the package by default.
 
     Returns:
-        The listed files placed, missing and mismatched.
+        the listed files that were placed, are missing, or do not match.
 
     Raises:
         InputError: if ``folder`` is not a folder, a file cannot be read, or ``output`` holds another file of that name.
@@ -138,11 +146,18 @@ def _data_file(dataset: str, entry: dict[str, Any]) -> DataFile:
     local = str(entry["local"])
     if Path(local).is_absolute() or ".." in Path(local).parts:
         raise KeyError(f"local path leaves the folder: {local}")
-    return DataFile(dataset, str(entry["path"]), local, int(entry["size"]), str(entry["sha256"]), str(entry["licence"]))
+    return DataFile(
+        dataset=dataset,
+        path=str(entry["path"]),
+        local=local,
+        size=int(entry["size"]),
+        sha256=str(entry["sha256"]),
+        licence=str(entry["licence"]),
+    )
 
 
 def _regular_files(folder: Path) -> Iterator[Path]:
-    """Files below ``folder`` in a fixed order; links to files are followed (DataLad), broken ones are not there."""
+    """Files below ``folder`` in a fixed order; links to files are followed (DataLad), broken ones are left out."""
     for parent, folders, names in os.walk(folder):
         folders.sort()
         for name in sorted(names):
@@ -184,11 +199,11 @@ def _mismatches(missing: Iterable[DataFile], candidates: list[Path], used: set[P
         for path in candidates:
             name = path.as_posix()
             if path not in used and (name.endswith("/" + file.path) or path.name == Path(file.local).name):
-                yield Mismatch(file.local, path)
+                yield Mismatch(local=file.local, found=path)
 
 
 def _refuse_to_overwrite(files: Iterable[DataFile], output: Path) -> None:
-    """Checked for all files before the first is placed, so that a refusal leaves nothing half done."""
+    """Check all files before the first is placed, so that a refusal changes nothing."""
     for file in files:
         target = output / file.local
         if target.exists() and (target.stat().st_size != file.size or _sha256(target) != file.sha256):

@@ -14,6 +14,7 @@ from mri_denoise.transforms.salt_pepper import (
     SaltPepperNoised,
 )
 from mri_denoise.transforms.sampling import MiddleSlabd, RandNoiseMapd, RandReferenceSlabd, RandRepeatedSlicesd
+from mri_denoise.transforms.scanner import RandScannerNoised
 
 __all__ = [
     "BlendStrengthd",
@@ -27,6 +28,7 @@ __all__ = [
     "RandRepeatedSlicesd",
     "RandSaltPepperNoise",
     "RandSaltPepperNoised",
+    "RandScannerNoised",
     "ResizePictured",
     "RestoreBackgroundd",
     "RestoreUncorruptedd",

@@ -76,7 +76,7 @@ class ScaleIntensityRobust(InvertibleTransform):
             for part, scaled in zip(_slabs(plain[channel]), _slabs(out[channel]), strict=True):
                 scaled.copy_((part.double() - lower) / width)
         result = _like(out, img)
-        self.push_transform(result, extra_info={"ranges": ranges})  # type: ignore[no-untyped-call]  # of MONAI
+        self.push_transform(result, extra_info={"ranges": ranges})
         return result
 
     def inverse(self, img: MetaTensor) -> MetaTensor:

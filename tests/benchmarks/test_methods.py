@@ -9,7 +9,7 @@ import pytest
 
 from mri_denoise.benchmarks.accuracy.methods import candidates
 from mri_denoise.benchmarks.baselines import BASELINES, Method
-from mri_denoise.benchmarks.methods import Candidate, baselines, load_methods
+from mri_denoise.benchmarks.methods import Candidate, baseline_candidates, load_methods
 from mri_denoise.bundles.registry import find_bundle
 from mri_denoise.errors import InputError
 
@@ -41,7 +41,7 @@ def network(name: str = "net", **options: object) -> Candidate:
 )
 def test_only_what_is_wanted_is_loaded(wanted: list[str] | None, names: list[str]) -> None:
     LOADED.clear()
-    methods = load_methods([*baselines(["gaussian", "median"]), network()], wanted)
+    methods = load_methods([*baseline_candidates(["gaussian", "median"]), network()], wanted)
     assert [method.name for method in methods.found] == names and methods.absent == {}
     assert [name for name in names if name.startswith("net")] == LOADED
 
@@ -49,7 +49,7 @@ def test_only_what_is_wanted_is_loaded(wanted: list[str] | None, names: list[str
 def test_a_name_that_nothing_has_is_told_with_those_that_there_are() -> None:
     message = re.escape("method gausian: not known; choose among gaussian, net, net-1, net-3, noisy.")
     with pytest.raises(InputError, match=message):
-        load_methods([*baselines(["gaussian"]), network()], ["gausian"])
+        load_methods([*baseline_candidates(["gaussian"]), network()], ["gausian"])
 
 
 def test_what_is_missing_is_listed_with_what_to_do_and_only_if_it_is_wanted() -> None:

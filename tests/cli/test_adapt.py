@@ -92,7 +92,7 @@ def test_the_new_bundle_is_whole_and_has_its_record(
     assert min(point["loss"] for point in record["held_out_loss"]) < record["held_out_loss"][0]["loss"]
     assert record["inputs"] == [{"path": str(volume), "sha256": sha256(volume)}]
     settings = record["settings"]
-    assert (settings["steps"], settings["sigma"], settings["seed"]) == (60, str(SIGMA), 0)
+    assert (settings["steps"], settings["sigma"], settings["seed"]) == (60, "60", 0)
     assert (settings["learning_rate"], settings["batch_size"]) == (QUICK["learning_rate"], QUICK["batch_size"])
     old, new = bundle / "models" / "model.pt", output / "models" / "model.pt"
     assert record["original"]["weights_sha256"] == sha256(old) != record["weights_sha256"] == sha256(new)

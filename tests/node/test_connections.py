@@ -28,7 +28,7 @@ def test_connections_that_are_no_association_are_closed(listening: Listening, co
                 pass
         except ConnectionResetError:
             pass
-    assert listening.is_up()
+    until(listening.is_up, 60)  # again and again, since the time for an answer is short here
 
 
 @pytest.mark.parametrize("listening", [{"limits.timeout_seconds": 0.6}], indirect=True)
@@ -45,8 +45,8 @@ def test_a_peer_that_drips_bytes_is_cut_off(listening: Listening) -> None:
             except OSError:
                 return True
 
-        until(is_cut, 10)
-    assert listening.is_up()
+        until(is_cut, 60)
+    until(listening.is_up, 60)  # again and again, since the time for an answer is short here
 
 
 @pytest.mark.parametrize("listening", [{"limits.associations": 2}], indirect=True)
@@ -56,7 +56,7 @@ def test_more_associations_than_allowed_are_rejected(listening: Listening) -> No
     assert associate(listening.port).is_rejected
     for one in held:
         one.release()
-    until(lambda: send(listening.port, tiny_series("late", 1)[0]) == SUCCESS, 10)
+    until(lambda: send(listening.port, tiny_series("late", 1)[0]) == SUCCESS, 60)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs a second loopback address")
@@ -72,7 +72,7 @@ def test_one_address_leaves_room_for_others(listening: Listening) -> None:
     assert listening.text.getvalue().count('reason="too many associations"') == 1
 
 
-@pytest.mark.parametrize("listening", [{"limits.timeout_seconds": 60.0}], indirect=True)
+@pytest.mark.parametrize("listening", [{"limits.timeout_seconds": 600.0}], indirect=True)
 @pytest.mark.parametrize(
     "content", [b"", b"\x01", b"\x01\0\0\0\x10\0" + bytes(100)], ids=["silent", "a byte", "half a PDU"]
 )
@@ -85,8 +85,8 @@ def test_two_hundred_dead_connections_hold_up_nobody(listening: Listening, conte
         started = time.monotonic()
         for _ in range(3):
             assert send(listening.port, tiny_series("alive", 1)[0]) == SUCCESS
-        assert time.monotonic() - started < 10, "long before any of them times out"
-        until(lambda: sum(not is_closed(one) for one in dead) <= listening.settings.limits.associations_per_address, 10)
+        assert time.monotonic() - started < 60, "long before any of them times out"
+        until(lambda: sum(not is_closed(one) for one in dead) <= listening.settings.limits.associations_per_address, 60)
     finally:
         for one in dead:
             one.close()

@@ -75,7 +75,7 @@ def test_text_of_a_peer_stays_out_of_the_log(listening: Listening, capfd: pytest
         ds.StudyInstanceUID = "SECRET\n" + "9" * 1000
         ds.PatientBirthDate = "SECRET"
     assert send(listening.port, ds) == CANNOT_UNDERSTAND
-    until(lambda: "association=released" in listening.text.getvalue(), 10)
+    until(lambda: "association=released" in listening.text.getvalue(), 60)
     lines = listening.text.getvalue().split("\n")
     assert lines.pop() == ""
     assert all(LINE.fullmatch(line) and len(line) < 600 for line in lines), lines

@@ -241,14 +241,14 @@ def test_a_mixed_folder_and_a_destination_that_comes_late(router: Router, tmp_pa
     assert storescu(node.port, tmp_path / "in").returncode == 0
     sent = ("good", "phase", "scout")
     until(lambda: router.is_in("outgoing", *sent) and router.is_in("failed", "broken"), 120, "denoised")
-    until(lambda: "not sent" in node.said(), 20)
+    until(lambda: "not sent" in node.said(), 60)
     status = CliRunner().invoke(app, ["node", str(node.file), "--status", "--json"])
     found = json.loads(status.stdout)
     assert found["running"] and found["series"]["outgoing"] == 3
     assert "truncated" in found["failed"][0]["reasons"][0]
     server = router.start_archive(tmp_path / "late")
     until(lambda: router.is_in("done", *sent), 60)
-    until(lambda: len(server.files()) == 12, 10)
+    until(lambda: len(server.files()) == 12, 60)
     images = [pydicom.dcmread(path, force=True) for path in server.files()]
     kinds = Counter((str(ds.SeriesDescription), ds.ImageType[0]) for ds in images)
     assert kinds == {
@@ -270,7 +270,7 @@ def test_own_images_are_not_denoised_again(router: Router, tmp_path: Path) -> No
     storescu(node.port, *node.spool.glob(f"done/{series}/derived/*/"))
     until(lambda: len(node.state("done")) == before + 1, 120)
     assert len(server.files()) == 4
-    until(lambda: "made by mri-denoise, not denoised again" in node.said(), 10)
+    until(lambda: "made by mri-denoise, not denoised again" in node.said(), 60)
 
 
 def test_destinations_say_what_they_hold_or_that_they_do_not(tmp_path: Path, archive: Orthanc) -> None:

@@ -41,7 +41,7 @@ def test_dcmtk_sends_a_series(listening: Listening, tmp_path: Path) -> None:
     result = storescu(listening.port, tmp_path / "in")
     assert result.returncode == 0, result.stderr
     assert len(listening.images()) == len(paths) == 4 and listening.partial() == []
-    until(lambda: "association=released" in listening.text.getvalue(), 10)
+    until(lambda: "association=released" in listening.text.getvalue(), 60)
     assert "images=4 refused=0" in listening.text.getvalue()
     assert {path.stat().st_mode & 0o777 for path in listening.images()} == {0o600}
     # nothing of the patient but identifiers is said
@@ -126,7 +126,7 @@ def test_an_image_that_is_too_large_is_refused_and_the_next_one_taken(listening:
     large.PixelData = bytes(2_000_000)
     assert "Status" not in assoc.send_c_store(large)
     assert len(listening.images()) == 1
-    until(lambda: listening.partial() == [], 10)
+    until(lambda: listening.partial() == [], 60)
     assert "larger than limits.file_mb" in listening.text.getvalue() and listening.is_up()
 
 
@@ -173,9 +173,9 @@ def test_an_association_broken_off_half_way_leaves_whole_images_only(listening: 
     assoc = associate(listening.port)
     assert assoc.send_c_store(whole).Status == SUCCESS
     begin_store(assoc, half)
-    until(listening.partial, 10)
+    until(listening.partial, 60)
     assoc.abort()
-    until(lambda: "association=aborted" in listening.text.getvalue(), 10)
+    until(lambda: "association=aborted" in listening.text.getvalue(), 60)
     assert len(listening.images()) == 1 and listening.partial() == []
     assert listening.incoming.promote(0.0, 1000.0) == [], "the rest may still come"
     assert listening.is_up()
@@ -184,10 +184,10 @@ def test_an_association_broken_off_half_way_leaves_whole_images_only(listening: 
 def test_a_connection_cut_half_way_leaves_whole_images_only(listening: Listening) -> None:
     assoc = associate(listening.port)
     begin_store(assoc, tiny_series("one", 1)[0])
-    until(listening.partial, 10)
+    until(listening.partial, 60)
     assoc.dul.socket.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     assoc.dul.socket.socket.close()
-    until(lambda: listening.partial() == [], 10)
+    until(lambda: listening.partial() == [], 60)
     assert listening.images() == [] and listening.is_up()
 
 

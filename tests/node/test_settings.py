@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ from mri_denoise.cli.main import app
 from mri_denoise.errors import InputError
 from mri_denoise.node import rules
 from mri_denoise.node.peers import networks
-from mri_denoise.node.settings import Rule, load
+from mri_denoise.node.section import Section
+from mri_denoise.node.settings import NodeSettings, Rule, load
 from mri_denoise.node.web import WebServer
 from tests.node.servers import tiny_series
 
@@ -68,6 +70,20 @@ def test_an_error_names_its_key(changes: dict[str, Any], key: str) -> None:
     with pytest.raises(InputError, match=f"^settings: {key}") as error:
         load(None, json.loads(json.dumps(GOOD)) | changes)
     assert "\n" not in str(error.value)
+
+
+def test_the_page_names_every_key() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "node.md").read_text(encoding="utf-8")
+
+    def keys(section: type[Section], before: str = "") -> Iterator[str]:
+        for name, field in section.model_fields.items():
+            if isinstance(field.annotation, type) and issubclass(field.annotation, Section):
+                yield from keys(field.annotation, f"{before}{name}.")
+            else:
+                yield f"{before}{name}"
+
+    assert [key for key in keys(NodeSettings) if f"`{key}`" not in page] == []
+    assert [key for key in Rule.model_fields if f"`{key}`" not in page and f"`{key}: " not in page] == []
 
 
 def test_a_file_and_options_that_replace_its_values(tmp_path: Path) -> None:

@@ -23,10 +23,10 @@ from pydicom.dataset import Dataset
 from mri_denoise.errors import InputError
 from mri_denoise.node.destinations import Image, QueryError, SendError
 from mri_denoise.node.incoming import Complete, Incoming
-from mri_denoise.node.job import Job
 from mri_denoise.node.ledger import Ledger
 from mri_denoise.node.lock import is_running, locked
 from mri_denoise.node.log import logging_to
+from mri_denoise.node.records import Job
 from mri_denoise.node.sender import Sender
 from mri_denoise.node.settings import NodeSettings, load
 from mri_denoise.node.spool import STATES, Spool, is_uid
@@ -229,7 +229,7 @@ def test_killed_processes_leave_a_queue_that_goes_on(tmp_path: Path, two_series:
         (tmp_path / f"{uid}.in").write_bytes(content)
     program = (
         "import sys\nfrom pathlib import Path\nfrom mri_denoise.node.incoming import Incoming\n"
-        "from mri_denoise.node.job import Job\nfrom mri_denoise.node.spool import Spool\n"
+        "from mri_denoise.node.records import Job\nfrom mri_denoise.node.spool import Spool\n"
         "root, there = Path(sys.argv[1]), Path(sys.argv[2])\n"
         "spool = Spool(root)\nincoming = Incoming(spool)\nspool.recover()\nprint('up', flush=True)\n"
         "while True:\n"

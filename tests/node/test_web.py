@@ -204,6 +204,8 @@ def test_an_image_that_is_none_is_one_line(tmp_path: Path, give: Answer) -> None
         answer(b"<html>Thank you</html>", "text/html"),
         answer(b"{", DICOM_JSON),
         answer(b"[]", DICOM_JSON),
+        answer(b"{}", DICOM_JSON),
+        answer(b'{"00081199": {"vr": "SQ", "Value": [{"00081155": {"vr": "UI", "Value": ["1.2.3"]}}]}}', DICOM_JSON),
         answer(b'{"00081198": {"vr": "SQ", "Value": [5]}}', DICOM_JSON),
         answer(b"<broken", "application/dicom+xml"),
         answer(b"stored", None),
@@ -285,7 +287,7 @@ def test_a_server_that_drips_is_given_up_after_a_time(tmp_path: Path, kind: str,
     started = time.monotonic()
     with rude_server(**{kind: give}) as (url, _):
         assert "took longer than 0.01 minutes" in pull(url, tmp_path, "--max-minutes", 0.01)
-    assert time.monotonic() - started < 20
+    assert time.monotonic() - started < 40
 
 
 def test_a_server_that_always_has_more_is_given_up_after_a_time(tmp_path: Path) -> None:

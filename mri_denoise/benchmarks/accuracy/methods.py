@@ -7,7 +7,7 @@ from functools import cache
 
 from mri_denoise.benchmarks.baselines import Method, Slicing
 from mri_denoise.benchmarks.baselines.learned import learned
-from mri_denoise.benchmarks.methods import DNCNN_CITATION, Candidate, baselines
+from mri_denoise.benchmarks.methods import DNCNN_CITATION, Candidate, baseline_candidates
 from mri_denoise.bundles.registry import SHORT_NAMES, Bundle
 from mri_denoise.denoiser import Denoiser
 from mri_denoise.settings import Planes
@@ -27,7 +27,7 @@ def candidates(bundles: Sequence[Bundle], device: str = "auto") -> list[Candidat
     Returns:
         the candidates in the order of the tables.
     """
-    found = baselines(CLASSICAL)
+    found = baseline_candidates(CLASSICAL)
     short = {folder: name for name, folder in SHORT_NAMES.items()}
     for number, bundle in enumerate(bundles):
         name = short.get(bundle.folder.name, bundle.folder.name)

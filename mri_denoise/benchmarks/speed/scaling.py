@@ -95,8 +95,9 @@ def fit_slope(points: Sequence[tuple[float, float]], start: float) -> float | No
         the slope; None for fewer than two such points.
 
     Examples:
-        >>> fit_slope([(1e5, 0.1), (1e6, 1.0), (1e7, 10.0)], start=0.0)
-        1.0
+        >>> slope = fit_slope([(1e5, 0.1), (1e6, 1.0), (1e7, 10.0)], start=0.0)
+        >>> f"{slope:.3f}"
+        '1.000'
     """
     known = np.array([(n, seconds) for n, seconds in points if seconds > start / 5])
     if len(known) < 2:

@@ -1,0 +1,63 @@
+"""Write copies of images that went through a simulated scanner, with the truth and sigma beside them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from mri_denoise.io import Case, open_map, read
+from mri_denoise.record import now, versions, write_record
+from mri_denoise.simulation.noisy_copies import SimulationRecord, simulation_derivation, write_copy
+from mri_denoise.simulation.scanner import scan_volume
+from mri_denoise.simulation.scanner_choice import FixedParameters, random_parameters
+from mri_denoise.simulation.scanner_postprocess import find_head
+
+
+def scan_case(case: Case, folder: Path, fixed: FixedParameters, seed: int = 0) -> SimulationRecord:
+    """Write a scanned copy of a case, and beside it ``_truth``, ``_sigma`` and its record.
+
+    All volumes of a series go through the same scanner. For the meaning of the
+    arrays see :class:`~mri_denoise.simulation.scanner.Scan`.
+
+    Args:
+        case: the image.
+        folder: where ``case.output`` goes.
+        fixed: parameters that are given; the others are drawn.
+        seed: of the scanner and of its noise.
+
+    Returns:
+        the record, with all parameters of the scanner.
+
+    Raises:
+        InputError: if the case cannot be read, the copy cannot be written, or the parameters exclude each other.
+    """
+    volume = read(case)
+    rng = np.random.default_rng(seed)
+    parameters = random_parameters(rng, fixed)
+    scans = scan_volume(volume, parameters, rng)
+    image, truth, sigma = (np.stack([getattr(s, name) for s in scans]) for name in ("image", "truth", "sigma"))
+    image = np.where(np.isfinite(volume.array), image, volume.array)
+    settings = f"noise=scanner seed={seed} " + " ".join(f"{k}={v}" for k, v in parameters.record().items())
+    derivation = simulation_derivation(settings)
+    outputs = write_copy(image, volume.affine, case, folder / case.output, derivation)
+    for name, array in (("_truth", truth), ("_sigma", sigma)):
+        path = case.companion(folder, name)
+        writer = open_map(case, path, affine=volume.affine, count=len(array))
+        writer.put(array)
+        outputs += writer.finish(derivation)
+    head = find_head(truth)
+    record = SimulationRecord(
+        time=now(),
+        case=case.label,
+        noise="scanner",
+        level_percent=100 * parameters.level,
+        seed=seed,
+        sigma=float(np.median(sigma[head])) if head.any() else float(np.median(sigma)),
+        coils=parameters.coils,
+        scanner=parameters.record(),
+        outputs=[str(path) for path in outputs],
+        versions=versions(),
+    )
+    write_record(record.as_dict(), case.companion(folder, "", ".mri-denoise.json"))
+    return record

@@ -1,0 +1,147 @@
+"""The model of the noise against noise whose level, floor and correlation are known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from mri_denoise.noise.lower_edge import BINS, lower_edges, variance_bins
+from mri_denoise.noise.model import NoiseModel, find_noise
+from mri_denoise.noise.rician import chi_coils, chi_mean, chi_moments, rice_moments
+from mri_denoise.noise.simulate import add_rician, smooth_field
+from mri_denoise.noise.spectrum import spectrum_correlation
+from mri_denoise.simulation import head_phantom
+
+SHAPE = (96, 120, 20)
+
+
+@pytest.fixture(scope="module")
+def clean() -> np.ndarray:
+    return 1000 * head_phantom(SHAPE, "T1w", seed=1)
+
+
+def noisy(clean: np.ndarray, sigma: float | np.ndarray, coils: int = 1, coverage: float = 1.0) -> np.ndarray:
+    """With noise of a level; the last two axes are those along which k-space is covered in part."""
+    slices = add_rician(
+        np.moveaxis(clean, 2, 0), _first(sigma), np.random.default_rng(3), coils=coils, coverage=coverage
+    )
+    return np.moveaxis(slices, 0, 2)
+
+
+def _first(sigma: float | np.ndarray) -> float | np.ndarray:
+    return np.moveaxis(sigma, 2, 0) if isinstance(sigma, np.ndarray) else sigma
+
+
+def tissue_error(model: NoiseModel, truth: float | np.ndarray, clean: np.ndarray) -> np.ndarray:
+    """Relative errors of the level where there is tissue."""
+    return (np.broadcast_to(model.sigma, clean.shape) / truth - 1)[clean > 200]
+
+
+@pytest.mark.parametrize("sigma", [10, 30, 90])
+def test_even_rician_noise_is_one_number_and_rice_s_law(clean: np.ndarray, sigma: float) -> None:
+    model = find_noise(noisy(clean, sigma), slice_axis=2)
+    assert model.sigma.shape == ()
+    assert model.level == pytest.approx(sigma, rel=0.03)
+    assert (model.floor, model.floor_ratio.tolist(), model.coils) == ("rician", 1.0, 1.0)
+    assert not model.correlation[:, 1:].any()
+    assert model.confidence.level > 0.9
+
+
+@pytest.mark.parametrize("sigma", [20, 60])
+def test_masked_air_leaves_the_level_of_the_tissue(clean: np.ndarray, sigma: float) -> None:
+    model = find_noise(noisy(clean, sigma) * (clean > 0), slice_axis=2)
+    assert model.source == "tissue"
+    assert model.floor in ("masked", "rician")
+    assert np.median(np.abs(tissue_error(model, sigma, clean))) < 0.1
+
+
+def test_uneven_noise_gets_a_map(clean: np.ndarray) -> None:
+    truth = 40 * smooth_field(SHAPE, np.random.default_rng(5), 1.0, 2.5, knots=3)
+    model = find_noise(noisy(clean, truth), slice_axis=2)
+    error = np.abs(tissue_error(model, truth, clean))
+    assert model.sigma.shape == SHAPE
+    assert np.median(error) < 0.11
+    assert np.percentile(error, 95) < 0.25
+
+
+def test_suppressed_air_is_not_the_noise_and_has_a_floor_of_its_own(clean: np.ndarray) -> None:
+    image = noisy(clean, 40) * np.where(clean > 0, 1, 0.25)
+    model = find_noise(image, slice_axis=2)
+    assert model.floor == "suppressed"
+    assert np.median(np.abs(tissue_error(model, 40, clean))) < 0.12
+    air = (clean == 0) & (np.arange(SHAPE[0]) < 8)[:, None, None]
+    explained = (np.broadcast_to(model.floor_ratio, SHAPE) * model.sigma)[air] * chi_mean(1)
+    assert explained.mean() == pytest.approx(image[air].mean(), rel=0.15)
+
+
+def test_many_coils_are_told_from_one(clean: np.ndarray) -> None:
+    model = find_noise(noisy(clean, 25, coils=8), slice_axis=2)
+    assert model.floor == "chi"
+    assert model.level * chi_mean(model.coils) == pytest.approx(25 * chi_mean(8), rel=0.1)
+    assert np.median(np.abs(tissue_error(model, 25, clean))) < 0.2
+
+
+def test_zero_filled_noise_is_found_correlated(clean: np.ndarray) -> None:
+    model = find_noise(noisy(clean, 40, coverage=0.6) * (clean > 0), slice_axis=2)
+    assert (model.correlation[:2, 1] > 0.3).all()  # sinc(0.6) is 0.50
+    assert np.median(np.abs(tissue_error(model, 40, clean))) < 0.25
+
+
+def test_unit_and_axis_of_slices_do_not_matter(clean: np.ndarray) -> None:
+    image = noisy(clean, 30)
+    first = find_noise(image, slice_axis=2)
+    turned = find_noise(np.moveaxis(image, 2, 0) * 1e-4, slice_axis=0)
+    assert turned.level == pytest.approx(1e-4 * first.level, rel=1e-3)
+    assert turned.floor == first.floor
+
+
+@pytest.mark.parametrize("shape", [(4, 4, 4), (64, 64, 1), (5, 80, 3)])
+def test_small_and_empty_volumes_have_a_model(shape: tuple[int, int, int]) -> None:
+    assert find_noise(np.zeros(shape)).level == 0
+    model = find_noise(np.random.default_rng(0).rayleigh(10, shape))
+    assert np.isfinite(model.sigma).all()
+    assert model.correlation.shape[0] == 3
+
+
+def test_values_that_are_not_finite_are_ignored(clean: np.ndarray) -> None:
+    image = noisy(clean, 30)
+    image[:6, :6, :3] = np.nan
+    image[50, 60, 10] = np.inf
+    assert find_noise(image, slice_axis=2).level == pytest.approx(30, rel=0.03)
+
+
+@pytest.mark.parametrize("freedom", [8, 15, 28])
+def test_lower_edge_of_noise_alone_is_its_level(freedom: int) -> None:
+    variance = np.random.default_rng(2).chisquare(freedom, 4000) / freedom * 9
+    counts = np.bincount(variance_bins(variance, 9), minlength=BINS)
+    low, middle = 3 * lower_edges(counts, freedom, (0.1, 0.5))
+    assert low == pytest.approx(3, rel=0.1)
+    assert middle == pytest.approx(3, rel=0.03)
+
+
+def test_lower_edge_sees_the_noise_among_texture() -> None:
+    rng = np.random.default_rng(4)
+    texture = np.where(rng.random(4000) < 0.7, rng.exponential(30, 4000), 0)
+    variance = (1 + texture) * rng.chisquare(15, 4000) / 15
+    counts = np.bincount(variance_bins(variance, float(np.median(variance))), minlength=BINS)
+    level = np.sqrt(np.median(variance)) * lower_edges(counts, 15, (0.1,))[0]
+    assert level == pytest.approx(1, rel=0.12)
+
+
+def test_chi_moments_against_scipy_and_rice() -> None:
+    snr = np.array([0.0, 0.7, 3.0, 12.0])
+    for coils in (1, 4, 16):
+        mean, std = chi_moments(snr, coils)
+        power = stats.ncx2(2 * coils, np.maximum(np.square(snr), 1e-12))
+        expected = [law.expect(np.sqrt) for law in (stats.ncx2(2 * coils, max(s * s, 1e-12)) for s in snr)]
+        assert mean == pytest.approx(expected, rel=1e-5)
+        assert np.square(mean) + np.square(std) == pytest.approx(power.mean(), rel=1e-9)
+    assert np.allclose(chi_moments(snr, 1), rice_moments(snr), atol=1e-9)
+    assert chi_coils(chi_mean(7.5)) == pytest.approx(7.5)
+
+
+def test_correlation_of_white_and_of_half_a_band() -> None:
+    assert spectrum_correlation(np.ones((6, 6)), 3)[:, 1:] == pytest.approx(np.zeros((2, 3)), abs=1e-12)
+    half = np.outer(np.arange(64) < 32, np.ones(64))
+    assert spectrum_correlation(half, 3)[0] == pytest.approx(np.sinc(np.arange(4) / 2), abs=0.02)
