@@ -57,6 +57,10 @@ def filter_blocks(
     (masked air) hold no noise: the filter takes the pilot's value there. Blocks of air keep the pilot. Where sigma is
     0, the result is the noisy volume.
 
+    Volumes in float32 in the CPU's memory are filtered by the compiled library
+    (:class:`~mri_denoise.inference.native.compiled_filter.CompiledGroupFilter`) if the installation has it, and by
+    PyTorch otherwise, or if the environment variable ``MRI_DENOISE_PLAIN_FILTER`` is set.
+
     Args:
         noisy: magnitudes, shape (X, Y, Z), scaled to about [0, 1].
         pilot: an estimate of the signal, of the same shape and scale. **Overwritten** by the result.
@@ -83,7 +87,7 @@ def filter_blocks(
     if fitting is None:
         return pilot
     order = [0, 1, 2]
-    if fitting != "cubes":  # the slice axis first: the compiled filter is fastest where the last edge is long
+    if fitting != "cubes":  # the slice axis first: the compiled filter is made for a long last edge
         order.insert(0, order.pop(slice_axis))
     axes = [BLOCK_AXES[fitting][axis == slice_axis] for axis in order]
     design = design_groups(axes, [shape[axis] for axis in order], None if correlation is None else correlation[order])
