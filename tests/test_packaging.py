@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
+import os
 import re
+import shlex
 import subprocess
 import sys
 import zipfile
@@ -13,6 +16,8 @@ from typing import Any
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+
+from mri_denoise.inference.native.build import find_compilers, library_name
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -33,6 +38,30 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
     (path,) = folder.glob("*.whl")
     return path
+
+
+def test_a_wheel_holds_the_compiled_filter_if_there_is_a_compiler(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        libraries = [name for name in archive.namelist() if name.endswith(library_name())]
+    if libraries:
+        assert libraries == [f"mri_denoise/inference/native/{library_name()}"]
+        assert re.search(r"-py3-none-(linux|macosx|win)\w+\.whl$", wheel.name)
+    else:
+        assert next(find_compilers(), None) is None
+        assert wheel.name.endswith("-py3-none-any.whl")
+
+
+def test_without_a_compiler_the_wheel_is_pure_python(tmp_path: Path) -> None:
+    build = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(tmp_path)]
+    environment = {**os.environ, "CC": f"{shlex.quote(sys.executable)} -c exit(1)", "PATH": str(tmp_path)}
+    if importlib.util.find_spec("ziglang"):
+        pytest.skip("ziglang is a compiler")
+    said = subprocess.run(build, cwd=ROOT, env=environment, check=True, capture_output=True, text=True)
+    assert "No C compiler" in said.stderr
+    (wheel,) = tmp_path.glob("*.whl")
+    assert wheel.name.endswith("-py3-none-any.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        assert not [name for name in archive.namelist() if name.endswith(library_name())]
 
 
 def test_a_wheel_holds_every_bundle_and_manifest_once(wheel: Path) -> None:

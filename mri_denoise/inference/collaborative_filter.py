@@ -14,22 +14,18 @@ too short for one shape, the next shape is taken.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 
-from mri_denoise.inference.block_matching import BlockAxis
+from mri_denoise.inference.block_matching import BlockAxis, Grid
+from mri_denoise.inference.group_design import GroupDesign, design_groups
 from mri_denoise.inference.group_filter import GroupFilter
-from mri_denoise.noise.rician import rice_moments
+from mri_denoise.inference.native.compiled_filter import CompiledGroupFilter
 
 CHUNK = 2**19  # voxels of the planes whose blocks are matched at a time
-_SNR_LIMIT, _SNR_STEPS = 40, 20  # of the table of biases: its end, and steps in 1
-
-_snr = np.arange(_SNR_LIMIT * _SNR_STEPS + 1) / _SNR_STEPS
-_BIAS = torch.from_numpy(rice_moments(_snr)[0] - _snr)
 
 BlockShape = Literal["cubes", "plates", "squares"]
 BLOCK_AXES: dict[BlockShape, tuple[BlockAxis, BlockAxis]] = {  # within slices, and across them
@@ -61,6 +57,10 @@ def filter_blocks(
     (masked air) hold no noise: the filter takes the pilot's value there. Blocks of air keep the pilot. Where sigma is
     0, the result is the noisy volume.
 
+    Volumes in float32 in the CPU's memory are filtered by the compiled library
+    (:class:`~mri_denoise.inference.native.compiled_filter.CompiledGroupFilter`) if the installation has it, and by
+    PyTorch otherwise, or if the environment variable ``MRI_DENOISE_PLAIN_FILTER`` is set.
+
     Args:
         noisy: magnitudes, shape (X, Y, Z), scaled to about [0, 1].
         pilot: an estimate of the signal, of the same shape and scale. **Overwritten** by the result.
@@ -86,19 +86,31 @@ def filter_blocks(
     fitting = choose_block_shape(shape, slice_axis, blocks)
     if fitting is None:
         return pilot
-    axes = [BLOCK_AXES[fitting][axis == slice_axis] for axis in range(3)]
-    _filter_in_chunks(noisy, pilot, sigma, axes, GroupFilter(axes, shape, noisy, correlation))
+    order = [0, 1, 2]
+    if fitting != "cubes":  # the slice axis first: the compiled filter is made for a long last edge
+        order.insert(0, order.pop(slice_axis))
+    axes = [BLOCK_AXES[fitting][axis == slice_axis] for axis in order]
+    design = design_groups(axes, [shape[axis] for axis in order], None if correlation is None else correlation[order])
+    level = sigma if sigma.ndim == 0 else sigma.permute(order)
+    _filter_in_chunks(noisy.permute(order), pilot.permute(order), level, design)
     return pilot
 
 
-def _filter_in_chunks(
-    noisy: torch.Tensor, pilot: torch.Tensor, sigma: torch.Tensor, axes: Sequence[BlockAxis], group_filter: GroupFilter
-) -> None:
+class _Filter(Protocol):
+    """What :class:`~mri_denoise.inference.group_filter.GroupFilter` and its compiled form have in common."""
+
+    def add_filtered(
+        self, noisy: torch.Tensor, pilot: torch.Tensor, sigma: torch.Tensor, grid: Grid, sums: torch.Tensor
+    ) -> None: ...
+
+
+def _filter_in_chunks(noisy: torch.Tensor, pilot: torch.Tensor, sigma: torch.Tensor, design: GroupDesign) -> None:
     """Overwrite the pilot by the result, some planes at a time, so that little memory is needed."""
-    shape = noisy.shape
-    edge, reach = axes[0].edge, math.floor(axes[0].radius)
+    compiled = CompiledGroupFilter.can_run(design, noisy, pilot)
+    group_filter: _Filter = CompiledGroupFilter(design) if compiled else GroupFilter(design, noisy)
+    shape, edge, reach = noisy.shape, design.edges[0], design.reach[0]
     low, sums = 0, noisy.new_zeros(2, 0, *shape[1:])  # weighted values and weights of the planes from `low` on
-    every, *within = (axis.starts(n) for n, axis in zip(shape, axes, strict=True))
+    every, *within = (axis.starts(n) for n, axis in zip(shape, design.axes, strict=True))
     count = max(CHUNK // math.prod(shape[1:]), 1)
     for planes in (every[first : first + count] for first in range(0, len(every), count)):
         bottom, top = max(planes[0] - reach, 0), min(planes[-1] + edge + reach, shape[0])
@@ -110,8 +122,7 @@ def _filter_in_chunks(
         if not x.any():  # nothing but masked air
             continue
         s = sigma if sigma.ndim == 0 else sigma[low:top].contiguous()
-        unbiased = torch.where(x == 0, p, x - _rician_bias(p, s))
-        group_filter.add_filtered(unbiased, p, s, [[start - low for start in planes], *within], sums)
+        group_filter.add_filtered(x, p, s, [[start - low for start in planes], *within], sums)
     _write_averages(sums, pilot[low:])
 
 
@@ -131,17 +142,6 @@ def choose_block_shape(shape: tuple[int, ...], slice_axis: int, wanted: BlockSha
         if all(n >= BLOCK_AXES[name][axis == slice_axis].edge for axis, n in enumerate(shape)):
             return name
     return None
-
-
-def _rician_bias(signal: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
-    """Mean of Rician magnitudes less their signal, from a table of :func:`~mri_denoise.noise.rician.rice_moments`."""
-    snr = signal.clamp_min(0) / sigma.clamp_min(1e-12)
-    place = snr.clamp_max(_SNR_LIMIT) * _SNR_STEPS
-    below = place.floor().clamp_max(_SNR_LIMIT * _SNR_STEPS - 1)
-    index, fraction = below.long(), place - below
-    table = _BIAS.to(signal)
-    beyond = (_SNR_LIMIT / snr).clamp_max(1)  # beyond the table the bias falls as 1 / SNR
-    return sigma * torch.lerp(table[index], table[index + 1], fraction) * beyond
 
 
 def _write_averages(sums: torch.Tensor, pilot: torch.Tensor) -> None:

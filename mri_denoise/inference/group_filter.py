@@ -2,28 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
 import torch
-from scipy.fft import dct
 
-from mri_denoise.inference.block_matching import (
-    BlockAxis,
-    Grid,
-    block_distances,
-    block_sums,
-    flat_index,
-    search_offsets,
-)
-from mri_denoise.noise.correlation import cosine_power
+from mri_denoise.inference.block_matching import Grid, block_distances, block_sums, flat_index
+from mri_denoise.inference.group_design import AIR, LEAST_LEFT, LEAST_POWER, GroupDesign
+from mri_denoise.inference.rician_bias import subtract_bias
 
-GROUP = 12  # blocks that are filtered together
-SHRINKAGE = 1.2  # times the power of the noise in the filter's gain
-KAISER = 2.5  # beta of the window that weighs the voxels of a block
-LEAST_NOISE = 0.05  # least power of the noise in a coefficient, relative to that in a voxel
-AIR = 0.5  # sigma: blocks with a lower mean in the pilot keep the pilot
 BATCH = 1024  # groups that are filtered at a time
 
 
@@ -31,33 +18,18 @@ class GroupFilter:
     """Filter the blocks of a volume, each together with the blocks most similar to it.
 
     Args:
-        axes: how blocks lie along each axis of the volume.
-        shape: of the volume, at least a block along each axis.
+        design: of the groups.
         template: a tensor of the type and device to work with.
-        correlation: of the noise with its neighbours, a row for each axis, from 1 at lag 0; None is white noise.
     """
 
-    def __init__(
-        self,
-        axes: Sequence[BlockAxis],
-        shape: Sequence[int],
-        template: torch.Tensor,
-        correlation: np.ndarray | None = None,
-    ) -> None:
-        self.edges = [axis.edge for axis in axes]
-        self.size = math.prod(self.edges)
-        self.offsets = search_offsets(axes)
-        # a corner of a volume that is hardly longer than a block has fewer blocks within reach
-        room = torch.tensor([n - edge for n, edge in zip(shape, self.edges, strict=True)])
-        self.members = min(GROUP, int(((self.offsets >= 0) & (self.offsets <= room)).all(1).sum()))
-        self.windows = [torch.from_numpy(np.kaiser(edge, KAISER)).to(template) for edge in self.edges]
-        # the orthonormal cosine transform along each axis of a block and along the group
-        transforms = [dct(np.eye(n), norm="ortho", axis=0) for n in (*self.edges, self.members)]
-        self.forward = [torch.from_numpy(transform).to(template) for transform in transforms]
+    def __init__(self, design: GroupDesign, template: torch.Tensor) -> None:
+        self.edges, self.size, self.members = design.edges, design.size, design.members
+        self.offsets, self.shrinkage = design.offsets, design.shrinkage
+        self.windows = [torch.from_numpy(window).to(template) for window in design.windows]
+        self.forward = [torch.from_numpy(transform).to(template) for transform in design.transforms]
         in_space = zip(self.windows, self.forward, strict=False)
         self.backward = [window[:, None] * transform.T for window, transform in in_space] + [self.forward[-1].T]
-        power = _noise_power(np.ones((3, 1)) if correlation is None else correlation, transforms[:3])
-        self.spectrum = torch.from_numpy(np.repeat(power, self.members)).to(template)[:, None]
+        self.spectrum = torch.from_numpy(np.repeat(design.spectrum, self.members)).to(template)[:, None]
         # allocated once: clearing new pages takes longer than the arithmetic
         self.memory = template.new_empty(3, self.size * self.members * BATCH)
 
@@ -67,7 +39,7 @@ class GroupFilter:
         """Filter the blocks of a grid and add their voxels to the weighted sums.
 
         Args:
-            noisy: volume without bias, or the planes of it that the blocks of the grid can reach: shape (X, Y, Z),
+            noisy: magnitudes, or the planes of the volume that the blocks of the grid can reach: shape (X, Y, Z),
                 contiguous.
             pilot: an estimate of the signal, likewise.
             sigma: of the noise, a scalar or the shape of ``noisy``.
@@ -79,6 +51,7 @@ class GroupFilter:
         chosen = block_sums(pilot, self.edges, grid) / self.size >= AIR * power.sqrt()
         if not chosen.any():
             return
+        noisy = subtract_bias(noisy, pilot, sigma)
         box = [slice(int(places.min()), int(places.max()) + 1) for places in chosen.nonzero().T]
         grid = [starts[side] for starts, side in zip(grid, box, strict=True)]
         chosen = chosen[tuple(box)].flatten()
@@ -105,7 +78,7 @@ class GroupFilter:
         """Filter the groups of a batch.
 
         Args:
-            noisy: volume.
+            noisy: volume without bias.
             pilot: an estimate of the signal.
             members: where the blocks begin in the flattened volume: the first of each group, then the second of each...
             power: of the noise, one for each group.
@@ -118,9 +91,9 @@ class GroupFilter:
         self._gather(pilot, members, gain)
         gain, spare = _transform(self.forward, gain, spare)
         gain = gain.square_().view(-1, len(power))
-        noise = torch.mul(self.spectrum, SHRINKAGE * power.clamp_min(1e-20), out=spare.view_as(gain))
+        noise = torch.mul(self.spectrum, self.shrinkage * power.clamp_min(LEAST_POWER), out=spare.view_as(gain))
         gain /= noise.add_(gain)
-        weight = 1 / (self.spectrum.T @ torch.square(gain, out=spare.view_as(gain)))[0].clamp_min(1e-3)
+        weight = 1 / (self.spectrum.T @ torch.square(gain, out=spare.view_as(gain)))[0].clamp_min(LEAST_LEFT)
         self._gather(noisy, members, work)
         work, spare = _transform(self.forward, work, spare)
         work.view_as(gain).mul_(gain).mul_(weight)
@@ -133,14 +106,6 @@ class GroupFilter:
         # a view of the blocks that begin at each voxel
         blocks = volume.as_strided((*self.edges, volume.numel() - reached), (*strides, 1))
         torch.gather(blocks, 3, members.expand(*self.edges, -1), out=out.view(*self.edges, -1))
-
-
-def _noise_power(correlation: np.ndarray, transforms: Sequence[np.ndarray]) -> np.ndarray:
-    """Power of the noise in each coefficient of a block, in the order of its voxels, at least :data:`LEAST_NOISE`."""
-    power = np.ones(1)
-    for row, transform in zip(correlation, transforms, strict=True):
-        power = np.outer(power, cosine_power(row, transform)).ravel()
-    return np.maximum(power, LEAST_NOISE)
 
 
 def _transform(
