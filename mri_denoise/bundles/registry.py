@@ -13,7 +13,7 @@ from mri_denoise.errors import InputError
 SHORT_NAMES = {"rician": "hmad_rician", "salt-pepper": "hmad_salt_pepper"}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Bundle:
     """A MONAI bundle on disk.
 
@@ -91,7 +91,9 @@ def find_bundle(model: str) -> Bundle:
         meta = json.loads(metadata.read_text(encoding="utf-8"))
         config = yaml.safe_load((folder / "configs" / "inference.yaml").read_text(encoding="utf-8"))
         name, task = meta.get("name", folder.name), meta.get("task", "")
-        return Bundle(folder.resolve(), name, meta["version"], task, frozenset(config))
+        return Bundle(
+            folder=folder.resolve(), name=name, version=meta["version"], task=task, options=frozenset(config)
+        )
     except (ValueError, KeyError, TypeError, OSError, yaml.YAMLError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"{folder}: not a MONAI bundle, its configs cannot be used ({reason}).") from error
