@@ -91,9 +91,7 @@ def find_bundle(model: str) -> Bundle:
         meta = json.loads(metadata.read_text(encoding="utf-8"))
         config = yaml.safe_load((folder / "configs" / "inference.yaml").read_text(encoding="utf-8"))
         name, task = meta.get("name", folder.name), meta.get("task", "")
-        return Bundle(
-            folder=folder.resolve(), name=name, version=meta["version"], task=task, options=frozenset(config)
-        )
+        return Bundle(folder=folder.resolve(), name=name, version=meta["version"], task=task, options=frozenset(config))
     except (ValueError, KeyError, TypeError, OSError, yaml.YAMLError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"{folder}: not a MONAI bundle, its configs cannot be used ({reason}).") from error
