@@ -5,6 +5,9 @@ voxels is grouped with the blocks nearby that are most similar to it, and the gr
 second stage of BM4D (Maggioni et al., 2013, https://doi.org/10.1109/TIP.2012.2210725) with the network in place of its
 first stage.
 
+The result may be the pilot of a second pass, which matches blocks by what the first has cleaned, seeks them farther away
+and takes more of them.
+
 Blocks have one of three shapes. Cubes are 5 x 5 x 5 voxels, one every 3, and similar blocks are sought up to 4 voxels
 away. Plates, for thick slices, are 5 x 5 x 2 voxels, one every 3 x 3 x 1, sought within 4.5 voxels and the next slices.
 Squares, for slices that do not belong together, are 8 x 8 pixels, one every 4, sought within 6.5 pixels. If an axis is
@@ -21,7 +24,7 @@ import torch
 import torch.nn.functional as F
 
 from mri_denoise.inference.block_matching import BlockAxis, Grid
-from mri_denoise.inference.group_design import GroupDesign, design_groups
+from mri_denoise.inference.group_design import GROUP, GroupDesign, design_groups
 from mri_denoise.inference.group_filter import GroupFilter
 from mri_denoise.inference.native.compiled_filter import CompiledGroupFilter
 
@@ -33,6 +36,8 @@ BLOCK_AXES: dict[BlockShape, tuple[BlockAxis, BlockAxis]] = {  # within slices, 
     "plates": (BlockAxis(edge=5, step=3, radius=4.5), BlockAxis(edge=2, step=1, radius=1.5)),
     "squares": (BlockAxis(edge=8, step=4, radius=6.5), BlockAxis(edge=1, step=1, radius=0.5)),
 }
+SECOND_AXES = (BlockAxis(edge=5, step=3, radius=5), BlockAxis(edge=5, step=3, radius=5))  # cubes, second pass
+SECOND_GROUP = 16  # blocks of a group in the second pass
 
 
 def filter_blocks(
@@ -42,6 +47,7 @@ def filter_blocks(
     slice_axis: int,
     blocks: BlockShape = "cubes",
     correlation: np.ndarray | None = None,
+    passes: int = 1,
 ) -> torch.Tensor:
     """Filter groups of similar blocks of a noisy volume, with a pilot that tells signal from noise.
 
@@ -69,6 +75,7 @@ def filter_blocks(
         blocks: shape of the blocks: ``"cubes"``, ``"plates"`` for thick slices, ``"squares"`` for single slices.
         correlation: of the noise with its neighbours, shape (3, lags), from 1 at lag 0
             (:func:`~mri_denoise.noise.correlation.noise_correlation`); None is white noise.
+        passes: 2 for a second pass over cubes, 5 voxels around and in groups of 16. Plates and squares have one pass.
 
     Returns:
         ``pilot``, which holds the result; unchanged if the slices are smaller than 8 x 8.
@@ -89,11 +96,19 @@ def filter_blocks(
     order = [0, 1, 2]
     if fitting != "cubes":  # the slice axis first: the compiled filter is made for a long last edge
         order.insert(0, order.pop(slice_axis))
-    axes = [BLOCK_AXES[fitting][axis == slice_axis] for axis in order]
-    design = design_groups(axes, [shape[axis] for axis in order], None if correlation is None else correlation[order])
     level = sigma if sigma.ndim == 0 else sigma.permute(order)
-    _filter_in_chunks(noisy.permute(order), pilot.permute(order), level, design)
+    known = None if correlation is None else correlation[order]
+    for axes, members in _plan_passes(fitting, passes):
+        along = [axes[axis == slice_axis] for axis in order]
+        design = design_groups(along, [shape[axis] for axis in order], known, members=members)
+        _filter_in_chunks(noisy.permute(order), pilot.permute(order), level, design)
     return pilot
+
+
+def _plan_passes(blocks: BlockShape, passes: int) -> list[tuple[tuple[BlockAxis, BlockAxis], int]]:
+    """How blocks lie, and how many are a group, in each pass."""
+    first = (BLOCK_AXES[blocks], GROUP)
+    return [first] if blocks != "cubes" else [first, (SECOND_AXES, SECOND_GROUP)][:passes]
 
 
 class _Filter(Protocol):

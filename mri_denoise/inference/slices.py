@@ -12,7 +12,7 @@ from monai.data import MetaTensor
 from mri_denoise.inference.collaborative_filter import filter_blocks
 from mri_denoise.inference.floor import match_floor
 from mri_denoise.inference.mixed_precision import MixedPrecisionInferer
-from mri_denoise.inference.slice_plan import SlicePlan, SliceStack, plan_slices
+from mri_denoise.inference.slice_plan import SlicePlan, SliceStack, plan_slabs, plan_slices
 from mri_denoise.inference.tiling import denoise_in_tiles
 from mri_denoise.noise.correlation import noise_correlation
 
@@ -35,13 +35,14 @@ class SliceDenoiseInferer(MixedPrecisionInferer):
         progress: whether a bar on standard error counts the slices.
         tile: longest side of a slice in pixels, at least 256. Larger slices are processed in tiles, with the same
             result (:mod:`mri_denoise.inference.tiling`).
-        filtered: whether the collaborative filter follows, with the network's result as its pilot and the correlation
-            that the volume's noise has (:func:`~mri_denoise.inference.collaborative_filter.filter_blocks`). Needs
-            ``noise_map``.
+        filter_passes: passes of the collaborative filter that follows, with the network's result as its pilot and the
+            correlation that the volume's noise has
+            (:func:`~mri_denoise.inference.collaborative_filter.filter_blocks`): 0, 1 or 2. Needs ``noise_map``.
+        out_slices: odd number of neighbouring slices that the network gives at a time.
 
     Raises:
         ValueError: if ``precision`` is unknown, ``planes`` is not 1, 3 or ``"auto"``, ``tile`` is below 256, or
-            ``filtered`` lacks ``noise_map``.
+            ``filter_passes`` is not 0, 1 or 2 or lacks ``noise_map``.
 
     Examples:
         >>> inferer = SliceDenoiseInferer(num_slices=3, precision="float32")
@@ -61,17 +62,21 @@ class SliceDenoiseInferer(MixedPrecisionInferer):
         planes: int | str = 1,
         progress: bool = False,
         tile: int = 1024,
-        filtered: bool = False,
+        filter_passes: int = 0,
+        out_slices: int = 1,
     ) -> None:
         super().__init__(precision)
         if tile < _LEAST_TILE:
             raise ValueError(f"tile must be at least {_LEAST_TILE}, got {tile}.")
-        if filtered and not noise_map:
-            raise ValueError("filtered needs noise_map: the filter has to know the noise level.")
+        if filter_passes not in (0, 1, 2):
+            raise ValueError(f"filter_passes must be 0, 1 or 2, got {filter_passes}.")
+        if filter_passes and not noise_map:
+            raise ValueError("filter_passes needs noise_map: the filter has to know the noise level.")
         if planes not in (1, 3, "auto"):
             raise ValueError(f"planes must be 1, 3 or 'auto', got {planes!r}.")
         self.num_slices, self.noise_map, self.batch_size = num_slices, noise_map, batch_size
-        self.planes, self.progress, self.tile, self.filtered = planes, progress, tile, filtered
+        self.planes, self.progress, self.tile = planes, progress, tile
+        self.filter_passes, self.out_slices = filter_passes, out_slices
 
     def __call__(
         self,
@@ -90,7 +95,7 @@ class SliceDenoiseInferer(MixedPrecisionInferer):
 
         Args:
             inputs: shape (1, T, X, Y, Z), scaled to about [0, 1]: T volumes, each denoised by itself.
-            network: maps (N, ``num_slices`` + ``noise_map``, H, W) to (N, 1, H, W).
+            network: maps (N, ``num_slices`` + ``noise_map``, H, W) to (N, ``out_slices``, H, W).
             args: more positional arguments of the network.
             sigma: noise level of each volume on the same scale, shape (1, T), or of each voxel, (1, T, X, Y, Z).
                 Required if ``noise_map``.
@@ -116,7 +121,7 @@ class SliceDenoiseInferer(MixedPrecisionInferer):
         volumes = inputs.as_tensor()[0] if isinstance(inputs, MetaTensor) else inputs[0]
         plan = self._plan(inputs, slice_axis, contiguous)
         known = None if correlation is None else correlation.reshape(3, -1).cpu().numpy()
-        if self.filtered and known is None:
+        if self.filter_passes and known is None:
             known = noise_correlation(volumes.cpu().numpy(), plan.slice_axis)
         run = self._runner(network, *args, **kwargs)
         out = torch.zeros_like(volumes, dtype=torch.float32)
@@ -130,8 +135,8 @@ class SliceDenoiseInferer(MixedPrecisionInferer):
                 for axis, stack in plan.stacks(volume, level, self.num_slices):
                     for numbers, slices in self._denoise(stack, run, advance):
                         out[t].movedim(axis, 0)[numbers] += 1 / len(plan.axes) * slices
-                if self.filtered and level is not None:
-                    filter_blocks(volume, out[t], level, plan.slice_axis, plan.blocks, known)
+                if self.filter_passes and level is not None:
+                    filter_blocks(volume, out[t], level, plan.slice_axis, plan.blocks, known, self.filter_passes)
         return MetaTensor(out[None], meta=inputs.meta) if isinstance(inputs, MetaTensor) else out[None]
 
     def _plan(self, inputs: torch.Tensor, slice_axis: int | None, contiguous: bool) -> SlicePlan:
@@ -173,21 +178,22 @@ class SliceDenoiseInferer(MixedPrecisionInferer):
         Yields:
             the numbers of some slices, shape (n,), and the slices, shape (n, H, W).
         """
-        todo = stack.occupied()
-        advance(len(stack.slices) - len(todo))
+        todo = plan_slabs(stack.occupied(), len(stack.slices), self.out_slices if stack.contiguous else 1)
+        advance(len(stack.slices) - int(todo.wanted.sum()))
         size = _batch_size(self.batch_size, stack.slices)
-        while len(todo):
-            numbers = todo[:size]
+        while len(todo.centres):
+            now = todo[:size]
             try:
-                slices = run(stack.batch(numbers))
+                slices = run(stack.batch(now.centres))
             except torch.OutOfMemoryError:
-                if len(numbers) == 1:
+                if len(now.centres) == 1:
                     raise
-                size = len(numbers) // 2
+                size = len(now.centres) // 2
                 continue
-            yield numbers, slices[:, 0]
+            middle, reach = slices.shape[1] // 2, now.numbers.shape[1] // 2
+            yield now.numbers[now.wanted], slices[:, middle - reach : middle + reach + 1][now.wanted.to(slices.device)]
             todo = todo[size:]
-            advance(len(numbers))
+            advance(int(now.wanted.sum()))
 
 
 def _batch_size(wanted: int, slices: torch.Tensor) -> int:

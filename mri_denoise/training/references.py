@@ -15,7 +15,7 @@ from mri_denoise.denoiser import Denoiser
 from mri_denoise.errors import InputError
 from mri_denoise.io import discover, read
 from mri_denoise.io.files import write_beside
-from mri_denoise.noise.level import estimate_sigma
+from mri_denoise.noise.model import find_noise
 from mri_denoise.pipeline.stream import denoise_case
 from mri_denoise.settings import Settings, Sigma
 from mri_denoise.volume import slice_axis_of
@@ -75,6 +75,6 @@ def _denoise(source: Path, target: Path, denoiser: Denoiser, factor: float) -> f
     if len(cases) != 1:
         raise InputError(f"{source}: {skips[0].reason if skips else 'not one volume'}.")
     volume = read(cases[0])
-    sigma = factor * estimate_sigma(volume.array[0], slice_axis=slice_axis_of(volume)).sigma
-    denoise_case(denoiser, cases[0], target.parent, Settings(sigma=Sigma(kind="level", level=sigma)))
+    sigma = factor * find_noise(volume.array[0], slice_axis=slice_axis_of(volume)).level
+    denoise_case(denoiser, cases[0], target.parent, Settings(sigma=Sigma(kind="level", level=sigma), planes=1))
     return sigma

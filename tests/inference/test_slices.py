@@ -197,21 +197,21 @@ def test_unknown_planes_are_refused() -> None:
         ((1.0, 1.0, 1.0), False, (2, "squares")),
     ],
 )
-def test_filtered_takes_the_average_of_the_planes_further(voxel: tuple, contiguous: bool, slices: tuple) -> None:
+def test_filter_takes_the_average_of_the_planes_further(voxel: tuple, contiguous: bool, slices: tuple) -> None:
     affine = torch.diag(torch.tensor([*voxel, 1.0]))
     x, sigma = MetaTensor(torch.rand(1, 2, 14, 15, 16), affine=affine), torch.tensor([[0.25, 0.5]])
     kwargs = {"sigma": sigma, "contiguous": contiguous}
     plain = SliceDenoiseInferer(3, True, precision="float32", planes=3)(x, Spy(), **kwargs)
-    out = SliceDenoiseInferer(3, True, precision="float32", planes=3, filtered=True)(x, Spy(), **kwargs)
+    out = SliceDenoiseInferer(3, True, precision="float32", planes=3, filter_passes=1)(x, Spy(), **kwargs)
     for t in range(2):
         wanted = filter_blocks(x.as_tensor()[0, t], plain.as_tensor()[0, t].clone(), sigma[0, t], *slices)
         torch.testing.assert_close(out.as_tensor()[0, t], wanted)
     assert not torch.equal(out, plain)
 
 
-def test_filtered_needs_the_noise_level() -> None:
+def test_filter_needs_the_noise_level() -> None:
     with pytest.raises(ValueError, match="noise_map"):
-        SliceDenoiseInferer(filtered=True)
+        SliceDenoiseInferer(filter_passes=1)
 
 
 def test_slices_that_are_empty_within_reach_are_not_computed() -> None:
