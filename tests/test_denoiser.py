@@ -149,7 +149,7 @@ def test_a_bundle_that_does_not_name_its_steps_is_told_what_it_lacks(tmp_path: P
     config.write_text(text.replace("denoise: [", "steps: ["))
     with pytest.raises(InputError, match=r"inference.yaml lacks denoise; .*python -m monai.bundle run"):
         Denoiser.load(str(bundle.folder))
-    config.write_text(text.replace("infer, unscale, restore", "unscale, restored"))
+    config.write_text(text.replace("infer, return_signal, unscale, restore", "unscale, restored"))
     with pytest.raises(InputError, match="lacks restored"):
         Denoiser.load(str(bundle.folder))
     config.write_text(text.replace("keys: pred\n  strength", "kees: pred\n  strength"))
