@@ -132,17 +132,6 @@ def _say_notes(cases: list[Case]) -> None:
         common.messages.print(f"note {output}: {note}")
 
 
-def _say_uneven(record: RunRecord) -> None:
-    """Say when one noise level for the whole image is clearly not enough."""
-    from mri_denoise.noise.level import UNEVEN
-
-    variation = max(record.sigma_variation or [1.0])
-    if variation > UNEVEN:
-        common.messages.print(
-            f"note {record.case}: its noise varies over the image by a factor of {variation:.1f}; try --sigma map."
-        )
-
-
 def _report(done: list[RunRecord], skips: list[Skip], failed: list[tuple[str, str]], as_json: bool) -> None:
     """Say what was done, left alone and failed."""
     for _, error in failed:
@@ -177,7 +166,6 @@ def _run(
             bar.advance(task)
             if outcome.record is not None and not as_json:
                 bar.console.print(_line(outcome.case, outcome.record, folder))
-                _say_uneven(outcome.record)
 
         with common.one_line_errors(common.WRONG_USAGE):
             return denoise_cases(bundle, cases, folder, settings, report=report, jobs=jobs, progress=watched and single)
