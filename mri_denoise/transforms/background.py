@@ -146,6 +146,6 @@ def _restore(image: torch.Tensor, raw: torch.Tensor, down: torch.Tensor | None, 
             fall, rise = (reach if reach.ndim == 0 else reach[part] for reach in (down, up))
             new.copy_(torch.where(old == 0, new, torch.maximum(torch.minimum(new, old + rise), old - fall)))
         if lowest >= 0:
-            new.clamp_min_(0)
+            new.copy_(torch.maximum(new, old.clamp_max(0)))
         same = (new - old).abs() <= _ROUNDING * old.abs().clamp_min(abs(lower))
         new.copy_(torch.where(same, old, new))
