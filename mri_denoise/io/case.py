@@ -33,6 +33,7 @@ class Case:
             DICOM the folder of the derived series.
         label: how messages and records name it.
         details: what the format's own reader and writer need, such as the slices of a DICOM volume.
+        stem: what the names of companions begin with where that of `output` would be another case's, too.
     """
 
     kind: Kind
@@ -40,6 +41,7 @@ class Case:
     output: Path
     label: str
     details: Details | None = field(default=None, compare=False)
+    stem: str | None = None
 
     @property
     def picture(self) -> bool:
@@ -68,6 +70,10 @@ class Case:
             folder: what `output` is relative to.
         """
         target = folder / self.output
+        if self.kind == "nifti" and len(self.sources) > 1:
+            packed = ".gz" if target.suffix.lower() == ".gz" else ""
+            bare = target.with_suffix("") if packed else target
+            return [bare.with_suffix(ending + packed) for ending in (".hdr", ".img")]
         return [target / name for name in self.details.names] if self.details and self.details.names else [target]
 
     def companion(self, folder: Path, suffix: str, extension: str | None = None) -> Path:
@@ -87,6 +93,8 @@ class Case:
         if self.writes_folder:
             volume = re.sub(r"[^A-Za-z0-9.+-]+", "_", self.label).strip("_")
             stem = volume if volume.startswith(name) else f"{name}_{volume}"
+        elif self.stem is not None:
+            stem = self.stem
         else:
             stem = re.sub(r"(\.gz)$", "", name, flags=re.IGNORECASE)
             stem = stem[: -len(Path(stem).suffix)] if Path(stem).suffix else stem
