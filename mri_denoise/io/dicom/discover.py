@@ -6,12 +6,12 @@ from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 
-from mri_denoise.errors import InputError
 from mri_denoise.io.case import Case, Skip
+from mri_denoise.io.dicom.copies import without_copies
 from mri_denoise.io.dicom.instance import Instance, read_file
 from mri_denoise.io.dicom.layout import plan_cases
-from mri_denoise.io.dicom.pixels import decode, open_image
-from mri_denoise.io.dicom.sort import Stack, sort_volumes
+from mri_denoise.io.dicom.sort import sort_volumes
+from mri_denoise.io.dicom.stack import Stack
 from mri_denoise.io.files import natural
 
 
@@ -35,9 +35,9 @@ def discover(files: Iterable[Path], root: Path, *, force: bool = False) -> tuple
         found, left = read_file(path, force=force)
         instances += found
         skips += left
-    instances, duplicates = _without_duplicates(instances)
+    instances, duplicates = without_copies(instances)
     skips += duplicates
-    volumes: dict[tuple[str, ...], list[Stack]] = defaultdict(list)
+    volumes: dict[tuple[str, str, str], list[Stack]] = defaultdict(list)
     for stack in sort_volumes(instances):
         if stack[0].spacing is None:
             reason = "no pixel spacing: sizes in mm are unknown"
@@ -46,31 +46,9 @@ def discover(files: Iterable[Path], root: Path, *, force: bool = False) -> tuple
             volumes[stack[0].series].append(stack)
     cases: list[Case] = []
     taken: set[str] = set()
-    patients: dict[Path, set[tuple[str, ...]]] = defaultdict(set)
+    patients: dict[Path, set[str]] = defaultdict(set)
     for one in instances:
-        patients[one.path.parent].add(one.series[:3])
+        patients[one.path.parent].add(one.series[0])
     for stacks in sorted(volumes.values(), key=lambda s: (s[0][0].series_number or 0, s[0][0].series)):
         cases += plan_cases(stacks, root, taken, patients)
     return cases, sorted(skips, key=lambda skip: natural(str(skip.source)))
-
-
-def _without_duplicates(instances: list[Instance]) -> tuple[list[Instance], list[Skip]]:
-    """Keep one file for each SOP Instance UID: the first, by path, whose pixels can be decoded."""
-    copies: dict[str, dict[Path, Instance]] = defaultdict(dict)
-    for one in instances:
-        copies[one.sop_uid].setdefault(one.path, one)
-    dropped: dict[Path, Skip] = {}
-    for same in copies.values():
-        paths = list(same)
-        best = paths[0] if len(paths) == 1 else next(filter(_decodes, paths), paths[0])
-        reason = f"copy of {best.name} (same SOP Instance UID)"
-        dropped |= {path: Skip(source=path, reason=reason) for path in paths if path != best}
-    return [one for one in instances if one.path not in dropped], list(dropped.values())
-
-
-def _decodes(path: Path) -> bool:
-    try:
-        decode(open_image(path), path)
-    except InputError:
-        return False
-    return True

@@ -11,6 +11,7 @@ import warnings
 from dataclasses import dataclass
 
 import numpy as np
+from pydicom.datadict import keyword_for_tag
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.tag import Tag
 from pydicom.valuerep import format_number_as_ds
@@ -120,16 +121,20 @@ def _copy(ds: Dataset) -> Dataset:
 
 def _flatten(groups: Dataset, into: Dataset) -> None:
     """Put the attributes of functional groups where a classic image has them."""
-    for group in groups:
-        if group.tag.is_private or group.VR != "SQ":
+    for tag in groups.keys():  # noqa: SIM118  # a data set iterates over elements
+        if tag.is_private or groups[tag].VR != "SQ":
             continue
+        group = groups[tag]
         if group.keyword in _NOT_FLATTENED:
-            into[group.tag] = group
+            into[tag] = group
             continue
-        for element in group.value[0] if group.value else ():
-            into[element.tag] = element
-            if element.keyword in _RENAMED:
-                into.add_new(Tag(_RENAMED[element.keyword]), element.VR, element.value)
+        item = group.value[0] if group.value else Dataset()
+        for inner in item.keys():  # noqa: SIM118
+            # as it is in the file: text that is converted here could not be written back where its encoding is wrong
+            into[inner] = item.get_item(inner)
+            if (keyword := keyword_for_tag(inner)) in _RENAMED:
+                element = item[inner]
+                into.add_new(Tag(_RENAMED[keyword]), element.VR, element.value)
 
 
 def _mosaic(ds: Dataset) -> list[Plane]:
@@ -140,7 +145,8 @@ def _mosaic(ds: Dataset) -> list[Plane]:
     header.
     """
     count, normal = _csa_layout(ds)
-    corners, shape = _tiling(ds, count)
+    across = math.ceil(math.sqrt(count))
+    corners, shape = _tiling(ds, count, (across, across))
     position, cosines = numbers(ds, "ImagePositionPatient"), numbers(ds, "ImageOrientationPatient")
     spacing = numbers(ds, "PixelSpacing")
     gap = number(ds, "SpacingBetweenSlices") or number(ds, "SliceThickness")
@@ -184,17 +190,35 @@ def _grid(ds: Dataset) -> list[Plane]:
     positions = [numbers(item, "ImagePositionPatient") for item in items]
     if any(len(position) != 3 for position in positions):
         raise LayoutError("UIH grid whose slices have no positions")
-    corners, shape = _tiling(ds, len(items))
+    corners, shape = _tiling(ds, len(items), _grid_size(ds, len(items)))
     return [_tile(ds, corner, shape, np.array(p)) for corner, p in zip(corners, positions, strict=True)]
 
 
-def _tiling(ds: Dataset, count: int) -> tuple[list[tuple[int, int]], tuple[int, int]]:
-    """Lay out a square grid: corners of the tiles, row by row, and the size of a tile."""
-    across = math.ceil(math.sqrt(count))
+def _grid_size(ds: Dataset, count: int) -> tuple[int, int]:
+    """Find how many tiles lie below and beside one another in a UIH grid, whose header does not say so.
+
+    UIH leaves out empty rows or columns (20 tiles lie 5 by 4, where a Siemens mosaic has 5 by 5). Of the grids that cut
+    the image into whole pixels, the one with the squarest field of view is taken, then the one with fewest empty tiles.
+    """
+    long = math.ceil(math.sqrt(count))
+    short = math.ceil(count / max(long, 1))
     rows, columns = _size(ds)
-    if across < 1 or rows % across or columns % across:
-        raise LayoutError(f"{columns} x {rows} pixels cannot be cut into {across} x {across} tiles: damaged header")
-    height, width = rows // across, columns // across
+    height, width = (*numbers(ds, "PixelSpacing"), 1.0, 1.0)[:2]
+    fitting = [
+        (abs(math.log((rows * height * across) / (columns * width * down))), down * across, (down, across))
+        for down, across in dict.fromkeys(((long, long), (long, short), (short, long)))
+        if down and rows and columns and rows % down == 0 and columns % across == 0
+    ]
+    return min(fitting)[2] if fitting else (long, long)
+
+
+def _tiling(ds: Dataset, count: int, grid: tuple[int, int]) -> tuple[list[tuple[int, int]], tuple[int, int]]:
+    """Lay out a grid of tiles, (down, across): their corners, row by row, and the size of a tile."""
+    down, across = grid
+    rows, columns = _size(ds)
+    if down < 1 or rows % down or columns % across:
+        raise LayoutError(f"{columns} x {rows} pixels cannot be cut into {across} x {down} tiles: damaged header")
+    height, width = rows // down, columns // across
     return [(k // across * height, k % across * width) for k in range(count)], (height, width)
 
 
