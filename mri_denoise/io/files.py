@@ -5,8 +5,6 @@ from __future__ import annotations
 import gzip
 import os
 import re
-import secrets
-import shutil
 import zlib
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -17,6 +15,7 @@ from isal import igzip
 from isal.igzip_lib import IsalError
 
 from mri_denoise.errors import InputError, OutputError
+from mri_denoise.io.leftovers import Temporary
 
 if TYPE_CHECKING:
     import numpy as np
@@ -131,21 +130,21 @@ def write_beside(path: Path, sources: Iterable[Path] = ()) -> Iterator[Path]:
         if _same_file(path, source):
             raise OutputError(f"{path}: is an input and is not overwritten; choose another output")
     suffix = "".join(path.suffixes[-2:]) if path.suffix in (".gz", ".GZ") else path.suffix
-    temporary = path.parent / f".{secrets.token_hex(8)}{suffix}"
+    temporary: Temporary | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.touch(exist_ok=False)
-        yield temporary
-        with open(temporary, "rb+") as file:
+        temporary = Temporary(path.parent, lambda new: new.touch(exist_ok=False), suffix=suffix)
+        yield temporary.path
+        with open(temporary.path, "rb+") as file:
             os.fsync(file.fileno())
-        os.replace(temporary, path)
+        os.replace(temporary.path, path)
         _sync_folder(path.parent)
     except OSError as error:
         reason = error.strerror or str(error)
         raise OutputError(f"{path}: cannot be written ({reason}); free space or choose another output") from error
     finally:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
+        if temporary is not None:
+            temporary.close()
 
 
 class SteppedWriter:
@@ -195,15 +194,17 @@ def folder_beside(path: Path) -> Iterator[Path]:
     Raises:
         OutputError: The operating system refuses something in the block (no permission, full disk ...).
     """
-    temporary = path.absolute().with_name(f".{path.name}.{secrets.token_hex(8)}")
+    temporary: Temporary | None = None
     try:
-        temporary.mkdir(parents=True)
-        yield temporary
+        path.absolute().parent.mkdir(parents=True, exist_ok=True)
+        temporary = Temporary(path.absolute().parent, Path.mkdir)
+        yield temporary.path
     except OSError as error:
         reason = error.strerror or str(error)
         raise OutputError(f"{path}: cannot be written ({reason}); free space or choose another output") from error
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        if temporary is not None:
+            temporary.close()
 
 
 def _same_file(first: Path, second: Path) -> bool:

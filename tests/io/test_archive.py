@@ -11,7 +11,7 @@ import pytest
 
 from mri_denoise.errors import InputError
 from mri_denoise.io import discover, read
-from mri_denoise.io.archive import unpack
+from mri_denoise.io.archive import Unpacking
 from tests.io.dicom.phantom import Phantom, save, series
 
 
@@ -49,7 +49,7 @@ def test_a_path_that_leads_outside_is_refused(tmp_path: Path, name: str) -> None
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         archive.writestr(name, b"x")
     with pytest.raises(InputError, match="outside"):
-        unpack(tmp_path / "a.zip")
+        Unpacking().unpack(tmp_path / "a.zip")
 
 
 def test_links_are_not_made(tmp_path: Path) -> None:
@@ -58,7 +58,7 @@ def test_links_are_not_made(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         archive.writestr(link, "/etc/passwd")
         archive.writestr("file", "text")
-    assert [path.name for path in unpack(tmp_path / "a.zip").iterdir()] == ["file"]
+    assert [path.name for path in Unpacking().unpack(tmp_path / "a.zip").iterdir()] == ["file"]
 
 
 def test_a_bomb_is_stopped_while_it_unpacks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -66,7 +66,7 @@ def test_a_bomb_is_stopped_while_it_unpacks(tmp_path: Path, monkeypatch: pytest.
     with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("zeros", bytes(64 << 20))
     with pytest.raises(InputError, match="unpacks to more"):
-        unpack(tmp_path / "a.zip")
+        Unpacking().unpack(tmp_path / "a.zip")
 
 
 @pytest.mark.parametrize("how", ["cut", "text", "flipped"])

@@ -6,7 +6,7 @@ import struct
 from typing import Any
 
 from pydicom.datadict import dictionary_VR
-from pydicom.dataset import Dataset
+from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.uid import UID, AllTransferSyntaxes, EnhancedMRImageStorage, LegacyConvertedEnhancedMRImageStorage
 
@@ -31,14 +31,14 @@ def value(ds: Dataset, keyword: str) -> Any:
 
 
 def numbers(ds: Dataset, keyword: str) -> tuple[float, ...]:
-    """The values of a numeric attribute; empty if it is absent or not numeric.
+    r"""The values of a numeric attribute; empty if it is absent or not numeric.
 
     Decimal strings are read whatever VR they were written with (GE writes Pixel Spacing as UT, for instance): VRs of
     long text have no multiple values, and unknown VRs are bytes.
 
     Examples:
         >>> ds = Dataset()
-        >>> ds.add_new("PixelSpacing", "UT", "0.9375\\\\0.9375 ")
+        >>> ds.add_new("PixelSpacing", "UT", "0.9375\\0.9375 ")
         >>> numbers(ds, "PixelSpacing")
         (0.9375, 0.9375)
     """
@@ -92,6 +92,13 @@ def image_types(ds: Dataset) -> tuple[str, ...]:
     if found is None:
         return ()
     return tuple(str(part).strip().upper() for part in ([found] if isinstance(found, str) else found))
+
+
+def flat_copy(ds: Dataset) -> Dataset:
+    """A data set of the same elements, as they are in the file; what is converted or changed in it stays its own."""
+    copy = Dataset(dict(ds.items()))
+    copy.file_meta = getattr(ds, "file_meta", FileMetaDataset())
+    return copy
 
 
 def is_enhanced(ds: Dataset) -> bool:

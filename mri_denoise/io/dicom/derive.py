@@ -20,7 +20,16 @@ from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, generate
 
 from mri_denoise.io.case import Derivation
 from mri_denoise.io.dicom import MANUFACTURER
-from mri_denoise.io.dicom.dataset import is_enhanced, is_mosaic, number, series_identity, sop_class, text
+from mri_denoise.io.dicom.dataset import (
+    flat_copy,
+    instance_uid,
+    is_enhanced,
+    is_mosaic,
+    number,
+    series_identity,
+    sop_class,
+    text,
+)
 from mri_denoise.io.dicom.functional_groups import SMOOTHING, code_item, describe_frames, in_words, source_reference
 from mri_denoise.io.dicom.texts import append_text, keep_bytes, text_bytes
 
@@ -76,8 +85,9 @@ def derive(
         keep_vendor_headers: keep private blocks that describe the old pixels (Siemens CSA). Those of a mosaic always
             stay, because they describe its layout.
     """
-    source_class, source_series = str(sop_class(ds)), text(ds, "SeriesInstanceUID")
-    source_uid = text(ds, "SOPInstanceUID") or str(ds.file_meta.MediaStorageSOPInstanceUID)
+    source = flat_copy(ds)  # reading a value of `ds` would convert it, and change its bytes
+    source_class, source_series = str(sop_class(source)), text(source, "SeriesInstanceUID")
+    source_uid = instance_uid(source)
     implicit = ds.file_meta.TransferSyntaxUID == ImplicitVRLittleEndian
     _drop_stray(ds)
     if ds.original_encoding != (implicit, True):
@@ -89,12 +99,12 @@ def derive(
             del ds[keyword]
     if not keep_vendor_headers and not is_mosaic(ds):
         _drop_private(ds, "SIEMENS CSA")
-    _identify(ds, derivation, source_class, source_uid, (*_what_differs(ds), pixels))
+    _identify(ds, source, derivation, pixels)
     if is_enhanced(ds):
         describe_frames(ds, derivation, frames, (source_class, source_uid), source_series)
     else:
         _describe(ds, derivation, source_class, source_uid)
-    now = now.astimezone(time_zone(ds))
+    now = now.astimezone(time_zone(source))
     _add_equipment(ds, derivation, now)
     ds.ContentDate, ds.ContentTime = now.strftime("%Y%m%d"), now.strftime("%H%M%S")
     if "InstanceCreationDate" in ds:
@@ -162,23 +172,21 @@ def _what_differs(ds: Dataset) -> list[str]:
 
 
 def _drop_stray(ds: Dataset) -> None:
-    """Delete what belongs in no data set: zeros after its end, read as elements of group 0000, and stray item tags."""
-    for tag in [tag for tag in ds.keys() if tag.group in (0x0000, 0x0002, 0xFFFE)]:  # noqa: SIM118
+    """Delete what no data set may hold: zeros after its end, which read as elements of group 0000."""
+    for tag in [tag for tag in ds.keys() if tag.group in (0x0000, 0x0002)]:
         del ds[tag]
 
 
-def _identify(
-    ds: Dataset, derivation: Derivation, source_class: str, source_uid: str, content: Numbers[str]
-) -> None:
+def _identify(ds: Dataset, source: Dataset, derivation: Derivation, pixels: str) -> None:
     """Make it a new instance in a new series of the same study, frame of reference and position."""
-    ds.SOPClassUID = source_class
-    ds.SOPInstanceUID = derived_uid(source_uid, derivation, *content)
+    ds.SOPClassUID = str(sop_class(source))
+    ds.SOPInstanceUID = derived_uid(instance_uid(source), derivation, *_what_differs(source), pixels)
     for keyword in ("ConcatenationUID", "SOPInstanceUIDOfConcatenationSource"):
-        if text(ds, keyword):
-            setattr(ds, keyword, derived_uid(text(ds, keyword), derivation))
-    patient, study, series = series_identity(ds)
+        if text(source, keyword):
+            setattr(ds, keyword, derived_uid(text(source, keyword), derivation))
+    patient, study, series = series_identity(source)
     ds.SeriesInstanceUID = derived_uid(series, derivation, patient, study)
-    series_number = int(number(ds, "SeriesNumber") or 0) + SERIES_NUMBER_OFFSET
+    series_number = int(number(source, "SeriesNumber") or 0) + SERIES_NUMBER_OFFSET
     if series_number <= _LARGEST_IS:
         ds.SeriesNumber = series_number
     suffix = NOISE_SUFFIX if derivation.added_noise else SERIES_SUFFIX
@@ -191,7 +199,9 @@ def _describe(ds: Dataset, derivation: Derivation, source_class: str, source_uid
     source_type = [found] if isinstance(found, str) else list(found)
     ds.ImageType = ["DERIVED", "SECONDARY", *source_type[2:]]
     words = in_words(derivation)
-    append_text(ds, "DerivationDescription", f"; {words}" if text_bytes(ds, "DerivationDescription") else words, _SHORT_TEXT)
+    append_text(
+        ds, "DerivationDescription", f"; {words}" if text_bytes(ds, "DerivationDescription") else words, _SHORT_TEXT
+    )
     if not derivation.added_noise:
         _append(ds, "DerivationCodeSequence", code_item(SMOOTHING))
     ds.SourceImageSequence = Sequence([source_reference(source_class, source_uid)])

@@ -15,13 +15,16 @@ from mri_denoise.io.dicom.stack import Stack
 from mri_denoise.io.files import natural
 
 
-def discover(files: Iterable[Path], root: Path, *, force: bool = False) -> tuple[list[Case], list[Skip]]:
+def discover(
+    files: Iterable[Path], root: Path, *, force: bool = False, own_results: bool = True
+) -> tuple[list[Case], list[Skip]]:
     """Sort DICOM files into volumes by their headers.
 
     Args:
         files: the files to look at, DICOM or not.
         root: the folder they were found under; outputs keep the place of their series below it.
         force: take also phase images, maps, localizers and other images that are usually not denoised.
+        own_results: take also what this package denoised before.
 
     Returns:
         One case a volume, or one for all volumes of a file that holds several, in the order of series; and the files
@@ -32,7 +35,7 @@ def discover(files: Iterable[Path], root: Path, *, force: bool = False) -> tuple
     instances: list[Instance] = []
     skips: list[Skip] = []
     for path in sorted(set(files), key=lambda path: natural(str(path))):
-        found, left = read_file(path, force=force)
+        found, left = read_file(path, force=force, own_results=own_results)
         instances += found
         skips += left
     instances, duplicates = without_copies(instances)

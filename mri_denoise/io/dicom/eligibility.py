@@ -7,11 +7,10 @@ Image Type value 3 on.
 
 from __future__ import annotations
 
-import re
-
 from pydicom.dataset import Dataset
 from pydicom.uid import EnhancedMRColorImageStorage, MRImageStorage, MRSpectroscopyStorage
 
+from mri_denoise.io.dicom import MANUFACTURER
 from mri_denoise.io.dicom.dataset import (
     ENHANCED_MR,
     image_types,
@@ -25,6 +24,7 @@ from mri_denoise.io.dicom.dataset import (
     value,
 )
 from mri_denoise.io.dicom.descriptions import by_description
+from mri_denoise.io.dicom.functional_groups import DENOISED, NOISE_ADDED
 
 MAX_PIXELS = 8192 * 8192
 """More pixels than this in one frame are taken for a damaged header, before memory is allocated."""
@@ -145,6 +145,23 @@ def unwanted(ds: Dataset) -> str | None:
     if text(ds, "BurnedInAnnotation").upper() == "YES":
         return "text burned into the pixels (Burned In Annotation)"
     return None
+
+
+def denoised_already(ds: Dataset) -> str | None:
+    """Say that a slice was denoised by this package, and that no noise was added since.
+
+    Args:
+        ds: the header of the slice.
+
+    Returns:
+        The reason in a few words, or None.
+    """
+    equipment = value(ds, "ContributingEquipmentSequence") or ()
+    if not any(text(item, "Manufacturer") == MANUFACTURER for item in equipment):
+        return None
+    steps = [text(item, "DerivationDescription") for item in value(ds, "DerivationImageSequence") or ()]
+    words = "; ".join(steps) if is_enhanced(ds) else text(ds, "DerivationDescription")
+    return "denoised already, by mri-denoise" if words.rfind(DENOISED) > words.rfind(NOISE_ADDED) else None
 
 
 def physical_unit(ds: Dataset) -> str:

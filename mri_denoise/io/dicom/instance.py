@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import warnings
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from pydicom.dataset import Dataset
@@ -24,9 +26,10 @@ from mri_denoise.io.dicom.dataset import (
     text,
     value,
 )
-from mri_denoise.io.dicom.eligibility import physical_unit, unreadable, unwanted
+from mri_denoise.io.dicom.eligibility import denoised_already, physical_unit, unreadable, unwanted
 from mri_denoise.io.dicom.open import pixels_missing, read_header, readable
 from mri_denoise.io.dicom.planes import LayoutError, Plane, planes
+from mri_denoise.io.dicom.stored_bits import upper_bits
 from mri_denoise.io.sniff import is_dicom
 
 # b-value and direction in the vendors' private attributes, as their DICOM conformance statements describe them
@@ -94,12 +97,13 @@ class Instance:
         return self.path, self.plane
 
 
-def read_file(path: Path, *, force: bool = False) -> tuple[list[Instance], list[Skip]]:
+def read_file(path: Path, *, force: bool = False, own_results: bool = True) -> tuple[list[Instance], list[Skip]]:
     """Read the header of a file.
 
     Args:
         path: the file.
         force: take also phase images, maps, localizers and other images that are usually not denoised.
+        own_results: take also what this package denoised before.
 
     Returns:
         Its slices that are to be denoised, and why the file or some of its frames are left alone. Both are empty for a
@@ -125,16 +129,28 @@ def read_file(path: Path, *, force: bool = False) -> tuple[list[Instance], list[
                 return [], [Skip(source=path, reason=one_line(why))]
             if missing := pixels_missing(ds, path):
                 return [], [Skip(source=path, reason=missing, damaged=True)]
-            return _wanted(planes(ds), path, force)
+            unusual, wrong = upper_bits(ds, path)
+            if wrong:
+                return [], [Skip(source=path, reason=unusual, damaged=True)]
+            reasons = partial(_why_not, own_results=own_results and not force)
+            instances, skips = _wanted(planes(ds), path, force, reasons)
+            return [replace(one, notes=(unusual,) if unusual else ()) for one in instances], skips
     except LayoutError as error:
         return [], [Skip(source=path, reason=str(error))]
     except PARSE_ERRORS as error:
         return [], [Skip(source=path, reason=f"damaged header: {one_line(str(error))}", damaged=True)]
 
 
-def _wanted(found: list[Plane], path: Path, force: bool) -> tuple[list[Instance], list[Skip]]:
+def _why_not(ds: Dataset, own_results: bool) -> str:
+    """Why a slice is denoised only on request, in one line; empty if there is no reason."""
+    return one_line((not own_results and denoised_already(ds)) or unwanted(ds) or "")
+
+
+def _wanted(
+    found: list[Plane], path: Path, force: bool, why_not: Callable[[Dataset], str]
+) -> tuple[list[Instance], list[Skip]]:
     """Divide the slices of a file into those to denoise and those to leave alone, reason by reason."""
-    reasons = [one_line(unwanted(plane.header) or "") for plane in found]
+    reasons = [why_not(plane.header) for plane in found]
     taken = [k for k, reason in enumerate(reasons) if force or not reason]
     instances = [_instance(found[k], k, path, reasons[k]) for k in taken]
     skips = []

@@ -98,9 +98,7 @@ def volume_of(case: Case) -> DicomVolume:
     return case.details
 
 
-def plan_cases(
-    stacks: list[Stack], root: Path, taken: set[str], patients: Mapping[Path, set[str]]
-) -> list[Case]:
+def plan_cases(stacks: list[Stack], root: Path, taken: set[str], patients: Mapping[Path, set[str]]) -> list[Case]:
     """Lay out the cases of one source series.
 
     Args:

@@ -12,12 +12,13 @@ from dataclasses import dataclass
 
 import numpy as np
 from pydicom.datadict import keyword_for_tag
-from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.dataset import Dataset
 from pydicom.tag import Tag
 from pydicom.valuerep import format_number_as_ds
 
 from mri_denoise.io.dicom.dataset import (
     PARSE_ERRORS,
+    flat_copy,
     image_types,
     is_enhanced,
     is_mosaic,
@@ -101,27 +102,21 @@ def _frames(ds: Dataset) -> list[Plane]:
     count = int(number(ds, "NumberOfFrames") or 1)
     if not each or len(each) != count:
         raise LayoutError(f"{len(each or ())} functional groups for {count} frames: damaged header")
-    base = _copy(ds)
+    base = flat_copy(ds)
     for keyword in ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"):
         base.pop(keyword, None)
     _flatten(shared[0] if shared else Dataset(), base)
     found = []
     for index, groups in enumerate(each):
-        header = _copy(base)
+        header = flat_copy(base)
         _flatten(groups, header)
         found.append(Plane(header=header, frame=index, corner=(0, 0), shape=_size(ds)))
     return found
 
 
-def _copy(ds: Dataset) -> Dataset:
-    copy = Dataset(dict(ds.items()))  # a new mapping of the same elements
-    copy.file_meta = getattr(ds, "file_meta", FileMetaDataset())
-    return copy
-
-
 def _flatten(groups: Dataset, into: Dataset) -> None:
     """Put the attributes of functional groups where a classic image has them."""
-    for tag in groups.keys():  # noqa: SIM118  # a data set iterates over elements
+    for tag in groups.keys():  # a data set iterates over elements
         if tag.is_private or groups[tag].VR != "SQ":
             continue
         group = groups[tag]
@@ -129,7 +124,7 @@ def _flatten(groups: Dataset, into: Dataset) -> None:
             into[tag] = group
             continue
         item = group.value[0] if group.value else Dataset()
-        for inner in item.keys():  # noqa: SIM118
+        for inner in item.keys():
             # as it is in the file: text that is converted here could not be written back where its encoding is wrong
             into[inner] = item.get_item(inner)
             if (keyword := keyword_for_tag(inner)) in _RENAMED:
@@ -223,7 +218,7 @@ def _tiling(ds: Dataset, count: int, grid: tuple[int, int]) -> tuple[list[tuple[
 
 
 def _tile(ds: Dataset, corner: tuple[int, int], shape: tuple[int, int], position: np.ndarray) -> Plane:
-    header = _copy(ds)
+    header = flat_copy(ds)
     # add_new: setting an attribute would change the element that all headers share
     header.add_new(Tag("Rows"), "US", shape[0])
     header.add_new(Tag("Columns"), "US", shape[1])

@@ -23,8 +23,8 @@ def instance_order(instance: Instance) -> tuple[object, ...]:
 def divide_by_order(group: Stack) -> list[Stack] | None:
     """Divide images at repeated positions into time points.
 
-    Scanners number slice by slice within each time point, or time point by time point at each slice. Both are tried, for
-    Instance Number and frame, Acquisition Number and acquisition time; the first that gives complete and regular
+    Scanners number slice by slice within each time point, or time point by time point at each slice. Both are tried,
+    for Instance Number and frame, Acquisition Number and acquisition time; the first that gives complete and regular
     volumes is taken.
 
     Args:
@@ -69,7 +69,7 @@ def _orders(group: Stack) -> list[np.ndarray]:
 
 def _ranks(keys: list[tuple[object, ...]]) -> list[int]:
     """The rank of each key; equal keys share one."""
-    rank = {key: k for k, key in enumerate(sorted(set(keys)))}  # type: ignore[type-var]
+    rank = {key: k for k, key in enumerate(sorted(set(keys)))}
     return [rank[key] for key in keys]
 
 
@@ -106,7 +106,7 @@ def _by_runs(numbers: np.ndarray, place: np.ndarray) -> np.ndarray | None:
             runs.append([])
         runs[-1].append(int(place[k]))
         time[k] = len(runs) - 1
-    longest = {one: rank for rank, one in enumerate(max(runs, key=len))}
+    longest = {one: rank for rank, one in enumerate(sorted(runs, key=len)[-1])}
     ranks = [[longest[one] for one in run if one in longest] for run in runs]
     regular = all(ranks_ == sorted(ranks_) for ranks_ in ranks)
     return time if regular and len(runs) == max(Counter(place.tolist()).values()) else None
