@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import unicodedata
 from typing import Any
 
 from pydicom.datadict import dictionary_VR
@@ -19,6 +20,16 @@ PARSE_ERRORS = (
     *(struct.error, BytesLengthException, InvalidDicomError),
 )
 """What pydicom and its decoders raise when they meet damaged data."""
+
+
+def error_words(error: BaseException, longest: int = 120) -> str:
+    r"""What an error says, in one line, without the traceback that pydicom puts into its messages.
+
+    Examples:
+        >>> error_words(ValueError("With tag (0008,0008) got exception: bad\nTraceback (most recent call last): ..."))
+        'With tag (0008,0008) got exception: bad'
+    """
+    return " ".join(str(error).partition("Traceback (most recent")[0].split())[:longest]
 
 
 def value(ds: Dataset, keyword: str) -> Any:
@@ -124,11 +135,13 @@ def instance_uid(ds: Dataset) -> str:
 def series_identity(ds: Dataset) -> tuple[str, str, str]:
     """Patient, study and series of an image, as texts that are equal for the images of one series.
 
-    A patient is known by Patient ID; name and birth date, which archives spell anew, count only where there is none. A
-    series without Series Instance UID is known by number and description (`NO_UID` and these).
+    A patient is known by Patient ID; the name, which archives spell anew, counts only where there is none, in its plain
+    letters, and the birth date where there is neither. A series without Series Instance UID is known by number and
+    description (`NO_UID` and these).
     """
-    name = text(ds, "PatientName").partition("=")[0].casefold()
-    patient = text(ds, "PatientID").casefold() or "".join(filter(str.isalnum, name)) or text(ds, "PatientBirthDate")
+    letters = unicodedata.normalize("NFKD", text(ds, "PatientName").partition("=")[0])
+    name = "".join(filter(str.isalnum, letters.casefold()))
+    patient = text(ds, "PatientID").casefold() or name or text(ds, "PatientBirthDate")
     study = _uid_text(ds, "StudyInstanceUID") or _without_uid(ds, "StudyID", "StudyDate", "AccessionNumber")
     series = _uid_text(ds, "SeriesInstanceUID") or _without_uid(ds, "SeriesNumber", "SeriesDescription", "ProtocolName")
     return patient, study, series

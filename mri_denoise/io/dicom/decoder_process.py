@@ -19,7 +19,7 @@ import numpy as np
 from pydicom.dataset import Dataset
 
 from mri_denoise.errors import InputError
-from mri_denoise.io.dicom.dataset import PARSE_ERRORS
+from mri_denoise.io.dicom.dataset import PARSE_ERRORS, error_words
 from mri_denoise.io.dicom.native_decoders import decode_native
 from mri_denoise.io.dicom.pixels import open_image
 
@@ -55,7 +55,7 @@ def _answer(request: dict[str, Any], out: BinaryIO) -> None:
     except MemoryError:
         _send(out, {"error": "needs far more memory than its pixels do"})
     except (*PARSE_ERRORS, InputError, OSError) as error:
-        _send(out, {"error": " ".join(str(error).split())[:400]})
+        _send(out, {"error": error_words(error, 400)})
     else:
         _send(out, {"dtype": pixels.dtype.str, "shape": pixels.shape}, pixels.tobytes())
 

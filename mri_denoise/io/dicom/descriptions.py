@@ -14,8 +14,8 @@ from pydicom.dataset import Dataset
 from mri_denoise.io.dicom.dataset import text
 
 _LOCALIZER = re.compile(
-    r"\b(\w*(locali[sz]|lokali[sz])\w*|\w*scout\w*|survey|smartbrain|loca?s?"
-    r"|(3|three|tri)[- ]?pl(ane?s?)?|tri[- ]?pilot|plan ?scan|scanogram|topogram|fastview)\b"
+    r"\b(\w*(locali[sz]|lokali[sz])\w*|\w*scout\w*|survey|smart ?brain|locator|loca?s?"
+    r"|(3|three|tri)[- ]?pl(ane?s?)?|tri[- ]?pilot|plan ?scan|rep[eé]rage|scanogram|topogram|fastview)\b"
     r"|^pilot\b",
     re.IGNORECASE,
 )

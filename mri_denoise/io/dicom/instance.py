@@ -32,6 +32,7 @@ from mri_denoise.io.dicom.planes import LayoutError, Plane, planes
 from mri_denoise.io.dicom.stored_bits import upper_bits
 from mri_denoise.io.sniff import is_dicom
 
+_ITEM_GROUP = 0xFFFE  # items and delimiters, which only sequences and encapsulated pixels hold
 # b-value and direction in the vendors' private attributes, as their DICOM conformance statements describe them
 _PRIVATE_DIFFUSION = (
     ((0x0019, "SIEMENS MR HEADER", 0x0C), (0x0019, "SIEMENS MR HEADER", (0x0E,))),
@@ -122,6 +123,9 @@ def read_file(path: Path, *, force: bool = False, own_results: bool = True) -> t
         return [], [Skip(source=path, reason=reason, damaged=True)]
     if sop_class(ds) == MediaStorageDirectoryStorage or "DirectoryRecordSequence" in ds:
         return [], []
+    if stray := [tag for tag in ds.keys() if tag.group == _ITEM_GROUP]:
+        reason = f"damaged data set: an item tag {stray[0]} outside any sequence; export it again"
+        return [], [Skip(source=path, reason=reason, damaged=True)]
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -19,7 +19,7 @@ from pydicom.uid import (
 )
 
 from mri_denoise.errors import InputError
-from mri_denoise.io.dicom.dataset import PARSE_ERRORS, number, text, transfer_syntax
+from mri_denoise.io.dicom.dataset import PARSE_ERRORS, error_words, number, text, transfer_syntax
 from mri_denoise.io.dicom.decoder import decode_apart
 
 
@@ -62,7 +62,7 @@ def open_image(path: Path) -> Dataset:
             warnings.simplefilter("ignore")
             ds = pydicom.dcmread(str(path), force=True)
     except (*PARSE_ERRORS, OSError) as error:
-        raise InputError(f"{path}: cannot be read as DICOM ({' '.join(str(error).split())[:120]})") from error
+        raise InputError(f"{path}: cannot be read as DICOM ({error_words(error)})") from error
     if not text(ds.file_meta, "TransferSyntaxUID"):
         implicit, little = ds.original_encoding
         explicit = ExplicitVRLittleEndian if little else ExplicitVRBigEndian
@@ -119,7 +119,7 @@ def decode(ds: Dataset, path: Path, frame: int = 0) -> np.ndarray:
                 plugin = "pydicom" if clean else ""
                 pixels = pixel_array(ds, index=frame, raw=True, correct_unused_bits=clean, decoding_plugin=plugin)
     except (*PARSE_ERRORS, OSError) as error:
-        why = " ".join(str(error).split())[:160]
+        why = error_words(error, 160)
         raise InputError(f"{path}: pixel data cannot be decoded ({why}); export the file again") from error
     if pixels.shape != layout.shape:
         raise InputError(f"{path}: pixel data decode to {pixels.shape}, the header says {layout.shape}; export again")
