@@ -34,18 +34,20 @@ def append_text(ds: Dataset, keyword: str, suffix: str, longest: int) -> None:
     """
     tag = Tag(keyword)
     encodings = _encodings(ds)
-    vr = str(getattr(ds.get_item(tag), "VR", None) or dictionary_VR(tag))
+    found = ds.get_item(tag)
+    vr = str(getattr(found, "VR", None) or dictionary_VR(tag))
     before = text_bytes(ds, keyword)
     words = decode_bytes(before, encodings, TEXT_VR_DELIMS)
     if len(words) + len(suffix) > longest:
         before = _shortened(before, words, max(longest - len(suffix), 0), encodings)
     new = (before + suffix.encode("ascii", "replace")).lstrip(b" ")
     new += b" " * (len(new) % 2)
-    implicit, little = ds.original_encoding
-    if implicit is None or little is None:  # made here: nothing to keep
+    if isinstance(found, RawDataElement):
+        ds[tag] = found._replace(VR=vr, length=len(new), value=new)
+    elif isinstance(getattr(found, "value", None), bytes):  # by `keep_bytes`
+        ds[tag] = DataElement(tag, vr, new, already_converted=True)
+    else:
         ds[tag] = DataElement(tag, vr, decode_bytes(new, encodings, TEXT_VR_DELIMS).rstrip(" "))
-        return
-    ds[tag] = RawDataElement(tag, vr, len(new), new, 0, bool(implicit), bool(little))
 
 
 def text_bytes(ds: Dataset, keyword: str) -> bytes:

@@ -79,10 +79,10 @@ def _by_arithmetic(numbers: np.ndarray, place: np.ndarray) -> np.ndarray | None:
     counted = numbers - numbers.min()
     for start in range(max(slices, times)):
         time, slot = np.divmod(counted + start, slices)
-        if start < slices and _one_to_one(slot, place):
+        if start < slices and time.max() < times and _one_to_one(slot, place):
             return time
         slot, time = np.divmod(counted + start, times)
-        if start < times and _one_to_one(slot, place):
+        if start < times and slot.max() < slices and _one_to_one(slot, place):
             return time
     return None
 
