@@ -6,6 +6,7 @@ import atexit
 import lzma
 import shutil
 import stat
+import struct
 import tempfile
 import zipfile
 import zlib
@@ -23,7 +24,8 @@ _ALWAYS_UNPACKED = 256 << 20
 _RATIO = 200
 _PIECE = 1 << 20
 _FAILURES = (
-    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, ValueError, RuntimeError, OSError),
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, OSError),
+    *(NotImplementedError, RuntimeError, ValueError, LookupError, OverflowError),
 )
 
 
@@ -74,7 +76,9 @@ class Unpacking:
 
     def _extract(self, archive: zipfile.ZipFile, path: Path, folder: Path) -> None:
         """Write the members one by one, and count their bytes."""
-        members = [m for m in archive.infolist() if not m.is_dir() and not stat.S_ISLNK(m.external_attr >> 16)]
+        members = [
+            m for m in archive.infolist() if not m.filename.endswith("/") and not stat.S_ISLNK(m.external_attr >> 16)
+        ]
         self._files += len(members)
         if self._files > MAX_FILES:
             raise InputError(f"{path}: zip file with {len(members)} files; unpack it and give the folder")
