@@ -49,6 +49,9 @@ def denoise(
     planes: Annotated[
         Planes, typer.Option(help="Slice along 1 plane (fast) or 3 and average (better); auto: 3 if nearly isotropic.")
     ] = Planes(DEFAULTS.planes),
+    guard: Annotated[
+        bool, typer.Option("--guard/--no-guard", help="Give back what was removed and noise does not explain.")
+    ] = DEFAULTS.guard,
     picture_size: Annotated[
         int | None, typer.Option(min=8, help="Resize pictures to N x N (the paper: 256); kept by default.")
     ] = DEFAULTS.picture_size,
@@ -70,6 +73,7 @@ def denoise(
         sigma=sigma,
         strength=strength,
         planes=planes.number,
+        guard=guard,
         picture_size=picture_size,
         device=device,
         extras=[extra for extra, wanted in chosen.items() if wanted],
@@ -133,17 +137,6 @@ def _say_notes(cases: list[Case]) -> None:
         common.messages.print(f"note {output}: {note}")
 
 
-def _say_uneven(record: RunRecord) -> None:
-    """Say when one noise level for the whole image is clearly not enough."""
-    from mri_denoise.noise.level import UNEVEN
-
-    variation = max(record.sigma_variation or [1.0])
-    if variation > UNEVEN:
-        common.messages.print(
-            f"note {record.case}: its noise varies over the image by a factor of {variation:.1f}; try --sigma map."
-        )
-
-
 def _report(done: list[RunRecord], skips: list[Skip], failed: list[tuple[str, str]], as_json: bool) -> None:
     """Say what was done, left alone and failed."""
     for _, error in failed:
@@ -178,7 +171,6 @@ def _run(
             bar.advance(task)
             if outcome.record is not None and not as_json:
                 bar.console.print(_line(outcome.case, outcome.record, folder))
-                _say_uneven(outcome.record)
 
         with common.one_line_errors(common.WRONG_USAGE):
             return denoise_cases(bundle, cases, folder, settings, report=report, jobs=jobs, progress=watched and single)
