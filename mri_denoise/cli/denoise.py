@@ -61,7 +61,8 @@ def denoise(
     ] = False,
     to_nifti: Annotated[bool, typer.Option("--to-nifti", help="Write DICOM series as NIfTI files.")] = False,
     force: Annotated[
-        bool, typer.Option("--force", help="Also take phase images, maps, masks and DICOM localizers.")
+        bool,
+        typer.Option("--force", help="Also take phase images, maps, masks, DICOM localizers and own results."),
     ] = False,
     jobs: Annotated[int, typer.Option(min=1, help="Images denoised side by side, sharing the cores and memory.")] = 1,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Make results that exist again.")] = False,
@@ -81,7 +82,7 @@ def denoise(
         extras=[extra for extra, wanted in chosen.items() if wanted],
         keep_vendor_headers=keep_vendor_headers,
     )
-    cases, skips = common.find_cases(source, output, force=force)
+    cases, skips = common.find_cases(source, output, force=force, own_results=force)
     if to_nifti:
         cases, skips = _as_nifti(cases, skips)
     cases, folder = common.place(cases, source, output)

@@ -20,6 +20,7 @@ from mri_denoise.cli.node import node
 from mri_denoise.cli.noise import noise
 from mri_denoise.cli.simulate import simulate
 from mri_denoise.cli.train import train
+from mri_denoise.runtime import end_tidily
 
 app = typer.Typer(
     name="mri-denoise",
@@ -48,6 +49,7 @@ def main(
     ] = False,
 ) -> None:
     """Denoise MR images with HMAD-Net, headers preserved. For research, not for diagnosis."""
+    end_tidily()
     # Read when torch loads GNU's OpenMP: how long a thread that is done spins before it sleeps. By default that is
     # milliseconds, which beside other work, where its partner waits for a core, takes longer than the work itself.
     if not os.environ.keys() & {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"}:
