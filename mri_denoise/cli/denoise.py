@@ -2,34 +2,24 @@
 
 from __future__ import annotations
 
-from enum import Enum
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mri_denoise import settings as choices
+from mri_denoise.bids.dataset import is_dataset
+from mri_denoise.bids.selection import Wanted
 from mri_denoise.cli import common
+from mri_denoise.cli.choices import Planes, find_model, make_settings
+from mri_denoise.cli.dataset import Request, denoise_dataset
+from mri_denoise.cli.watch import watch
 from mri_denoise.io.case import Case, Skip
-from mri_denoise.settings import DEFAULTS, Extra, Settings, Sigma
+from mri_denoise.settings import DEFAULTS
 
 if TYPE_CHECKING:  # the command line answers faster without
-    from mri_denoise.bundles.registry import Bundle
-    from mri_denoise.pipeline.stream import Outcome
+    from mri_denoise.pipeline.stream import Outcome, Report
     from mri_denoise.record import RunRecord
-
-
-class Planes(str, Enum):
-    """Planes along which volumes are cut into slices."""
-
-    auto = "auto"
-    one = "1"
-    three = "3"
-
-    @property
-    def number(self) -> choices.Planes:
-        """As in the settings."""
-        return {Planes.one: 1, Planes.three: 3}.get(self, "auto")  # type: ignore[return-value]
 
 
 def denoise(
@@ -64,16 +54,18 @@ def denoise(
     as_json: Annotated[bool, typer.Option("--json", help="Print the run records as JSON.")] = False,
 ) -> None:
     """Denoise MR images; results keep their headers, type and place in the folder tree."""
-    chosen: dict[Extra, bool] = {"residual": residual, "noise-map": noise_map, "figure": figure}
-    settings = _settings(
+    settings = make_settings(
         sigma=sigma,
         strength=strength,
         planes=planes.number,
         picture_size=picture_size,
         device=device,
-        extras=[extra for extra, wanted in chosen.items() if wanted],
+        extras={"residual": residual, "noise-map": noise_map, "figure": figure},
         keep_vendor_headers=keep_vendor_headers,
     )
+    if is_dataset(source):
+        asked = Request(dataset=source, output=output, model=model, settings=settings, jobs=jobs, overwrite=overwrite)
+        raise typer.Exit(denoise_dataset(replace(asked, wanted=Wanted(everything=force), as_json=as_json)))
     cases, skips = common.find_cases(source, output, force=force)
     if to_nifti:
         cases, skips = _as_nifti(cases, skips)
@@ -85,34 +77,18 @@ def denoise(
     ]
     done: list[RunRecord] = []
     if ready:
-        outcomes = _run(_bundle(model, settings), ready, folder, settings, as_json, jobs)
+        bundle = find_model(model, settings)
+
+        def run(report: Report, progress: bool) -> list[Outcome]:
+            from mri_denoise.pipeline.batch import denoise_cases
+
+            return denoise_cases(bundle, ready, folder, settings, report=report, jobs=jobs, progress=progress)
+
+        outcomes = watch(run, len(ready), folder, quiet=as_json)
         done = [outcome.record for outcome in outcomes if outcome.record is not None]
         failed += [(outcome.case.label, outcome.error) for outcome in outcomes if outcome.error is not None]
     _report(done, skips, failed, as_json)
     raise typer.Exit(common.exit_code(len(done), len(failed), skips))
-
-
-def _settings(*, sigma: str, extras: list[Extra], **choices: Any) -> Settings:
-    """The user's choices; ends with code 2 for one that is out of its range."""
-    with common.one_line_errors(common.WRONG_USAGE):
-        level = Sigma.parse(sigma)
-        if level.path is not None and not level.path.is_file():
-            wanted = "auto, map, a number from 0 on, or the file of a noise map"
-            common.stop(f"--sigma {sigma}: must be {wanted}.", common.WRONG_USAGE)
-        return Settings(sigma=level, extras=tuple(extras), **choices)
-
-
-def _bundle(model: str, settings: Settings) -> Bundle:
-    """The bundle of a model; ends with code 2 for one that is not there, or does not know what was chosen."""
-    from mri_denoise.bundles.registry import find_bundle
-
-    with common.one_line_errors(common.WRONG_USAGE):
-        bundle = find_bundle(model)
-    if "sigma" not in bundle.options and ("noise-map" in settings.extras or settings.sigma != DEFAULTS.sigma):
-        common.stop(f"model {model} does not use a noise level: no --sigma, no --noise-map.", common.WRONG_USAGE)
-    if "planes" not in bundle.options and settings.planes != DEFAULTS.planes:
-        common.stop(f"model {model} does not average over planes: no --planes.", common.WRONG_USAGE)
-    return bundle
 
 
 def _as_nifti(cases: list[Case], skips: list[Skip]) -> tuple[list[Case], list[Skip]]:
@@ -132,17 +108,6 @@ def _say_notes(cases: list[Case]) -> None:
         common.messages.print(f"note {output}: {note}")
 
 
-def _say_uneven(record: RunRecord) -> None:
-    """Say when one noise level for the whole image is clearly not enough."""
-    from mri_denoise.noise.level import UNEVEN
-
-    variation = max(record.sigma_variation or [1.0])
-    if variation > UNEVEN:
-        common.messages.print(
-            f"note {record.case}: its noise varies over the image by a factor of {variation:.1f}; try --sigma map."
-        )
-
-
 def _report(done: list[RunRecord], skips: list[Skip], failed: list[tuple[str, str]], as_json: bool) -> None:
     """Say what was done, left alone and failed."""
     for _, error in failed:
@@ -158,34 +123,3 @@ def _report(done: list[RunRecord], skips: list[Skip], failed: list[tuple[str, st
         return
     damaged = sum(s.damaged for s in skips)
     print(f"{len(done)} denoised, {len(skips) - damaged} skipped, {len(failed) + damaged} failed.")
-
-
-def _run(
-    bundle: Bundle, cases: list[Case], folder: Path, settings: Settings, as_json: bool, jobs: int
-) -> list[Outcome]:
-    """Denoise with a bar, and a line for each case; ends with code 2 if the bundle cannot be run."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    from mri_denoise.pipeline.batch import denoise_cases
-
-    watched, single = common.interactive(), len(cases) == 1
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=common.messages, disable=not watched or single, transient=True) as bar:
-        task = bar.add_task("denoising", total=len(cases))
-
-        def report(outcome: Outcome) -> None:
-            bar.advance(task)
-            if outcome.record is not None and not as_json:
-                bar.console.print(_line(outcome.case, outcome.record, folder))
-                _say_uneven(outcome.record)
-
-        with common.one_line_errors(common.WRONG_USAGE):
-            return denoise_cases(bundle, cases, folder, settings, report=report, jobs=jobs, progress=watched and single)
-
-
-def _line(case: Case, record: RunRecord, folder: Path) -> str:
-    """What was done to a case, in one line."""
-    level = ", ".join(f"{sigma:.4g}" for sigma in (record.sigma or [])[:3])
-    more = " ..." if len(record.sigma or []) > 3 else ""
-    noise = f"  sigma {level}{more}" if level else ""
-    return f"{case.label} -> {folder / case.output}{noise}  {record.seconds:.1f} s"

@@ -1,0 +1,95 @@
+"""A raw BIDS data set: its description, its participants, and what is wrong with it in one line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mri_denoise.errors import InputError
+from mri_denoise.io.files import natural, reading
+
+DESCRIPTION = "dataset_description.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dataset:
+    """A raw data set.
+
+    Args:
+        root: its folder.
+        description: the content of its ``dataset_description.json``; empty if it has none.
+        participants: labels of its folders ``sub-LABEL``, in natural order.
+    """
+
+    root: Path
+    description: Mapping[str, Any]
+    participants: tuple[str, ...]
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a file that holds a JSON object.
+
+    Raises:
+        InputError: if it cannot be read, or holds something else.
+    """
+    with reading(path):
+        content = path.read_bytes()
+    try:
+        value = json.loads(content.decode("utf-8-sig"))
+    except ValueError as error:  # UnicodeDecodeError, JSONDecodeError
+        raise InputError(f"{path}: not JSON ({str(error).splitlines()[0]}); mend or remove it") from error
+    except RecursionError as error:
+        raise InputError(f"{path}: not JSON that can be read (nested too deeply); mend or remove it") from error
+    if not isinstance(value, dict):
+        raise InputError(f"{path}: must hold a JSON object ({{...}}); mend or remove it")
+    return value
+
+
+def as_json(value: object) -> bytes:
+    """The content of a JSON file: the same for the same value."""
+    return (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode()
+
+
+def open_dataset(root: Path, *, lenient: bool = False) -> Dataset:
+    """Open a raw data set; only the description is read, and the names of the folders at the top.
+
+    Args:
+        root: its folder.
+        lenient: take it without a description, too.
+
+    Raises:
+        InputError: if it is none: no folder, no readable description, a derivative, no participant.
+    """
+    if not root.exists():
+        raise InputError(f"{root}: no such folder; check the path")
+    if not root.is_dir():
+        raise InputError(f"{root}: is a file, but a BIDS data set is a folder")
+    try:
+        description = read_json(root / DESCRIPTION)
+    except InputError as error:
+        if not lenient:
+            hint = "not a BIDS data set; give the folder with dataset_description.json"
+            raise InputError(f"{root}: {hint} ({str(error).removeprefix(f'{root}/')})") from error
+        description = {}
+    if description.get("DatasetType", "raw") == "derivative":
+        raise InputError(f"{root}: holds results (DatasetType derivative); give the raw data set that they come from")
+    with reading(root):
+        folders = [entry.name for entry in root.iterdir() if entry.name.startswith("sub-") and entry.is_dir()]
+    if not folders:
+        raise InputError(f"{root}: has no folder sub-LABEL; give the root of the BIDS data set")
+    participants = sorted((name.removeprefix("sub-") for name in folders), key=natural)
+    return Dataset(root=root, description=description, participants=tuple(participants))
+
+
+def is_dataset(path: Path) -> bool:
+    """Whether a folder is the root of a raw BIDS data set."""
+    if not (path / DESCRIPTION).is_file():
+        return False
+    try:
+        open_dataset(path)
+    except InputError:
+        return False
+    return True
