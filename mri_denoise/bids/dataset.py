@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mri_denoise.bids.files import read_json
 from mri_denoise.errors import InputError
 from mri_denoise.io.files import natural, reading
 
@@ -27,30 +27,6 @@ class Dataset:
     root: Path
     description: Mapping[str, Any]
     participants: tuple[str, ...]
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Read a file that holds a JSON object.
-
-    Raises:
-        InputError: if it cannot be read, or holds something else.
-    """
-    with reading(path):
-        content = path.read_bytes()
-    try:
-        value = json.loads(content.decode("utf-8-sig"))
-    except ValueError as error:  # UnicodeDecodeError, JSONDecodeError
-        raise InputError(f"{path}: not JSON ({str(error).splitlines()[0]}); mend or remove it") from error
-    except RecursionError as error:
-        raise InputError(f"{path}: not JSON that can be read (nested too deeply); mend or remove it") from error
-    if not isinstance(value, dict):
-        raise InputError(f"{path}: must hold a JSON object ({{...}}); mend or remove it")
-    return value
-
-
-def as_json(value: object) -> bytes:
-    """The content of a JSON file: the same for the same value."""
-    return (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode()
 
 
 def open_dataset(root: Path, *, lenient: bool = False) -> Dataset:

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from mri_denoise import __version__
-from mri_denoise.bids.dataset import DESCRIPTION, Dataset, as_json, read_json
+from mri_denoise.bids.dataset import DESCRIPTION, Dataset
+from mri_denoise.bids.files import as_json, read_json, write_if_new
 from mri_denoise.bids.layout import LOGS, Kind
 from mri_denoise.bundles.registry import Model
 from mri_denoise.errors import InputError, OutputError
-from mri_denoise.io.files import reading, write_beside
+from mri_denoise.io.files import reading
 from mri_denoise.settings import Settings
 
 BIDS_VERSION = "1.10.0"
@@ -53,7 +54,8 @@ def check_output(dataset: Dataset, output: Path, kind: Kind) -> None:
         raise OutputError(f"{output}: holds another pipeline's results; choose another folder")
     if there.get("DatasetType") != kind:
         other = there.get("DatasetType")
-        raise OutputError(f"{output}: holds results in the {other} layout, not {kind}; choose another folder")
+        hint = f"give --output-layout {other}, or choose another folder"
+        raise OutputError(f"{output}: holds results in the {other} layout, not {kind}; {hint}")
 
 
 def describe(dataset: Dataset, output: Path, kind: Kind, model: Model, settings: Settings) -> None:
@@ -90,25 +92,6 @@ def boilerplate(model: Model, settings: Settings) -> str:
         f"the weights {model.weights_sha256[:16]}), which builds on HMAD-Net [Umair and Hamid, 2025]; the noise level "
         f"was {levels[settings.sigma.kind]}."
     )
-
-
-def write_if_new(path: Path, content: bytes) -> bool:
-    """Write a file unless it holds this already.
-
-    Returns:
-        whether it was written.
-
-    Raises:
-        OutputError: if it cannot be written.
-    """
-    try:
-        if path.read_bytes() == content:
-            return False
-    except OSError:  # not there, or to be written anew
-        pass
-    with write_beside(path) as partial:
-        partial.write_bytes(content)
-    return True
 
 
 def _described(output: Path) -> dict[str, Any]:

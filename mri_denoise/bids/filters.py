@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mri_denoise.bids.dataset import read_json
+from mri_denoise.bids.files import read_json
 from mri_denoise.bids.kinds import SUFFIXES
 from mri_denoise.bids.names import ENTITIES, BidsName, bare_label, same_label
 from mri_denoise.errors import InputError

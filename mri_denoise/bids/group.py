@@ -8,8 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mri_denoise.bids.dataset import as_json
-from mri_denoise.bids.description import write_if_new
+from mri_denoise.bids.files import as_json, write_if_new
 from mri_denoise.bids.layout import LOGS, Layout
 from mri_denoise.bids.selection import Scan
 from mri_denoise.bids.state import read_record

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mri_denoise.bids.dataset import as_json, read_json
+from mri_denoise.bids.files import as_json, read_json
 from mri_denoise.bids.names import BidsName, belongs_to, parse
 from mri_denoise.bids.selection import Scan
 from mri_denoise.io.files import reading

@@ -45,7 +45,9 @@ ENTITIES: Mapping[str, str] = {
     "desc": "description",
 }
 _ORDER = {name: place for place, name in enumerate(ENTITIES)}
-_NAME = re.compile(r"(?P<entities>(?:[a-z]+-[a-zA-Z0-9+]+_)*)(?P<suffix>[a-zA-Z0-9]+)(?P<extension>\.[a-zA-Z0-9.]+)")
+_NAME = re.compile(
+    r"(?P<entities>(?:[a-z]+-[a-zA-Z0-9+]+_)*)(?P<suffix>[a-zA-Z0-9]+)(?P<extension>(?:\.[a-zA-Z0-9]+)+)"
+)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from mri_denoise.bids.dataset import Dataset, as_json
-from mri_denoise.bids.description import describe, write_if_new
+from mri_denoise.bids.dataset import Dataset
+from mri_denoise.bids.description import describe
+from mri_denoise.bids.files import as_json, write_if_new
 from mri_denoise.bids.inheritance import Companion, Inheritance
 from mri_denoise.bids.layout import Image, Layout
 from mri_denoise.bids.memory import megabytes

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -69,6 +69,7 @@ def denoise_dataset(request: Request) -> int:
     """
     dataset, selection = choose(request)
     bundle = find_model(request.model, request.settings)
+    from mri_denoise.bids.fieldmaps import carry_fieldmaps
     from mri_denoise.bids.run import Job, denoise_scans, plan_scans, prepare, side_by_side
 
     with common.one_line_errors(common.WRONG_USAGE):
@@ -96,7 +97,12 @@ def denoise_dataset(request: Request) -> int:
 
         due = sum(bool(plan.why) and not plan.error for plan in plans)
         outcomes = watch(run, due, request.output, quiet=request.as_json)
-    return _report(request, selection, plans, outcomes)
+    errors = {plan.scan.label: plan.error for plan in plans if plan.error}
+    errors |= {outcome.case.label: outcome.error for outcome in outcomes if outcome.error}
+    if request.kind == "raw" and not request.dry_run:
+        with common.busy("copying field maps"):
+            errors |= dict(carry_fieldmaps(dataset, request.output, job.layout, selection.scans))
+    return _report(request, selection, plans, outcomes, errors)
 
 
 def choose(request: Request) -> tuple[Dataset, Selection]:
@@ -141,10 +147,14 @@ def _say_plans(plans: Sequence[Plan]) -> None:
     )
 
 
-def _report(request: Request, selection: Selection, plans: Sequence[Plan], outcomes: Sequence[Outcome]) -> int:
+def _report(
+    request: Request,
+    selection: Selection,
+    plans: Sequence[Plan],
+    outcomes: Sequence[Outcome],
+    errors: Mapping[str, str],
+) -> int:
     """Say what was done; the exit code."""
-    errors = {plan.scan.label: plan.error for plan in plans if plan.error}
-    errors |= {outcome.case.label: outcome.error for outcome in outcomes if outcome.error}
     for error in errors.values():
         common.messages.print(f"failed {error}")
     done = [outcome.record for outcome in outcomes if outcome.record is not None]
