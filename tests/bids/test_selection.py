@@ -93,7 +93,7 @@ def test_filter_files_select_as_those_of_fmriprep(
         ("{", "not JSON"),
         ("[1]", "JSON object"),
         ('{"t1w": ["a"]}', "must be an object"),
-        ('{"t1w": {"sesion": "a"}}', "sesion is no entity"),
+        ('{"t1w": {"visit": "a"}}', "visit is no entity"),
         ('{"t1w": {"session": "(", "regex_search": true}}', "no regular expression"),
     ],
 )
