@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from mri_denoise.errors import InputError
 from mri_denoise.in_memory import take
-from mri_denoise.noise.model import NoiseModel, find_noise
+from mri_denoise.noise.model import NoiseModel
+from mri_denoise.noise.series import find_series_noise
 from mri_denoise.settings import DEFAULTS, Planes, Settings, Sigma
 from mri_denoise.volume import Volume, slice_axis_of
 
@@ -107,8 +108,7 @@ def estimate_noise(image: object, *, spacing: Sequence[float] | None = None) -> 
     if isinstance(image, list | tuple):
         return [estimate_noise(one, spacing=spacing) for one in image]
     volume = _read(Path(image)) if isinstance(image, str | os.PathLike) else take(image, spacing).volume
-    axis = slice_axis_of(volume)
-    models = [find_noise(one, slice_axis=axis) for one in volume.array]
+    models = list(find_series_noise(volume.array, slice_axis=slice_axis_of(volume)))
     return models[0] if len(models) == 1 else models
 
 

@@ -45,7 +45,7 @@ class RunRecord:
         settings: everything that shaped the result, by name.
         sigma: noise level of each volume (of a map its median) in the unit of the file; None where the model does not
             use it.
-        sigma_variation: highest by lowest sigma over the image for each volume, where it was measured.
+        sigma_variation: high by low sigma over the image for each volume (95th by 5th percentile), where it was found.
         inputs: the files that were read.
         outputs: the files of the result.
         companions: the files beside it, as the residual.

@@ -12,12 +12,14 @@ from mri_denoise.cli import common
 from mri_denoise.errors import InputError
 from mri_denoise.io.case import Case
 
+_UNSURE = 0.3  # confidence
+
 
 def noise(
     source: Annotated[Path, typer.Argument(metavar="INPUT", help="A file, a DICOM folder, or a folder of files.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Estimate the noise level (Rician sigma) in the file's own intensity units, and how neighbours share noise."""
+    """Find the noise: its level (sigma) in the file's own units, variation, floor, and how neighbours share it."""
     cases, skips = common.find_cases(source)
     results: list[dict[str, Any]] = []
     failed = 0
@@ -28,38 +30,58 @@ def noise(
         except InputError as error:
             failed += 1
             common.messages.print(f"failed {error}")
-    from mri_denoise.noise.level import UNEVEN
-
     if as_json:
         common.print_json(results[0] if len(results) == 1 else results)
     else:
         for found in results:
-            volume = "" if found["volume"] is None else f" volume {found['volume']}"
-            notes = [f"sigma {found['sigma']:.6g}", f"SNR {found['snr']:.4g} ({found['method']})"]
-            if found["variation"] > UNEVEN:
-                notes.append(f"varies x{found['variation']:.1f} over the image")
-            if any(found["correlation"]):
-                alike = " / ".join(f"{value:.2f}" for value in found["correlation"])
-                notes.append(f"correlated with the next voxel by {alike} along the axes")
-            print(f"{found['case']}{volume}: {', '.join(notes)}")
+            print(_line(found))
     raise typer.Exit(common.exit_code(len(results), failed, skips))
+
+
+def _line(found: dict[str, Any]) -> str:
+    """What was found in one volume, in words."""
+    volume = "" if found["volume"] is None else f" volume {found['volume']}"
+    notes = [f"sigma {found['sigma']:.6g}", f"SNR {found['snr']:.4g} (from {found['source']})"]
+    if found["variation"] > 1:
+        notes.append(f"varies x{found['variation']:.1f} over the image")
+    floor, ratio = found["floor"], found["floor_ratio"]
+    if floor == "suppressed":
+        notes.append(f"air darker than its noise explains (x{ratio:.2f})")
+    elif floor == "chi":
+        notes.append(f"air of {found['coils']:.1f} channels")
+    elif floor != "rician":
+        notes.append(f"air {floor}")
+    if any(found["correlation"]):
+        alike = " / ".join(f"{value:.2f}" for value in found["correlation"])
+        notes.append(f"correlated with the next voxel by {alike} along the axes")
+    if found["confidence"]["level"] < _UNSURE:
+        notes.append(f"level uncertain (confidence {found['confidence']['level']:.2f})")
+    return f"{found['case']}{volume}: {', '.join(notes)}"
 
 
 def _measure(case: Case) -> list[dict[str, Any]]:
     """One result a volume of the case."""
+    import numpy as np
+
     from mri_denoise.io import read
-    from mri_denoise.noise.correlation import noise_correlation
-    from mri_denoise.noise.level import estimate_series
+    from mri_denoise.noise.series import find_series_noise
     from mri_denoise.volume import slice_axis_of
 
     volume = read(case)
-    axis = slice_axis_of(volume)
-    common_to_all = {
-        "correlation": noise_correlation(volume.array, axis)[:, 1].round(3).tolist(),  # with the next along each axis
-        "case": case.label,
-    }
     several = volume.array.shape[0] > 1
     return [
-        {**asdict(level), **common_to_all, "volume": t if several else None}
-        for t, level in enumerate(estimate_series(volume.array, slice_axis=axis))
+        {
+            "case": case.label,
+            "volume": t if several else None,
+            "sigma": model.level,
+            "snr": model.snr,
+            "source": model.source,
+            "variation": model.variation,
+            "floor": model.floor,
+            "floor_ratio": float(np.median(model.floor_ratio)),
+            "coils": model.coils,
+            "correlation": model.correlation[:, 1].round(3).tolist(),  # with the next along each axis
+            "confidence": asdict(model.confidence),
+        }
+        for t, model in enumerate(find_series_noise(volume.array, slice_axis=slice_axis_of(volume)))
     ]

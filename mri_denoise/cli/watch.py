@@ -34,21 +34,9 @@ def watch(run: Callable[[Report, bool], list[Outcome]], count: int, folder: Path
             bar.advance(task)
             if outcome.record is not None and not quiet:
                 bar.console.print(_line(outcome.case, outcome.record, folder))
-                _say_uneven(outcome.record)
 
         with common.one_line_errors(common.WRONG_USAGE):
             return run(report, watched and single)
-
-
-def _say_uneven(record: RunRecord) -> None:
-    """Say when one noise level for the whole image is clearly not enough."""
-    from mri_denoise.noise.level import UNEVEN
-
-    variation = max(record.sigma_variation or [1.0])
-    if variation > UNEVEN:
-        common.messages.print(
-            f"note {record.case}: its noise varies over the image by a factor of {variation:.1f}; try --sigma map."
-        )
 
 
 def _line(case: Case, record: RunRecord, folder: Path) -> str:

@@ -5,8 +5,8 @@ voxels is grouped with the blocks nearby that are most similar to it, and the gr
 second stage of BM4D (Maggioni et al., 2013, https://doi.org/10.1109/TIP.2012.2210725) with the network in place of its
 first stage.
 
-The result may be the pilot of a second pass, which matches blocks by what the first has cleaned, seeks them farther away
-and takes more of them.
+The result may be the pilot of a second pass, which matches blocks by what the first has cleaned, seeks them farther
+away and takes more of them.
 
 Blocks have one of three shapes. Cubes are 5 x 5 x 5 voxels, one every 3, and similar blocks are sought up to 4 voxels
 away. Plates, for thick slices, are 5 x 5 x 2 voxels, one every 3 x 3 x 1, sought within 4.5 voxels and the next slices.

@@ -23,7 +23,8 @@ class HMADNet(nn.Module):
     The input has the shape (N, ``in_channels``, H, W[, D]) and values on the scale [0, 1]. Its channels are
     ``num_slices`` neighbouring slices in order and then, if ``noise_map``, the standard deviation of the noise at each
     position on the same scale. The output has the shape (N, ``out_slices``, H, W[, D]) and belongs to the slices in the
-    middle. Any size works: the network pads its input by edge replication to a multiple of the pooling factor and crops the result.
+    middle. Any size works: the network pads its input by edge replication to a multiple of the pooling factor and crops
+    the result.
 
     Args:
         spatial_dims: 2 (the paper) or 3.
@@ -45,8 +46,9 @@ class HMADNet(nn.Module):
             removes the stage at full resolution, which is limited by memory and not by arithmetic. Two dimensions only.
 
     Raises:
-        ValueError: if ``num_slices`` or ``out_slices`` is even or less than 1, ``out_slices`` is more, ``num_slices`` or ``shuffle`` is not 1 in three
-            dimensions, fewer than two ``channels`` are given, or ``head`` is unknown or lacks the noise map it needs.
+        ValueError: if ``num_slices`` or ``out_slices`` is even or less than 1, ``out_slices`` is the larger one,
+            ``num_slices`` or ``shuffle`` is not 1 in three dimensions, fewer than two ``channels`` are given, or
+            ``head`` is unknown or lacks the noise map it needs.
 
     Examples:
         >>> network = HMADNet(channels=(8, 16, 32), num_slices=5, noise_map=True, head="scaled_residual", shuffle=2)

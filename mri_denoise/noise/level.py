@@ -28,15 +28,11 @@ from typing import Literal
 import numpy as np
 
 from mri_denoise.noise.blocks import cut_blocks, find_signal, middle_slices, normalise, sample_series, sample_slabs
-from mri_denoise.noise.fits import Samples, background_sigma, foreground_sigma, robust_std, zero_filled_sigma
-from mri_denoise.noise.rician import koay_correction
+from mri_denoise.noise.fits import Samples, background_sigma, foreground_sigma, zero_filled_sigma
 from mri_denoise.noise.zero_filling import find_coverage
 
-UNEVEN = 1.5  # of NoiseLevel.variation: texture and chance alone leave up to 1.4 in volumes of even noise
-_PART_BLOCKS = 15  # blocks that a part of the slice needs for an estimate
 _LEAST_SERIES = 4  # volumes: in a shorter series an outlier cannot be told from the rest
 _OUTLIER = 1.25  # times the median level of a series
-_CLEAN = 30.0  # SNR above which the finest texture hides how even the noise is
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,15 +44,11 @@ class NoiseLevel:
             0 if nothing can be measured (constant or tiny volumes).
         snr: root mean square of the noise-free foreground signal, divided by ``sigma``; infinite if that is 0.
         method: ``"background"``, ``"foreground"`` or ``"none"``.
-        variation: highest by lowest sigma among the parts of the slice (a grid of 4 x 4) in the foreground, 1 or more;
-            1 if SNR is 30 or more, or there is too little to compare. Above :data:`UNEVEN`, one number does not
-            describe the volume's noise.
     """
 
     sigma: float
     snr: float
     method: Literal["background", "foreground", "none"]
-    variation: float = 1.0
 
 
 def estimate_series(volumes: np.ndarray, *, slice_axis: int | None = None) -> list[NoiseLevel]:
@@ -100,7 +92,7 @@ def estimate_sigma(
             :func:`~mri_denoise.noise.zero_filling.find_coverage` finds it if it is needed.
 
     Returns:
-        sigma in the units of ``array``, the signal-to-noise ratio, the method that was used, and the variation.
+        sigma in the units of ``array``, the signal-to-noise ratio and the method that was used.
 
     Raises:
         ValueError: if the array does not have three axes.
@@ -136,19 +128,4 @@ def estimate_sigma(
         sigma, method = background, "background"
     power = max(float(np.mean(bright.power, dtype=np.float64)) - 2 * sigma**2, 0.0)
     snr = math.sqrt(power) / sigma if sigma > 0 else math.inf
-    variation = _variation(bright) if snr < _CLEAN else 1.0
-    return NoiseLevel(sigma=sigma * scale, snr=snr, method=method, variation=variation)
-
-
-def _variation(foreground: Samples) -> float:
-    """Highest by lowest foreground sigma among the 4 x 4 parts of the slice, from the quieter blocks of each."""
-    quiet = foreground.activity <= np.median(foreground.activity)
-    part = np.where(quiet, np.minimum(4 * foreground.position, 3).astype(int) @ np.array([4, 1]), -1)
-    found = []
-    for number in range(16):
-        inside = np.flatnonzero(part == number)
-        if len(inside) >= _PART_BLOCKS:
-            chosen = inside[np.argsort(foreground.activity[inside])[: max(_PART_BLOCKS, len(inside) // 3)]]
-            mean = foreground.mean[chosen].mean(keepdims=True)
-            found.append(koay_correction(mean, np.array([robust_std(foreground.response[chosen])])))
-    return max(found) / min(found) if len(found) >= 8 and min(found) > 0 else 1.0
+    return NoiseLevel(sigma=sigma * scale, snr=snr, method=method)

@@ -20,6 +20,7 @@ from mri_denoise.noise.level import NoiseLevel, estimate_sigma
 from mri_denoise.noise.spectrum import spectrum_correlation
 from mri_denoise.noise.zero_filling import find_coverage
 
+_CLEAN = 30.0  # SNR from which texture may hide the noise
 _MASKED = 0.1  # fraction of voxels that are 0 or not finite, above which an image counts as masked
 
 
@@ -45,6 +46,7 @@ class NoiseModel:
     Args:
         sigma: standard deviation of the noise in tissue, in the volume's unit: float32, a number (shape ()) if it is
             even, otherwise a map of the volume's shape; 0 if nothing can be measured.
+        snr: root mean square of the noise-free foreground signal, divided by the level; infinite if that is 0.
         floor: kind of the floor (:class:`~mri_denoise.noise.floor.Floor`).
         floor_ratio: the sigma that explains the floor by Rice's distribution, divided by ``sigma``: 0 to 1, a number or
             a map; 1 for a floor that follows Rice's or the non-central chi distribution.
@@ -56,6 +58,7 @@ class NoiseModel:
     """
 
     sigma: np.ndarray
+    snr: float
     floor: FloorKind
     floor_ratio: np.ndarray
     coils: float
@@ -68,13 +71,32 @@ class NoiseModel:
         """The median of ``sigma``."""
         return float(np.median(self.sigma))
 
+    @property
+    def variation(self) -> float:
+        """Its 95th percentile divided by the 5th, 1 if sigma is one number."""
+        low, high = np.percentile(self.sigma, [5, 95])
+        return float(high / low) if low > 0 else 1.0
 
-def find_noise(volume: np.ndarray, *, slice_axis: int | None = None) -> NoiseModel:
+
+def find_noise(
+    volume: np.ndarray,
+    *,
+    slice_axis: int | None = None,
+    limit: NoiseLevel | None = None,
+    correlation: np.ndarray | None = None,
+) -> NoiseModel:
     """Find the noise of a volume.
+
+    Where SNR is high, texture hides the noise. The level (the median of a map) is then at most the simple estimate,
+    which takes the quietest blocks: too low a level does less harm than too high a one.
 
     Args:
         volume: magnitudes, shape (X, Y, Z), any unit; NaN, infinity and masks are ignored.
         slice_axis: the axis across the slices; the shortest one by default.
+        limit: the simple estimate, if a series tells it better than the volume alone
+            (:func:`~mri_denoise.noise.level.estimate_sigma` by default).
+        correlation: of the noise in air or by k-space, if a series tells it better
+            (:func:`~mri_denoise.noise.correlation.noise_correlation` by default).
 
     Returns:
         the model. If there are too few blocks of tissue, it has one number for the level
@@ -95,8 +117,9 @@ def find_noise(volume: np.ndarray, *, slice_axis: int | None = None) -> NoiseMod
     scale, mask = find_signal(data)
     axis = int(np.argmin(data.shape)) if slice_axis is None else slice_axis
     slices = np.moveaxis(normalise(data, scale), axis, 2)
-    simple = estimate_sigma(data, slice_axis=axis)
-    correlation = noise_correlation(data[None], axis)
+    simple = estimate_sigma(data, slice_axis=axis) if limit is None else limit
+    if correlation is None:
+        correlation = noise_correlation(data[None], axis)
     pure = simple.sigma / scale if simple.method == "background" else None
     rows = np.delete(correlation, axis, axis=0) if pure is not None and correlation[:, 1:].any() else None
     coverage = find_coverage(middle_slices(slices, 2))
@@ -114,8 +137,12 @@ def find_noise(volume: np.ndarray, *, slice_axis: int | None = None) -> NoiseMod
         sigma = np.array(simple.sigma if source == "air" else scale * float(np.median(levels)), dtype=np.float32)
     else:
         sigma = np.float32(scale * factor) * _at_voxels(tissue.level, tissue.blocks, slices.shape, axis)
+    snr = simple.snr * simple.sigma / max(float(np.median(sigma)), 1e-30)
+    if _CLEAN < snr < simple.snr:
+        sigma, snr = sigma * np.float32(snr / simple.snr), simple.snr
     return NoiseModel(
         sigma=sigma,
+        snr=snr,
         floor=floor.kind,
         floor_ratio=_at_voxels(ratio, tissue.blocks, slices.shape, axis) if ratio.ndim else ratio,
         coils=floor.coils,
@@ -131,6 +158,7 @@ def _plain(simple: NoiseLevel, correlation: np.ndarray) -> NoiseModel:
     sure = 0.5 if simple.sigma > 0 else 0.0
     return NoiseModel(
         sigma=np.array(simple.sigma, dtype=np.float32),
+        snr=simple.snr,
         floor="unknown",
         floor_ratio=np.array(1, dtype=np.float32),
         coils=1.0,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -17,16 +17,19 @@ from mri_denoise.settings import Sigma
 
 
 class EstimateNoised(MapTransform):
-    """Put the noise level of each volume beside the image.
+    """Put the noise of each volume beside the image.
 
-    The level goes to ``sigma``: shape (T,), or (T, X, Y, Z) for a map. If one level is estimated for each volume, the
-    variation of its noise over the image goes to ``sigma_variation``, shape (T,).
+    The level goes to ``sigma``: shape (T,), or (T, X, Y, Z) for a map. Beside it go the floor, ``floor``, in the shape
+    of ``sigma`` or (T,), and ``coils``, shape (T,) (:class:`~mri_denoise.noise.model.NoiseModel`), and the correlation
+    with neighbours, ``correlation``, shape (3, lags); if they are found, also ``sigma_variation``, the ratio of high to
+    low sigma in each volume, shape (T,).
 
     Args:
         keys: images of shape (T, X, Y, Z) in the file's units; the estimate is that of the first one.
-        sigma: see :meth:`mri_denoise.settings.Sigma.parse`. ``"auto"`` estimates one level for each volume
-            (:func:`mri_denoise.noise.level.estimate_series`), ``"map"`` one for each voxel
-            (:func:`mri_denoise.noise.local.estimate_map`); a number or the file of a map is taken as it is.
+        sigma: see :meth:`mri_denoise.settings.Sigma.parse`. ``"auto"`` finds level, floor and correlation
+            (:func:`mri_denoise.noise.series.find_series_noise`). ``"map"`` estimates one level for each voxel
+            (:func:`mri_denoise.noise.local.estimate_map`); a number or the file of a map is taken as it is: the floor
+            is Rice's then.
 
     Raises:
         InputError: if a number is negative, or a map cannot be read or has another shape.
@@ -37,26 +40,53 @@ class EstimateNoised(MapTransform):
         self.sigma = Sigma.parse(sigma)
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """Estimate the level, or take the one that was given."""
-        d = dict(data)
-        image = d[self.keys[0]]
-        slice_axis = int(d.get("slice_axis", 2))
+        """Find the noise, or take the level that was given."""
+        image = data[self.keys[0]]
+        volumes, slice_axis = np.asarray(image), int(data.get("slice_axis", 2))
+        found = self._given(volumes, slice_axis)
+        return {**data, **(_find(volumes, slice_axis) if found is None else _rician(found, volumes, slice_axis))}
+
+    def _given(self, volumes: np.ndarray, slice_axis: int) -> torch.Tensor | None:
+        """The level by hand, or of each voxel; None if everything is to be found."""
         if self.sigma.level is not None:
-            d["sigma"] = torch.full((image.shape[0],), self.sigma.level, dtype=torch.float32)
-        elif self.sigma.path is not None:
-            d["sigma"] = _read_map(self.sigma.path, tuple(image.shape))
-        elif self.sigma.kind == "local":
+            return torch.full((len(volumes),), self.sigma.level, dtype=torch.float32)
+        if self.sigma.path is not None:
+            return _read_map(self.sigma.path, volumes.shape)
+        if self.sigma.kind == "local":
             from mri_denoise.noise.local import estimate_map
 
-            maps = [torch.from_numpy(estimate_map(np.asarray(volume), slice_axis=slice_axis)) for volume in image]
-            d["sigma"] = torch.stack(maps)
-        else:
-            from mri_denoise.noise.level import estimate_series
+            return torch.from_numpy(np.stack([estimate_map(volume, slice_axis=slice_axis) for volume in volumes]))
+        return None
 
-            levels = estimate_series(np.asarray(image), slice_axis=slice_axis)
-            d["sigma"] = torch.tensor([level.sigma for level in levels], dtype=torch.float32)
-            d["sigma_variation"] = torch.tensor([level.variation for level in levels], dtype=torch.float32)
-        return d
+
+def _rician(sigma: torch.Tensor, volumes: np.ndarray, slice_axis: int) -> dict[Hashable, torch.Tensor]:
+    """What goes beside the image if the level is known: Rice's floor, and the correlation of neighbours."""
+    from mri_denoise.noise.correlation import noise_correlation
+
+    one = torch.ones(len(volumes))
+    correlation = torch.from_numpy(noise_correlation(volumes, slice_axis))
+    return {"sigma": sigma, "floor": one, "coils": one, "correlation": correlation}
+
+
+def _find(volumes: np.ndarray, slice_axis: int) -> dict[Hashable, torch.Tensor]:
+    """What goes beside the image if all of its noise is to be found."""
+    from mri_denoise.noise.series import find_series_noise
+
+    models = find_series_noise(volumes, slice_axis=slice_axis)
+    return {
+        "sigma": _stack([model.sigma for model in models], volumes.shape[1:]),
+        "floor": _stack([model.floor_ratio for model in models], volumes.shape[1:]),
+        "coils": torch.tensor([model.coils for model in models]),
+        "sigma_variation": torch.tensor([model.variation for model in models]),
+        "correlation": torch.from_numpy(np.mean([model.correlation for model in models], axis=0)),
+    }
+
+
+def _stack(values: Sequence[np.ndarray], shape: tuple[int, ...]) -> torch.Tensor:
+    """Numbers, shape (T,), if all are; otherwise maps, shape (T, X, Y, Z)."""
+    if any(value.ndim for value in values):
+        values = [np.broadcast_to(value, shape) for value in values]
+    return torch.from_numpy(np.stack(values).astype(np.float32, copy=False))
 
 
 def _read_map(path: Path, shape: tuple[int, ...]) -> torch.Tensor:

@@ -145,3 +145,10 @@ def test_correlation_of_white_and_of_half_a_band() -> None:
     assert spectrum_correlation(np.ones((6, 6)), 3)[:, 1:] == pytest.approx(np.zeros((2, 3)), abs=1e-12)
     half = np.outer(np.arange(64) < 32, np.ones(64))
     assert spectrum_correlation(half, 3)[0] == pytest.approx(np.sinc(np.arange(4) / 2), abs=0.02)
+
+
+def test_the_variation_is_that_of_the_noise(clean: np.ndarray) -> None:
+    assert find_noise(noisy(clean, 40), slice_axis=2).variation == 1
+    field = smooth_field(SHAPE, np.random.default_rng(5), 1.0, 2.5, knots=3)
+    low, high = np.percentile(field, [5, 95])
+    assert find_noise(noisy(clean, 40 * field), slice_axis=2).variation == pytest.approx(high / low, rel=0.3)
