@@ -12,6 +12,7 @@ from mri_denoise.errors import InputError
 from mri_denoise.io.files import natural, reading
 
 DESCRIPTION = "dataset_description.json"
+SOFTWARE = "mri-denoise"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,10 +51,12 @@ def open_dataset(root: Path, *, lenient: bool = False) -> Dataset:
             hint = "not a BIDS data set; give the folder with dataset_description.json"
             raise InputError(f"{root}: {hint} ({str(error).removeprefix(f'{root}/')})") from error
         description = {}
-    if description.get("DatasetType", "raw") == "derivative":
-        raise InputError(f"{root}: holds results (DatasetType derivative); give the raw data set that they come from")
+    if SOFTWARE in makers(description):
+        raise InputError(f"{root}: was denoised by {SOFTWARE} already; give the raw data that it comes from")
+    if description.get("DatasetType") == "derivative":
+        raise InputError(f"{root}: holds results (DatasetType derivative); give the raw data that they come from")
     with reading(root):
-        folders = [entry.name for entry in root.iterdir() if entry.name.startswith("sub-") and entry.is_dir()]
+        folders = _participants(root)
     if not folders:
         raise InputError(f"{root}: has no folder sub-LABEL; give the root of the BIDS data set")
     participants = sorted((name.removeprefix("sub-") for name in folders), key=natural)
@@ -61,11 +64,28 @@ def open_dataset(root: Path, *, lenient: bool = False) -> Dataset:
 
 
 def is_dataset(path: Path) -> bool:
-    """Whether a folder is the root of a raw BIDS data set."""
-    if not (path / DESCRIPTION).is_file():
+    """Whether a folder looks like the root of a raw BIDS data set, or of one that this program made.
+
+    What :func:`open_dataset` refuses in such a folder is a mistake that the user should know of. Other programs'
+    derivatives are folders like any other.
+    """
+    try:
+        if not (path / DESCRIPTION).is_file() or not _participants(path):
+            return False
+    except OSError:
         return False
     try:
-        open_dataset(path)
-    except InputError:
-        return False
-    return True
+        description = read_json(path / DESCRIPTION)
+    except InputError:  # broken, which is for open_dataset to say
+        return True
+    return SOFTWARE in makers(description) or description.get("DatasetType") != "derivative"
+
+
+def makers(description: Mapping[str, Any]) -> list[Any]:
+    """The names of the software that made a data set, by its description."""
+    made = description.get("GeneratedBy")
+    return [step.get("Name") for step in made if isinstance(step, dict)] if isinstance(made, list) else []
+
+
+def _participants(root: Path) -> list[str]:
+    return [entry.name for entry in root.iterdir() if entry.name.startswith("sub-") and entry.is_dir()]

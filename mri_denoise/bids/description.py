@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from mri_denoise import __version__
-from mri_denoise.bids.dataset import DESCRIPTION, Dataset
+from mri_denoise.bids.dataset import DESCRIPTION, SOFTWARE, Dataset, makers
 from mri_denoise.bids.files import as_json, read_json, write_if_new
 from mri_denoise.bids.layout import LOGS, Kind
 from mri_denoise.bundles.registry import Model
@@ -17,7 +16,6 @@ from mri_denoise.io.files import reading
 from mri_denoise.settings import Settings
 
 BIDS_VERSION = "1.10.0"
-_SOFTWARE = "mri-denoise"
 _PAPER = (
     "Umair M, Hamid K. Preserving Critical Signals in Magnetic Image Denoising: A Deep Learning Approach with "
     "Selective Feature Preservation. 2025."
@@ -35,10 +33,10 @@ def check_output(dataset: Dataset, output: Path, kind: Kind) -> None:
     if inside == raw:
         raise OutputError(f"{output}: is the input; choose another output, raw data are never written into")
     if inside.is_relative_to(raw) and inside.relative_to(raw).parts[0] != "derivatives":
-        better = dataset.root / "derivatives" / _SOFTWARE
+        better = dataset.root / "derivatives" / SOFTWARE
         raise OutputError(f"{output}: lies inside the raw data; choose {better} or a folder elsewhere")
     if inside == raw / "derivatives":
-        raise OutputError(f"{output}: holds a folder for each pipeline; choose {output / _SOFTWARE}")
+        raise OutputError(f"{output}: holds a folder for each pipeline; choose {output / SOFTWARE}")
     if not output.exists():
         return
     if not output.is_dir():
@@ -48,9 +46,9 @@ def check_output(dataset: Dataset, output: Path, kind: Kind) -> None:
     if not held:
         return
     if DESCRIPTION not in held:
-        raise OutputError(f"{output}: holds files that are no results of {_SOFTWARE}; choose another folder")
+        raise OutputError(f"{output}: holds files that are no results of {SOFTWARE}; choose another folder")
     there = _described(output)
-    if _SOFTWARE not in _makers(there):
+    if SOFTWARE not in makers(there):
         raise OutputError(f"{output}: holds another pipeline's results; choose another folder")
     if there.get("DatasetType") != kind:
         other = there.get("DatasetType")
@@ -101,12 +99,6 @@ def _described(output: Path) -> dict[str, Any]:
         raise OutputError(f"{error}; it should describe earlier results") from error
 
 
-def _makers(description: Mapping[str, Any]) -> list[Any]:
-    """The names of the software that made a data set."""
-    made = description.get("GeneratedBy")
-    return [step.get("Name") for step in made if isinstance(step, dict)] if isinstance(made, list) else []
-
-
 def _description(dataset: Dataset, output: Path, kind: Kind, model: Model) -> dict[str, Any]:
     """The content of ``dataset_description.json``."""
     link = _link(dataset.root, output)
@@ -121,7 +113,7 @@ def _description(dataset: Dataset, output: Path, kind: Kind, model: Model) -> di
         **here,
         "DatasetType": kind,
         "GeneratedBy": [
-            {"Name": _SOFTWARE, "Version": __version__, "Description": "Denoising of magnitude images"},
+            {"Name": SOFTWARE, "Version": __version__, "Description": "Denoising of magnitude images"},
             {
                 "Name": model.name,
                 "Version": model.version,

@@ -67,7 +67,7 @@ class Selection:
     """What was found.
 
     Args:
-        scans: what is denoised, in the order of their paths.
+        scans: what is denoised, by participant, session and data type.
         skips: images that match but are left alone, with the reason; absent and unreadable ones count as damaged.
         absent: labels of participants that were asked for and are not there.
     """

@@ -34,8 +34,9 @@ def sidecar(
         ``SigmaOrigin``, ``Strength``, ``Model``, ``ModelVersion``, ``WeightsSHA256`` and ``Settings``.
     """
     settings, model = record["settings"], record["model"]
+    before = metadata.get("Description")
     added: dict[str, Any] = {
-        "Description": _WHAT[what],
+        "Description": f"{_WHAT[what]} Source: {before}" if before else _WHAT[what],
         "Sources": [f"bids:raw:{scan.label}"],
         "SkullStripped": bool(metadata.get("SkullStripped", skull_stripped)),
     }

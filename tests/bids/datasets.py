@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import shutil
@@ -70,6 +71,11 @@ def make_raw(root: Path) -> Path:
     put_image(bold, 2)
     put_json(bold.with_name("sub-02_ses-1_task-rest_run-1_bold.json"), {"Manufacturer": "GE"})
     bold.with_name("sub-02_ses-1_task-rest_run-1_events.tsv").write_text("onset\tduration\n1.0\t1.5\n")
+    put_json(root / "task-rest_events.json", {"duration": {"Description": "how long"}})
+    pulse = bold.with_name("sub-02_ses-1_task-rest_run-1_recording-cardiac_physio.tsv.gz")
+    pulse.write_bytes(gzip.compress(b"1.0\n2.0\n", mtime=0))
+    facts = {"SamplingFrequency": 1.0, "StartTime": 0.0, "Columns": ["cardiac"], "cardiac": {"Units": "V"}}
+    put_json(root / "task-rest_recording-cardiac_physio.json", facts)
     put_image(session / "perf" / "sub-02_ses-1_asl.nii.gz", 2)
     put_json(session / "perf" / "sub-02_ses-1_asl.json", ASL)
     (session / "perf" / "sub-02_ses-1_aslcontext.tsv").write_text("volume_type\ncontrol\nlabel\n")

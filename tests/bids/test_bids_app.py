@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,9 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from mri_denoise.bids.layout import Layout
+from mri_denoise.bids.names import parse
+from mri_denoise.bids.selection import Scan
 from tests.bids.datasets import ASL, bids_errors, make_raw, put_image, put_json, read_json
 from tests.commands import cli
 
@@ -74,7 +78,9 @@ def test_every_file_has_its_place(done: Path) -> None:
             wanted |= {f"{folder}/{base}_desc-{desc}_{suffix}{end}" for end in (".nii.gz", ".json")}
         wanted |= {f"logs/{folder}/{base}_{suffix}{end}" for end in (".json", ".png")}
     wanted |= {f"sub-02/ses-1/dwi/sub-02_ses-1_dir-AP_dwi{end}" for end in (".bval", ".bvec")}
-    wanted.add("sub-02/ses-1/func/sub-02_ses-1_task-rest_run-1_events.tsv")
+    bold = "sub-02/ses-1/func/sub-02_ses-1_task-rest_run-1"
+    wanted |= {f"{bold}_events{end}" for end in (".tsv", ".json")}
+    wanted |= {f"{bold}_recording-cardiac_physio{end}" for end in (".tsv.gz", ".json")}
     wanted.add("sub-02/ses-1/perf/sub-02_ses-1_aslcontext.tsv")
     assert found == wanted
     dwi = done / OUTPUT / "sub-02" / "ses-1" / "dwi" / "sub-02_ses-1_dir-AP_dwi.bval"
@@ -199,8 +205,7 @@ def test_bad_scans_are_listed_and_the_rest_goes_on(tmp_path: Path) -> None:
     whole = (root / SCANS[0]).read_bytes()
     (root / SCANS[0]).write_bytes(whole[: len(whole) // 2])
     (root / SCANS[1].replace(".nii", ".json")).write_text("{")
-    (root / SCANS[2]).unlink()
-    (root / SCANS[2]).symlink_to("../.git/annex/objects/absent")
+    (root / SCANS[2]).write_text("/annex/objects/MD5E-s1--absent.nii.gz\n")
     found = cli(
         "bids", root, root / OUTPUT, "participant", *FAST, "--json", "--participant-label", "01", "02", "77", code=1
     )
@@ -256,6 +261,25 @@ def test_plain_denoise_of_a_data_set_does_this_layout(one: Path, tmp_path: Path)
     assert run(one)["current"] == [SCANS[0]]
     assert bids_errors(one / OUTPUT) == []
     assert "0 denoised, 1 up to date" in cli("denoise", one, one / OUTPUT, *FAST).stdout
+
+
+def test_results_are_not_taken_for_input(one: Path, tmp_path: Path) -> None:
+    run(one)
+    run(one, "--output-layout", "raw", output=tmp_path / "rawlike")
+    for results in (one / OUTPUT, tmp_path / "rawlike"):
+        for words in (("bids", results, tmp_path / "out", "participant"), ("denoise", results, tmp_path / "out")):
+            assert "give the raw data" in cli(*words, code=2).stderr
+    (one / "dataset_description.json").write_text("{")
+    assert "not JSON" in cli("denoise", one, tmp_path / "out", code=2).stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_scan_travels_to_a_worker_with_the_places_of_its_results() -> None:
+    scan = Scan(path=Path("a"), folder=Path("sub-1/anat"), name=parse("sub-1_T1w.nii"))
+    case = Layout(kind="derivative").case(scan)
+    there = pickle.loads(pickle.dumps(case))
+    assert there == case and there.companions == case.companions
+    assert there.companion(Path(), "", ".json") == Path("logs/sub-1/anat/sub-1_T1w.json")
 
 
 def test_a_dry_run_writes_nothing(one: Path) -> None:

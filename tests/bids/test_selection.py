@@ -149,7 +149,7 @@ def test_participants_that_are_not_there_are_named(root: Path) -> None:
     [
         (None, "not a BIDS data set"),
         ("{", "not JSON"),
-        ('{"DatasetType": "derivative"}', "give the raw data set"),
+        ('{"DatasetType": "derivative"}', "give the raw data"),
         ("{}", "no folder sub-LABEL"),
     ],
 )
