@@ -119,9 +119,7 @@ class Settings:
             raise InputError(f"planes {self.planes}: must be auto, 1 or 3.")
         if self.picture_size is not None and self.picture_size < _LEAST_PICTURE:
             raise InputError(f"picture size {self.picture_size}: must be at least {_LEAST_PICTURE} pixels.")
-        unknown = [name for name in self.extras if name not in EXTRAS]
-        if unknown:
-            raise InputError(f"extra {unknown[0]}: not known; choose among {', '.join(EXTRAS)}.")
+        check_extras(self.extras)
 
     def choices(self, options: Collection[str]) -> dict[str, str | float | int | None]:
         """The values that shape the result, under the names that a bundle's config gives them.
@@ -137,6 +135,20 @@ class Settings:
             "keep_vendor_headers": self.keep_vendor_headers,
         }
         return {name: value for name, value in every.items() if name in options}
+
+
+def check_extras(extras: Collection[str]) -> None:
+    """Refuse names of companions that there are not.
+
+    Args:
+        extras: names, not one text.
+
+    Raises:
+        InputError: for a name that is not among :data:`EXTRAS`.
+    """
+    unknown = [extras] if isinstance(extras, str) else [name for name in extras if name not in EXTRAS]
+    if unknown:
+        raise InputError(f"extra {unknown[0]}: not known; choose among {', '.join(EXTRAS)}.")
 
 
 DEFAULTS = Settings()

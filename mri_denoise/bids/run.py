@@ -15,11 +15,13 @@ from mri_denoise.bids.layout import Image, Layout
 from mri_denoise.bids.memory import megabytes
 from mri_denoise.bids.selection import Scan
 from mri_denoise.bids.sidecars import sidecar
-from mri_denoise.bids.state import forget, model_of, read_record, why_not_current
+from mri_denoise.bids.state import forget, model_of, read_record, why_due
 from mri_denoise.bundles.registry import Bundle, Model
 from mri_denoise.errors import InputError, OutputError
 from mri_denoise.io.case import Case
 from mri_denoise.pipeline.batch import denoise_cases
+from mri_denoise.pipeline.files import record_path
+from mri_denoise.pipeline.resume import Resumption
 from mri_denoise.pipeline.stream import Outcome, Report
 from mri_denoise.settings import Settings
 
@@ -92,20 +94,20 @@ def plan_scans(job: Job, scans: Sequence[Scan], *, overwrite: bool = False, limi
         overwrite: denoise those again whose results are current.
         limit_mb: memory that denoising a scan may take.
     """
-    inheritance = Inheritance(job.dataset.root)
-    return [_plan(job, scan, inheritance, overwrite, limit_mb) for scan in scans]
+    inheritance, resumption = Inheritance(job.dataset.root), Resumption(job.bundle, job.settings)
+    plans = [_plan(job, scan, inheritance, resumption, limit_mb) for scan in scans]
+    return [replace(p, why=p.why or "overwritten as asked") if overwrite and not p.error else p for p in plans]
 
 
-def _plan(job: Job, scan: Scan, inheritance: Inheritance, overwrite: bool, limit_mb: int | None) -> Plan:
+def _plan(job: Job, scan: Scan, inheritance: Inheritance, resumption: Resumption, limit_mb: int | None) -> Plan:
     case = job.layout.case(scan)
     try:
         metadata, companions = inheritance.metadata(scan), inheritance.companions(scan)
-        why = why_not_current(case, job.output, job.model, job.settings, job.bundle.options)
+        why = why_due(case, job.output, resumption)
         if why and limit_mb is not None and (need := megabytes(case)) > limit_mb:
             raise InputError(f"{scan.path}: needs about {need} MB of memory, more than the limit of {limit_mb} MB")
     except InputError as error:
         return Plan(scan=scan, case=case, error=str(error))
-    why = why or ("overwritten as asked" if overwrite else "")
     return Plan(scan=scan, case=case, metadata=metadata, companions=companions, why=why)
 
 
@@ -177,7 +179,7 @@ def _complete(job: Job, plan: Plan) -> Outcome:
     try:
         record = read_record(plan.case, job.output)
         if record is None:
-            raise OutputError(f"{plan.case.companion(job.output, '', '.json')}: cannot be read back; run again")
+            raise OutputError(f"{record_path(plan.case, job.output)}: cannot be read back; run again")
         for companion in plan.companions:
             write_if_new(job.output / job.layout.companion(plan.scan, companion.name), companion.content)
         for what in IMAGES:

@@ -1,9 +1,8 @@
-"""Whether a scan's result is there and still what a run would make."""
+"""What is known of a scan's result on disk, and what must go before it is made again."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +11,9 @@ from mri_denoise.bundles.weights import sha256
 from mri_denoise.errors import InputError
 from mri_denoise.io.case import Case
 from mri_denoise.io.files import reading
-from mri_denoise.settings import Extra, Settings
-
-SUFFIXES: Mapping[Extra, str] = {"residual": "_residual", "noise-map": "_noise", "figure": "_figure"}
+from mri_denoise.pipeline.files import companion_path, planned_files, record_path
+from mri_denoise.pipeline.resume import Resumption
+from mri_denoise.settings import EXTRAS, Settings
 
 
 def model_of(bundle: Bundle) -> Model:
@@ -35,45 +34,29 @@ def read_record(case: Case, output: Path) -> dict[str, Any] | None:
         output: the folder of the results.
     """
     try:
-        record = json.loads(case.companion(output, "", ".json").read_bytes())
+        record = json.loads(record_path(case, output).read_bytes())
         complete = isinstance(record, dict) and {"model", "settings", "inputs", "outputs"} <= record.keys()
     except (OSError, ValueError):
         return None
     return record if complete else None
 
 
-def why_not_current(case: Case, output: Path, model: Model, settings: Settings, options: frozenset[str]) -> str:
+def why_due(case: Case, output: Path, resumption: Resumption) -> str:
     """Why a case must be denoised, in a few words; empty if its result is what a run would make.
 
     Args:
         case: of a layout.
         output: the folder of the results.
-        model: that would denoise it.
-        settings: the user's choices.
-        options: names of the bundle's config.
+        resumption: of the run.
 
     Raises:
         InputError: if the source cannot be read.
     """
-    record = read_record(case, output)
-    if record is None:
+    if not any(path.exists() for path in planned_files(case, output, ())):
         return "not done yet"
-    wanted = [output / case.output, *(case.companion(output, SUFFIXES[extra]) for extra in settings.extras)]
-    missing = [path for path in wanted if not path.is_file()]
-    if missing:
-        return f"{missing[0].relative_to(output).as_posix()} is missing"
-    try:
-        then = Model(**record["model"])
-        hashes = [entry["sha256"] for entry in record["inputs"]]
-        chosen = dict(record["settings"])
-    except (TypeError, KeyError):
-        return "its run record cannot be used"
-    if then != model:
-        return "the model or its weights changed"
-    differing = [name for name, value in settings.choices(options).items() if name in chosen and chosen[name] != value]
-    if differing:
-        return f"settings changed ({', '.join(differing)})"
-    return "" if hashes == [_hash(path) for path in case.sources] else "its source changed"
+    with reading(case.sources[0]):
+        case.sources[0].open("rb").close()
+        return resumption.difference(case, output) or ""
 
 
 def forget(case: Case, output: Path, settings: Settings) -> None:
@@ -84,15 +67,9 @@ def forget(case: Case, output: Path, settings: Settings) -> None:
     Raises:
         InputError: if they cannot be removed.
     """
-    stale = [suffix for extra, suffix in SUFFIXES.items() if extra not in settings.extras]
-    for suffix in ("", *stale):
-        path = case.companion(output, suffix)
+    stale = [companion_path(case, output, extra) for extra in EXTRAS if extra not in settings.extras]
+    for path in (record_path(case, output), *stale):
         try:
             path.unlink(missing_ok=True)
         except OSError as error:
             raise InputError(f"{path}: cannot be removed ({error.strerror}); change its access rights") from error
-
-
-def _hash(path: Path) -> str:
-    with reading(path):
-        return sha256(path)

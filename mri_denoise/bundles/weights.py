@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-
-import torch
+from typing import TYPE_CHECKING
 
 from mri_denoise.errors import WeightsError
+
+if TYPE_CHECKING:
+    import torch
 
 SUMS = "SHA256SUMS"
 
@@ -58,6 +60,8 @@ def load_weights(network: torch.nn.Module, path: Path | str) -> torch.nn.Module:
     Raises:
         WeightsError: if the file is missing, damaged, differs from its record or does not fit the network.
     """
+    import torch
+
     path = Path(path)
     if not path.is_file():
         raise WeightsError(f"{path}: no such weights; train the bundle first, or name another weights file.")

@@ -178,6 +178,6 @@ def _group(request: Request) -> int:
     if request.as_json:
         common.print_json({"table": str(table), "done": done, "missing": [scan.label for scan in missing]})
     else:
-        print(f"{table}: {done} scans done, {len(missing)} missing.")
+        common.say(f"{table}: {done} scans done, {len(missing)} missing.")
     failed = missing or selection.absent or any(skip.damaged for skip in selection.skips)
     return common.SOME_FAILED if failed else common.DONE

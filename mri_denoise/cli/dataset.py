@@ -168,7 +168,7 @@ def _report(
             "selected": [scan.label for scan in selection.scans],
             "due": due,
             "done": [record.as_dict() for record in done],
-            "current": current,
+            "done_before": current,
             "skipped": [{"path": str(s.source), "reason": s.reason, "damaged": s.damaged} for s in selection.skips],
             "failed": failed,
         }
@@ -176,5 +176,5 @@ def _report(
     else:
         what = f"{len(due)} to denoise" if request.dry_run else f"{len(done)} denoised"
         left = len(selection.skips) - len(damaged)
-        print(f"{what}, {len(current)} up to date, {left} skipped, {len(failed) + len(damaged)} failed.")
+        common.say(f"{what}, {len(current)} up to date, {left} skipped, {len(failed) + len(damaged)} failed.")
     return common.SOME_FAILED if failed or damaged else common.DONE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -50,10 +51,12 @@ def denoise(
         bool, typer.Option("--force", help="Also take phase images, maps, masks and DICOM localizers.")
     ] = False,
     jobs: Annotated[int, typer.Option(min=1, help="Images denoised side by side, sharing the cores and memory.")] = 1,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace results that exist.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Make results that exist again.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the run records as JSON.")] = False,
 ) -> None:
     """Denoise MR images; results keep their headers, type and place in the folder tree."""
+    from mri_denoise.pipeline.resume import find_todo
+
     settings = make_settings(
         sigma=sigma,
         strength=strength,
@@ -71,24 +74,23 @@ def denoise(
         cases, skips = _as_nifti(cases, skips)
     cases, folder = common.place(cases, source, output)
     _say_notes(cases)
-    ready = [c for c in cases if overwrite or not common.already_there(c, folder)]
-    failed = [
-        (c.label, f"{folder / c.output}: exists; use --overwrite to replace it.") for c in cases if c not in ready
-    ]
+    bundle = find_model(model, settings)
+    with common.one_line_errors(common.WRONG_USAGE):
+        todo = find_todo(cases, folder, bundle, settings, overwrite=overwrite)
+    failed = [(case.label, error) for case, error in todo.refused]
     done: list[RunRecord] = []
-    if ready:
-        bundle = find_model(model, settings)
+    if todo.ready:
 
         def run(report: Report, progress: bool) -> list[Outcome]:
             from mri_denoise.pipeline.batch import denoise_cases
 
-            return denoise_cases(bundle, ready, folder, settings, report=report, jobs=jobs, progress=progress)
+            return denoise_cases(bundle, todo.ready, folder, settings, report=report, jobs=jobs, progress=progress)
 
-        outcomes = watch(run, len(ready), folder, quiet=as_json)
+        outcomes = watch(run, len(todo.ready), folder, quiet=as_json)
         done = [outcome.record for outcome in outcomes if outcome.record is not None]
         failed += [(outcome.case.label, outcome.error) for outcome in outcomes if outcome.error is not None]
-    _report(done, skips, failed, as_json)
-    raise typer.Exit(common.exit_code(len(done), len(failed), skips))
+    _report(done, todo.done, skips, failed, as_json)
+    raise typer.Exit(common.exit_code(len(done) + len(todo.done), len(failed), skips))
 
 
 def _as_nifti(cases: list[Case], skips: list[Skip]) -> tuple[list[Case], list[Skip]]:
@@ -108,7 +110,9 @@ def _say_notes(cases: list[Case]) -> None:
         common.messages.print(f"note {output}: {note}")
 
 
-def _report(done: list[RunRecord], skips: list[Skip], failed: list[tuple[str, str]], as_json: bool) -> None:
+def _report(
+    done: list[RunRecord], before: Sequence[Case], skips: list[Skip], failed: list[tuple[str, str]], as_json: bool
+) -> None:
     """Say what was done, left alone and failed."""
     for _, error in failed:
         common.messages.print(f"failed {error}")
@@ -116,10 +120,13 @@ def _report(done: list[RunRecord], skips: list[Skip], failed: list[tuple[str, st
         common.print_json(
             {
                 "done": [record.as_dict() for record in done],
+                "done_before": [case.label for case in before],
                 "skipped": [{"path": str(s.source), "reason": s.reason, "damaged": s.damaged} for s in skips],
                 "failed": [{"case": label, "error": error} for label, error in failed],
             }
         )
         return
     damaged = sum(s.damaged for s in skips)
+    if before:
+        print(f"{len(before)} done before by the same weights and settings, left as they are.")
     print(f"{len(done)} denoised, {len(skips) - damaged} skipped, {len(failed) + damaged} failed.")

@@ -4,19 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
+import torch.nn.functional as F
 from monai.data import MetaTensor
 
 from mri_denoise.inference.collaborative_filter import filter_blocks
 from mri_denoise.inference.floor import match_floor
+from mri_denoise.inference.limits import without_extremes
 from mri_denoise.inference.mixed_precision import MixedPrecisionInferer
-from mri_denoise.inference.slice_plan import SlicePlan, SliceStack, plan_slabs, plan_slices
+from mri_denoise.inference.parts import solid_parts
+from mri_denoise.inference.slice_plan import NARROW, SlicePlan, SliceStack, plan_slabs, plan_slices
+from mri_denoise.inference.threads import one_thread_each, threads
 from mri_denoise.inference.tiling import denoise_in_tiles
 from mri_denoise.noise.correlation import noise_correlation
 
 _LEAST_TILE = 256
+_LEAST_SIDE = (
+    32  # pixels: smaller slices get a margin of air, which the network knows; repeated edges it takes for lines
+)
 _FEATURES = 64  # feature maps of a slice that are in memory at a time
 
 
@@ -26,8 +35,9 @@ class SliceDenoiseInferer(MixedPrecisionInferer):
     Args:
         num_slices: odd number of neighbouring slices that the network takes.
         noise_map: whether the network takes the noise level as its last channel.
-        batch_size: slices at a time on the CPU, of up to 256 x 256 pixels; fewer larger ones, so that memory stays the
-            same. A GPU takes as many as its free memory allows. If memory runs out, the batch is halved.
+        batch_size: slices at a time on the CPU, or as many as there are threads; fewer slices of more than 512 x 512
+            pixels, so that memory stays the same. A GPU takes as many as its free memory allows. If memory runs out,
+            the batch is halved.
         precision: ``"float32"``, ``"bfloat16"`` or ``"float16"``.
         planes: 1 cuts slices along the plane of acquisition. 3 cuts them along all three planes and averages the
             results, which is better and takes three times as long. ``"auto"`` is 3 for volumes of isotropic voxels
@@ -48,9 +58,10 @@ class SliceDenoiseInferer(MixedPrecisionInferer):
         >>> inferer = SliceDenoiseInferer(num_slices=3, precision="float32")
         >>> def average(slices):
         ...     return slices.mean(dim=1, keepdim=True)
-        >>> volume = torch.tensor([3.0, 6.0, 9.0, 12.0]).expand(1, 1, 32, 32, 4)  # four slices
-        >>> inferer(volume, average, slice_axis=2)[0, 0, 0, 0].tolist()
-        [4.0, 6.0, 9.0, 11.0]
+        >>> volume = torch.tensor([0.25, 0.5, 0.75, 1.0]).repeat(1, 1, 32, 32, 1)  # four slices
+        >>> volume[..., 0, 0, :] = 0  # a slice of one value would be left alone
+        >>> inferer(volume, average, slice_axis=2)[0, 0, 1, 1].tolist()
+        [0.33, 0.5, 0.75, 0.92]
     """
 
     def __init__(
@@ -119,34 +130,64 @@ class SliceDenoiseInferer(MixedPrecisionInferer):
         if self.noise_map and sigma is None:
             raise ValueError("this network takes the noise level as an input; give sigma.")
         volumes = inputs.as_tensor()[0] if isinstance(inputs, MetaTensor) else inputs[0]
-        plan = self._plan(inputs, slice_axis, contiguous)
-        known = None if correlation is None else correlation.reshape(3, -1).cpu().numpy()
-        if self.filter_passes and known is None:
-            known = noise_correlation(volumes.cpu().numpy(), plan.slice_axis)
+        plan = self._planner(inputs, slice_axis, contiguous)
         run = self._runner(network, *args, **kwargs)
-        out = torch.zeros_like(volumes, dtype=torch.float32)
-        total = len(volumes) * sum(volumes.shape[1 + axis] for axis in plan.axes)
-        with _slice_bar(total, shown=self.progress) as advance:
+        out = volumes.to(torch.float32, copy=True)
+        with one_thread_each(), _slice_bar(volumes.numel(), shown=self.progress) as advance:
+            known = None if correlation is None else correlation.reshape(3, -1).cpu().numpy()
+            if self.filter_passes and known is None:
+                usual = torch.stack([without_extremes(volume)[0] for volume in volumes])
+                known = noise_correlation(usual.cpu().numpy(), plan(tuple(volumes.shape[1:])).slice_axis)
             for t, level in enumerate(self._levels(volumes, sigma)):
-                volume = volumes[t]
+                volume, extreme = without_extremes(volumes[t])
                 if level is not None and floor is not None:
                     channels = 1.0 if coils is None else float(coils[0, t])
                     volume, level = match_floor(volume, level, floor[0, t].to(volume), channels)
-                for axis, stack in plan.stacks(volume, level, self.num_slices):
-                    for numbers, slices in self._denoise(stack, run, advance):
-                        out[t].movedim(axis, 0)[numbers] += 1 / len(plan.axes) * slices
-                if self.filter_passes and level is not None:
-                    filter_blocks(volume, out[t], level, plan.slice_axis, plan.blocks, known, self.filter_passes)
+                for part in solid_parts(volumes[t]):
+                    local = level if level is None or level.ndim == 0 else level[part]
+                    out[t][part] = self._denoise_part(volume[part], local, plan, known, run, advance)
+                out[t][extreme] = volumes[t][extreme].float()
         return MetaTensor(out[None], meta=inputs.meta) if isinstance(inputs, MetaTensor) else out[None]
 
-    def _plan(self, inputs: torch.Tensor, slice_axis: int | None, contiguous: bool) -> SlicePlan:
-        """How the volumes of a batch of one are cut; the choices may be numbers or tensors of one."""
-        return plan_slices(
+    def _denoise_part(
+        self,
+        volume: torch.Tensor,
+        level: torch.Tensor | None,
+        planner: Callable[[tuple[int, ...]], SlicePlan],
+        correlation: np.ndarray | None,
+        run: Callable[[torch.Tensor], torch.Tensor],
+        advance: Callable[[float], None],
+    ) -> torch.Tensor:
+        """Denoise a volume, or a part of one, without blank planes: float32, shape (X, Y, Z) in and out."""
+        plan = planner(tuple(volume.shape))
+        out = torch.zeros_like(volume, dtype=torch.float32)
+        for axis, stack in plan.stacks(volume, level, self.num_slices):
+            worth = volume[0].numel() * volume.shape[0] / volume.shape[axis] / len(plan.axes)
+            for numbers, slices in self._denoise(stack, run):
+                out.movedim(axis, 0)[numbers] += 1 / len(plan.axes) * slices
+                advance(worth * len(numbers))
+        if self.filter_passes and level is not None:
+            filter_blocks(volume, out, level, plan.slice_axis, plan.blocks, correlation, self.filter_passes)
+        return out
+
+    def _planner(
+        self, inputs: torch.Tensor, slice_axis: int | None, contiguous: bool
+    ) -> Callable[[tuple[int, ...]], SlicePlan]:
+        """How parts of some shape are cut; the choices may be numbers or tensors of one."""
+        affine = inputs.affine.reshape(-1, 4, 4)[0] if isinstance(inputs, MetaTensor) else None  # collated: a batch
+        whole = plan_slices(
             tuple(inputs.shape[2:]),
-            inputs.affine.reshape(-1, 4, 4)[0] if isinstance(inputs, MetaTensor) else None,  # a collated one is a batch
+            affine,
             planes=self.planes,
             slice_axis=None if slice_axis is None else int(slice_axis),
             contiguous=bool(contiguous),
+        )
+        return partial(
+            plan_slices,
+            affine=affine,
+            planes=len(whole.axes),
+            slice_axis=whole.slice_axis,
+            contiguous=whole.contiguous,
         )
 
     def _levels(self, volumes: torch.Tensor, sigma: torch.Tensor | None) -> list[torch.Tensor | None]:
@@ -166,20 +207,25 @@ class SliceDenoiseInferer(MixedPrecisionInferer):
         def run(batch: torch.Tensor) -> torch.Tensor:
             if max(batch.shape[2:]) > self.tile:
                 return denoise_in_tiles(whole, network, batch, self.tile)
-            return whole(batch)
+            height, width = batch.shape[2:]
+            air = F.pad(batch, (0, max(_LEAST_SIDE - width, 0), 0, max(_LEAST_SIDE - height, 0)))
+            return whole(air)[:, :, :height, :width]
 
         return run
 
     def _denoise(
-        self, stack: SliceStack, run: Callable[[torch.Tensor], torch.Tensor], advance: Callable[[int], None]
+        self, stack: SliceStack, run: Callable[[torch.Tensor], torch.Tensor]
     ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """Denoise the occupied slices of a stack, fewer at a time if memory runs out.
+        """Denoise the slices of a stack, fewer at a time if memory runs out; strips too narrow for a network stay.
 
         Yields:
             the numbers of some slices, shape (n,), and the slices, shape (n, H, W).
         """
-        todo = plan_slabs(stack.occupied(), len(stack.slices), self.out_slices if stack.contiguous else 1)
-        advance(len(stack.slices) - int(todo.wanted.sum()))
+        every = torch.arange(len(stack.slices))
+        if min(stack.slices.shape[1:]) < NARROW:
+            yield every, stack.slices
+            return
+        todo = plan_slabs(every, len(stack.slices), self.out_slices if stack.contiguous else 1)
         size = _batch_size(self.batch_size, stack.slices)
         while len(todo.centres):
             now = todo[:size]
@@ -193,7 +239,6 @@ class SliceDenoiseInferer(MixedPrecisionInferer):
             middle, reach = slices.shape[1] // 2, now.numbers.shape[1] // 2
             yield now.numbers[now.wanted], slices[:, middle - reach : middle + reach + 1][now.wanted.to(slices.device)]
             todo = todo[size:]
-            advance(int(now.wanted.sum()))
 
 
 def _batch_size(wanted: int, slices: torch.Tensor) -> int:
@@ -202,19 +247,19 @@ def _batch_size(wanted: int, slices: torch.Tensor) -> int:
     if slices.device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(slices.device)  # half of it is left to others
         return max(1, min(16 * wanted, free // 2 // (pixels * _FEATURES * 4)))
-    return max(1, min(wanted, wanted * 256**2 // pixels))
+    return max(1, min(max(wanted, threads()), 4 * wanted * 256**2 // pixels))
 
 
 @contextmanager
-def _slice_bar(total: int, *, shown: bool) -> Iterator[Callable[[int], None]]:
-    """A bar on standard error that counts slices; gives the function that advances it."""
+def _slice_bar(total: int, *, shown: bool) -> Iterator[Callable[[float], None]]:
+    """A bar on standard error for so many voxels; gives the function that advances it."""
     if not shown:
         yield lambda count: None
         return
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("slices", total=total)
         yield lambda count: bar.advance(task, count)

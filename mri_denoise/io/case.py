@@ -36,6 +36,7 @@ class Case:
         details: what the format's own reader and writer need, such as the slices of a DICOM volume.
         companions: where the files beside the result go, relative to the output folder, by the suffix that
             :meth:`companion` is given; for layouts that have places of their own for them.
+        stem: what the names of companions begin with where that of `output` would be another case's, too.
     """
 
     kind: Kind
@@ -44,6 +45,7 @@ class Case:
     label: str
     details: Details | None = field(default=None, compare=False)
     companions: Mapping[str, Path] | None = field(default=None, compare=False)
+    stem: str | None = None
 
     @property
     def picture(self) -> bool:
@@ -72,6 +74,10 @@ class Case:
             folder: what `output` is relative to.
         """
         target = folder / self.output
+        if self.kind == "nifti" and len(self.sources) > 1:
+            packed = ".gz" if target.suffix.lower() == ".gz" else ""
+            bare = target.with_suffix("") if packed else target
+            return [bare.with_suffix(ending + packed) for ending in (".hdr", ".img")]
         return [target / name for name in self.details.names] if self.details and self.details.names else [target]
 
     def companion(self, folder: Path, suffix: str, extension: str | None = None) -> Path:
@@ -93,6 +99,8 @@ class Case:
         if self.writes_folder:
             volume = re.sub(r"[^A-Za-z0-9.+-]+", "_", self.label).strip("_")
             stem = volume if volume.startswith(name) else f"{name}_{volume}"
+        elif self.stem is not None:
+            stem = self.stem
         else:
             stem = re.sub(r"(\.gz)$", "", name, flags=re.IGNORECASE)
             stem = stem[: -len(Path(stem).suffix)] if Path(stem).suffix else stem

@@ -12,14 +12,14 @@ from mri_denoise import __version__, record
 from mri_denoise.bundles.registry import Model
 from mri_denoise.bundles.weights import sha256
 from mri_denoise.denoiser import Denoised
+from mri_denoise.errors import OutputError
 from mri_denoise.io.case import Case, Derivation
 from mri_denoise.io.chunks import Chunk
 from mri_denoise.io.formats import VolumeWriter, open_map, open_writer
+from mri_denoise.pipeline.files import companion_path, record_path
 from mri_denoise.record import FileHash, RunRecord
-from mri_denoise.settings import Extra
+from mri_denoise.settings import DEFAULTS, Extra, Sigma, check_extras
 from mri_denoise.volume import Volume
-
-_SUFFIXES: Mapping[Extra, str] = {"residual": "_residual", "noise-map": "_noise"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,12 +32,18 @@ class Output:
         extras: companions: ``"residual"`` (input minus result), ``"noise-map"`` (sigma at each voxel), ``"figure"``
             (input, result and absolute residual as a picture).
         keep_vendor_headers: keep private DICOM blocks that describe the old pixels (Siemens CSA).
+
+    Raises:
+        InputError: for a companion that there is not.
     """
 
     folder: Path
     model: Model
     extras: Sequence[Extra] = ()
     keep_vendor_headers: bool = False
+
+    def __post_init__(self) -> None:
+        check_extras(self.extras)
 
 
 class ResultWriter:
@@ -96,14 +102,24 @@ class ResultWriter:
             settings=self._settings,
             sigma=self._sigma,
             sigma_variation=self._variation,
-            inputs=[FileHash(path=str(path), sha256=sha256(path)) for path in self._case.sources],
+            inputs=[FileHash(path=str(path), sha256=sha256(path)) for path in self._inputs()],
             outputs=[str(path) for path in files],
             companions=[str(path) for path in companions + self._pictures],
             seconds=round(seconds, 3),
             versions=record.versions(),
         )
-        record.write_record(done.as_dict(), self._case.companion(self._output.folder, "", ".mri-denoise.json"))
+        try:
+            record.write_record(done.as_dict(), record_path(self._case, self._output.folder))
+        except OutputError:  # a result without its record says nothing of how it was made
+            for path in [*files, *companions, *self._pictures]:
+                path.unlink(missing_ok=True)
+            raise
         return done
+
+    def _inputs(self) -> list[Path]:
+        """The files that the result was made of: those of the case, and the map of the noise level if there was one."""
+        level = Sigma.parse(str(self._settings.get("sigma", DEFAULTS.sigma))).path
+        return [*self._case.sources, *([level] if level else [])]
 
     def abandon(self) -> None:
         """Leave nothing half-written behind."""
@@ -134,7 +150,7 @@ class ResultWriter:
             wanted["noise-map"] = np.broadcast_to(level.reshape(*level.shape, *[1] * (4 - level.ndim)), result.shape)
         for name, array in wanted.items():
             if name not in self._maps:
-                path = self._case.companion(self._output.folder, _SUFFIXES[name])
+                path = companion_path(self._case, self._output.folder, name)
                 self._maps[name] = open_map(self._case, path, affine=denoised.volume.affine, count=count)
             self._maps[name].put(array)
 
@@ -142,7 +158,7 @@ class ResultWriter:
         """The figure of the first volume."""
         from mri_denoise.report.figures import comparison
 
-        path = self._case.companion(self._output.folder, "_figure", ".png")
+        path = companion_path(self._case, self._output.folder, "figure")
         if result.picture:
             comparison(raw[0, :, :, 0], result.array[0, :, :, 0], path)
         else:

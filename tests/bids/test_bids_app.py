@@ -37,7 +37,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = make_raw(tmp_path_factory.mktemp("bids") / "raw")
     extras = ("--residual", "--noise-map", "--figure")
     report = json.loads(cli("bids", root, root / OUTPUT, "participant", *FAST, *extras, "--json").stdout)
-    assert report["selected"] == report["due"] == SCANS and report["failed"] == report["current"] == []
+    assert report["selected"] == report["due"] == SCANS and report["failed"] == report["done_before"] == []
     assert [record["case"] for record in report["done"]] == SCANS
     return root
 
@@ -121,7 +121,7 @@ def test_a_second_run_writes_nothing(done: Path) -> None:
     times = {path: path.stat().st_mtime_ns for path in (done / OUTPUT).rglob("*")}
     for options in ((), ("--residual", "--noise-map")):
         report = run(done, *options)
-        assert (report["current"], report["due"], report["done"]) == (SCANS, [], [])
+        assert (report["done_before"], report["due"], report["done"]) == (SCANS, [], [])
     assert {path: path.stat().st_mtime_ns for path in (done / OUTPUT).rglob("*")} == times
 
 
@@ -154,11 +154,11 @@ def _break_record(root: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "options", "why"),
     [
-        (_touch_source, (), "its source changed"),
-        (_lose_image, (), "is missing"),
-        (_break_record, (), "not done yet"),
-        (lambda root: None, ("--strength", 0.5), "settings changed (strength)"),
-        (lambda root: None, ("--residual",), "desc-residual_T1w.nii.gz is missing"),
+        (_touch_source, (), "made of another input"),
+        (_lose_image, (), "lacks sub-01_desc-denoised_T1w.nii.gz"),
+        (_break_record, (), "record cannot be read"),
+        (lambda root: None, ("--strength", 0.5), "made with strength 1.0, not 0.5"),
+        (lambda root: None, ("--residual",), "lacks sub-01_desc-residual_T1w.nii.gz"),
         (lambda root: None, ("--overwrite",), "overwritten as asked"),
     ],
 )
@@ -174,7 +174,9 @@ def test_what_changed_is_done_again_and_nothing_else(
     assert f"{SCANS[0]}: " in found.stderr and why in found.stderr and "1 denoised, 0 up to date" in found.stdout
     after = files(one / OUTPUT)
     assert {name: after[name] for name in after if "sub-02" in name} == {n: before[n] for n in before if "sub-02" in n}
-    assert run(one, "--participant-label", "01", *(o for o in options if o != "--overwrite"))["current"] == [SCANS[0]]
+    assert run(one, "--participant-label", "01", *(o for o in options if o != "--overwrite"))["done_before"] == [
+        SCANS[0]
+    ]
 
 
 def test_weights_that_changed_are_a_reason_and_stale_maps_go(one: Path, tmp_path: Path) -> None:
@@ -184,7 +186,7 @@ def test_weights_that_changed_are_a_reason_and_stale_maps_go(one: Path, tmp_path
     content["model"]["weights_sha256"] = "0" * 64
     record.write_text(json.dumps(content))
     plan = cli("bids", one, one / OUTPUT, "participant", *FAST, "--dry-run")
-    assert "weights changed" in plan.stderr and "1 to denoise" in plan.stdout
+    assert "made by other weights" in plan.stderr and "1 to denoise" in plan.stdout
     run(one)
     assert sorted(path.name for path in (one / OUTPUT / "sub-01" / "anat").iterdir()) == [
         "sub-01_desc-denoised_T1w.json",
@@ -195,7 +197,7 @@ def test_weights_that_changed_are_a_reason_and_stale_maps_go(one: Path, tmp_path
 def test_new_metadata_reach_the_json_file_without_denoising(one: Path) -> None:
     run(one)
     put_json(one / "T1w.json", {"EchoTime": 0.004, "SkullStripped": True})
-    assert run(one)["current"] == [SCANS[0]]
+    assert run(one)["done_before"] == [SCANS[0]]
     found = read_json(one / OUTPUT / "sub-01" / "anat" / "sub-01_desc-denoised_T1w.json")
     assert (found["EchoTime"], found["SkullStripped"]) == (0.004, True)
 
@@ -220,7 +222,7 @@ def test_bad_scans_are_listed_and_the_rest_goes_on(tmp_path: Path) -> None:
     (root / SCANS[0]).write_bytes(whole)
     (root / SCANS[1].replace(".nii", ".json")).unlink()
     report = run(root, code=1)
-    assert [record["case"] for record in report["done"]] == SCANS[:2] and report["current"] == SCANS[3:]
+    assert [record["case"] for record in report["done"]] == SCANS[:2] and report["done_before"] == SCANS[3:]
 
 
 def test_the_raw_layout_is_valid_and_brings_field_maps(tmp_path: Path) -> None:
@@ -250,7 +252,7 @@ def test_the_raw_layout_is_valid_and_brings_field_maps(tmp_path: Path) -> None:
     ]
     assert read_json(output / "dataset_description.json")["DatasetType"] == "raw"
     before = files(output)
-    assert run(root, *options, output=output)["current"] == SCANS and files(output) == before
+    assert run(root, *options, output=output)["done_before"] == SCANS and files(output) == before
     assert "raw layout, not derivative" in cli("bids", root, output, "participant", *FAST, code=2).stderr
 
 
@@ -258,7 +260,7 @@ def test_plain_denoise_of_a_data_set_does_this_layout(one: Path, tmp_path: Path)
     put_image(one / "derivatives" / "other" / "sub-01_T1w.nii.gz")
     report = json.loads(cli("denoise", one, one / OUTPUT, *FAST, "--json").stdout)
     assert [record["case"] for record in report["done"]] == [SCANS[0]]
-    assert run(one)["current"] == [SCANS[0]]
+    assert run(one)["done_before"] == [SCANS[0]]
     assert bids_errors(one / OUTPUT) == []
     assert "0 denoised, 1 up to date" in cli("denoise", one, one / OUTPUT, *FAST).stdout
 
@@ -383,7 +385,7 @@ def test_a_run_that_ends_at_any_rename_is_completed_by_the_next(
         run(one, "--residual", output=output)
         found = {name: data for name, data in files(output).items() if "logs/sub" not in name}
         assert found == wanted, last
-        assert run(one, "--residual", output=output)["current"] == [SCANS[0]]
+        assert run(one, "--residual", output=output)["done_before"] == [SCANS[0]]
         if ended is None:
             break
     else:

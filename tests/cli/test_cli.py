@@ -99,7 +99,10 @@ def test_a_folder_with_one_bad_file_does_the_others(tmp_path: Path, volume: Path
     (output / "there.nii.gz").write_text("an older result")
     first = cli("denoise", source, output, "--model", tiny_bundle, code=1)
     assert "2 denoised" in first.stdout
-    assert "there.nii.gz: exists; use --overwrite" in first.stderr and "broken.nii.gz" in first.stderr
+    assert (
+        "there.nii.gz: exists (lacks there.mri-denoise.json); use --overwrite" in first.stderr
+        and "broken.nii.gz" in first.stderr
+    )
     assert (output / "there.nii.gz").read_text() == "an older result"
     assert not (output / "broken.nii.gz").exists()
     one, two = values(output / "head.nii.gz"), values(output / "deep" / "second.nii.gz")
@@ -296,7 +299,7 @@ def test_scores_are_those_of_scikit_image(tmp_path: Path, volume: Path) -> None:
         cli("evaluate", volume, tmp_path / "noisy.nii.gz", "--mask", "none", "--peak", 1000, "--json").stdout
     )
     assert whole["psnr"] == pytest.approx(peak_signal_noise_ratio(a, b, data_range=1000), abs=1e-3)
-    nib.save(nib.Nifti1Image((a > 500).astype(np.uint8), np.eye(4)), tmp_path / "mask.nii")
+    nib.save(nib.Nifti1Image((a > 500).astype(np.uint8), phantom_affine(SHAPE)), tmp_path / "mask.nii")
     masked = json.loads(
         cli("evaluate", volume, tmp_path / "noisy.nii.gz", "--mask", tmp_path / "mask.nii", "--json").stdout
     )
@@ -308,7 +311,7 @@ def test_scores_are_those_of_scikit_image(tmp_path: Path, volume: Path) -> None:
 
 def test_images_of_another_grid_are_not_scored(tmp_path: Path, volume: Path) -> None:
     nib.save(nib.Nifti1Image(np.ones((4, 4, 4), np.float32), np.eye(4)), tmp_path / "other.nii")
-    assert "shapes differ" in cli("evaluate", volume, tmp_path / "other.nii", code=1).stderr
+    assert "its shape differs" in cli("evaluate", volume, tmp_path / "other.nii", code=1).stderr
     assert "mask" in cli("evaluate", volume, volume, "--mask", tmp_path / "other.nii", code=1).stderr
     assert "nowhere" in cli("evaluate", volume, tmp_path / "nowhere.nii", code=2).stderr
 
@@ -316,7 +319,7 @@ def test_images_of_another_grid_are_not_scored(tmp_path: Path, volume: Path) -> 
 @pytest.mark.parametrize("kind", ["constant", "empty mask"])
 def test_what_cannot_be_scored_is_one_line(tmp_path: Path, volume: Path, kind: str) -> None:
     zero = tmp_path / "zero.nii"
-    nib.save(nib.Nifti1Image(np.zeros(SHAPE, np.float32), np.eye(4)), zero)
+    nib.save(nib.Nifti1Image(np.zeros(SHAPE, np.float32), phantom_affine(SHAPE)), zero)
     arguments = (zero, zero) if kind == "constant" else (volume, volume, "--mask", zero)
     assert cli("evaluate", *arguments, code=1).stderr.count("\n") == 1
 
