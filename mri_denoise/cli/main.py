@@ -11,10 +11,12 @@ from mri_denoise import __version__
 from mri_denoise.cli import data, dicomweb
 from mri_denoise.cli.adapt import adapt
 from mri_denoise.cli.benchmark import app as benchmark
+from mri_denoise.cli.bids import bids
 from mri_denoise.cli.demo import demo
 from mri_denoise.cli.denoise import denoise
 from mri_denoise.cli.dicom import dicom
 from mri_denoise.cli.evaluate import evaluate
+from mri_denoise.cli.many_values import ManyValues
 from mri_denoise.cli.models import models
 from mri_denoise.cli.node import node
 from mri_denoise.cli.noise import noise
@@ -31,6 +33,7 @@ app = typer.Typer(
 )
 for command in (denoise, dicom, noise, simulate, evaluate, train, adapt, models, demo, node):
     app.command()(command)
+app.command(cls=ManyValues)(bids)
 app.add_typer(benchmark.app, name="benchmark")
 app.add_typer(data.app, name="data")
 app.add_typer(dicomweb.app, name="dicomweb")

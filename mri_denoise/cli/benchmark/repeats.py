@@ -9,7 +9,7 @@ import typer
 
 from mri_denoise.cli import common
 from mri_denoise.cli.benchmark import shared
-from mri_denoise.cli.denoise import Planes
+from mri_denoise.cli.choices import Planes
 
 
 def repeats(

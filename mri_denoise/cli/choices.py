@@ -1,0 +1,56 @@
+"""Options that `denoise` and `bids` share: what a user chooses, checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+from mri_denoise import settings as choices
+from mri_denoise.cli import common
+from mri_denoise.settings import DEFAULTS, Extra, Settings, Sigma
+
+if TYPE_CHECKING:  # the command line answers faster without
+    from mri_denoise.bundles.registry import Bundle
+
+
+class Planes(str, Enum):
+    """Planes along which volumes are cut into slices."""
+
+    auto = "auto"
+    one = "1"
+    three = "3"
+
+    @property
+    def number(self) -> choices.Planes:
+        """As in the settings."""
+        return {Planes.one: 1, Planes.three: 3}.get(self, "auto")  # type: ignore[return-value]
+
+
+def make_settings(*, sigma: str, extras: Mapping[Extra, bool], **choices: Any) -> Settings:
+    """The user's choices; ends with code 2 for one that is out of its range.
+
+    Args:
+        sigma: as on the command line.
+        extras: which companions are wanted.
+        choices: the other fields of `Settings`.
+    """
+    with common.one_line_errors(common.WRONG_USAGE):
+        level = Sigma.parse(sigma)
+        if level.path is not None and not level.path.is_file():
+            possible = "auto, map, a number from 0 on, or the file of a noise map"
+            common.stop(f"--sigma {sigma}: must be {possible}.", common.WRONG_USAGE)
+        return Settings(sigma=level, extras=tuple(extra for extra, wanted in extras.items() if wanted), **choices)
+
+
+def find_model(model: str, settings: Settings) -> Bundle:
+    """The bundle of a model; ends with code 2 for one that is not there, or does not know what was chosen."""
+    from mri_denoise.bundles.registry import find_bundle
+
+    with common.one_line_errors(common.WRONG_USAGE):
+        bundle = find_bundle(model)
+    if "sigma" not in bundle.options and ("noise-map" in settings.extras or settings.sigma != DEFAULTS.sigma):
+        common.stop(f"model {model} does not use a noise level: no --sigma, no --noise-map.", common.WRONG_USAGE)
+    if "planes" not in bundle.options and settings.planes != DEFAULTS.planes:
+        common.stop(f"model {model} does not average over planes: no --planes.", common.WRONG_USAGE)
+    return bundle
