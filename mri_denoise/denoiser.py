@@ -57,6 +57,7 @@ class Denoised:
             where the model does not use it.
         variation: highest by lowest sigma over the image for each of the T volumes, where it was measured.
         settings: everything that shaped the result, by name, for the record.
+        device: where the network ran.
     """
 
     volume: Volume
@@ -64,6 +65,7 @@ class Denoised:
     sigma: np.ndarray | None
     variation: np.ndarray | None
     settings: Mapping[str, str | float | int | None]
+    device: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -221,6 +223,7 @@ class Denoiser:
             sigma=None if sigma is None else np.asarray(sigma),
             variation=None if variation is None else np.asarray(variation),
             settings=chain.settings,
+            device=self.device,
         )
 
     def _step_names(self) -> list[str]:

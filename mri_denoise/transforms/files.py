@@ -139,6 +139,7 @@ class SaveVolumed(MapTransform):
             sigma=None if sigma is None else np.asarray(sigma),
             variation=None if variation is None else np.asarray(variation),
             settings=self.settings,
+            device=result.device.type if isinstance(result, torch.Tensor) else "cpu",
         )
 
 
