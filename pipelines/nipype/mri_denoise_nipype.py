@@ -1,6 +1,6 @@
 """A Nipype interface: ``mri-denoise denoise`` for one NIfTI file as a node.
 
-Copy this file into your project, or put its folder on ``PYTHONPATH``; the command ``mri-denoise`` has to be on ``PATH``.
+Copy this file into your project, or put its folder on ``PYTHONPATH``; the command ``mri-denoise`` must be on ``PATH``.
 Tried with Nipype 1.11.
 
 Examples:

@@ -1,6 +1,6 @@
 """A Pydra task: ``mri-denoise denoise`` for one NIfTI file.
 
-Copy this file into your project, or put its folder on ``PYTHONPATH``; the command ``mri-denoise`` has to be on ``PATH``.
+Copy this file into your project, or put its folder on ``PYTHONPATH``; the command ``mri-denoise`` must be on ``PATH``.
 Tried with Pydra 1.0a12.
 
 Examples:
@@ -27,7 +27,7 @@ def record_of(out_file: Path) -> Path:
 class Denoise(shell.Task["Denoise.Outputs"]):
     """Denoise a volume or a series; header, data type and scaling are the source's."""
 
-    executable = ["mri-denoise", "denoise"]  # noqa: RUF012  # Pydra's way
+    executable = ["mri-denoise", "denoise"]
     in_file: File = shell.arg(argstr="", position=1, help="NIfTI, Analyze or MGH file")
     model: str = shell.arg(argstr="--model", default="rician", help="rician, or the folder of a MONAI bundle")
     sigma: str = shell.arg(argstr="--sigma", default="auto", help="auto, map, a number in the file's unit, or a map")
