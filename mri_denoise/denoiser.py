@@ -58,6 +58,7 @@ class Denoised:
         variation: high by low sigma over the image for each of the T volumes, where it was measured.
         returned: voxels of each volume in which removed signal came back, shape (T,), where the model looks for it.
         settings: everything that shaped the result, by name, for the record.
+        device: where the network ran.
     """
 
     volume: Volume
@@ -66,6 +67,7 @@ class Denoised:
     variation: np.ndarray | None
     returned: np.ndarray | None
     settings: Mapping[str, str | float | int | None]
+    device: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -224,6 +226,7 @@ class Denoiser:
             variation=None if variation is None else np.asarray(variation),
             returned=None if returned is None else np.asarray(returned),
             settings=chain.settings,
+            device=self.device,
         )
 
     def _step_names(self) -> list[str]:

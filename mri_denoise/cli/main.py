@@ -15,6 +15,7 @@ from mri_denoise.cli.bids import bids
 from mri_denoise.cli.demo import demo
 from mri_denoise.cli.denoise import denoise
 from mri_denoise.cli.dicom import dicom
+from mri_denoise.cli.doctor import doctor
 from mri_denoise.cli.evaluate import evaluate
 from mri_denoise.cli.many_values import ManyValues
 from mri_denoise.cli.models import models
@@ -28,10 +29,9 @@ app = typer.Typer(
     name="mri-denoise",
     help="Denoise MR images with HMAD-Net, headers preserved. For research, not for diagnosis.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (denoise, dicom, noise, simulate, evaluate, train, adapt, models, demo, node):
+for command in (denoise, dicom, noise, simulate, evaluate, train, adapt, models, demo, doctor, node):
     app.command()(command)
 app.command(cls=ManyValues)(bids)
 app.add_typer(benchmark.app, name="benchmark")

@@ -63,6 +63,7 @@ class ResultWriter:
         self._variation: list[float] | None = None
         self._returned: list[float] | None = None
         self._settings: Mapping[str, str | float | int | None] = {}
+        self._device = "cpu"
 
     def put(self, denoised: Denoised, chunk: Chunk) -> None:
         """Write the next volumes.
@@ -107,6 +108,7 @@ class ResultWriter:
             inputs=[FileHash(path=str(path), sha256=sha256(path)) for path in self._inputs()],
             outputs=[str(path) for path in files],
             companions=[str(path) for path in companions + self._pictures],
+            collaborative_filter=record.filter_form(self._settings, self._device),
             seconds=round(seconds, 3),
             versions=record.versions(),
         )
@@ -130,7 +132,7 @@ class ResultWriter:
                 writer.abandon()
 
     def _put(self, denoised: Denoised, chunk: Chunk) -> None:
-        self._settings = denoised.settings
+        self._settings, self._device = denoised.settings, denoised.device
         if self._image is None:
             destination, keep = self._output.folder / self._case.output, self._output.keep_vendor_headers
             self._image = open_writer(self._case, destination, keep_vendor_headers=keep)

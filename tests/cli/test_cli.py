@@ -19,6 +19,7 @@ from skimage.metrics import peak_signal_noise_ratio
 
 from mri_denoise.bundles.registry import find_bundle
 from mri_denoise.errors import InputError
+from mri_denoise.inference.native import description
 from mri_denoise.runtime import choose_precision
 from mri_denoise.simulation import head_phantom, phantom_affine, write_phantom_dicom
 from mri_denoise.training.train import train_bundle
@@ -80,6 +81,7 @@ def test_a_file_with_all_companions_and_its_record(tmp_path: Path, volume: Path,
     version = json.loads((tiny_bundle / "configs" / "metadata.json").read_text())["version"]
     assert record["model"] == {"name": "hmad_rician", "version": version, "weights_sha256": weights}
     assert record["sigma"] == [25]
+    assert record["collaborative_filter"] == description()
     settings = {"sigma": "25", "strength": 1.0, "precision": choose_precision("cpu")}
     assert settings.items() <= record["settings"].items()
     assert sorted(p.name for p in output.parent.iterdir()) == [
