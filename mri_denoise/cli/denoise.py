@@ -10,6 +10,7 @@ import typer
 
 from mri_denoise import settings as choices
 from mri_denoise.cli import common
+from mri_denoise.errors import InputError
 from mri_denoise.io.case import Case, Skip
 from mri_denoise.settings import DEFAULTS, Extra, Settings, Sigma
 
@@ -46,6 +47,7 @@ def denoise(
     residual: Annotated[bool, typer.Option("--residual", help="Also write what was removed.")] = False,
     noise_map: Annotated[bool, typer.Option("--noise-map", help="Also write the noise level at each voxel.")] = False,
     figure: Annotated[bool, typer.Option("--figure", help="Also draw input, output and residual.")] = False,
+    report: Annotated[bool, typer.Option("--report", help="Also write an HTML page of each scan, and of all.")] = False,
     planes: Annotated[
         Planes, typer.Option(help="Slice along 1 plane (fast) or 3 and average (better); auto: 3 if nearly isotropic.")
     ] = Planes(DEFAULTS.planes),
@@ -64,7 +66,7 @@ def denoise(
     as_json: Annotated[bool, typer.Option("--json", help="Print the run records as JSON.")] = False,
 ) -> None:
     """Denoise MR images; results keep their headers, type and place in the folder tree."""
-    chosen: dict[Extra, bool] = {"residual": residual, "noise-map": noise_map, "figure": figure}
+    chosen: dict[Extra, bool] = {"residual": residual, "noise-map": noise_map, "figure": figure, "report": report}
     settings = _settings(
         sigma=sigma,
         strength=strength,
@@ -88,6 +90,8 @@ def denoise(
         outcomes = _run(_bundle(model, settings), ready, folder, settings, as_json, jobs)
         done = [outcome.record for outcome in outcomes if outcome.record is not None]
         failed += [(outcome.case.label, outcome.error) for outcome in outcomes if outcome.error is not None]
+        if report and len(cases) > 1:
+            failed += _group_page(folder)
     _report(done, skips, failed, as_json)
     raise typer.Exit(common.exit_code(len(done), len(failed), skips))
 
@@ -130,6 +134,17 @@ def _say_notes(cases: list[Case]) -> None:
     said = dict.fromkeys((case.output.as_posix(), note) for case in cases for note in case.notes)
     for output, note in said:
         common.messages.print(f"note {output}: {note}")
+
+
+def _group_page(folder: Path) -> list[tuple[str, str]]:
+    """Write the page of all scans of a folder; gives the error if it cannot be written."""
+    from mri_denoise.report.folder import write_folder_page
+
+    try:
+        write_folder_page(folder)
+    except InputError as error:
+        return [(str(folder), str(error))]
+    return []
 
 
 def _report(done: list[RunRecord], skips: list[Skip], failed: list[tuple[str, str]], as_json: bool) -> None:

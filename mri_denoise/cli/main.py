@@ -18,6 +18,7 @@ from mri_denoise.cli.evaluate import evaluate
 from mri_denoise.cli.models import models
 from mri_denoise.cli.node import node
 from mri_denoise.cli.noise import noise
+from mri_denoise.cli.report import report
 from mri_denoise.cli.simulate import simulate
 from mri_denoise.cli.train import train
 
@@ -28,7 +29,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (denoise, dicom, noise, simulate, evaluate, train, adapt, models, demo, node):
+for command in (denoise, report, dicom, noise, simulate, evaluate, train, adapt, models, demo, node):
     app.command()(command)
 app.add_typer(benchmark.app, name="benchmark")
 app.add_typer(data.app, name="data")

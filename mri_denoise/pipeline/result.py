@@ -30,7 +30,7 @@ class Output:
         folder: what ``Case.output`` is relative to.
         model: what is recorded of the bundle.
         extras: companions: ``"residual"`` (input minus result), ``"noise-map"`` (sigma at each voxel), ``"figure"``
-            (input, result and absolute residual as a picture).
+            (input, result and absolute residual as a picture), ``"report"`` (an HTML page to look at).
         keep_vendor_headers: keep private DICOM blocks that describe the old pixels (Siemens CSA).
     """
 
@@ -89,6 +89,9 @@ class ResultWriter:
         except BaseException:
             self.abandon()
             raise
+        page = (
+            self._case.companion(self._output.folder, "_report", ".html") if "report" in self._output.extras else None
+        )
         done = RunRecord(
             time=record.now(),
             case=self._case.label,
@@ -98,11 +101,16 @@ class ResultWriter:
             sigma_variation=self._variation,
             inputs=[FileHash(path=str(path), sha256=sha256(path)) for path in self._case.sources],
             outputs=[str(path) for path in files],
-            companions=[str(path) for path in companions + self._pictures],
+            companions=[str(path) for path in [*companions, *self._pictures, *([page] if page else [])]],
             seconds=round(seconds, 3),
             versions=record.versions(),
         )
-        record.write_record(done.as_dict(), self._case.companion(self._output.folder, "", ".mri-denoise.json"))
+        beside = self._case.companion(self._output.folder, "", ".mri-denoise.json")
+        if page is not None:
+            from mri_denoise.report.scan_page import write_scan_page
+
+            write_scan_page(done, beside.parent, page)
+        record.write_record(done.as_dict(), beside)
         return done
 
     def abandon(self) -> None:
