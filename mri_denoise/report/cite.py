@@ -8,7 +8,10 @@ from dataclasses import dataclass
 from mri_denoise.record import RunRecord
 
 SOFTWARE = "mri-denoise: denoise magnetic resonance images with HMAD-Net as MONAI bundles"
-PAPER = "Preserving Critical Signals in Magnetic Image Denoising: A Deep Learning Approach with Selective Feature Preservation"
+PAPER = (
+    "Preserving Critical Signals in Magnetic Image Denoising: "
+    "A Deep Learning Approach with Selective Feature Preservation"
+)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -58,16 +58,16 @@ def embed(
     """
     box: tuple[slice, ...] = tuple(slice(0, n) for n in before.shape)
     steps = (1, 1, 1)
-    packed = _pack(before, after, noise_map, scale)
+    packed = _pack(before, after, noise_map, scale=scale)
     notes = []
     if packed.size > budget:
         box = _box(tissue)
-        packed = _pack(*_cut((before, after, noise_map), box), scale)
+        packed = _pack(*_cut((before, after, noise_map), box), scale=scale)
         notes.append("the air around the head is cropped")
     if packed.size > budget:
         steps = _thin(tuple(s.stop - s.start for s in box), packed.size / budget)
         box = tuple(slice(s.start, s.stop, step) for s, step in zip(box, steps, strict=True))
-        packed = _pack(*_cut((before, after, noise_map), box), scale)
+        packed = _pack(*_cut((before, after, noise_map), box), scale=scale)
         notes.append(f"every {' x '.join(map(str, steps))} voxels, one is shown")
     packed.meta["origin"] = [s.start for s in box]
     packed.meta["step"] = list(steps)
@@ -86,7 +86,7 @@ class _Packed:
         return sum(map(len, self.parts))
 
 
-def _pack(before: np.ndarray, after: np.ndarray, noise_map: np.ndarray | None, scale: float) -> _Packed:
+def _pack(before: np.ndarray, after: np.ndarray, noise_map: np.ndarray | None, *, scale: float) -> _Packed:
     low = min(0.0, float(np.percentile(before, 0.1)))
     high = float(np.percentile(before, 99.95))
     high = high if high > low else low + 1.0

@@ -35,7 +35,7 @@ class Reported:
 
 
 def find_records(folder: Path) -> list[Path]:
-    """Find the run records below a folder, hidden folders left out: ``*.mri-denoise.json``, and in ``logs`` any JSON."""
+    """Find the run records below a folder, without hidden folders: ``*.mri-denoise.json``, and any in ``logs``."""
     found = {path for path in folder.rglob(f"*{RECORD}") if path.is_file()}
     found |= {path for path in folder.rglob(f"{_LOGS}/**/*.json") if path.is_file() and _is_record(path)}
     visible = [path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts)]
