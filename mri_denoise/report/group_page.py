@@ -91,7 +91,8 @@ def _row(summary: Summary, path: str, scores: dict[str, float | None]) -> dict[s
     for measure in _MEASURES:
         value, score = getattr(summary, measure.name), scores.get(measure.name)
         odd = score is not None and abs(score) > LIMIT
-        cells.append({"text": number(value, measure.digits), "sort": "" if value is None else value, "odd": odd})
+        text = number(value, measure.digits) if measure.name != "ratio" or value is None else f"{100 * value:.0f} %"
+        cells.append({"text": text, "sort": "" if value is None else value, "odd": odd})
         cells[-1]["score"] = f"{score:+.1f}" if odd and score is not None else ""
     link = quote(path.replace(os.sep, "/"))
     return {"scan": summary, "link": link, "cells": cells, "outlier": any(cell["odd"] for cell in cells)}

@@ -18,7 +18,7 @@ from mri_denoise.report.cite import cite
 from mri_denoise.report.embed import Embedded, embed
 from mri_denoise.report.histogram import intensity_chart, removed_chart
 from mri_denoise.report.html import number, render, write_page
-from mri_denoise.report.pictures import figure, thumbnail
+from mri_denoise.report.pictures import draw
 from mri_denoise.report.residual import Residual, find_tissue, measure_residual
 from mri_denoise.report.sources import Scan, load_scan
 from mri_denoise.report.summary import Summary
@@ -54,7 +54,8 @@ def write_scan_page(record: RunRecord, folder: Path, destination: Path) -> Summa
     found = _measure(scan, tissue)
     checks = check_residual(found, picture=scan.picture)
     scale = found.expected or found.std or 1.0
-    summary = _summary(scan, found, checks, scale)
+    pictures = draw(scan, scale)
+    summary = _summary(scan, found, checks, pictures.thumbnail)
     volumes = embed(scan.before, scan.after, tissue, scan.noise_map, scale=scale)
     planes = _planes(volumes.meta["shape"], scan.picture)
     removed = scan.before[tissue] - scan.after[tissue]
@@ -65,7 +66,7 @@ def write_scan_page(record: RunRecord, folder: Path, destination: Path) -> Summa
         record=record,
         size=_size(scan),
         notes=_notes(scan, volumes.note),
-        figure=figure(scan, scale),
+        figure=pictures.figure,
         modes=[*_MODES, *([("noise", "Noise map")] if volumes.noise else [])],
         planes=planes,
         checks=checks,
@@ -100,7 +101,7 @@ def _measure(scan: Scan, tissue: np.ndarray) -> Residual:
     return measure_residual(scan.before, scan.after, tissue, sigma=sigma, strength=strength, correlation=correlation)
 
 
-def _summary(scan: Scan, found: Residual, checks: Sequence[Check], scale: float) -> Summary:
+def _summary(scan: Scan, found: Residual, checks: Sequence[Check], thumbnail: str) -> Summary:
     record, (status, sentence) = scan.record, verdict(checks)
     name = name_of(record)
     stem = name.rpartition("/")[2]
@@ -120,7 +121,7 @@ def _summary(scan: Scan, found: Residual, checks: Sequence[Check], scale: float)
         spot=found.spot.height if found.spot else 0.0,
         status=status,
         verdict=sentence,
-        picture=thumbnail(scan, scale),
+        picture=thumbnail,
     )
 
 
