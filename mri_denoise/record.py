@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import platform
@@ -15,8 +16,9 @@ from typing import Any
 
 from mri_denoise import __version__
 from mri_denoise.bundles.registry import Model
+from mri_denoise.errors import InputError
 from mri_denoise.inference import native
-from mri_denoise.io.files import write_beside
+from mri_denoise.io.files import reading, write_beside
 from mri_denoise.runtime import usable_cores
 
 PACKAGES = ("torch", "monai", "numpy", "nibabel", "pydicom")
@@ -73,6 +75,40 @@ class RunRecord:
     def as_dict(self) -> dict[str, Any]:
         """Everything in types that JSON knows."""
         return asdict(self)
+
+
+def load_record(path: Path) -> RunRecord:
+    """Read the record of a denoised image.
+
+    Args:
+        path: a file that :func:`write_record` wrote.
+
+    Raises:
+        InputError: if it cannot be read, or is not such a record.
+    """
+    with reading(path):
+        content = path.read_bytes()
+    try:
+        found = json.loads(content)
+        fields = {field.name: found[field.name] for field in dataclasses.fields(RunRecord)}
+        record = RunRecord(
+            **fields | {"model": Model(**found["model"]), "inputs": [FileHash(**f) for f in found["inputs"]]}
+        )
+        _check_types(record)
+    except (ValueError, TypeError, KeyError) as error:
+        raise InputError(f"{path}: not the record of a denoised image") from error
+    return record
+
+
+def _check_types(record: RunRecord) -> None:
+    """TypeError unless a record from outside holds what its fields are declared to hold."""
+    texts = [record.time, record.case, *asdict(record.model).values(), *record.outputs, *record.companions]
+    texts += [text for file in record.inputs for text in (file.path, file.sha256)]
+    texts += [text for pair in record.versions.items() for text in pair]
+    numbers = [record.seconds, *(record.sigma or []), *(record.sigma_variation or [])]
+    plain = all(isinstance(value, str | int | float | None) for value in dict(record.settings).values())
+    if not plain or not all(isinstance(t, str) for t in texts) or not all(isinstance(n, int | float) for n in numbers):
+        raise TypeError("a field is of another type")
 
 
 def versions() -> dict[str, str]:

@@ -12,8 +12,8 @@ from typing import Literal
 from mri_denoise.errors import InputError
 
 Planes = Literal["auto", 1, 3]
-Extra = Literal["residual", "noise-map", "figure"]
-EXTRAS: tuple[Extra, ...] = ("residual", "noise-map", "figure")
+Extra = Literal["residual", "noise-map", "figure", "report"]
+EXTRAS: tuple[Extra, ...] = ("residual", "noise-map", "figure", "report")
 _LEAST_PICTURE = 8
 
 

@@ -21,6 +21,7 @@ from mri_denoise.cli.many_values import ManyValues
 from mri_denoise.cli.models import models
 from mri_denoise.cli.node import node
 from mri_denoise.cli.noise import noise
+from mri_denoise.cli.report import report
 from mri_denoise.cli.simulate import simulate
 from mri_denoise.cli.train import train
 from mri_denoise.runtime import end_tidily
@@ -31,7 +32,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-for command in (denoise, dicom, noise, simulate, evaluate, train, adapt, models, demo, doctor, node):
+for command in (denoise, report, dicom, noise, simulate, evaluate, train, adapt, models, demo, doctor, node):
     app.command()(command)
 app.command(cls=ManyValues)(bids)
 app.add_typer(benchmark.app, name="benchmark")

@@ -28,7 +28,13 @@ from mri_denoise.simulation import head_phantom, phantom_affine
 ROOT = Path(__file__).parents[2]
 NAMES = ["hmad_rician", "hmad_salt_pepper"]
 SHAPE = (40, 44, 24)
-APART = ("train.yaml", "inference.yaml", "adapt.yaml", "export.yaml", "inference_trt.yaml")  # all others are merged on top of the first
+APART = (
+    "train.yaml",
+    "inference.yaml",
+    "adapt.yaml",
+    "export.yaml",
+    "inference_trt.yaml",
+)  # all others are merged on top of the first
 QUICK = "--max_epochs 1 --epoch_length 2 --batch_size 2 --patch_size 32 --num_workers 0"
 
 

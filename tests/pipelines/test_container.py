@@ -34,7 +34,10 @@ def start(programs: Path, *words: str, cwd: Path | None = None, **variables: str
     ("words", "wanted"),
     [
         (["denoise", "a.nii", "b.nii", "--strength", "0.5"], ["denoise", "a.nii", "b.nii", "--strength", "0.5"]),
-        (["/bids", "/out", "participant", "--suffix", "T1w"], ["bids", "/bids", "/out", "participant", "--suffix", "T1w"]),
+        (
+            ["/bids", "/out", "participant", "--suffix", "T1w"],
+            ["bids", "/bids", "/out", "participant", "--suffix", "T1w"],
+        ),
         (["bids", "/bids", "participant"], ["bids", "/bids", "participant"]),
         (["--version"], ["--version"]),
         ([], []),
@@ -48,7 +51,9 @@ def test_arguments_are_those_of_the_command_line_or_of_a_bids_app(
     assert calls(tmp_path) == [wanted]
 
 
-@pytest.mark.parametrize("names", [("MONAI_INPUTPATH", "MONAI_OUTPUTPATH"), ("HOLOSCAN_INPUT_PATH", "HOLOSCAN_OUTPUT_PATH")])
+@pytest.mark.parametrize(
+    "names", [("MONAI_INPUTPATH", "MONAI_OUTPUTPATH"), ("HOLOSCAN_INPUT_PATH", "HOLOSCAN_OUTPUT_PATH")]
+)
 def test_input_and_output_come_from_the_environment(names: tuple[str, str], tmp_path: Path) -> None:
     recorder(tmp_path)
     (tmp_path / "input").mkdir()

@@ -76,7 +76,12 @@ def test_boutiques_takes_its_descriptor(tmp_path: Path) -> None:
     if bosh is None:
         pytest.skip("boutiques is not installed")
     subprocess.run([bosh, "validate", str(BOUTIQUES)], check=True, cwd=tmp_path)
-    invocation = {"bids_dir": "/a", "output_dir": "/b", "analysis_level": "participant", "participant_label": ["01", "02"]}
+    invocation = {
+        "bids_dir": "/a",
+        "output_dir": "/b",
+        "analysis_level": "participant",
+        "participant_label": ["01", "02"],
+    }
     (tmp_path / "invocation.json").write_text(json.dumps(invocation))
     command = [bosh, "exec", "simulate", str(BOUTIQUES), "-i", "invocation.json"]
     said = subprocess.run(command, check=True, cwd=tmp_path, capture_output=True, text=True).stdout

@@ -41,7 +41,9 @@ def noisy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_nipype_runs_it_as_a_node(noisy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("nipype")
     monkeypatch.chdir(tmp_path)
-    interface = load("mri_denoise_nipype", "nipype").Denoise(in_file=str(noisy), sigma="20", strength=0.5, residual=True)
+    interface = load("mri_denoise_nipype", "nipype").Denoise(
+        in_file=str(noisy), sigma="20", strength=0.5, residual=True
+    )
     assert "noisy_denoised.nii.gz --overwrite --residual --sigma 20 --strength 0.5" in interface.cmdline
     outputs = interface.run().outputs
     assert nib.load(outputs.out_file).shape == nib.load(outputs.residual_file).shape == (16, 16, 8)

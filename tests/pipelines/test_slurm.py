@@ -37,7 +37,9 @@ def test_it_is_bash() -> None:
 def test_all_participants_are_submitted_and_each_task_denoises_its_own(dataset: Path, tmp_path: Path) -> None:
     recorder(tmp_path / "bin", "sbatch", says="17;cluster\n")
     recorder(tmp_path / "node")
-    done = bash(tmp_path / "bin", tmp_path, "data set", "out", "--suffix", "T1w", MAX_TASKS="3", SBATCH_ARGS="--account=me")
+    done = bash(
+        tmp_path / "bin", tmp_path, "data set", "out", "--suffix", "T1w", MAX_TASKS="3", SBATCH_ARGS="--account=me"
+    )
     assert done.returncode == 0, done.stderr
     assert "job 17: 5 participants in 3 tasks" in done.stdout
     array, group = calls(tmp_path / "bin")
