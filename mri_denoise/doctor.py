@@ -194,5 +194,5 @@ def _score(source: Path, result: Path) -> tuple[float, bool]:
 
     truth = head_phantom(SHAPE)
     before, after = nib.load(source), nib.load(result)
-    error = (np.asarray(after.dataobj, dtype=np.float64) / NIFTI_SCALE - truth)[truth > 0]
+    error = (np.asanyarray(after.dataobj, dtype=np.float64) / NIFTI_SCALE - truth)[truth > 0]
     return float(-10 * np.log10(np.mean(error**2))), bool(before.header == after.header)
