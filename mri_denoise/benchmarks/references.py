@@ -116,7 +116,7 @@ class Truth:
         return np.ascontiguousarray(noisy[self.slab])
 
     def cut(self, method: Method) -> Method:
-        """The method for volumes of this geometry; where voxels are not nearly isotropic, there is no more than balanced."""
+        """The method for volumes of this geometry; where voxels are not nearly isotropic, the best is balanced."""
         quality = method.slicing.quality if self.isotropic or method.slicing.quality == "fast" else "balanced"
         slicing = Slicing(quality=quality, slice_axis=self.slice_axis, affine=self.affine)
         return replace(method, slicing=slicing)
