@@ -28,7 +28,7 @@ def prune(
     Args:
         network: in two dimensions, with attention and residual blocks. Unchanged afterwards.
         channels: feature maps of each stage that are left.
-        batches: inputs, shape (N, C, H, W), and targets, (N, S, H, W), as in training.
+        batches: inputs, shape (N, C, H, W), and targets, (N, 1, H, W), as in training.
         loss: of results and targets; a scalar.
 
     Returns:
@@ -45,7 +45,6 @@ def prune(
     narrow = HMADNet(
         channels=channels,
         num_slices=network.num_slices,
-        out_slices=network.out_slices,
         noise_map=network.in_channels > network.num_slices,
         head=network.head,
         shuffle=network.shuffle,
@@ -63,7 +62,7 @@ def stage_widths(network: HMADNet) -> tuple[int, ...]:
 
 def channel_counts(channels: Sequence[int]) -> dict[str, int]:
     """Count the channels of each layer of a network with these stages, as :func:`channel_importance` names them."""
-    counts = {}
+    counts: dict[str, int] = {}
     outer = [(f"encoders.{k}", n) for k, n in enumerate(channels[:-1])]
     outer += [(f"decoders.{k}", n) for k, n in enumerate(channels[-2::-1])]
     for name, n in outer:
