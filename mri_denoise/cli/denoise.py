@@ -12,9 +12,10 @@ import typer
 from mri_denoise.bids.dataset import is_dataset
 from mri_denoise.bids.selection import Wanted
 from mri_denoise.cli import common
-from mri_denoise.cli.choices import Planes, find_model, make_settings
+from mri_denoise.cli.choices import QUALITY_HELP, Quality, find_model, make_settings
 from mri_denoise.cli.dataset import Request, denoise_dataset
 from mri_denoise.cli.watch import watch
+from mri_denoise.errors import InputError
 from mri_denoise.io.case import Case, Skip
 from mri_denoise.settings import DEFAULTS
 
@@ -37,9 +38,11 @@ def denoise(
     residual: Annotated[bool, typer.Option("--residual", help="Also write what was removed.")] = False,
     noise_map: Annotated[bool, typer.Option("--noise-map", help="Also write the noise level at each voxel.")] = False,
     figure: Annotated[bool, typer.Option("--figure", help="Also draw input, output and residual.")] = False,
-    planes: Annotated[
-        Planes, typer.Option(help="Slice along 1 plane (fast) or 3 and average (better); auto: 3 if nearly isotropic.")
-    ] = Planes(DEFAULTS.planes),
+    report: Annotated[bool, typer.Option("--report", help="Also write an HTML page of each scan, and of all.")] = False,
+    quality: Annotated[Quality, typer.Option(help=QUALITY_HELP)] = Quality(DEFAULTS.quality),
+    guard: Annotated[
+        bool, typer.Option("--guard/--no-guard", help="Give back what was removed and noise does not explain.")
+    ] = DEFAULTS.guard,
     picture_size: Annotated[
         int | None, typer.Option(min=8, help="Resize pictures to N x N (the paper: 256); kept by default.")
     ] = DEFAULTS.picture_size,
@@ -48,7 +51,8 @@ def denoise(
     ] = False,
     to_nifti: Annotated[bool, typer.Option("--to-nifti", help="Write DICOM series as NIfTI files.")] = False,
     force: Annotated[
-        bool, typer.Option("--force", help="Also take phase images, maps, masks and DICOM localizers.")
+        bool,
+        typer.Option("--force", help="Also take phase images, maps, masks, DICOM localizers and own results."),
     ] = False,
     jobs: Annotated[int, typer.Option(min=1, help="Images denoised side by side, sharing the cores and memory.")] = 1,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Make results that exist again.")] = False,
@@ -60,16 +64,17 @@ def denoise(
     settings = make_settings(
         sigma=sigma,
         strength=strength,
-        planes=planes.number,
+        quality=quality.value,
+        guard=guard,
         picture_size=picture_size,
         device=device,
-        extras={"residual": residual, "noise-map": noise_map, "figure": figure},
+        extras={"residual": residual, "noise-map": noise_map, "figure": figure, "report": report},
         keep_vendor_headers=keep_vendor_headers,
     )
     if is_dataset(source):
         asked = Request(dataset=source, output=output, model=model, settings=settings, jobs=jobs, overwrite=overwrite)
         raise typer.Exit(denoise_dataset(replace(asked, wanted=Wanted(everything=force), as_json=as_json)))
-    cases, skips = common.find_cases(source, output, force=force)
+    cases, skips = common.find_cases(source, output, force=force, own_results=force)
     if to_nifti:
         cases, skips = _as_nifti(cases, skips)
     cases, folder = common.place(cases, source, output)
@@ -81,14 +86,16 @@ def denoise(
     done: list[RunRecord] = []
     if todo.ready:
 
-        def run(report: Report, progress: bool) -> list[Outcome]:
+        def run(tell: Report, progress: bool) -> list[Outcome]:
             from mri_denoise.pipeline.batch import denoise_cases
 
-            return denoise_cases(bundle, todo.ready, folder, settings, report=report, jobs=jobs, progress=progress)
+            return denoise_cases(bundle, todo.ready, folder, settings, report=tell, jobs=jobs, progress=progress)
 
         outcomes = watch(run, len(todo.ready), folder, quiet=as_json)
         done = [outcome.record for outcome in outcomes if outcome.record is not None]
         failed += [(outcome.case.label, outcome.error) for outcome in outcomes if outcome.error is not None]
+        if report and len(cases) > 1:
+            failed += _group_page(folder)
     _report(done, todo.done, skips, failed, as_json)
     raise typer.Exit(common.exit_code(len(done) + len(todo.done), len(failed), skips))
 
@@ -108,6 +115,17 @@ def _say_notes(cases: list[Case]) -> None:
     said = dict.fromkeys((case.output.as_posix(), note) for case in cases for note in case.notes)
     for output, note in said:
         common.messages.print(f"note {output}: {note}")
+
+
+def _group_page(folder: Path) -> list[tuple[str, str]]:
+    """Write the page of all scans of a folder; gives the error if it cannot be written."""
+    from mri_denoise.report.folder import write_folder_page
+
+    try:
+        write_folder_page(folder)
+    except InputError as error:
+        return [(str(folder), str(error))]
+    return []
 
 
 def _report(

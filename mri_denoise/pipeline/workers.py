@@ -16,8 +16,10 @@ from mri_denoise.denoiser import Denoiser
 from mri_denoise.errors import InputError
 from mri_denoise.io.case import Case
 from mri_denoise.pipeline.stream import Outcome, denoise_case
-from mri_denoise.runtime import usable_cores
+from mri_denoise.runtime import end_tidily, usable_cores
 from mri_denoise.settings import Settings
+
+_GRACE = 10.0  # seconds that a process gets to remove what is half-written
 
 
 def denoise_side_by_side(
@@ -126,6 +128,8 @@ class _Worker:
         """End the process, whatever it does."""
         if self._process is not None:
             self._process.terminate()
+            self._process.join(_GRACE)
+            self._process.kill()
             self._process.join()
         if self._connection is not None:
             self._connection.close()
@@ -135,6 +139,7 @@ class _Worker:
 def _serve(connection: Connection, bundle: Bundle, output_dir: Path, settings: Settings, threads: int) -> None:
     """What a worker process does."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends it
+    end_tidily()
     os.environ["OMP_NUM_THREADS"] = str(threads)
     import torch
 
