@@ -55,6 +55,6 @@ def test_what_is_too_large_is_cropped_then_thinned_and_says_so() -> None:
     np.testing.assert_allclose(unpack(cropped)[0], after[9:31, 8:36, 4:26], atol=4)
     thinned = embed(before, after, tissue, after, scale=10.0, budget=9_000)
     x, y, z = thinned.meta["step"]
-    assert x * y * z > 1 and f"{x} x {y} x {z}" in thinned.note
+    assert x * y * z > 1 and f"{x} x {y} x {z} voxels" in thinned.note
     assert sum(len(base64.b64decode(t)) for t in (thinned.after, thinned.removed, thinned.noise)) <= 9_000
     np.testing.assert_allclose(unpack(thinned)[0], after[9:31:x, 8:36:y, 4:26:z], atol=4)

@@ -14,6 +14,7 @@ import pytest
 import yaml
 from PIL import Image
 
+from mri_denoise.bundles.registry import Model
 from mri_denoise.report.cite import PAPER, SOFTWARE
 from mri_denoise.report.group_page import write_group_page
 from mri_denoise.report.summary import load_summary
@@ -23,6 +24,7 @@ from tests.phantoms import head
 from tests.report.scans import SHAPE, images, save, write_scan
 
 ROOT = Path(__file__).parents[2]
+NAME = "<img src=x onerror=alert(1)>\"'&"
 EVIL = '<img src=x onerror=alert(1)>"></script><script>alert(2)</script>'
 
 
@@ -71,21 +73,19 @@ def test_a_folder_gets_a_page_a_scan_and_one_of_all(tmp_path: Path) -> None:
     rows = re.findall(r"<tr[^>]*><th scope=\"row\">.*?</tr>", group.read_text(encoding="utf-8"))
     marked = [row.count("unlike the others") for row in rows]
     assert len(marked) == 8 and max(marked[:7]) < marked[7] >= 3
-    # again: what is current stays, byte for byte
-    content = page.read_bytes()
     assert "0 reported, 8 kept" in cli("report", out).stdout
-    assert "8 reported" in cli("report", out, "--overwrite").stdout
-    assert page.read_bytes() == content
 
 
 def test_nothing_from_a_header_or_name_becomes_markup_and_no_folder_is_named(tmp_path: Path) -> None:
     patient = tmp_path / "Doe^Jane"
-    settings = {"sigma": EVIL, EVIL: EVIL}
-    write_scan(patient, case=f"{EVIL}.nii.gz", settings=settings, time=EVIL, descrip="Doe^Jane")
+    settings = {"sigma": "Doe^Jane/map.nii.gz", EVIL: NAME}
+    model = Model(name=EVIL, version=EVIL, weights_sha256=EVIL)
+    case = f"Doe^Jane/{NAME}.nii.gz"
+    write_scan(patient, case=case, settings=settings, time=EVIL, model=model, descrip="Doe^Jane")
     cli("report", patient / "out")
     page = patient / "out" / "sub-01_T1w_report.html"
     found = _Tags(page)
-    assert EVIL in found.text
+    assert EVIL in found.text and NAME in found.text and "sigma map.nii.gz" in found.text
     scripts = [attributes.get("type") for tag, attributes in found.tags if tag == "script"]
     assert scripts == ["application/json", "application/json", "text/plain", "text/plain", None]
     assert not any("onerror" in attributes for _, attributes in found.tags)
@@ -93,7 +93,7 @@ def test_nothing_from_a_header_or_name_becomes_markup_and_no_folder_is_named(tmp
     policies = [attributes["content"] for _, attributes in found.tags if "http-equiv" in attributes]
     assert len(policies) == 1 and "default-src 'none'" in policies[0] and "sha256-" in policies[0]
     group = _Tags(patient / "out" / "mri-denoise-report.html")
-    assert EVIL in group.text and not any("onerror" in attributes for _, attributes in group.tags)
+    assert NAME in group.text and not any("onerror" in attributes for _, attributes in group.tags)
 
 
 def test_what_is_wrong_is_said_in_one_line_and_the_rest_goes_on(tmp_path: Path) -> None:
