@@ -193,6 +193,6 @@ def _score(source: Path, result: Path) -> tuple[float, bool]:
     from mri_denoise.simulation.files import NIFTI_SCALE
 
     truth = head_phantom(SHAPE)
-    before, after = nib.load(source), nib.load(result)
+    before, after = nib.Nifti1Image.from_filename(str(source)), nib.Nifti1Image.from_filename(str(result))
     error = (np.asarray(after.dataobj, dtype=np.float64) / NIFTI_SCALE - truth)[truth > 0]
     return float(-10 * np.log10(np.mean(error**2))), bool(before.header == after.header)

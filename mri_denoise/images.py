@@ -12,7 +12,7 @@ from mri_denoise.errors import InputError
 from mri_denoise.in_memory import take
 from mri_denoise.noise.model import NoiseModel
 from mri_denoise.noise.series import find_series_noise
-from mri_denoise.settings import DEFAULTS, Planes, Settings, Sigma
+from mri_denoise.settings import DEFAULTS, Quality, Settings, Sigma
 from mri_denoise.volume import Volume, slice_axis_of
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def denoise(
     model: str = "rician",
     sigma: Sigma | str | float | os.PathLike[str] = DEFAULTS.sigma,
     strength: float = DEFAULTS.strength,
-    planes: Planes = DEFAULTS.planes,
+    quality: Quality = DEFAULTS.quality,
     device: str = DEFAULTS.device,
 ) -> Image:
     """Denoise an image and give back the same kind of object, with its header and its type.
@@ -51,7 +51,7 @@ def denoise(
         model: ``"rician"``, ``"salt-pepper"`` or the folder of a bundle. It is loaded once a process.
         sigma: ``"auto"``, ``"map"``, a number in the image's unit, or the path of a map.
         strength: from 0, which gives the input back, to 1, the full result.
-        planes: slices along 1 plane, or along 3 and averaged; ``"auto"`` is 3 where voxels are nearly isotropic.
+        quality: ``"fast"``, ``"balanced"`` or ``"best"`` (:class:`~mri_denoise.settings.Settings`).
         device: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
 
     Returns:
@@ -72,15 +72,15 @@ def denoise(
         if output is not None:
             raise InputError("output: names one result; denoise the paths of a list one by one.")
         each = [
-            denoise(one, spacing=spacing, model=model, sigma=sigma, strength=strength, planes=planes, device=device)
+            denoise(one, spacing=spacing, model=model, sigma=sigma, strength=strength, quality=quality, device=device)
             for one in image
         ]
         return cast(Image, each)
-    settings = Settings(sigma=Sigma.parse(sigma), strength=strength, planes=planes, device=device)
+    settings = Settings(sigma=Sigma.parse(sigma), strength=strength, quality=quality, device=device)
     if isinstance(image, str | os.PathLike):
         return cast(Image, _denoise_path(Path(image), output, _load(model, device), settings))
     taken = take(image, spacing)
-    result = _load(model, device)(taken.volume, sigma=settings.sigma, strength=strength, planes=planes)
+    result = _load(model, device)(taken.volume, sigma=settings.sigma, strength=strength, quality=quality)
     return cast(Image, taken.give_back(result.array))
 
 

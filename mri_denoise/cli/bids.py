@@ -13,7 +13,7 @@ from mri_denoise.bids.layout import Layout
 from mri_denoise.bids.names import bare_label
 from mri_denoise.bids.selection import Wanted
 from mri_denoise.cli import common
-from mri_denoise.cli.choices import Planes, make_settings
+from mri_denoise.cli.choices import QUALITY_HELP, Quality, make_settings
 from mri_denoise.cli.dataset import Request, choose, denoise_dataset
 from mri_denoise.settings import DEFAULTS
 
@@ -76,9 +76,7 @@ def bids(
     strength: Annotated[
         float, typer.Option(min=0.0, max=1.0, help="0 gives the input back, 1 is full.")
     ] = DEFAULTS.strength,
-    planes: Annotated[Planes, typer.Option(help="Slice along 1 plane or 3; auto: 3 if nearly isotropic.")] = Planes(
-        DEFAULTS.planes
-    ),
+    quality: Annotated[Quality, typer.Option(help=QUALITY_HELP)] = Quality(DEFAULTS.quality),
     residual: Annotated[bool, typer.Option("--residual", help="Also write what was removed (desc-residual).")] = False,
     noise_map: Annotated[bool, typer.Option("--noise-map", help="Also write the noise level (desc-sigma).")] = False,
     figure: Annotated[
@@ -118,7 +116,7 @@ def bids(
     settings = make_settings(
         sigma=sigma,
         strength=strength,
-        planes=planes.number,
+        quality=quality.value,
         device=device,
         extras={"residual": residual, "noise-map": noise_map, "figure": figure},
     )

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from mri_denoise import settings as choices
 from mri_denoise.cli import common
 from mri_denoise.settings import DEFAULTS, Extra, Settings, Sigma
 
@@ -14,17 +13,15 @@ if TYPE_CHECKING:  # the command line answers faster without
     from mri_denoise.bundles.registry import Bundle
 
 
-class Planes(str, Enum):
-    """Planes along which volumes are cut into slices."""
+class Quality(str, Enum):
+    """How much time is taken for how good a result."""
 
-    auto = "auto"
-    one = "1"
-    three = "3"
+    fast = "fast"
+    balanced = "balanced"
+    best = "best"
 
-    @property
-    def number(self) -> choices.Planes:
-        """As in the settings."""
-        return {Planes.one: 1, Planes.three: 3}.get(self, "auto")  # type: ignore[return-value]
+
+QUALITY_HELP = "fast, balanced, or best, which averages three planes and takes up to three times as long."
 
 
 def make_settings(*, sigma: str, extras: Mapping[Extra, bool], **choices: Any) -> Settings:
@@ -51,6 +48,6 @@ def find_model(model: str, settings: Settings) -> Bundle:
         bundle = find_bundle(model)
     if "sigma" not in bundle.options and ("noise-map" in settings.extras or settings.sigma != DEFAULTS.sigma):
         common.stop(f"model {model} does not use a noise level: no --sigma, no --noise-map.", common.WRONG_USAGE)
-    if "planes" not in bundle.options and settings.planes != DEFAULTS.planes:
-        common.stop(f"model {model} does not average over planes: no --planes.", common.WRONG_USAGE)
+    if "quality" not in bundle.options and settings.quality != DEFAULTS.quality:
+        common.stop(f"model {model} knows one quality: no --quality.", common.WRONG_USAGE)
     return bundle

@@ -12,7 +12,7 @@ import typer
 from mri_denoise.bids.dataset import is_dataset
 from mri_denoise.bids.selection import Wanted
 from mri_denoise.cli import common
-from mri_denoise.cli.choices import Planes, find_model, make_settings
+from mri_denoise.cli.choices import QUALITY_HELP, Quality, find_model, make_settings
 from mri_denoise.cli.dataset import Request, denoise_dataset
 from mri_denoise.cli.watch import watch
 from mri_denoise.errors import InputError
@@ -39,9 +39,7 @@ def denoise(
     noise_map: Annotated[bool, typer.Option("--noise-map", help="Also write the noise level at each voxel.")] = False,
     figure: Annotated[bool, typer.Option("--figure", help="Also draw input, output and residual.")] = False,
     report: Annotated[bool, typer.Option("--report", help="Also write an HTML page of each scan, and of all.")] = False,
-    planes: Annotated[
-        Planes, typer.Option(help="Slice along 1 plane (fast) or 3 and average (better); auto: 3 if nearly isotropic.")
-    ] = Planes(DEFAULTS.planes),
+    quality: Annotated[Quality, typer.Option(help=QUALITY_HELP)] = Quality(DEFAULTS.quality),
     guard: Annotated[
         bool, typer.Option("--guard/--no-guard", help="Give back what was removed and noise does not explain.")
     ] = DEFAULTS.guard,
@@ -66,7 +64,7 @@ def denoise(
     settings = make_settings(
         sigma=sigma,
         strength=strength,
-        planes=planes.number,
+        quality=quality.value,
         guard=guard,
         picture_size=picture_size,
         device=device,

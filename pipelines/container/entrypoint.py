@@ -26,7 +26,7 @@ PROGRAM = "mri-denoise"
 WRONG_USAGE = 2
 BIDS_LEVELS = ("participant", "group")
 # what a mercure module may set under "settings"
-MERCURE_SETTINGS = ("model", "sigma", "strength", "planes", "device")
+MERCURE_SETTINGS = ("model", "sigma", "strength", "quality", "device")
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ class DenoiseInputSpec(CommandLineInputSpec):
     model = traits.Str(argstr="--model %s", desc="rician, or the folder of a MONAI bundle")
     sigma = traits.Str(argstr="--sigma %s", desc="auto, map, a number in the file's unit, or a NIfTI map")
     strength = traits.Range(low=0.0, high=1.0, argstr="--strength %g", desc="0 gives the input back, 1 is full")
-    planes = traits.Enum("auto", "1", "3", argstr="--planes %s", desc="slices along 1 plane, or along 3 and averaged")
+    quality = traits.Enum("balanced", "fast", "best", argstr="--quality %s", desc="time against accuracy")
     device = traits.Str(argstr="--device %s", desc="auto, cpu, cuda or mps")
     residual = traits.Bool(argstr="--residual", desc="also write what was removed")
     noise_map = traits.Bool(argstr="--noise-map", desc="also write the noise level at each voxel")

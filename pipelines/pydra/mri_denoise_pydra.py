@@ -32,8 +32,11 @@ class Denoise(shell.Task["Denoise.Outputs"]):
     model: str = shell.arg(argstr="--model", default="rician", help="rician, or the folder of a MONAI bundle")
     sigma: str = shell.arg(argstr="--sigma", default="auto", help="auto, map, a number in the file's unit, or a map")
     strength: float = shell.arg(argstr="--strength", default=1.0, help="0 gives the input back, 1 is full")
-    planes: str = shell.arg(
-        argstr="--planes", default="auto", allowed_values=["auto", "1", "3"], help="planes of slices"
+    quality: str = shell.arg(
+        argstr="--quality",
+        default="balanced",
+        allowed_values=["fast", "balanced", "best"],
+        help="time against accuracy",
     )
     device: str = shell.arg(argstr="--device", default="auto", help="auto, cpu, cuda or mps")
     overwrite: bool = shell.arg(argstr="--overwrite", default=True, help="replace the result of an earlier run")

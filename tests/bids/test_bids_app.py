@@ -19,7 +19,7 @@ from mri_denoise.bids.selection import Scan
 from tests.bids.datasets import ASL, bids_errors, make_raw, put_image, put_json, read_json
 from tests.commands import cli
 
-FAST = ("--planes", 1, "--sigma", 30, "--device", "cpu")
+FAST = ("--sigma", 30, "--device", "cpu")
 SCANS = [
     "sub-01/anat/sub-01_T1w.nii.gz",
     "sub-01/anat/sub-01_T2w.nii",

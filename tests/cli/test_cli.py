@@ -403,7 +403,7 @@ def test_nothing_but_the_result_is_said_when_piped(tmp_path: Path, volume: Path,
 
 
 def test_choices_that_a_model_does_not_have_are_refused(tmp_path: Path, volume: Path) -> None:
-    for choice in (["--sigma", 5], ["--planes", 3], ["--noise-map"]):
+    for choice in (["--sigma", 5], ["--quality", "best"], ["--noise-map"]):
         message = cli("denoise", volume, tmp_path / "o.nii.gz", "--model", "salt-pepper", *choice, code=2).stderr
         assert "salt-pepper" in message and choice[0] in message
     assert not (tmp_path / "o.nii.gz").exists()

@@ -1,4 +1,4 @@
-"""What other people's software reads of us: each description names a command line that is ours, and its own tool takes it."""
+"""What other people's software reads of us: each description names a command of ours, and its own tool takes it."""
 
 from __future__ import annotations
 
@@ -59,8 +59,9 @@ def test_boutiques_describes_the_bids_app() -> None:
     invocation = {
         "bids_dir": "data", "output_dir": "out", "analysis_level": "participant", "participant_label": ["01", "02"],
         "session_label": ["a"], "suffix": ["T1w"], "output_layout": "raw", "model": "rician", "sigma": "map",
-        "strength": 0.5, "planes": "3", "device": "cpu", "jobs": 2, "n_cpus": 4, "mem_mb": 8000,
-        **dict.fromkeys(("residual", "noise_map", "figure", "skip_bids_validation", "skull_stripped", "overwrite"), True),
+        "strength": 0.5, "quality": "best", "device": "cpu", "jobs": 2, "n_cpus": 4, "mem_mb": 8000,
+        **dict.fromkeys(("residual", "noise_map", "figure", "skip_bids_validation"), True),
+        **dict.fromkeys(("skull_stripped", "overwrite"), True),
     }  # fmt: skip
     assert set(invocation) == {entry["id"] for entry in descriptor["inputs"]}
     program, *words = filled(descriptor, invocation)
