@@ -65,13 +65,13 @@ class Layout:
     def case(self, scan: Scan) -> Case:
         """The scan as a case whose files go where this layout says."""
         maps = {suffix: self.image(scan, what) for suffix, what in _MAPS.items()}
-        figure = LOGS / scan.folder / f"{scan.name.stem}.png"
+        figure, page = (LOGS / scan.folder / f"{scan.name.stem}{suffix}" for suffix in (".png", ".html"))
         return Case(
             kind="nifti",
             sources=(scan.path,),
             output=self.image(scan, "denoised"),
             label=scan.label,
-            companions={**maps, "_figure": figure, "": self.record(scan)},
+            companions={**maps, "_figure": figure, "_report": page, "": self.record(scan)},
         )
 
     @staticmethod
