@@ -55,7 +55,8 @@ class Denoised:
         raw: the input on the grid of the result, NaN and infinity replaced by 0: float32 (T, X, Y, Z), if asked for.
         sigma: noise level of each volume, shape (T,), or of each voxel, (T, X, Y, Z), in the unit of the input; None
             where the model does not use it.
-        variation: highest by lowest sigma over the image for each of the T volumes, where it was measured.
+        variation: high by low sigma over the image for each of the T volumes, where it was measured.
+        returned: voxels of each volume in which removed signal came back, shape (T,), where the model looks for it.
         settings: everything that shaped the result, by name, for the record.
     """
 
@@ -63,6 +64,7 @@ class Denoised:
     raw: np.ndarray | None
     sigma: np.ndarray | None
     variation: np.ndarray | None
+    returned: np.ndarray | None
     settings: Mapping[str, str | float | int | None]
 
 
@@ -214,12 +216,13 @@ class Denoiser:
         chain, item = self._chain(measured.settings), measured.item
         for step in chain.late:
             item = step(item)
-        sigma, variation = item.get("sigma"), item.get("sigma_variation")
+        sigma, variation, returned = (item.get(name) for name in ("sigma", "sigma_variation", "returned"))
         return Denoised(
             volume=replace(measured.volume, array=item["pred"].as_tensor().numpy()),
             raw=item["raw"].as_tensor().numpy() if with_raw else None,
             sigma=None if sigma is None else np.asarray(sigma),
             variation=None if variation is None else np.asarray(variation),
+            returned=None if returned is None else np.asarray(returned),
             settings=chain.settings,
         )
 

@@ -46,6 +46,7 @@ class RunRecord:
         sigma: noise level of each volume (of a map its median) in the unit of the file; None where the model does not
             use it.
         sigma_variation: high by low sigma over the image for each volume (95th by 5th percentile), where it was found.
+        returned: voxels of each volume in which removed signal came back, where the model looks for it.
         inputs: the files that were read.
         outputs: the files of the result.
         companions: the files beside it, as the residual.
@@ -59,6 +60,7 @@ class RunRecord:
     settings: Mapping[str, str | float | int | None]
     sigma: Sequence[float] | None
     sigma_variation: Sequence[float] | None
+    returned: Sequence[int] | None
     inputs: Sequence[FileHash]
     outputs: Sequence[str]
     companions: Sequence[str]

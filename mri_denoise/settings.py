@@ -97,6 +97,7 @@ class Settings:
             nearly isotropic.
         picture_size: resize pictures to so many pixels on each side (the paper: 256); None keeps their size.
         device: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
+        guard: whether what was removed and noise does not explain comes back.
         extras: files to write beside the result.
         keep_vendor_headers: keep private DICOM blocks that describe the old pixels (Siemens CSA).
 
@@ -109,6 +110,7 @@ class Settings:
     planes: Planes = "auto"
     picture_size: int | None = None
     device: str = "auto"
+    guard: bool = True
     extras: tuple[Extra, ...] = ()
     keep_vendor_headers: bool = False
 
@@ -131,6 +133,7 @@ class Settings:
             "sigma": str(self.sigma),
             "strength": self.strength,
             "planes": self.planes,
+            "guard": self.guard,
             "picture_size": self.picture_size,
             "keep_vendor_headers": self.keep_vendor_headers,
         }

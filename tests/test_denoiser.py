@@ -149,9 +149,23 @@ def test_a_bundle_that_does_not_name_its_steps_is_told_what_it_lacks(tmp_path: P
     config.write_text(text.replace("denoise: [", "steps: ["))
     with pytest.raises(InputError, match=r"inference.yaml lacks denoise; .*python -m monai.bundle run"):
         Denoiser.load(str(bundle.folder))
-    config.write_text(text.replace("infer, unscale, restore", "unscale, restored"))
+    config.write_text(text.replace("infer, return_signal, unscale, restore", "unscale, restored"))
     with pytest.raises(InputError, match="lacks restored"):
         Denoiser.load(str(bundle.folder))
     config.write_text(text.replace("keys: pred\n  strength", "kees: pred\n  strength"))
     with pytest.raises(InputError, match=r"bundle: cannot be used \(.*\)\.$"):
         Denoiser.load(str(bundle.folder))
+
+
+def test_a_voxel_that_no_noise_explains_comes_back(noisy: np.ndarray) -> None:
+    image = noisy.copy()
+    image[17, 18, 16] += 100 * 30.0
+    denoiser = Denoiser.load("rician")
+    found = {}
+    for guard in (False, True):
+        settings = Settings(sigma=Sigma(kind="level", level=30.0), planes=1, guard=guard)
+        volume = Volume(array=image[None], affine=AFFINE)
+        found[guard] = denoiser.finish(denoiser.measure(volume, settings))
+    assert found[False].returned is None and found[True].returned is not None and found[True].returned[0] > 0
+    errors = {k: abs(f.volume.array[0, 17, 18, 16] - image[17, 18, 16]) / 30.0 for k, f in found.items()}
+    assert errors[True] < min(5, errors[False])

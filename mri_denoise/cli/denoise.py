@@ -50,6 +50,9 @@ def denoise(
     planes: Annotated[
         Planes, typer.Option(help="Slice along 1 plane (fast) or 3 and average (better); auto: 3 if nearly isotropic.")
     ] = Planes(DEFAULTS.planes),
+    guard: Annotated[
+        bool, typer.Option("--guard/--no-guard", help="Give back what was removed and noise does not explain.")
+    ] = DEFAULTS.guard,
     picture_size: Annotated[
         int | None, typer.Option(min=8, help="Resize pictures to N x N (the paper: 256); kept by default.")
     ] = DEFAULTS.picture_size,
@@ -72,6 +75,7 @@ def denoise(
         sigma=sigma,
         strength=strength,
         planes=planes.number,
+        guard=guard,
         picture_size=picture_size,
         device=device,
         extras=[extra for extra, wanted in chosen.items() if wanted],

@@ -15,7 +15,7 @@ from monai.data import MetaTensor
 from mri_denoise.inference.collaborative_filter import filter_blocks
 from mri_denoise.inference.floor import match_floor
 from mri_denoise.inference.limits import without_extremes
-from mri_denoise.inference.mixed_precision import MixedPrecisionInferer
+from mri_denoise.inference.mixed_precision import MixedPrecisionInferer, piece_size
 from mri_denoise.inference.parts import solid_parts
 from mri_denoise.inference.slice_plan import NARROW, SlicePlan, SliceStack, plan_slabs, plan_slices
 from mri_denoise.inference.threads import one_thread_each, threads
@@ -247,7 +247,8 @@ def _batch_size(wanted: int, slices: torch.Tensor) -> int:
     if slices.device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(slices.device)  # half of it is left to others
         return max(1, min(16 * wanted, free // 2 // (pixels * _FEATURES * 4)))
-    return max(1, min(max(wanted, threads()), 4 * wanted * 256**2 // pixels))
+    piece = piece_size(slices)  # always whole ones, so that results do not depend on the number of threads
+    return piece * max(1, min(max(-(-wanted // piece), threads()), 4 * wanted * 256**2 // (piece * pixels)))
 
 
 @contextmanager

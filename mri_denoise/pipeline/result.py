@@ -61,6 +61,7 @@ class ResultWriter:
         self._pictures: list[Path] = []
         self._sigma: list[float] | None = None
         self._variation: list[float] | None = None
+        self._returned: list[float] | None = None
         self._settings: Mapping[str, str | float | int | None] = {}
 
     def put(self, denoised: Denoised, chunk: Chunk) -> None:
@@ -102,6 +103,7 @@ class ResultWriter:
             settings=self._settings,
             sigma=self._sigma,
             sigma_variation=self._variation,
+            returned=None if self._returned is None else [int(count) for count in self._returned],
             inputs=[FileHash(path=str(path), sha256=sha256(path)) for path in self._inputs()],
             outputs=[str(path) for path in files],
             companions=[str(path) for path in companions + self._pictures],
@@ -138,6 +140,7 @@ class ResultWriter:
             self._pictures.append(self._draw(denoised.raw, denoised.volume))
         self._sigma = _more(self._sigma, denoised.sigma)
         self._variation = _more(self._variation, denoised.variation)
+        self._returned = _more(self._returned, denoised.returned)
 
     def _put_maps(self, denoised: Denoised, count: int) -> None:
         """The next volumes of the residual and of the noise map, which have ``count``."""

@@ -126,7 +126,8 @@ class SaveVolumed(MapTransform):
         return d
 
     def _denoised(self, d: Mapping[Hashable, Any]) -> Denoised:
-        result, sigma, variation = d[self.keys[0]], d.get("sigma"), d.get("sigma_variation")
+        result = d[self.keys[0]]
+        sigma, variation, returned = (d.get(name) for name in ("sigma", "sigma_variation", "returned"))
         geometry = result if isinstance(result, MetaTensor) else d["raw"]
         volume = Volume(
             array=np.asarray(result),
@@ -138,6 +139,7 @@ class SaveVolumed(MapTransform):
             raw=np.asarray(d["raw"]),
             sigma=None if sigma is None else np.asarray(sigma),
             variation=None if variation is None else np.asarray(variation),
+            returned=None if returned is None else np.asarray(returned),
             settings=self.settings,
         )
 

@@ -9,7 +9,7 @@ from monai.data import MetaTensor
 from torch import nn
 
 from mri_denoise.inference.collaborative_filter import filter_blocks
-from mri_denoise.inference.mixed_precision import MixedPrecisionInferer
+from mri_denoise.inference.mixed_precision import MixedPrecisionInferer, piece_size
 from mri_denoise.inference.slices import SliceDenoiseInferer
 from mri_denoise.networks import HMADNet
 from mri_denoise.runtime import choose_precision
@@ -139,11 +139,11 @@ def test_mixed_precision_runs_the_network_in_that_precision() -> None:
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_in_inference_on_a_cpu_each_image_goes_through_the_network_by_itself(precision: str) -> None:
-    spy, x = Spy(), torch.rand(5, 2, 64, 64)
+def test_in_inference_on_a_cpu_images_go_through_the_network_in_pieces_of_a_fixed_size(precision: str) -> None:
+    spy, x = Spy(), torch.rand(5, 2, 256, 200)
     with torch.inference_mode():
         y = MixedPrecisionInferer(precision)(x, spy)
-    assert [len(piece) for piece in spy.seen] == [1] * 5
+    assert [len(piece) for piece in spy.seen] == [1] * 5 and piece_size(torch.empty(64, 64)) == 16
     torch.testing.assert_close(y, x[:, :1] + 2 * x[:, 1:])
     MixedPrecisionInferer(precision)(x, spy)  # with gradients: normalisation over a batch needs it whole
     assert len(spy.seen[-1]) == 5

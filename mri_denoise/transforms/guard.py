@@ -1,0 +1,49 @@
+"""Give back what a denoiser removed and noise does not explain."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from monai.config import KeysCollection
+from monai.transforms import MapTransform
+
+from mri_denoise.inference.floor import match_floor
+from mri_denoise.inference.guard import return_signal
+
+_NOISE = ("scaled_sigma", "floor", "coils")  # of each volume
+
+
+class ReturnSignald(MapTransform):
+    """Compare input and result, and return what is too large for noise (:mod:`mri_denoise.inference.guard`).
+
+    It comes after the network and takes the item as :class:`~mri_denoise.transforms.ScaleIntensityRobustd` and
+    :class:`~mri_denoise.transforms.EstimateNoised` leave it: ``image``, ``scaled_sigma``, ``floor``, ``coils`` and
+    ``correlation``. The number of voxels of each volume that changed goes to ``returned``, shape (T,).
+
+    Args:
+        keys: results of shape (T, X, Y, Z) on the scale of ``image``.
+        enabled: False leaves everything as it is.
+    """
+
+    def __init__(self, keys: KeysCollection, enabled: bool = True) -> None:
+        super().__init__(keys)
+        self.enabled = enabled
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Return signal to each key."""
+        d = dict(data)
+        if not self.enabled:
+            return d
+        correlation = np.asarray(d["correlation"]).reshape(3, -1)
+        for key in self.key_iterator(d):
+            images, results = (torch.as_tensor(d[name]) for name in ("image", key))
+            counts = []
+            for t, (image, result) in enumerate(zip(images, results, strict=True)):
+                level, floor, coils = (torch.as_tensor(d[name])[t].to(image) for name in _NOISE)
+                noisy, level = match_floor(image, level, floor, float(coils))
+                counts.append(return_signal(noisy, result, level, correlation))
+            d["returned"] = torch.tensor(counts)
+        return d
