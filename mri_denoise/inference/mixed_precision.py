@@ -20,9 +20,9 @@ class MixedPrecisionInferer(Inferer):
 
     MONAI's engines switch mixed precision on for CUDA alone; this inferer does it on the device of the input.
 
-    In inference on a CPU each image (several smaller than 256 x 256 pixels: :func:`piece_size`) goes through the network
-    in one thread, and as many at a time as PyTorch has threads. So the result has the same bits for any number of them
-    (:mod:`mri_denoise.inference.threads`), and no layer is so large that the system has to clear new pages for it.
+    In inference on a CPU each image (several smaller than 256 x 256 pixels: :func:`piece_size`) goes through the
+    network in one thread, and as many at a time as PyTorch has threads. So the result has the same bits for any number
+    of them (:mod:`mri_denoise.inference.threads`), and no layer is so large that the system has to clear new pages.
 
     Args:
         precision: ``"float32"``, ``"bfloat16"`` or ``"float16"``.

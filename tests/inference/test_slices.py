@@ -80,7 +80,7 @@ def test_a_noise_map_follows_its_slices(axis: int) -> None:
 def test_without_a_noise_map_no_channel_is_added() -> None:
     spy = Spy()
     SliceDenoiseInferer(3, batch_size=4)(volumes(1), spy, sigma=torch.tensor([[0.1]]), slice_axis=2)
-    assert [x.shape[:2] for x in spy.seen] == [(4, 3), (3, 3)]
+    assert [x.shape[:2] for x in spy.seen] == [(7, 3)]
 
 
 def test_volumes_are_never_mixed() -> None:
