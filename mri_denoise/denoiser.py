@@ -22,7 +22,7 @@ from mri_denoise.bundles.registry import Bundle, Model, find_bundle
 from mri_denoise.bundles.weights import sha256
 from mri_denoise.errors import InputError, find_error, reason
 from mri_denoise.runtime import choose_device, quiet
-from mri_denoise.settings import DEFAULTS, Planes, Settings, Sigma
+from mri_denoise.settings import DEFAULTS, Quality, Settings, Sigma
 from mri_denoise.volume import Volume, slice_axis_of
 
 Item = dict[str, Any]  # what MONAI's dictionary transforms hand on
@@ -58,6 +58,7 @@ class Denoised:
         variation: high by low sigma over the image for each of the T volumes, where it was measured.
         returned: voxels of each volume in which removed signal came back, shape (T,), where the model looks for it.
         settings: everything that shaped the result, by name, for the record.
+        device: where the network ran.
     """
 
     volume: Volume
@@ -66,6 +67,7 @@ class Denoised:
     variation: np.ndarray | None
     returned: np.ndarray | None
     settings: Mapping[str, str | float | int | None]
+    device: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,7 +165,7 @@ class Denoiser:
         *,
         sigma: Sigma | str | float | PathLike[str] = DEFAULTS.sigma,
         strength: float = DEFAULTS.strength,
-        planes: Planes = DEFAULTS.planes,
+        quality: Quality = DEFAULTS.quality,
     ) -> Volume:
         """Denoise a volume or a series.
 
@@ -171,7 +173,7 @@ class Denoiser:
             volume: float32, shape (T, X, Y, Z), in any unit; it is not changed.
             sigma: ``"auto"``, ``"map"``, a number in the volume's unit, or the path of a map.
             strength: from 0, which gives the input back, to 1.
-            planes: slices along 1 plane, or along 3 and averaged; ``"auto"`` is 3 where voxels are nearly isotropic.
+            quality: ``"fast"``, ``"balanced"`` or ``"best"`` (:class:`~mri_denoise.settings.Settings`).
 
         Returns:
             the result, in the same unit; NaN and infinity stay where they were.
@@ -179,7 +181,7 @@ class Denoiser:
         Raises:
             InputError: for a choice out of its range, or a map that does not fit.
         """
-        settings = Settings(sigma=Sigma.parse(sigma), strength=strength, planes=planes)
+        settings = Settings(sigma=Sigma.parse(sigma), strength=strength, quality=quality)
         with quiet():
             result = self.finish(self.measure(volume, settings)).volume
         array = result.array.copy() if np.may_share_memory(result.array, volume.array) else result.array
@@ -224,6 +226,7 @@ class Denoiser:
             variation=None if variation is None else np.asarray(variation),
             returned=None if returned is None else np.asarray(returned),
             settings=chain.settings,
+            device=self.device,
         )
 
     def _step_names(self) -> list[str]:

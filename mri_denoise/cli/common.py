@@ -93,7 +93,9 @@ def _finite(value: Any) -> Any:
     return value
 
 
-def find_cases(source: Path, output: Path | None = None, *, force: bool = False) -> tuple[list[Case], list[Skip]]:
+def find_cases(
+    source: Path, output: Path | None = None, *, force: bool = False, own_results: bool = True
+) -> tuple[list[Case], list[Skip]]:
     """Find the cases of a path, and print a line for each file that is left alone.
 
     The command ends with one line and code 2 if the path does not exist, with code 1 if it holds no usable image.
@@ -102,13 +104,14 @@ def find_cases(source: Path, output: Path | None = None, *, force: bool = False)
         source: a file or a folder.
         output: folder of the results; those of an earlier run are not taken for input.
         force: as for :func:`mri_denoise.io.discover`.
+        own_results: as for :func:`mri_denoise.io.discover`.
     """
     from mri_denoise.io import discover
 
     if not source.exists():
         stop(f"{source}: no such file or folder.", WRONG_USAGE)
     with one_line_errors(), busy("looking for images"):
-        cases, skips = discover(source, force=force)
+        cases, skips = discover(source, force=force, own_results=own_results)
     if output is not None and source.is_dir():
         inside = output.resolve()
         cases = [c for c in cases if not any(p.resolve().is_relative_to(inside) for p in c.sources)]

@@ -22,7 +22,7 @@ def dicom(
     if not source.exists():
         common.stop(f"{source}: no such file or folder.", common.WRONG_USAGE)
     with common.one_line_errors(), common.busy("looking for images"):
-        cases, skips = discover(source, force=force)
+        cases, skips = discover(source, force=force, own_results=force)
     volumes = [_volume(case) for case in cases if case.series]
     left = _left_alone(skips)
     if as_json:

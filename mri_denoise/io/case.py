@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
@@ -33,6 +34,8 @@ class Case:
             DICOM the folder of the derived series.
         label: how messages and records name it.
         details: what the format's own reader and writer need, such as the slices of a DICOM volume.
+        companions: where the files beside the result go, relative to the output folder, by the suffix that
+            :meth:`companion` is given; for layouts that have places of their own for them.
         stem: what the names of companions begin with where that of `output` would be another case's, too.
     """
 
@@ -41,6 +44,7 @@ class Case:
     output: Path
     label: str
     details: Details | None = field(default=None, compare=False)
+    companions: Mapping[str, Path] | None = field(default=None, compare=False)
     stem: str | None = None
 
     @property
@@ -87,6 +91,8 @@ class Case:
             suffix: added to the name, such as ``_residual``.
             extension: of the new file; by default ``.nii.gz``, and ``.tif`` for pictures.
         """
+        if self.companions is not None:
+            return folder / self.companions[suffix]
         if extension is None:
             extension = ".tif" if self.picture else ".nii.gz"
         name = self.output.name

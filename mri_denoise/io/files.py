@@ -6,8 +6,6 @@ import gzip
 import io
 import os
 import re
-import secrets
-import shutil
 import zlib
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -18,6 +16,7 @@ from isal import igzip
 from isal.igzip_lib import DECOMP_GZIP, IgzipDecompressor, IsalError
 
 from mri_denoise.errors import InputError, OutputError
+from mri_denoise.io.leftovers import Temporary
 
 if TYPE_CHECKING:
     import numpy as np
@@ -166,20 +165,20 @@ def write_beside(path: Path, sources: Iterable[Path] = ()) -> Iterator[Path]:
         if _same_file(path, source):
             raise OutputError(f"{path}: is an input and is not overwritten; choose another output")
     suffix = "".join(path.suffixes[-2:]) if path.suffix in (".gz", ".GZ") else path.suffix
-    temporary = path.parent / f".{secrets.token_hex(8)}{suffix}"
+    temporary: Temporary | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.touch(exist_ok=False)
-        yield temporary
-        with open(temporary, "rb+") as file:
+        temporary = Temporary(path.parent, lambda new: new.touch(exist_ok=False), suffix=suffix)
+        yield temporary.path
+        with open(temporary.path, "rb+") as file:
             os.fsync(file.fileno())
-        os.replace(temporary, path)
+        os.replace(temporary.path, path)
         _sync_folder(path.parent)
     except OSError as error:
         raise OutputError(f"{path}: cannot be written ({_why(error)}); free space or choose another output") from error
     finally:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
+        if temporary is not None:
+            temporary.close()
 
 
 class SteppedWriter:
@@ -229,14 +228,16 @@ def folder_beside(path: Path) -> Iterator[Path]:
     Raises:
         OutputError: The operating system refuses something in the block (no permission, full disk ...).
     """
-    temporary = path.absolute().with_name(f".{path.name}.{secrets.token_hex(8)}")
+    temporary: Temporary | None = None
     try:
-        temporary.mkdir(parents=True)
-        yield temporary
+        path.absolute().parent.mkdir(parents=True, exist_ok=True)
+        temporary = Temporary(path.absolute().parent, Path.mkdir)
+        yield temporary.path
     except OSError as error:
         raise OutputError(f"{path}: cannot be written ({_why(error)}); free space or choose another output") from error
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        if temporary is not None:
+            temporary.close()
 
 
 def _why(error: OSError) -> str:

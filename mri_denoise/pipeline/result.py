@@ -30,7 +30,7 @@ class Output:
         folder: what ``Case.output`` is relative to.
         model: what is recorded of the bundle.
         extras: companions: ``"residual"`` (input minus result), ``"noise-map"`` (sigma at each voxel), ``"figure"``
-            (input, result and absolute residual as a picture).
+            (input, result and absolute residual as a picture), ``"report"`` (an HTML page to look at).
         keep_vendor_headers: keep private DICOM blocks that describe the old pixels (Siemens CSA).
 
     Raises:
@@ -63,6 +63,7 @@ class ResultWriter:
         self._variation: list[float] | None = None
         self._returned: list[float] | None = None
         self._settings: Mapping[str, str | float | int | None] = {}
+        self._device = "cpu"
 
     def put(self, denoised: Denoised, chunk: Chunk) -> None:
         """Write the next volumes.
@@ -96,6 +97,9 @@ class ResultWriter:
         except BaseException:
             self.abandon()
             raise
+        page = (
+            self._case.companion(self._output.folder, "_report", ".html") if "report" in self._output.extras else None
+        )
         done = RunRecord(
             time=record.now(),
             case=self._case.label,
@@ -106,14 +110,20 @@ class ResultWriter:
             returned=None if self._returned is None else [int(count) for count in self._returned],
             inputs=[FileHash(path=str(path), sha256=sha256(path)) for path in self._inputs()],
             outputs=[str(path) for path in files],
-            companions=[str(path) for path in companions + self._pictures],
+            companions=[str(path) for path in [*companions, *self._pictures, *([page] if page else [])]],
+            collaborative_filter=record.filter_form(self._settings, self._device),
             seconds=round(seconds, 3),
             versions=record.versions(),
         )
+        beside = record_path(self._case, self._output.folder)
         try:
-            record.write_record(done.as_dict(), record_path(self._case, self._output.folder))
+            if page is not None:
+                from mri_denoise.report.scan_page import write_scan_page
+
+                write_scan_page(done, beside.parent, page)
+            record.write_record(done.as_dict(), beside)
         except OutputError:  # a result without its record says nothing of how it was made
-            for path in [*files, *companions, *self._pictures]:
+            for path in [*files, *companions, *self._pictures, *([page] if page else [])]:
                 path.unlink(missing_ok=True)
             raise
         return done
@@ -130,7 +140,7 @@ class ResultWriter:
                 writer.abandon()
 
     def _put(self, denoised: Denoised, chunk: Chunk) -> None:
-        self._settings = denoised.settings
+        self._settings, self._device = denoised.settings, denoised.device
         if self._image is None:
             destination, keep = self._output.folder / self._case.output, self._output.keep_vendor_headers
             self._image = open_writer(self._case, destination, keep_vendor_headers=keep)

@@ -141,6 +141,7 @@ class SaveVolumed(MapTransform):
             variation=None if variation is None else np.asarray(variation),
             returned=None if returned is None else np.asarray(returned),
             settings=self.settings,
+            device=result.device.type if isinstance(result, torch.Tensor) else "cpu",
         )
 
 

@@ -9,7 +9,7 @@ import typer
 
 from mri_denoise.cli import common
 from mri_denoise.cli.benchmark import shared
-from mri_denoise.cli.denoise import Planes
+from mri_denoise.cli.choices import QUALITY_HELP, Quality
 
 
 def repeats(
@@ -24,7 +24,7 @@ def repeats(
     volumes: Annotated[
         str | None, typer.Option(help="Which volumes are repeats, from 0, as 1-12; all by default.")
     ] = None,
-    planes: Annotated[Planes, typer.Option(help="As for denoise.")] = Planes.auto,
+    quality: Annotated[Quality, typer.Option(help=QUALITY_HELP)] = Quality.balanced,
     device: shared.Device = "auto",
     as_json: shared.AsJson = False,
 ) -> None:
@@ -41,12 +41,12 @@ def repeats(
         from mri_denoise.denoiser import Denoiser
 
         network = Denoiser(find_bundle(model), device=device)
-    if "planes" not in network.bundle.options and planes is not Planes.auto:
-        common.stop(f"model {model} does not average over planes: no --planes.", common.WRONG_USAGE)
+    if "quality" not in network.bundle.options and quality is not Quality.balanced:
+        common.stop(f"model {model} knows one quality: no --quality.", common.WRONG_USAGE)
     from mri_denoise.benchmarks.repeats.run import run_repeats
 
     with common.one_line_errors():
-        record = run_repeats(cases, network, output, planes.number, sigma, span, shared.Bars(transient=True))
+        record = run_repeats(cases, network, output, quality.value, sigma, span, shared.Bars(transient=True))
     shared.show(record, (output / "repeats.md").read_text(encoding="utf-8").removesuffix("\n"), as_json)
 
 
