@@ -82,8 +82,6 @@ def denoise(
             jobs=jobs,
             overwrite=overwrite,
         )
-            dataset=source, output=output, model=model, trust=trust, settings=settings, jobs=jobs, overwrite=overwrite
-        )
         raise typer.Exit(denoise_dataset(replace(asked, wanted=Wanted(everything=force), as_json=as_json)))
     cases, skips = common.find_cases(source, output, force=force, own_results=force)
     if to_nifti:
