@@ -13,6 +13,7 @@ _COMPANIONS: Mapping[Extra, tuple[str, str | None]] = {
     "residual": ("_residual", None),
     "noise-map": ("_noise", None),
     "figure": ("_figure", ".png"),
+    "report": ("_report", ".html"),
 }
 
 

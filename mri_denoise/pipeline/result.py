@@ -97,9 +97,7 @@ class ResultWriter:
         except BaseException:
             self.abandon()
             raise
-        page = (
-            self._case.companion(self._output.folder, "_report", ".html") if "report" in self._output.extras else None
-        )
+        page = companion_path(self._case, self._output.folder, "report") if "report" in self._output.extras else None
         done = RunRecord(
             time=record.now(),
             case=self._case.label,

@@ -171,8 +171,6 @@ def test_wrong_arguments_are_refused() -> None:
         MixedPrecisionInferer("int8")
     with pytest.raises(ValueError, match="one item"):
         SliceDenoiseInferer()(torch.rand(2, 1, 3, 3, 3), Spy())
-    with pytest.raises(ValueError, match="sigma"):
-        SliceDenoiseInferer(noise_map=True)(torch.rand(1, 1, 3, 3, 3), Spy())
 
 
 def test_three_planes_are_averaged() -> None:
@@ -265,6 +263,13 @@ def test_a_voxel_beyond_the_scale_stays_and_its_neighbours_do_not_see_it(value: 
     y = SliceDenoiseInferer(3, precision="float32")(hot, spy, slice_axis=2)
     assert y[0, 0, 4, 5, 6] == hot[0, 0, 4, 5, 6]
     assert max(float(batch.abs().max()) for batch in spy.seen) <= 1
+
+
+def test_the_noise_is_found_if_it_is_not_given() -> None:
+    noisy = np.random.default_rng(0).rayleigh(0.1, (1, 1, 24, 24, 6)).astype(np.float32)
+    spy = Spy()
+    SliceDenoiseInferer(1, noise_map=True, precision="float32")(torch.from_numpy(noisy), spy, slice_axis=2)
+    assert float(spy.seen[0][:, 1, :24, :24].mean()) == pytest.approx(0.1, rel=0.2)
 
 
 def test_strips_too_narrow_for_a_network_stay() -> None:
