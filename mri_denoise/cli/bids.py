@@ -82,6 +82,12 @@ def bids(
     figure: Annotated[
         bool, typer.Option("--figure", help="Also draw input, output and residual, under logs/.")
     ] = False,
+    report: Annotated[
+        bool, typer.Option("--report", help="Also write an HTML page of each scan, and of all, under logs/.")
+    ] = False,
+    guard: Annotated[
+        bool, typer.Option("--guard/--no-guard", help="Give back what was removed and noise does not explain.")
+    ] = DEFAULTS.guard,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = DEFAULTS.device,
     jobs: Annotated[int, typer.Option(min=1, help="Scans denoised side by side, sharing cores and memory.")] = 1,
     n_cpus: Annotated[
@@ -118,8 +124,9 @@ def bids(
         sigma=sigma,
         strength=strength,
         quality=quality.value,
+        guard=guard,
         device=device,
-        extras={"residual": residual, "noise-map": noise_map, "figure": figure},
+        extras={"residual": residual, "noise-map": noise_map, "figure": figure, "report": report},
     )
     request = Request(
         dataset=bids_dir,

@@ -14,7 +14,9 @@ from mri_denoise.bids.layout import Kind, Layout
 from mri_denoise.bids.selection import Selection, Wanted, select
 from mri_denoise.cli import common
 from mri_denoise.cli.choices import find_model
+from mri_denoise.cli.pages import write_pages
 from mri_denoise.cli.watch import watch
+from mri_denoise.pipeline.files import record_path
 from mri_denoise.settings import Settings
 
 if TYPE_CHECKING:  # the command line answers faster without
@@ -104,6 +106,9 @@ def denoise_dataset(request: Request) -> int:
     if request.kind == "raw" and not request.dry_run:
         with common.busy("copying field maps"):
             errors |= dict(carry_fieldmaps(dataset, request.output, job.layout, selection.scans))
+    if "report" in request.settings.extras and not request.dry_run:
+        before = [record_path(plan.case, request.output) for plan in plans if not plan.why and not plan.error]
+        errors |= dict(write_pages(before, request.output, group=True))
     return _report(request, selection, plans, outcomes, errors)
 
 

@@ -14,9 +14,10 @@ from mri_denoise.bids.selection import Wanted
 from mri_denoise.cli import common
 from mri_denoise.cli.choices import MODEL_HELP, QUALITY_HELP, Quality, find_model, make_settings
 from mri_denoise.cli.dataset import Request, denoise_dataset
+from mri_denoise.cli.pages import write_pages
 from mri_denoise.cli.watch import watch
-from mri_denoise.errors import InputError
 from mri_denoise.io.case import Case, Skip
+from mri_denoise.pipeline.files import record_path
 from mri_denoise.settings import DEFAULTS
 
 if TYPE_CHECKING:  # the command line answers faster without
@@ -103,8 +104,9 @@ def denoise(
         outcomes = watch(run, len(todo.ready), folder, quiet=as_json)
         done = [outcome.record for outcome in outcomes if outcome.record is not None]
         failed += [(outcome.case.label, outcome.error) for outcome in outcomes if outcome.error is not None]
-        if report and len(cases) > 1:
-            failed += _group_page(folder)
+    if report:
+        before = [record_path(case, folder) for case in todo.done]
+        failed += write_pages(before, folder, group=len(cases) > 1)
     _report(done, todo.done, skips, failed, as_json)
     raise typer.Exit(common.exit_code(len(done) + len(todo.done), len(failed), skips))
 
@@ -124,17 +126,6 @@ def _say_notes(cases: list[Case]) -> None:
     said = dict.fromkeys((case.output.as_posix(), note) for case in cases for note in case.notes)
     for output, note in said:
         common.messages.print(f"note {output}: {note}")
-
-
-def _group_page(folder: Path) -> list[tuple[str, str]]:
-    """Write the page of all scans of a folder; gives the error if it cannot be written."""
-    from mri_denoise.report.folder import write_folder_page
-
-    try:
-        write_folder_page(folder)
-    except InputError as error:
-        return [(str(folder), str(error))]
-    return []
 
 
 def _report(

@@ -17,7 +17,7 @@ from mri_denoise.inference.floor import match_floor
 from mri_denoise.inference.limits import without_extremes
 from mri_denoise.inference.mixed_precision import MixedPrecisionInferer, piece_size
 from mri_denoise.inference.parts import solid_parts
-from mri_denoise.inference.slice_plan import NARROW, SlicePlan, SliceStack, plan_slabs, plan_slices
+from mri_denoise.inference.slice_plan import NARROW, SlicePlan, SliceStack, plan_slices
 from mri_denoise.inference.threads import one_thread_each, threads
 from mri_denoise.inference.tiling import denoise_in_tiles
 from mri_denoise.noise.correlation import noise_correlation
@@ -49,7 +49,6 @@ class SliceDenoiseInferer(MixedPrecisionInferer):
         filter_passes: passes of the collaborative filter that follows, with the network's result as its pilot and the
             correlation that the volume's noise has
             (:func:`~mri_denoise.inference.collaborative_filter.filter_blocks`): 0, 1 or 2. Needs ``noise_map``.
-        out_slices: odd number of neighbouring slices that the network gives at a time.
 
     Raises:
         ValueError: if ``precision`` is unknown, ``planes`` is not 1, 3 or ``"auto"``, ``tile`` is below 256, or
@@ -75,7 +74,6 @@ class SliceDenoiseInferer(MixedPrecisionInferer):
         progress: bool = False,
         tile: int = 1024,
         filter_passes: int = 0,
-        out_slices: int = 1,
     ) -> None:
         super().__init__(precision)
         if tile < _LEAST_TILE:
@@ -88,7 +86,7 @@ class SliceDenoiseInferer(MixedPrecisionInferer):
             raise ValueError(f"planes must be 1, 3 or 'auto', got {planes!r}.")
         self.num_slices, self.noise_map, self.batch_size = num_slices, noise_map, batch_size
         self.planes, self.progress, self.tile = planes, progress, tile
-        self.filter_passes, self.out_slices = filter_passes, out_slices
+        self.filter_passes = filter_passes
 
     def __call__(
         self,
@@ -107,7 +105,7 @@ class SliceDenoiseInferer(MixedPrecisionInferer):
 
         Args:
             inputs: shape (1, T, X, Y, Z), scaled to about [0, 1]: T volumes, each denoised by itself.
-            network: maps (N, ``num_slices`` + ``noise_map``, H, W) to (N, ``out_slices``, H, W).
+            network: maps (N, ``num_slices`` + ``noise_map``, H, W) to (N, 1, H, W).
             args: more positional arguments of the network.
             sigma: noise level of each volume on the same scale, shape (1, T), or of each voxel, (1, T, X, Y, Z).
                 None with ``noise_map`` finds level, floor, coils and correlation in the volumes
@@ -223,23 +221,21 @@ class SliceDenoiseInferer(MixedPrecisionInferer):
         Yields:
             the numbers of some slices, shape (n,), and the slices, shape (n, H, W).
         """
-        every = torch.arange(len(stack.slices))
+        todo = torch.arange(len(stack.slices))
         if min(stack.slices.shape[1:]) < NARROW:
-            yield every, stack.slices
+            yield todo, stack.slices
             return
-        todo = plan_slabs(every, len(stack.slices), self.out_slices if stack.contiguous else 1)
         size = _batch_size(self.batch_size, stack.slices)
-        while len(todo.centres):
-            now = todo[:size]
+        while len(todo):
+            numbers = todo[:size]
             try:
-                slices = run(stack.batch(now.centres))
+                slices = run(stack.batch(numbers))
             except torch.OutOfMemoryError:
-                if len(now.centres) == 1:
+                if len(numbers) == 1:
                     raise
-                size = len(now.centres) // 2
+                size = len(numbers) // 2
                 continue
-            middle, reach = slices.shape[1] // 2, now.numbers.shape[1] // 2
-            yield now.numbers[now.wanted], slices[:, middle - reach : middle + reach + 1][now.wanted.to(slices.device)]
+            yield numbers, slices[:, 0]
             todo = todo[size:]
 
 
