@@ -15,12 +15,13 @@ from monai.data import MetaTensor
 from mri_denoise.inference.collaborative_filter import filter_blocks
 from mri_denoise.inference.floor import match_floor
 from mri_denoise.inference.limits import without_extremes
-from mri_denoise.inference.mixed_precision import MixedPrecisionInferer
+from mri_denoise.inference.mixed_precision import MixedPrecisionInferer, piece_size
 from mri_denoise.inference.parts import solid_parts
 from mri_denoise.inference.slice_plan import NARROW, SlicePlan, SliceStack, plan_slices
 from mri_denoise.inference.threads import one_thread_each, threads
 from mri_denoise.inference.tiling import denoise_in_tiles
 from mri_denoise.noise.correlation import noise_correlation
+from mri_denoise.noise.series import find_series_noise
 
 _LEAST_TILE = 256
 _LEAST_SIDE = (
@@ -107,7 +108,8 @@ class SliceDenoiseInferer(MixedPrecisionInferer):
             network: maps (N, ``num_slices`` + ``noise_map``, H, W) to (N, 1, H, W).
             args: more positional arguments of the network.
             sigma: noise level of each volume on the same scale, shape (1, T), or of each voxel, (1, T, X, Y, Z).
-                Required if ``noise_map``.
+                None with ``noise_map`` finds level, floor, coils and correlation in the volumes
+                (:func:`~mri_denoise.noise.series.find_series_noise`).
             slice_axis: the axis across the slices, 0, 1 or 2; by default the MetaTensor's affine tells it.
             contiguous: False denoises each slice without its neighbours.
             floor: the sigma that explains the mean of the air by Rice's distribution, divided by ``sigma``, 0 to 1:
@@ -121,16 +123,16 @@ class SliceDenoiseInferer(MixedPrecisionInferer):
             float32, shape (1, T, X, Y, Z), with the metadata of ``inputs``.
 
         Raises:
-            ValueError: if the batch is not one item, or the noise level is required and missing.
+            ValueError: if the batch is not one item.
         """
         if inputs.shape[0] != 1:
             raise ValueError(f"volumes are denoised one item at a time, got a batch of {inputs.shape[0]}.")
-        if self.noise_map and sigma is None:
-            raise ValueError("this network takes the noise level as an input; give sigma.")
         volumes = inputs.as_tensor()[0] if isinstance(inputs, MetaTensor) else inputs[0]
         plan = self._planner(inputs, slice_axis, contiguous)
         run = self._runner(network, *args, **kwargs)
         out = volumes.to(torch.float32, copy=True)
+        if self.noise_map and sigma is None:
+            sigma, floor, coils, correlation = _find_noise(volumes, plan(tuple(volumes.shape[1:])).slice_axis)
         with one_thread_each(), _slice_bar(volumes.numel(), shown=self.progress) as advance:
             known = None if correlation is None else correlation.reshape(3, -1).cpu().numpy()
             if self.filter_passes and known is None:
@@ -237,13 +239,32 @@ class SliceDenoiseInferer(MixedPrecisionInferer):
             todo = todo[size:]
 
 
+def _find_noise(volumes: torch.Tensor, slice_axis: int) -> tuple[torch.Tensor, ...]:
+    """Level, floor, coils and correlation of volumes, (T, X, Y, Z), as the inferer takes them."""
+    models = find_series_noise(volumes.cpu().numpy(), slice_axis=slice_axis)
+    shape = tuple(volumes.shape[1:])
+
+    def stacked(values: list[np.ndarray]) -> torch.Tensor:
+        maps = any(value.ndim for value in values)
+        every = [np.broadcast_to(value, shape) if maps else value for value in values]
+        return torch.from_numpy(np.stack(every).astype(np.float32))[None].to(volumes.device)
+
+    return (
+        stacked([np.asarray(model.sigma) for model in models]),
+        stacked([np.asarray(model.floor_ratio) for model in models]),
+        torch.tensor([[model.coils for model in models]]),
+        torch.from_numpy(np.mean([model.correlation for model in models], axis=0))[None],
+    )
+
+
 def _batch_size(wanted: int, slices: torch.Tensor) -> int:
     """How many of the slices, shape (N, H, W), are denoised at a time: see :class:`SliceDenoiseInferer`."""
     pixels = slices.shape[1] * slices.shape[2]
     if slices.device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(slices.device)  # half of it is left to others
         return max(1, min(16 * wanted, free // 2 // (pixels * _FEATURES * 4)))
-    return max(1, min(max(wanted, threads()), 4 * wanted * 256**2 // pixels))
+    piece = piece_size(slices)  # always whole ones, so that results do not depend on the number of threads
+    return piece * max(1, min(max(-(-wanted // piece), threads()), 4 * wanted * 256**2 // (piece * pixels)))
 
 
 @contextmanager
