@@ -155,6 +155,7 @@ class Denoiser:
         sigma: Sigma | str | float | PathLike[str] = DEFAULTS.sigma,
         strength: float = DEFAULTS.strength,
         quality: Quality = DEFAULTS.quality,
+        guard: bool = DEFAULTS.guard,
     ) -> Volume:
         """Denoise a volume or a series.
 
@@ -163,6 +164,7 @@ class Denoiser:
             sigma: ``"auto"``, ``"map"``, a number in the volume's unit, or the path of a map.
             strength: from 0, which gives the input back, to 1.
             quality: ``"fast"``, ``"balanced"`` or ``"best"`` (:class:`~mri_denoise.settings.Settings`).
+            guard: whether what was removed and noise does not explain comes back.
 
         Returns:
             the result, in the same unit; NaN and infinity stay where they were.
@@ -170,7 +172,7 @@ class Denoiser:
         Raises:
             InputError: for a choice out of its range, or a map that does not fit.
         """
-        settings = Settings(sigma=Sigma.parse(sigma), strength=strength, quality=quality)
+        settings = Settings(sigma=Sigma.parse(sigma), strength=strength, quality=quality, guard=guard)
         with quiet():
             result = self.finish(self.measure(volume, settings)).volume
         array = result.array.copy() if np.may_share_memory(result.array, volume.array) else result.array

@@ -19,9 +19,11 @@ class Learned(Method):
 
     Args:
         model: the bundle as a function, which several methods may share.
+        guard: whether what was removed and noise does not explain comes back.
     """
 
     model: Denoiser
+    guard: bool = True
 
     def implementation(self) -> str:
         """A SHA-256 over weights, configs, device and version of this package, in hexadecimal digits."""
@@ -35,6 +37,7 @@ class Learned(Method):
             "made_by": self.implementation(),
             "quality": self.slicing.quality,
             "sigma": "estimated" if self.estimates_sigma else "true",
+            "guard": self.guard,
         }
 
     def describe(self) -> dict[str, str]:
@@ -49,7 +52,8 @@ class Learned(Method):
             contiguous=self.slicing.contiguous,
             white_level=self.slicing.white_level,
         )
-        return self.model(volume, sigma=sigma, quality=self.slicing.quality).array.reshape(image.shape)
+        result = self.model(volume, sigma=sigma, quality=self.slicing.quality, guard=self.guard)
+        return result.array.reshape(image.shape)
 
 
 def learned(
@@ -62,6 +66,7 @@ def learned(
     noise: tuple[Noise, ...] = ("rician",),
     ours: bool = True,
     estimates_sigma: bool = False,
+    guard: bool = True,
 ) -> Learned:
     """Make a method of a bundle.
 
@@ -74,6 +79,7 @@ def learned(
         noise: the kinds of noise that it removes.
         ours: whether the benchmark is about it, and it is not a rival.
         estimates_sigma: whether it estimates the noise level, whatever level it is given.
+        guard: whether what was removed and noise does not explain comes back.
 
     Returns:
         the method.
@@ -89,4 +95,5 @@ def learned(
         estimates_sigma=estimates_sigma,
         slicing=slicing or Slicing(),
         model=model,
+        guard=guard,
     )

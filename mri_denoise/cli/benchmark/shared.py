@@ -1,4 +1,4 @@
-"""What the four commands of ``mri-denoise benchmark`` share: options, progress, and the end of a run."""
+"""What the commands of ``mri-denoise benchmark`` share: options, progress, and the end of a run."""
 
 from __future__ import annotations
 

@@ -1,0 +1,55 @@
+"""``mri-denoise benchmark safety``."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mri_denoise.cli import common
+from mri_denoise.cli.benchmark import shared
+from mri_denoise.cli.choices import QUALITY_HELP, Quality
+
+
+def safety(
+    output: Annotated[Path, typer.Option(help="Folder of tables, record and cache; a second run goes on there.")],
+    quick: Annotated[bool, typer.Option("--quick", help="A small phantom and few draws: a minute, rough.")] = False,
+    level: Annotated[float, typer.Option(min=0.1, max=50, help="Sigma of the noise in percent of the maximum.")] = 5.0,
+    draws: Annotated[int | None, typer.Option(min=2, help="Draws of noise; 20, or 4 with --quick.")] = None,
+    methods: Annotated[str | None, typer.Option(help="Names, with commas between them; all by default.")] = None,
+    model: Annotated[str, typer.Option(help="A model that takes a noise level, or the folder of a bundle.")] = "rician",
+    quality: Annotated[Quality, typer.Option(help=QUALITY_HELP)] = Quality.balanced,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of noise and lesions.")] = 0,
+    device: shared.Device = "auto",
+    trust: common.Trust = False,
+    as_json: shared.AsJson = False,
+) -> None:
+    """What a denoiser takes away, makes up and changes: lesions, noise alone, volumes, repeats, residual, symmetry."""
+    shared.need_folder(output)
+    with common.one_line_errors(common.WRONG_USAGE), common.busy("loading the methods"):
+        from mri_denoise.benchmarks.methods import load_methods
+        from mri_denoise.benchmarks.safety.methods import candidates
+        from mri_denoise.benchmarks.safety.plan import FULL, QUICK
+
+        known = candidates(common.find_model(model, trust=trust), device, quality.value)
+        chosen = load_methods(known, shared.words(methods) if methods else None)
+    from mri_denoise.benchmarks.safety.report import write_report
+    from mri_denoise.benchmarks.safety.run import run_safety
+
+    plan = QUICK if quick else FULL
+    plan = replace(plan, level=level, seed=seed, draws=draws or plan.draws)
+    with common.one_line_errors():
+        found, failures = run_safety(chosen.found, plan, output / "cache", shared.Bars(transient=True))
+        record = write_report(chosen, found, failures, plan, output)
+    for failure in failures:
+        common.messages.print(f"failed {failure.method}, {failure.stage}: {failure.reason}")
+    for label, hint in chosen.absent.items():
+        common.messages.print(f"absent {label}: {hint}")
+    count = sum(len(findings) for findings in found.values())
+    if not count:
+        common.stop("nothing could be measured.", common.SOME_FAILED)
+    beyond = len(record["beyond"])  # type: ignore[arg-type]
+    shared.show(record, f"{count} numbers, {beyond} of ours beyond a limit: {output / 'safety.md'}", as_json)
+    raise typer.Exit(common.SOME_FAILED if failures else common.DONE)

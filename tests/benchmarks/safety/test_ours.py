@@ -1,0 +1,64 @@
+"""A small version of ``benchmark safety`` on the weights that ship, held to limits that no weights may break."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from mri_denoise.benchmarks.baselines import Slicing
+from mri_denoise.benchmarks.baselines.learned import Learned, learned
+from mri_denoise.benchmarks.safety import clean, lesions, nothing
+from mri_denoise.benchmarks.safety.plan import PEAK, Plan
+from mri_denoise.benchmarks.safety.structures import find_structures
+from mri_denoise.benchmarks.safety.symmetry import CHANGES, differences
+from mri_denoise.denoiser import Denoiser
+from mri_denoise.noise.simulate import add_rician
+
+SHAPE = (36, 36, 24)
+PLAN = Plan(shape=SHAPE)
+
+
+@pytest.fixture(scope="module")
+def ours() -> Learned:
+    return learned(Denoiser.load("rician", device="cpu"), Slicing(quality="fast"))
+
+
+def test_volumes_without_noise_come_back_bit_for_bit(ours: Learned) -> None:
+    for name, volume in clean.odd_volumes(PLAN).items():
+        np.testing.assert_array_equal(ours(volume), volume, err_msg=name)
+
+
+def test_of_noise_alone_nothing_is_made(ours: Learned) -> None:
+    noisy, sigma = nothing.uniform(PLAN)["white"]
+    result = ours(noisy, float(sigma))
+    left = result - noisy.mean()
+    assert find_structures(left / float(sigma)) == (0, 0) and left.std() < 0.5 * noisy.std()
+
+
+@pytest.mark.parametrize("name", ["times 0.001", "times 1000000"])
+def test_the_unit_of_the_image_does_not_matter(ours: Learned, name: str) -> None:
+    noisy, sigma = nothing.uniform(PLAN)["white"]
+    change, back, factor = CHANGES[name]
+    results = ours(noisy, float(sigma)), back(ours(change(noisy), float(sigma) * factor))
+    assert differences(*results, float(sigma))[0] < 0.01
+
+
+def test_the_guard_keeps_a_lesion_and_can_be_left_out(ours: Learned) -> None:
+    clear = np.full(SHAPE, PEAK / 2, np.float32)
+    site = lesions.Site(centre=(18, 18, 12), tissue="white", diameter=1.2, amplitude=8.0, sign=1)
+    lesion = lesions.sphere(np.ones(3), site.diameter)
+    images = [add_rician(image, PLAN.sigma, np.random.default_rng(0)) for image in (_with(clear, lesion, site), clear)]
+    kept = []
+    for method in (ours, replace(ours, guard=False)):
+        with_lesion, without = (method(image, PLAN.sigma)[site.patch] for image in images)
+        kept.append(lesions.contrast_kept(with_lesion, without, lesion * site.amplitude * PLAN.sigma))
+    assert kept[0] > 0.6 and kept[0] >= kept[1] - 0.01
+    assert ours.identity() != replace(ours, guard=False).identity()
+
+
+def _with(image: np.ndarray, lesion: np.ndarray, site: lesions.Site) -> np.ndarray:
+    changed = image.copy()
+    changed[site.patch] += np.float32(site.amplitude * PLAN.sigma) * lesion.astype(np.float32)
+    return changed
