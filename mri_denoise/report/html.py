@@ -15,6 +15,7 @@ from jinja2.utils import htmlsafe_json_dumps
 from markupsafe import Markup
 
 from mri_denoise import __version__
+from mri_denoise.errors import printable
 from mri_denoise.io.files import write_beside
 
 PAGE = Path(__file__).parent / "page"
@@ -58,11 +59,26 @@ def write_page(text: str, path: Path) -> Path:
 @cache
 def _environment() -> Environment:
     environment = Environment(
-        loader=FileSystemLoader(PAGE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=FileSystemLoader(PAGE),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_plain,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     environment.filters["number"] = number
     environment.filters["data"] = _data
     return environment
+
+
+def _plain(value: Any) -> Any:
+    """A text of a header or name without characters that steer a terminal or turn the direction of writing.
+
+    Whoever saves a page as text and shows it in a terminal is as safe as one who looks at it.
+    """
+    if not isinstance(value, str) or isinstance(value, Markup):
+        return value
+    return "\n".join(line if line.isprintable() else printable(line) for line in value.split("\n"))
 
 
 def number(value: float | None, digits: int = 4) -> str:
