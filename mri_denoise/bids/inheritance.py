@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +29,24 @@ class Companion:
 
     Args:
         name: what it is called beside the source image.
-        content: its bytes.
+        source: the file; None for metadata, which are merged from several.
+        metadata: what is written as JSON if there is no file.
     """
 
     name: BidsName
-    content: bytes
+    source: Path | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    def content(self) -> bytes:
+        """Its bytes.
+
+        Raises:
+            InputError: if the file cannot be read.
+        """
+        if self.source is None:
+            return as_json(self.metadata)
+        with reading(self.source):
+            return self.source.read_bytes()
 
 
 class Inheritance:
@@ -69,10 +82,11 @@ class Inheritance:
                 if recording is not None:
                     name = name.with_entities(recording=recording)
                 with reading(path):
-                    found.append(Companion(name=name, content=path.read_bytes()))
+                    path.open("rb").close()
+                found.append(Companion(name=name, source=path))
                 described = self._merged(scan.folder, name.called(suffix, ".json"))
                 if described and extension not in _GRADIENTS:
-                    found.append(Companion(name=name.called(suffix, ".json"), content=as_json(described)))
+                    found.append(Companion(name=name.called(suffix, ".json"), metadata=described))
         return found
 
     def _merged(self, folder: Path, name: BidsName) -> dict[str, Any]:

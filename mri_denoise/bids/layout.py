@@ -65,13 +65,14 @@ class Layout:
     def case(self, scan: Scan) -> Case:
         """The scan as a case whose files go where this layout says."""
         maps = {suffix: self.image(scan, what) for suffix, what in _MAPS.items()}
-        figure, page = (LOGS / scan.folder / f"{scan.name.stem}{suffix}" for suffix in (".png", ".html"))
+        logs = LOGS / scan.folder
+        pages = {"_figure": logs / f"{scan.name.stem}.png", "_report": logs / f"{scan.name.stem}_report.html"}
         return Case(
             kind="nifti",
             sources=(scan.path,),
             output=self.image(scan, "denoised"),
             label=scan.label,
-            companions={**maps, "_figure": figure, "_report": page, "": self.record(scan)},
+            companions={**maps, **pages, "": self.record(scan)},
         )
 
     @staticmethod

@@ -181,7 +181,7 @@ def _complete(job: Job, plan: Plan) -> Outcome:
         if record is None:
             raise OutputError(f"{record_path(plan.case, job.output)}: cannot be read back; run again")
         for companion in plan.companions:
-            write_if_new(job.output / job.layout.companion(plan.scan, companion.name), companion.content)
+            write_if_new(job.output / job.layout.companion(plan.scan, companion.name), companion.content())
         for what in IMAGES:
             if (job.output / job.layout.image(plan.scan, what)).is_file():
                 content = sidecar(what, plan.scan, plan.metadata, record, skull_stripped=job.skull_stripped)

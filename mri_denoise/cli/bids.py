@@ -13,7 +13,7 @@ from mri_denoise.bids.layout import Layout
 from mri_denoise.bids.names import bare_label
 from mri_denoise.bids.selection import Wanted
 from mri_denoise.cli import common
-from mri_denoise.cli.choices import QUALITY_HELP, Quality, make_settings
+from mri_denoise.cli.choices import MODEL_HELP, QUALITY_HELP, Quality, make_settings
 from mri_denoise.cli.dataset import Request, choose, denoise_dataset
 from mri_denoise.settings import DEFAULTS
 
@@ -71,7 +71,7 @@ def bids(
     output_layout: Annotated[
         OutputLayout, typer.Option("--output-layout", help="raw: a data set that pipelines read as input.")
     ] = OutputLayout.derivative,
-    model: Annotated[str, typer.Option(help="rician, or the folder of a MONAI bundle.")] = "rician",
+    model: Annotated[str, typer.Option(help=MODEL_HELP)] = "rician",
     sigma: Annotated[str, typer.Option(help="Noise level: auto, map (local), or a number.")] = str(DEFAULTS.sigma),
     strength: Annotated[
         float, typer.Option(min=0.0, max=1.0, help="0 gives the input back, 1 is full.")
@@ -82,6 +82,12 @@ def bids(
     figure: Annotated[
         bool, typer.Option("--figure", help="Also draw input, output and residual, under logs/.")
     ] = False,
+    report: Annotated[
+        bool, typer.Option("--report", help="Also write an HTML page of each scan, and of all, under logs/.")
+    ] = False,
+    guard: Annotated[
+        bool, typer.Option("--guard/--no-guard", help="Give back what was removed and noise does not explain.")
+    ] = DEFAULTS.guard,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = DEFAULTS.device,
     jobs: Annotated[int, typer.Option(min=1, help="Scans denoised side by side, sharing cores and memory.")] = 1,
     n_cpus: Annotated[
@@ -107,6 +113,7 @@ def bids(
     ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Denoise again what is up to date.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done.")] = False,
+    trust: common.Trust = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
@@ -117,13 +124,15 @@ def bids(
         sigma=sigma,
         strength=strength,
         quality=quality.value,
+        guard=guard,
         device=device,
-        extras={"residual": residual, "noise-map": noise_map, "figure": figure},
+        extras={"residual": residual, "noise-map": noise_map, "figure": figure, "report": report},
     )
     request = Request(
         dataset=bids_dir,
         output=output_dir,
         model=model,
+        trust=trust,
         settings=settings,
         wanted=_wanted(participant_label, session_label, task_label, run_label, suffix, bids_filter_file),
         kind=output_layout.value,

@@ -14,7 +14,9 @@ from mri_denoise.bids.layout import Kind, Layout
 from mri_denoise.bids.selection import Selection, Wanted, select
 from mri_denoise.cli import common
 from mri_denoise.cli.choices import find_model
+from mri_denoise.cli.pages import write_pages
 from mri_denoise.cli.watch import watch
+from mri_denoise.pipeline.files import record_path
 from mri_denoise.settings import Settings
 
 if TYPE_CHECKING:  # the command line answers faster without
@@ -32,6 +34,7 @@ class Request:
         dataset: root of the raw data.
         output: folder of the results.
         model: as on the command line.
+        trust: run the code of a bundle that is not known here.
         settings: the choices for each image.
         wanted: which images.
         kind: how results are laid out.
@@ -59,6 +62,7 @@ class Request:
     overwrite: bool = False
     dry_run: bool = False
     as_json: bool = False
+    trust: bool = False
 
 
 def denoise_dataset(request: Request) -> int:
@@ -68,7 +72,7 @@ def denoise_dataset(request: Request) -> int:
         the exit code.
     """
     dataset, selection = choose(request)
-    bundle = find_model(request.model, request.settings)
+    bundle = find_model(request.model, request.settings, trust=request.trust)
     from mri_denoise.bids.fieldmaps import carry_fieldmaps
     from mri_denoise.bids.run import Job, denoise_scans, plan_scans, prepare, side_by_side
 
@@ -102,6 +106,9 @@ def denoise_dataset(request: Request) -> int:
     if request.kind == "raw" and not request.dry_run:
         with common.busy("copying field maps"):
             errors |= dict(carry_fieldmaps(dataset, request.output, job.layout, selection.scans))
+    if "report" in request.settings.extras and not request.dry_run:
+        before = [record_path(plan.case, request.output) for plan in plans if not plan.why and not plan.error]
+        errors |= dict(write_pages(before, request.output, group=True))
     return _report(request, selection, plans, outcomes, errors)
 
 

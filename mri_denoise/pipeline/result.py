@@ -97,8 +97,7 @@ class ResultWriter:
         except BaseException:
             self.abandon()
             raise
-        wanted = "report" in self._output.extras
-        page = companion_path(self._case, self._output.folder, "report") if wanted else None
+        page = companion_path(self._case, self._output.folder, "report") if "report" in self._output.extras else None
         done = RunRecord(
             time=record.now(),
             case=self._case.label,

@@ -44,7 +44,8 @@ class Resumption:
         Returns:
             None if it is the same, by its record; otherwise what differs, in a few words.
         """
-        missing = [path for path in planned_files(case, folder, self._settings.extras) if not path.exists()]
+        from_run = [extra for extra in self._settings.extras if extra != "report"]  # pages are made from records, too
+        missing = [path for path in planned_files(case, folder, from_run) if not path.exists()]
         if missing:
             return f"lacks {missing[0].name}"
         try:

@@ -284,6 +284,19 @@ def test_a_scan_travels_to_a_worker_with_the_places_of_its_results() -> None:
     assert there.companion(Path(), "", ".json") == Path("logs/sub-1/anat/sub-1_T1w.json")
 
 
+def test_pages_lie_in_logs_and_are_made_of_earlier_results_too(one: Path) -> None:
+    run(one)
+    images = {name: data for name, data in files(one / OUTPUT).items() if name.endswith(".nii.gz")}
+    assert run(one, "--report")["done_before"] == [SCANS[0]]
+    logs = one / OUTPUT / "logs"
+    page = logs / "sub-01" / "anat" / "sub-01_T1w_report.html"
+    assert "<html" in page.read_text(encoding="utf-8") and (logs / "mri-denoise-report.html").is_file()
+    assert images.items() <= files(one / OUTPUT).items() and bids_errors(one / OUTPUT) == []
+    assert len(run(one, "--report", "--strength", 0.5)["done"]) == 1 and page.is_file()
+    run(one)  # without a page, which would no longer be that of the result
+    assert not page.exists()
+
+
 def test_a_dry_run_writes_nothing(one: Path) -> None:
     report = run(one, "--dry-run")
     assert report["due"] == [SCANS[0]] and report["done"] == [] and not (one / OUTPUT).exists()
