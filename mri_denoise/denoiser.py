@@ -120,20 +120,9 @@ class Denoiser:
             from monai.bundle import ConfigParser
 
             self._parser = ConfigParser()
-            self._parser.read_config([str(file) for file in files])
-            self._names = self._step_names()
-            self._parser["bundle_root"] = str(bundle.folder)
-            self._parser["device"] = f"$torch.device('{self.device}')"
-            if precision is not None:
-                self._parser["precision"] = precision
-            if progress:
-                self._parser["inferer"]["progress"] = True
             try:
-                self.network: torch.nn.Module = self._parser.get_parsed_content("network")
-                weights = Path(self._parser.get_parsed_content("ckpt_path"))
-                self._extra_keys: dict[str, str] = dict(self._parser.get_parsed_content("extra_keys"))
-                self._chain(DEFAULTS)  # what is wrong with a step shows before the first image
-            except Exception as error:
+                weights = self._load(files, precision, progress)
+            except (Exception, SystemExit) as error:  # a config may call exit()
                 raise find_error(error) or InputError(f"{bundle.folder}: cannot be used ({reason(error)}).") from error
         self.model = Model(name=bundle.name, version=bundle.version, weights_sha256=sha256(weights))
 
@@ -228,6 +217,24 @@ class Denoiser:
             settings=chain.settings,
             device=self.device,
         )
+
+    def _load(self, files: list[Path], precision: str | None, progress: bool) -> Path:
+        """Read the configs, and make the network and the steps; returns the path of the weights."""
+        self._parser.read_config([str(file) for file in files])
+        self._names = self._step_names()
+        self._parser["bundle_root"] = str(self.bundle.folder)
+        self._parser["device"] = f"$torch.device('{self.device}')"
+        if precision is not None:
+            self._parser["precision"] = precision
+        if progress:
+            self._parser["inferer"]["progress"] = True
+        self.network: torch.nn.Module = self._parser.get_parsed_content("network")
+        if not isinstance(self.network, torch.nn.Module):
+            raise InputError(f"{self.bundle.folder}: its network is none of PyTorch's; correct network in its config.")
+        weights = Path(self._parser.get_parsed_content("ckpt_path"))
+        self._extra_keys: dict[str, str] = dict(self._parser.get_parsed_content("extra_keys"))
+        self._chain(DEFAULTS)  # what is wrong with a step shows before the first image
+        return weights
 
     def _step_names(self) -> list[str]:
         """The bundle's steps.

@@ -27,7 +27,7 @@ def find_error(error: BaseException) -> InputError | None:
     return next((cause for cause in _causes(error) if isinstance(cause, InputError)), None)
 
 
-def as_input_error(label: str, error: Exception) -> InputError:
+def as_input_error(label: str, error: BaseException) -> InputError:
     """One line for whatever went wrong with an image, so that the others go on.
 
     Args:

@@ -157,15 +157,10 @@ def test_a_bundle_that_does_not_name_its_steps_is_told_what_it_lacks(tmp_path: P
         Denoiser.load(str(bundle.folder))
 
 
-def test_a_voxel_that_no_noise_explains_comes_back(noisy: np.ndarray) -> None:
-    image = noisy.copy()
-    image[17, 18, 16] += 100 * 30.0
-    denoiser = Denoiser.load("rician")
+def test_what_came_back_is_counted_unless_nobody_looks(noisy: np.ndarray) -> None:
+    denoiser, volume = Denoiser.load("rician"), Volume(array=noisy[None], affine=AFFINE)
     found = {}
-    for guard in (False, True):
+    for guard in (True, False):
         settings = Settings(sigma=Sigma(kind="level", level=30.0), guard=guard)
-        volume = Volume(array=image[None], affine=AFFINE)
-        found[guard] = denoiser.finish(denoiser.measure(volume, settings))
-    assert found[False].returned is None and found[True].returned is not None and found[True].returned[0] > 0
-    errors = {k: abs(f.volume.array[0, 17, 18, 16] - image[17, 18, 16]) / 30.0 for k, f in found.items()}
-    assert errors[True] < min(5, errors[False])
+        found[guard] = denoiser.finish(denoiser.measure(volume, settings)).returned
+    assert found[False] is None and found[True] is not None and 0 <= found[True][0] < 0.01 * noisy.size

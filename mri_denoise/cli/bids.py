@@ -13,7 +13,7 @@ from mri_denoise.bids.layout import Layout
 from mri_denoise.bids.names import bare_label
 from mri_denoise.bids.selection import Wanted
 from mri_denoise.cli import common
-from mri_denoise.cli.choices import QUALITY_HELP, Quality, make_settings
+from mri_denoise.cli.choices import MODEL_HELP, QUALITY_HELP, Quality, make_settings
 from mri_denoise.cli.dataset import Request, choose, denoise_dataset
 from mri_denoise.settings import DEFAULTS
 
@@ -71,7 +71,7 @@ def bids(
     output_layout: Annotated[
         OutputLayout, typer.Option("--output-layout", help="raw: a data set that pipelines read as input.")
     ] = OutputLayout.derivative,
-    model: Annotated[str, typer.Option(help="rician, or the folder of a MONAI bundle.")] = "rician",
+    model: Annotated[str, typer.Option(help=MODEL_HELP)] = "rician",
     sigma: Annotated[str, typer.Option(help="Noise level: auto, map (local), or a number.")] = str(DEFAULTS.sigma),
     strength: Annotated[
         float, typer.Option(min=0.0, max=1.0, help="0 gives the input back, 1 is full.")
@@ -113,6 +113,7 @@ def bids(
     ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Denoise again what is up to date.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done.")] = False,
+    trust: common.Trust = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
@@ -131,6 +132,7 @@ def bids(
         dataset=bids_dir,
         output=output_dir,
         model=model,
+        trust=trust,
         settings=settings,
         wanted=_wanted(participant_label, session_label, task_label, run_label, suffix, bids_filter_file),
         kind=output_layout.value,

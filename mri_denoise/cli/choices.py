@@ -40,12 +40,12 @@ def make_settings(*, sigma: str, extras: Mapping[Extra, bool], **choices: Any) -
         return Settings(sigma=level, extras=tuple(extra for extra, wanted in extras.items() if wanted), **choices)
 
 
-def find_model(model: str, settings: Settings) -> Bundle:
-    """The bundle of a model; ends with code 2 for one that is not there, or does not know what was chosen."""
-    from mri_denoise.bundles.registry import find_bundle
+MODEL_HELP = "rician, salt-pepper, or the folder of a MONAI bundle, which is code: use none that you do not trust."
 
-    with common.one_line_errors(common.WRONG_USAGE):
-        bundle = find_bundle(model)
+
+def find_model(model: str, settings: Settings, *, trust: bool) -> Bundle:
+    """The bundle of a model; ends with code 2 for one that may not run, or does not know what was chosen."""
+    bundle = common.find_model(model, trust=trust)
     if "sigma" not in bundle.options and ("noise-map" in settings.extras or settings.sigma != DEFAULTS.sigma):
         common.stop(f"model {model} does not use a noise level: no --sigma, no --noise-map.", common.WRONG_USAGE)
     if "quality" not in bundle.options and settings.quality != DEFAULTS.quality:

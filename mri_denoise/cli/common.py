@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
@@ -18,6 +18,10 @@ from mri_denoise.errors import InputError, printable
 from mri_denoise.io.case import Case, Skip
 from mri_denoise.io.sniff import named_like_image
 
+if TYPE_CHECKING:
+    from mri_denoise.bundles.registry import Bundle
+
+Trust = Annotated[bool, typer.Option("--trust", help="Run the code in the configs of a bundle that is not known here.")]
 DONE, SOME_FAILED, WRONG_USAGE = 0, 1, 2
 
 
@@ -55,6 +59,25 @@ def say(text: str) -> None:
 def print_json(value: Any) -> None:
     """JSON on standard output; NaN and infinity, which JSON does not know, become null."""
     print(json.dumps(_finite(value), indent=2, default=str))
+
+
+def find_model(model: str, *, trust: bool) -> Bundle:
+    """The bundle of a model, which may be run; says what there is to say of it on standard error.
+
+    The command ends with code 2 if there is no such bundle, or its code is neither known nor trusted.
+    """
+    from mri_denoise.bundles.registry import find_bundle
+    from mri_denoise.bundles.trust import is_trusted, require_trust
+    from mri_denoise.bundles.weights import SUMS
+
+    with one_line_errors(WRONG_USAGE):
+        bundle = find_bundle(model)
+        require_trust(bundle, given=trust)
+    if not is_trusted(bundle):
+        messages.print(f"trusting bundle {bundle.folder}")
+    if bundle.weights.is_file() and not (bundle.weights.parent / SUMS).is_file():
+        messages.print(f"note {bundle.folder}: has no {SUMS}, its weights are taken as they are")
+    return bundle
 
 
 def numbers(option: str, text: str, kind: Callable[[str], float]) -> list[float]:

@@ -34,6 +34,7 @@ class Request:
         dataset: root of the raw data.
         output: folder of the results.
         model: as on the command line.
+        trust: run the code of a bundle that is not known here.
         settings: the choices for each image.
         wanted: which images.
         kind: how results are laid out.
@@ -61,6 +62,7 @@ class Request:
     overwrite: bool = False
     dry_run: bool = False
     as_json: bool = False
+    trust: bool = False
 
 
 def denoise_dataset(request: Request) -> int:
@@ -70,7 +72,7 @@ def denoise_dataset(request: Request) -> int:
         the exit code.
     """
     dataset, selection = choose(request)
-    bundle = find_model(request.model, request.settings)
+    bundle = find_model(request.model, request.settings, trust=request.trust)
     from mri_denoise.bids.fieldmaps import carry_fieldmaps
     from mri_denoise.bids.run import Job, denoise_scans, plan_scans, prepare, side_by_side
 

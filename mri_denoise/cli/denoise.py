@@ -12,7 +12,7 @@ import typer
 from mri_denoise.bids.dataset import is_dataset
 from mri_denoise.bids.selection import Wanted
 from mri_denoise.cli import common
-from mri_denoise.cli.choices import QUALITY_HELP, Quality, find_model, make_settings
+from mri_denoise.cli.choices import MODEL_HELP, QUALITY_HELP, Quality, find_model, make_settings
 from mri_denoise.cli.dataset import Request, denoise_dataset
 from mri_denoise.cli.pages import write_pages
 from mri_denoise.cli.watch import watch
@@ -28,7 +28,7 @@ if TYPE_CHECKING:  # the command line answers faster without
 def denoise(
     source: Annotated[Path, typer.Argument(metavar="INPUT", help="A file, a DICOM folder, or a folder of files.")],
     output: Annotated[Path, typer.Argument(metavar="OUTPUT", help="A file for one file, otherwise a folder.")],
-    model: Annotated[str, typer.Option(help="rician, salt-pepper, or the folder of a MONAI bundle.")] = "rician",
+    model: Annotated[str, typer.Option(help=MODEL_HELP)] = "rician",
     sigma: Annotated[
         str, typer.Option(help="Noise level: auto, map (local), a number in the file's units, or a NIfTI map of it.")
     ] = str(DEFAULTS.sigma),
@@ -57,6 +57,7 @@ def denoise(
     ] = False,
     jobs: Annotated[int, typer.Option(min=1, help="Images denoised side by side, sharing the cores and memory.")] = 1,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Make results that exist again.")] = False,
+    trust: common.Trust = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the run records as JSON.")] = False,
 ) -> None:
     """Denoise MR images; results keep their headers, type and place in the folder tree."""
@@ -73,14 +74,22 @@ def denoise(
         keep_vendor_headers=keep_vendor_headers,
     )
     if is_dataset(source):
-        asked = Request(dataset=source, output=output, model=model, settings=settings, jobs=jobs, overwrite=overwrite)
+        asked = Request(
+            dataset=source,
+            output=output,
+            model=model,
+            trust=trust,
+            settings=settings,
+            jobs=jobs,
+            overwrite=overwrite,
+        )
         raise typer.Exit(denoise_dataset(replace(asked, wanted=Wanted(everything=force), as_json=as_json)))
     cases, skips = common.find_cases(source, output, force=force, own_results=force)
     if to_nifti:
         cases, skips = _as_nifti(cases, skips)
     cases, folder = common.place(cases, source, output)
     _say_notes(cases)
-    bundle = find_model(model, settings)
+    bundle = find_model(model, settings, trust=trust)
     with common.one_line_errors(common.WRONG_USAGE):
         todo = find_todo(cases, folder, bundle, settings, overwrite=overwrite)
     failed = [(case.label, error) for case, error in todo.refused]

@@ -12,6 +12,7 @@ from monai.inferers import Inferer
 from mri_denoise.inference.threads import run_in_threads
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+_PIECE = 256 * 256  # pixels: fewer take longer each
 
 
 class MixedPrecisionInferer(Inferer):
@@ -19,9 +20,9 @@ class MixedPrecisionInferer(Inferer):
 
     MONAI's engines switch mixed precision on for CUDA alone; this inferer does it on the device of the input.
 
-    In inference on a CPU each image goes through the network by itself, in one thread, and as many at a time as PyTorch
-    has threads. So the result has the same bits for any number of threads and any batch
-    (:mod:`mri_denoise.inference.threads`), and no layer is so large that the system has to clear new pages for it.
+    In inference on a CPU each image (several smaller than 256 x 256 pixels: :func:`piece_size`) goes through the
+    network in one thread, and as many at a time as PyTorch has threads. So the result has the same bits for any number
+    of them (:mod:`mri_denoise.inference.threads`), and no layer is so large that the system has to clear new pages.
 
     Args:
         precision: ``"float32"``, ``"bfloat16"`` or ``"float16"``.
@@ -60,4 +61,13 @@ class MixedPrecisionInferer(Inferer):
 
         if plain.device.type != "cpu" or plain.ndim != 4 or torch.is_grad_enabled():
             return run(plain)
-        return torch.cat(run_in_threads(run, plain.split(1)))
+        return torch.cat(run_in_threads(run, plain.split(piece_size(plain))))
+
+
+def piece_size(images: torch.Tensor) -> int:
+    """How many images a CPU takes through a network at once: one, or several small ones, whatever the machine.
+
+    Args:
+        images: shape (..., H, W).
+    """
+    return max(_PIECE // (images.shape[-2] * images.shape[-1]), 1)

@@ -35,50 +35,6 @@ def gather_slices(stack: torch.Tensor, numbers: torch.Tensor, num_slices: int) -
 
 
 @dataclass(frozen=True, kw_only=True)
-class Slabs:
-    """Slabs of neighbouring slices that a network gives one after the other.
-
-    Args:
-        centres: number of the middle slice of each slab, shape (n,).
-        numbers: of all its slices, shape (n, slices); those outside the volume too.
-        wanted: which of them are wanted from this slab, the same shape: each slice of the volume from one slab.
-    """
-
-    centres: torch.Tensor
-    numbers: torch.Tensor
-    wanted: torch.Tensor
-
-    def __getitem__(self, part: slice) -> Slabs:
-        """Take some of the slabs."""
-        return Slabs(centres=self.centres[part], numbers=self.numbers[part], wanted=self.wanted[part])
-
-
-def plan_slabs(numbers: torch.Tensor, count: int, thickness: int) -> Slabs:
-    """Choose slabs that hold each of some slices, as few as possible.
-
-    Args:
-        numbers: of the slices, ascending, shape (n,).
-        count: slices of the volume.
-        thickness: odd number of slices of a slab.
-
-    Examples:
-        >>> slabs = plan_slabs(torch.tensor([0, 1, 2, 6, 7]), count=8, thickness=3)
-        >>> slabs.centres.tolist(), slabs.numbers[slabs.wanted].tolist()
-        ([1, 6], [0, 1, 2, 6, 7])
-    """
-    reach = thickness // 2
-    centres: list[int] = []
-    for number in numbers.tolist():
-        if not centres or number > centres[-1] + reach:
-            # the last slab ends with the volume
-            centres.append(max(min(number + reach, count - 1 - reach), min(reach, count - 1)))
-    middle = torch.tensor(centres, dtype=torch.long)
-    held = middle[:, None] + torch.arange(-reach, reach + 1)
-    before = torch.cat((torch.full((1,), -1), middle[:-1] + reach))[: len(middle), None]
-    return Slabs(centres=middle, numbers=held, wanted=torch.isin(held, numbers) & (held > before))
-
-
-@dataclass(frozen=True, kw_only=True)
 class SliceStack:
     """The slices of a volume across one axis, as a network takes them.
 

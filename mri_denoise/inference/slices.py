@@ -15,12 +15,13 @@ from monai.data import MetaTensor
 from mri_denoise.inference.collaborative_filter import filter_blocks
 from mri_denoise.inference.floor import match_floor
 from mri_denoise.inference.limits import without_extremes
-from mri_denoise.inference.mixed_precision import MixedPrecisionInferer
+from mri_denoise.inference.mixed_precision import MixedPrecisionInferer, piece_size
 from mri_denoise.inference.parts import solid_parts
-from mri_denoise.inference.slice_plan import NARROW, SlicePlan, SliceStack, plan_slabs, plan_slices
+from mri_denoise.inference.slice_plan import NARROW, SlicePlan, SliceStack, plan_slices
 from mri_denoise.inference.threads import one_thread_each, threads
 from mri_denoise.inference.tiling import denoise_in_tiles
 from mri_denoise.noise.correlation import noise_correlation
+from mri_denoise.noise.series import find_series_noise
 
 _LEAST_TILE = 256
 _LEAST_SIDE = (
@@ -48,7 +49,6 @@ class SliceDenoiseInferer(MixedPrecisionInferer):
         filter_passes: passes of the collaborative filter that follows, with the network's result as its pilot and the
             correlation that the volume's noise has
             (:func:`~mri_denoise.inference.collaborative_filter.filter_blocks`): 0, 1 or 2. Needs ``noise_map``.
-        out_slices: odd number of neighbouring slices that the network gives at a time.
 
     Raises:
         ValueError: if ``precision`` is unknown, ``planes`` is not 1, 3 or ``"auto"``, ``tile`` is below 256, or
@@ -74,7 +74,6 @@ class SliceDenoiseInferer(MixedPrecisionInferer):
         progress: bool = False,
         tile: int = 1024,
         filter_passes: int = 0,
-        out_slices: int = 1,
     ) -> None:
         super().__init__(precision)
         if tile < _LEAST_TILE:
@@ -87,7 +86,7 @@ class SliceDenoiseInferer(MixedPrecisionInferer):
             raise ValueError(f"planes must be 1, 3 or 'auto', got {planes!r}.")
         self.num_slices, self.noise_map, self.batch_size = num_slices, noise_map, batch_size
         self.planes, self.progress, self.tile = planes, progress, tile
-        self.filter_passes, self.out_slices = filter_passes, out_slices
+        self.filter_passes = filter_passes
 
     def __call__(
         self,
@@ -106,10 +105,11 @@ class SliceDenoiseInferer(MixedPrecisionInferer):
 
         Args:
             inputs: shape (1, T, X, Y, Z), scaled to about [0, 1]: T volumes, each denoised by itself.
-            network: maps (N, ``num_slices`` + ``noise_map``, H, W) to (N, ``out_slices``, H, W).
+            network: maps (N, ``num_slices`` + ``noise_map``, H, W) to (N, 1, H, W).
             args: more positional arguments of the network.
             sigma: noise level of each volume on the same scale, shape (1, T), or of each voxel, (1, T, X, Y, Z).
-                Required if ``noise_map``.
+                None with ``noise_map`` finds level, floor, coils and correlation in the volumes
+                (:func:`~mri_denoise.noise.series.find_series_noise`).
             slice_axis: the axis across the slices, 0, 1 or 2; by default the MetaTensor's affine tells it.
             contiguous: False denoises each slice without its neighbours.
             floor: the sigma that explains the mean of the air by Rice's distribution, divided by ``sigma``, 0 to 1:
@@ -123,16 +123,16 @@ class SliceDenoiseInferer(MixedPrecisionInferer):
             float32, shape (1, T, X, Y, Z), with the metadata of ``inputs``.
 
         Raises:
-            ValueError: if the batch is not one item, or the noise level is required and missing.
+            ValueError: if the batch is not one item.
         """
         if inputs.shape[0] != 1:
             raise ValueError(f"volumes are denoised one item at a time, got a batch of {inputs.shape[0]}.")
-        if self.noise_map and sigma is None:
-            raise ValueError("this network takes the noise level as an input; give sigma.")
         volumes = inputs.as_tensor()[0] if isinstance(inputs, MetaTensor) else inputs[0]
         plan = self._planner(inputs, slice_axis, contiguous)
         run = self._runner(network, *args, **kwargs)
         out = volumes.to(torch.float32, copy=True)
+        if self.noise_map and sigma is None:
+            sigma, floor, coils, correlation = _find_noise(volumes, plan(tuple(volumes.shape[1:])).slice_axis)
         with one_thread_each(), _slice_bar(volumes.numel(), shown=self.progress) as advance:
             known = None if correlation is None else correlation.reshape(3, -1).cpu().numpy()
             if self.filter_passes and known is None:
@@ -221,24 +221,40 @@ class SliceDenoiseInferer(MixedPrecisionInferer):
         Yields:
             the numbers of some slices, shape (n,), and the slices, shape (n, H, W).
         """
-        every = torch.arange(len(stack.slices))
+        todo = torch.arange(len(stack.slices))
         if min(stack.slices.shape[1:]) < NARROW:
-            yield every, stack.slices
+            yield todo, stack.slices
             return
-        todo = plan_slabs(every, len(stack.slices), self.out_slices if stack.contiguous else 1)
         size = _batch_size(self.batch_size, stack.slices)
-        while len(todo.centres):
-            now = todo[:size]
+        while len(todo):
+            numbers = todo[:size]
             try:
-                slices = run(stack.batch(now.centres))
+                slices = run(stack.batch(numbers))
             except torch.OutOfMemoryError:
-                if len(now.centres) == 1:
+                if len(numbers) == 1:
                     raise
-                size = len(now.centres) // 2
+                size = len(numbers) // 2
                 continue
-            middle, reach = slices.shape[1] // 2, now.numbers.shape[1] // 2
-            yield now.numbers[now.wanted], slices[:, middle - reach : middle + reach + 1][now.wanted.to(slices.device)]
+            yield numbers, slices[:, 0]
             todo = todo[size:]
+
+
+def _find_noise(volumes: torch.Tensor, slice_axis: int) -> tuple[torch.Tensor, ...]:
+    """Level, floor, coils and correlation of volumes, (T, X, Y, Z), as the inferer takes them."""
+    models = find_series_noise(volumes.cpu().numpy(), slice_axis=slice_axis)
+    shape = tuple(volumes.shape[1:])
+
+    def stacked(values: list[np.ndarray]) -> torch.Tensor:
+        maps = any(value.ndim for value in values)
+        every = [np.broadcast_to(value, shape) if maps else value for value in values]
+        return torch.from_numpy(np.stack(every).astype(np.float32))[None].to(volumes.device)
+
+    return (
+        stacked([np.asarray(model.sigma) for model in models]),
+        stacked([np.asarray(model.floor_ratio) for model in models]),
+        torch.tensor([[model.coils for model in models]]),
+        torch.from_numpy(np.mean([model.correlation for model in models], axis=0))[None],
+    )
 
 
 def _batch_size(wanted: int, slices: torch.Tensor) -> int:
@@ -247,7 +263,8 @@ def _batch_size(wanted: int, slices: torch.Tensor) -> int:
     if slices.device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(slices.device)  # half of it is left to others
         return max(1, min(16 * wanted, free // 2 // (pixels * _FEATURES * 4)))
-    return max(1, min(max(wanted, threads()), 4 * wanted * 256**2 // pixels))
+    piece = piece_size(slices)  # always whole ones, so that results do not depend on the number of threads
+    return piece * max(1, min(max(-(-wanted // piece), threads()), 4 * wanted * 256**2 // (piece * pixels)))
 
 
 @contextmanager

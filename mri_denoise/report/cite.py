@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -34,7 +35,9 @@ def cite(record: RunRecord) -> Citation:
         record: of the run.
     """
     version = record.versions.get("mri-denoise", "")
-    chosen = ", ".join(f"{name} {record.settings[name]}" for name in ("sigma", "strength") if name in record.settings)
+    chosen = ", ".join(
+        f"{name} {without_folders(record.settings[name])}" for name in ("sigma", "strength") if name in record.settings
+    )
     settings = f"; {chosen}" if chosen else ""
     model = f"model {record.model.name} {record.model.version}, weights {record.model.weights_sha256[:12]}{settings}"
     sentence = (
@@ -43,3 +46,13 @@ def cite(record: RunRecord) -> Citation:
     )
     software = f"mri-denoise developers. {SOFTWARE}. Version {version}. Apache-2.0."
     return Citation(sentence=sentence, references=[software, f"Umair M, Hamid K. {PAPER}. 2025."])
+
+
+def without_folders(value: object) -> str:
+    """A setting for a reader; of the path of a noise map only the name, since folders may name people.
+
+    Examples:
+        >>> without_folders("study/Jane/map.nii.gz"), without_folders(1.0)
+        ('map.nii.gz', '1.0')
+    """
+    return re.split(r"[/\\]", str(value))[-1]

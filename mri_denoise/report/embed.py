@@ -7,7 +7,7 @@ import gzip
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -16,6 +16,9 @@ _STEPS = 31  # of what was removed, to each side of 0
 _SPAN = 5.0  # standard deviations that they span
 _MARGIN = 6  # voxels around the tissue
 _LEVEL = 6  # of gzip
+_SAMPLE = 12  # slices by which the size is estimated
+
+_Arrays: TypeAlias = "tuple[np.ndarray, np.ndarray, np.ndarray | None]"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,24 +59,38 @@ def embed(
         scale: standard deviation of the noise, above 0: what was removed is kept up to 5 times of it.
         budget: bytes of gzip in all.
     """
+    arrays = (before, after, noise_map)
     box: tuple[slice, ...] = tuple(slice(0, n) for n in before.shape)
-    steps = (1, 1, 1)
-    packed = _pack(before, after, noise_map, scale=scale)
-    notes = []
-    if packed.size > budget:
+    steps, notes = (1, 1, 1), []
+    if _estimate(arrays, scale) > budget:
         box = _box(tissue)
-        packed = _pack(*_cut((before, after, noise_map), box), scale=scale)
         notes.append("the air around the head is cropped")
-    if packed.size > budget:
-        steps = _thin(tuple(s.stop - s.start for s in box), packed.size / budget)
-        box = tuple(slice(s.start, s.stop, step) for s, step in zip(box, steps, strict=True))
-        packed = _pack(*_cut((before, after, noise_map), box), scale=scale)
-        notes.append(f"every {' x '.join(map(str, steps))} voxels, one is shown")
+    arrays = _cut(arrays, box)
+    factor = _estimate(arrays, scale) / budget
+    if factor > 1:
+        steps = _thin(arrays[0].shape, factor)
+    packed = _pack(*_cut(arrays, _every(steps)), scale=scale)
+    while packed.size > budget:
+        steps = _thin(arrays[0].shape, 1.001 * math.prod(steps))
+        packed = _pack(*_cut(arrays, _every(steps)), scale=scale)
+    if steps != (1, 1, 1):
+        notes.append(f"of {' x '.join(map(str, steps))} voxels one is shown")
     packed.meta["origin"] = [s.start for s in box]
     packed.meta["step"] = list(steps)
     note = f"To keep this page small, {' and '.join(notes)}. All numbers are of the full image." if notes else ""
     after_text, removed_text, noise_text = (base64.b64encode(data).decode() for data in packed.parts)
     return Embedded(meta=packed.meta, after=after_text, removed=removed_text, noise=noise_text, note=note)
+
+
+def _estimate(arrays: _Arrays, scale: float) -> float:
+    """The size of volumes, from some of their slices."""
+    count = arrays[0].shape[2]
+    step = max(count // _SAMPLE, 1)
+    return _pack(*_cut(arrays, _every((1, 1, step))), scale=scale).size * count / math.ceil(count / step)
+
+
+def _every(steps: Sequence[int]) -> tuple[slice, ...]:
+    return tuple(slice(None, None, step) for step in steps)
 
 
 @dataclass
@@ -132,8 +149,9 @@ def _box(tissue: np.ndarray) -> tuple[slice, ...]:
     return tuple(box)
 
 
-def _cut(arrays: Sequence[np.ndarray | None], box: tuple[slice, ...]) -> tuple[Any, ...]:
-    return tuple(None if array is None else array[box] for array in arrays)
+def _cut(arrays: _Arrays, box: tuple[slice, ...]) -> _Arrays:
+    before, after, noise_map = arrays
+    return before[box], after[box], None if noise_map is None else noise_map[box]
 
 
 def _thin(shape: Sequence[int], factor: float) -> tuple[int, int, int]:

@@ -65,9 +65,11 @@ def write_group_page(pages: Iterable[Path], destination: Path, *, title: str = "
     summaries = [summary for summary, _ in scans]
     kinds = [summary.kind for summary in summaries]
     scores = {m.name: robust_z([getattr(s, m.name) for s in summaries], kinds) for m in _MEASURES if m.compared}
+    links = [os.path.relpath(path, destination.parent).replace(os.sep, "/") for _, path in scans]
+    labels = _labels([summary.name for summary in summaries], links)
     rows = [
-        _row(summary, os.path.relpath(path, destination.parent), {name: z[i] for name, z in scores.items()})
-        for i, (summary, path) in enumerate(scans)
+        _row(summary, labels[i], links[i], {name: z[i] for name, z in scores.items()})
+        for i, summary in enumerate(summaries)
     ]
     page = render(
         "group.html",
@@ -86,7 +88,13 @@ def write_group_page(pages: Iterable[Path], destination: Path, *, title: str = "
     return summaries
 
 
-def _row(summary: Summary, path: str, scores: dict[str, float | None]) -> dict[str, Any]:
+def _labels(names: Sequence[str], links: Sequence[str]) -> list[str]:
+    """The names; with the folder of the page where several scans share one."""
+    places = [link.rpartition("/")[0] for link in links]
+    return [f"{at}/{name}" if names.count(name) > 1 and at else name for name, at in zip(names, places, strict=True)]
+
+
+def _row(summary: Summary, label: str, link: str, scores: dict[str, float | None]) -> dict[str, Any]:
     cells = []
     for measure in _MEASURES:
         value, score = getattr(summary, measure.name), scores.get(measure.name)
@@ -94,8 +102,13 @@ def _row(summary: Summary, path: str, scores: dict[str, float | None]) -> dict[s
         text = number(value, measure.digits) if measure.name != "ratio" or value is None else f"{100 * value:.0f} %"
         cells.append({"text": text, "sort": "" if value is None else value, "odd": odd})
         cells[-1]["score"] = f"{score:+.1f}" if odd and score is not None else ""
-    link = quote(path.replace(os.sep, "/"))
-    return {"scan": summary, "link": link, "cells": cells, "outlier": any(cell["odd"] for cell in cells)}
+    return {
+        "scan": summary,
+        "label": label,
+        "link": quote(link),
+        "cells": cells,
+        "outlier": any(cell["odd"] for cell in cells),
+    }
 
 
 def _strip(measure: _Measure, summaries: Sequence[Summary], scores: Sequence[float | None]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-LEAST = 5  # scans: of fewer nobody can say which one is odd
+LEAST = 8  # scans: of fewer the spread is too uncertain
 LIMIT = 3.5  # Iglewicz and Hoaglin, How to Detect and Handle Outliers, 1993
 _SPREAD = 0.6745  # median absolute deviation of the normal distribution
 
@@ -22,11 +22,11 @@ def robust_z(values: Sequence[float | None], kinds: Sequence[str]) -> list[float
         kinds: one a scan.
 
     Returns:
-        the scores; None for a value that is None, and for a kind with fewer than 5 values.
+        the scores; None for a value that is None, and for a kind with fewer than 8 values.
 
     Examples:
-        >>> [round(z, 1) for z in robust_z([1.0, 2.0, 3.0, 4.0, 30.0], ["T1w"] * 5)]
-        [-1.3, -0.7, 0.0, 0.7, 18.2]
+        >>> [round(z, 1) for z in robust_z([1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 40.0], ["T1w"] * 9)]
+        [-1.3, -1.0, -0.7, -0.3, 0.0, 0.3, 0.7, 1.0, 11.8]
     """
     scores: list[float | None] = [None] * len(values)
     for kind in set(kinds):

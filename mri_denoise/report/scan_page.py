@@ -14,7 +14,7 @@ import numpy as np
 from mri_denoise.noise.correlation import MAX_LAG, noise_correlation
 from mri_denoise.record import RunRecord
 from mri_denoise.report.checks import Check, check_input, check_residual, verdict
-from mri_denoise.report.cite import cite
+from mri_denoise.report.cite import cite, without_folders
 from mri_denoise.report.embed import Embedded, embed
 from mri_denoise.report.histogram import intensity_chart, removed_chart
 from mri_denoise.report.html import number, render, write_page
@@ -87,8 +87,8 @@ def record_hash(record: RunRecord) -> str:
 
 
 def name_of(record: RunRecord) -> str:
-    """What a page calls a scan: its label without the ending of an image."""
-    return _ENDINGS.sub("", record.case)
+    """What a page calls a scan: its label without folders, which may name people, and without its ending."""
+    return _ENDINGS.sub("", record.case.rpartition("/")[2])
 
 
 def _measure(scan: Scan, tissue: np.ndarray) -> Residual:
@@ -104,11 +104,10 @@ def _measure(scan: Scan, tissue: np.ndarray) -> Residual:
 def _summary(scan: Scan, found: Residual, checks: Sequence[Check], thumbnail: str) -> Summary:
     record, (status, sentence) = scan.record, verdict(checks)
     name = name_of(record)
-    stem = name.rpartition("/")[2]
     excess = np.subtract(found.neighbours, found.noise_neighbours)
     return Summary(
         name=name,
-        kind=stem.rpartition("_")[2] if stem.startswith("sub-") and "_" in stem else "",
+        kind=name.rpartition("_")[2] if name.startswith("sub-") and "_" in name else "",
         record=record_hash(record),
         time=record.time,
         model=f"{record.model.name} {record.model.version}",
@@ -190,7 +189,10 @@ def _provenance(record: RunRecord, found: Residual) -> list[tuple[str, str]]:
         ("Noise level", levels or "not used"),
         ("Noise in tissue", "–" if found.expected is None else f"standard deviation {number(found.expected)}"),
         ("Removed from tissue", f"mean {number(found.mean)}, standard deviation {number(found.std)}"),
-        *((f"Setting: {name}", "–" if value is None else str(value)) for name, value in record.settings.items()),
+        *(
+            (f"Setting: {name}", "–" if value is None else without_folders(value))
+            for name, value in record.settings.items()
+        ),
         ("Denoised", f"{record.time}, in {record.seconds:g} s"),
         ("Versions", ", ".join(f"{name} {version}" for name, version in record.versions.items())),
     ]

@@ -9,7 +9,7 @@ from monai.data import MetaTensor
 from torch import nn
 
 from mri_denoise.inference.collaborative_filter import filter_blocks
-from mri_denoise.inference.mixed_precision import MixedPrecisionInferer
+from mri_denoise.inference.mixed_precision import MixedPrecisionInferer, piece_size
 from mri_denoise.inference.slices import SliceDenoiseInferer
 from mri_denoise.networks import HMADNet
 from mri_denoise.runtime import choose_precision
@@ -80,7 +80,7 @@ def test_a_noise_map_follows_its_slices(axis: int) -> None:
 def test_without_a_noise_map_no_channel_is_added() -> None:
     spy = Spy()
     SliceDenoiseInferer(3, batch_size=4)(volumes(1), spy, sigma=torch.tensor([[0.1]]), slice_axis=2)
-    assert [x.shape[:2] for x in spy.seen] == [(4, 3), (3, 3)]
+    assert [x.shape[:2] for x in spy.seen] == [(7, 3)]
 
 
 def test_volumes_are_never_mixed() -> None:
@@ -139,11 +139,11 @@ def test_mixed_precision_runs_the_network_in_that_precision() -> None:
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_in_inference_on_a_cpu_each_image_goes_through_the_network_by_itself(precision: str) -> None:
-    spy, x = Spy(), torch.rand(5, 2, 64, 64)
+def test_in_inference_on_a_cpu_images_go_through_the_network_in_pieces_of_a_fixed_size(precision: str) -> None:
+    spy, x = Spy(), torch.rand(5, 2, 256, 200)
     with torch.inference_mode():
         y = MixedPrecisionInferer(precision)(x, spy)
-    assert [len(piece) for piece in spy.seen] == [1] * 5
+    assert [len(piece) for piece in spy.seen] == [1] * 5 and piece_size(torch.empty(64, 64)) == 16
     torch.testing.assert_close(y, x[:, :1] + 2 * x[:, 1:])
     MixedPrecisionInferer(precision)(x, spy)  # with gradients: normalisation over a batch needs it whole
     assert len(spy.seen[-1]) == 5
@@ -171,8 +171,6 @@ def test_wrong_arguments_are_refused() -> None:
         MixedPrecisionInferer("int8")
     with pytest.raises(ValueError, match="one item"):
         SliceDenoiseInferer()(torch.rand(2, 1, 3, 3, 3), Spy())
-    with pytest.raises(ValueError, match="sigma"):
-        SliceDenoiseInferer(noise_map=True)(torch.rand(1, 1, 3, 3, 3), Spy())
 
 
 def test_three_planes_are_averaged() -> None:
@@ -265,6 +263,13 @@ def test_a_voxel_beyond_the_scale_stays_and_its_neighbours_do_not_see_it(value: 
     y = SliceDenoiseInferer(3, precision="float32")(hot, spy, slice_axis=2)
     assert y[0, 0, 4, 5, 6] == hot[0, 0, 4, 5, 6]
     assert max(float(batch.abs().max()) for batch in spy.seen) <= 1
+
+
+def test_the_noise_is_found_if_it_is_not_given() -> None:
+    noisy = np.random.default_rng(0).rayleigh(0.1, (1, 1, 24, 24, 6)).astype(np.float32)
+    spy = Spy()
+    SliceDenoiseInferer(1, noise_map=True, precision="float32")(torch.from_numpy(noisy), spy, slice_axis=2)
+    assert float(spy.seen[0][:, 1, :24, :24].mean()) == pytest.approx(0.1, rel=0.2)
 
 
 def test_strips_too_narrow_for_a_network_stay() -> None:

@@ -26,9 +26,11 @@ def images(seed: int = 0, sigma: float = SIGMA) -> tuple[np.ndarray, np.ndarray]
     return noisy, better
 
 
-def save(path: Path, array: np.ndarray) -> Path:
+def save(path: Path, array: np.ndarray, descrip: str = "") -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    nib.save(nib.Nifti1Image(array, phantom_affine(array.shape[:3])), path)
+    image = nib.Nifti1Image(array, phantom_affine(array.shape[:3]))
+    image.header["descrip"] = descrip.encode()
+    nib.save(image, path)
     return path
 
 
@@ -39,12 +41,13 @@ def write_scan(
     before: np.ndarray | None = None,
     after: np.ndarray | None = None,
     sigma: float | None = SIGMA,
+    descrip: str = "",
     **changes: Any,
 ) -> Path:
     """Input in ``raw``, result and record in ``out``; gives the path of the record."""
     noisy, better = images()
-    source = save(folder / "raw" / f"{name}.nii.gz", noisy if before is None else before)
-    result = save(folder / "out" / f"{name}.nii.gz", better if after is None else after)
+    source = save(folder / "raw" / f"{name}.nii.gz", noisy if before is None else before, descrip)
+    result = save(folder / "out" / f"{name}.nii.gz", better if after is None else after, descrip)
     fields: dict[str, Any] = {
         "time": "2026-01-02T03:04:05+00:00",
         "case": f"{name}.nii.gz",

@@ -26,6 +26,7 @@ def repeats(
     ] = None,
     quality: Annotated[Quality, typer.Option(help=QUALITY_HELP)] = Quality.balanced,
     device: shared.Device = "auto",
+    trust: common.Trust = False,
     as_json: shared.AsJson = False,
 ) -> None:
     """Real noise: judge each scan of a repeated series against the mean of the others, and look at what was removed.
@@ -37,10 +38,9 @@ def repeats(
     if not cases:
         common.stop("there is no volume to denoise.", common.SOME_FAILED)
     with common.one_line_errors(common.WRONG_USAGE), common.busy("loading the network"):
-        from mri_denoise.bundles.registry import find_bundle
         from mri_denoise.denoiser import Denoiser
 
-        network = Denoiser(find_bundle(model), device=device)
+        network = Denoiser(common.find_model(model, trust=trust), device=device)
     if "quality" not in network.bundle.options and quality is not Quality.balanced:
         common.stop(f"model {model} knows one quality: no --quality.", common.WRONG_USAGE)
     from mri_denoise.benchmarks.repeats.run import run_repeats

@@ -65,7 +65,8 @@ def test_accuracy_from_end_to_end_and_again(tmp_path: Path, phantom: np.ndarray,
     result = cli(*command)
     record = json.loads(result.stdout)
     names = [m["name"] for m in record["methods"]]
-    assert names == ["noisy", "gaussian", "wiener", "tiny-3", "tiny-3-auto", "tiny-1", "tiny-1-auto"]
+    tiny = [f"tiny-{quality}{auto}" for quality in ("balanced", "best", "fast") for auto in ("", "-auto")]
+    assert names == ["noisy", "gaussian", "wiener", *tiny]
     assert list(record["absent"]) == ["DnCNN (tiny)"] and "absent DnCNN (tiny): " in result.stderr
     assert record["settings"] == {"seed": 0, "middle": None, "split": "validation", "levels": [3.0, 9.0]}
     assert [r["label"] for r in record["references"]] == ["one_T1w", "two_T2w"]
