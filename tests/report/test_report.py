@@ -162,7 +162,7 @@ def test_a_picture_of_a_model_without_noise_level(tmp_path: Path) -> None:
     inputs = [{"path": str(paths[0]), "sha256": hashlib.sha256(paths[0].read_bytes()).hexdigest()}]
     record.write_text(json.dumps(json.loads(record.read_text()) | {"inputs": inputs, "outputs": [str(paths[1])]}))
     text = _text_after(tmp_path)
-    assert "40 × 30 pixels" in text and "Amount removed" not in text
+    assert "40 × 30 pixels" in text and "No noise level is known" in text
 
 
 def _text_after(folder: Path) -> str:
