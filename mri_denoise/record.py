@@ -17,6 +17,7 @@ from typing import Any
 from mri_denoise import __version__
 from mri_denoise.bundles.registry import Model
 from mri_denoise.errors import InputError
+from mri_denoise.inference import native
 from mri_denoise.io.files import reading, write_beside
 from mri_denoise.runtime import usable_cores
 
@@ -48,9 +49,11 @@ class RunRecord:
         sigma: noise level of each volume (of a map its median) in the unit of the file; None where the model does not
             use it.
         sigma_variation: high by low sigma over the image for each volume (95th by 5th percentile), where it was found.
+        returned: voxels of each volume in which removed signal came back, where the model looks for it.
         inputs: the files that were read.
         outputs: the files of the result.
         companions: the files beside it, as the residual.
+        collaborative_filter: which form of it ran (:func:`filter_form`); None where the model does without.
         seconds: what reading, denoising and writing took, without waiting.
         versions: of this package and of those that shape the result.
     """
@@ -61,9 +64,11 @@ class RunRecord:
     settings: Mapping[str, str | float | int | None]
     sigma: Sequence[float] | None
     sigma_variation: Sequence[float] | None
+    returned: Sequence[int] | None
     inputs: Sequence[FileHash]
     outputs: Sequence[str]
     companions: Sequence[str]
+    collaborative_filter: str | None
     seconds: float
     versions: Mapping[str, str]
 
@@ -115,6 +120,26 @@ def versions() -> dict[str, str]:
         except PackageNotFoundError:  # a source tree without installed metadata
             continue
     return found
+
+
+def filter_form(settings: Mapping[str, Any], device: str) -> str | None:
+    """Which form of the collaborative filter runs: the compiled one and PyTorch's agree, but not bit for bit.
+
+    Args:
+        settings: those of the result, as the record has them.
+        device: where the network runs: ``"cpu"``, ``"cuda"`` or ``"mps"``.
+
+    Returns:
+        ``"compiled, avx2"``, ``"PyTorch"`` with the reason, or None where the settings ask for no filter.
+
+    Examples:
+        >>> filter_form({"filter_passes": 2}, "cuda")
+        'PyTorch, on cuda'
+        >>> filter_form({"filter_passes": 0}, "cpu")
+    """
+    if not settings.get("filter_passes"):
+        return None
+    return native.description() if device.startswith("cpu") else f"PyTorch, on {device.partition(':')[0]}"
 
 
 def command_line() -> str:

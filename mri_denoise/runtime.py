@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
+import sys
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +21,25 @@ if TYPE_CHECKING:
 def usable_cores() -> int:
     """How many processor cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def end_tidily() -> None:
+    """Let the process end like after an error when it is told to (SIGTERM, SIGHUP), so that it leaves nothing behind.
+
+    By default it would end at once, with patient data in temporary files. Handlers set before are kept, and SIGHUP that
+    ``nohup`` switched off. Has no effect outside the main thread.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)  # Windows has no SIGHUP
+        if number is not None and signal.getsignal(number) == signal.SIG_DFL:
+            signal.signal(number, _exit)
+
+
+def _exit(number: int, frame: object) -> None:
+    """End with the code that a shell gives to a process that a signal ended."""
+    sys.exit(128 + number)
 
 
 def choose_device(device: str) -> str:

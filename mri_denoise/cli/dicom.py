@@ -22,16 +22,16 @@ def dicom(
     if not source.exists():
         common.stop(f"{source}: no such file or folder.", common.WRONG_USAGE)
     with common.one_line_errors(), common.busy("looking for images"):
-        cases, skips = discover(source, force=force)
+        cases, skips = discover(source, force=force, own_results=force)
     volumes = [_volume(case) for case in cases if case.series]
     left = _left_alone(skips)
     if as_json:
         common.print_json({"volumes": volumes, "left_alone": left})
     else:
         for volume in volumes:
-            print(_line(volume))
+            common.say(_line(volume))
         for entry in left:
-            print(f"{entry['folder']}: {_count(len(entry['files']), 'file')}, not denoised: {entry['reason']}")
+            common.say(f"{entry['folder']}: {_count(len(entry['files']), 'file')}, not denoised: {entry['reason']}")
     raise typer.Exit(common.exit_code(len(volumes), 0, skips))
 
 

@@ -8,21 +8,23 @@ from __future__ import annotations
 import dataclasses
 import os
 import stat
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 from mri_denoise.errors import InputError
-from mri_denoise.io.archive import unpack
+from mri_denoise.io.archive import Unpacking
 from mri_denoise.io.bids import not_magnitude
 from mri_denoise.io.case import Case, Skip
 from mri_denoise.io.files import natural, reading
+from mri_denoise.io.own_results import OwnResults
 from mri_denoise.io.sniff import content_of, is_sidecar, named_like_image, pair_of
 
 _BIDS_MARK = "dataset_description.json"
 _BIDS_NOT_RAW = ("derivatives", "sourcedata")
 
 
-def discover(path: Path, *, force: bool = False) -> tuple[list[Case], list[Skip]]:
+def discover(path: Path, *, force: bool = False, own_results: bool = True) -> tuple[list[Case], list[Skip]]:
     """Find the cases of a file, a folder with its subfolders, a zip file, or a DICOM tree.
 
     Hidden files and folders are passed over, and so are the folders ``derivatives`` and ``sourcedata`` of a BIDS data
@@ -33,6 +35,8 @@ def discover(path: Path, *, force: bool = False) -> tuple[list[Case], list[Skip]
     Args:
         path: a file or a folder.
         force: take also masks, maps, phase images, localizers and other images that are usually not denoised.
+        own_results: take also what this package denoised before, with the maps beside it. It is known by its run
+            record, and DICOM by its header.
 
     Returns:
         The cases, sorted by output, which keeps the place under `path`; and the files that look like an image but
@@ -50,14 +54,14 @@ def discover(path: Path, *, force: bool = False) -> tuple[list[Case], list[Skip]
     with reading(path):
         mode = path.stat().st_mode
     if stat.S_ISDIR(mode):
-        cases, skips = _collect(_walk(path), path, force)
+        cases, skips = _Search(path, force=force, own_results=own_results).collect(_walk(path))
         if not cases and not skips:
             raise InputError(f"{path}: no image found in this folder; give one with NIfTI, DICOM or pictures")
         return cases, skips
     if not stat.S_ISREG(mode):
         raise InputError(f"{path}: neither a file nor a folder; give one of these")
     path = (pair_of(path) or (path,))[0]
-    cases, skips = _collect(iter([path]), path.parent, force, named=True)
+    cases, skips = _Search(path.parent, force=force, own_results=own_results, named=True).collect(iter([path]))
     if not cases:
         reason = skips[0].reason if skips else "not an image format that is read (NIfTI, Analyze, MGH, DICOM, pictures)"
         more = f" (and {len(skips) - 1} more files that are left alone)" if len(skips) > 1 else ""
@@ -87,53 +91,79 @@ def _walk(root: Path) -> Iterator[Path | Skip]:
     yield from failures
 
 
-def _collect(
-    found: Iterator[Path | Skip], root: Path, force: bool, *, named: bool = False
-) -> tuple[list[Case], list[Skip]]:
-    """Turn files into cases, DICOM files last; a file that the user named is taken whatever BIDS says of its name."""
-    cases: list[Case] = []
-    skips: list[Skip] = []
-    dicom: list[Path] = []
-    for item in found:
-        result = item if isinstance(item, Skip) else _case_of(item, root)
-        if isinstance(result, _Zip):
-            inside, left = _from_zip(result.path, root, force)
-            cases += inside
-            skips += left
-        elif isinstance(result, Path):
-            dicom.append(result)
-        elif isinstance(result, Skip):
-            skips.append(result)
-        elif result is not None:
-            reason = "" if force or named or result.picture else not_magnitude(result.sources[0])
-            if reason:
-                skips.append(Skip(source=result.sources[0], reason=reason))
-            else:
-                cases.append(result)
-    if dicom:
-        from mri_denoise.io.dicom.discover import discover as discover_dicom
+class _Search:
+    """A search under a folder: what it takes, and what it has unpacked.
 
-        dicom_cases, dicom_skips = discover_dicom(dicom, root, force=force)
-        cases += dicom_cases
-        skips += dicom_skips
-    return _without_collisions(cases, skips)
+    Args:
+        root: outputs keep the place of their files below it.
+        force: take also images that are usually not denoised.
+        own_results: take also what this package denoised before.
+        named: whether the user named the file, which is then taken whatever BIDS says of its name.
+        in_zip: whether it searches an unpacked zip file; zip files in it are not opened.
+    """
 
+    def __init__(
+        self, root: Path, *, force: bool, own_results: bool, named: bool = False, in_zip: bool = False
+    ) -> None:
+        self._root, self._force, self._own_results, self._named = root, force, own_results, named
+        self._records = OwnResults()
+        self._unpacking = None if in_zip else Unpacking()
 
-def _from_zip(path: Path, root: Path, force: bool) -> tuple[list[Case], list[Skip]]:
-    """Find the cases inside a zip file, whose outputs lie in a folder of its name."""
-    try:
-        folder = unpack(path)
-    except InputError as error:
-        return [], [Skip(source=path, reason=str(error).removeprefix(f"{path}: "), damaged=True)]
-    cases, skips = _collect(_walk(folder), folder, force)
-    place = path.relative_to(root).with_suffix("")
-    if not cases and not skips:
-        skips = [Skip(source=path, reason="no image found in this zip file")]
-    moved = [
-        dataclasses.replace(case, output=place / case.output, label=f"{place.as_posix()}/{case.label}")
-        for case in cases
-    ]
-    return moved, skips
+    def collect(self, found: Iterator[Path | Skip]) -> tuple[list[Case], list[Skip]]:
+        """Turn files into cases, DICOM files last."""
+        cases: list[Case] = []
+        skips: list[Skip] = []
+        dicom: list[Path] = []
+        for item in found:
+            result = item if isinstance(item, Skip) else _case_of(item, self._root)
+            if isinstance(result, _Zip):
+                inside, left = self._from_zip(result.path)
+                cases += inside
+                skips += left
+            elif isinstance(result, Path):
+                dicom.append(result)
+            elif isinstance(result, Skip):
+                skips.append(result)
+            elif result is not None:
+                if reason := self._unwanted(result):
+                    skips.append(Skip(source=result.sources[0], reason=reason))
+                else:
+                    cases.append(result)
+        if dicom:
+            from mri_denoise.io.dicom.discover import discover as discover_dicom
+
+            dicom_cases, dicom_skips = discover_dicom(
+                dicom, self._root, force=self._force, own_results=self._own_results
+            )
+            cases += dicom_cases
+            skips += dicom_skips
+        return _without_collisions(cases, skips)
+
+    def _unwanted(self, case: Case) -> str:
+        """Why a NIfTI file or a picture is left alone; empty if it is not."""
+        if self._force:
+            return ""
+        own = "" if self._own_results else self._records.reason(case.sources[0])
+        return own or ("" if self._named or case.picture else not_magnitude(case.sources[0]))
+
+    def _from_zip(self, path: Path) -> tuple[list[Case], list[Skip]]:
+        """Find the cases inside a zip file, whose outputs lie in a folder of its name."""
+        if self._unpacking is None:
+            return [], [Skip(source=path, reason="zip file inside a zip file: not opened; unpack it")]
+        try:
+            folder = self._unpacking.unpack(path)
+        except InputError as error:
+            return [], [Skip(source=path, reason=str(error).removeprefix(f"{path}: "), damaged=True)]
+        inner = _Search(folder, force=self._force, own_results=self._own_results, in_zip=True)
+        cases, skips = inner.collect(_walk(folder))
+        place = path.relative_to(self._root).with_suffix("")
+        if not cases and not skips:
+            skips = [Skip(source=path, reason="no image found in this zip file")]
+        moved = [
+            dataclasses.replace(case, output=place / case.output, label=f"{place.as_posix()}/{case.label}")
+            for case in cases
+        ]
+        return moved, skips
 
 
 @dataclasses.dataclass(frozen=True)
@@ -221,4 +251,14 @@ def _without_collisions(cases: list[Case], skips: list[Skip]) -> tuple[list[Case
                     reason=f"its output {case.output} would overwrite that of {other.sources[0]}",
                 )
             )
-    return kept, sorted(skips, key=lambda skip: natural(str(skip.source)))
+    return _with_own_companions(kept), sorted(skips, key=lambda skip: natural(str(skip.source)))
+
+
+def _with_own_companions(cases: list[Case]) -> list[Case]:
+    """Let companions be named by the whole name of the output where ``a.nii`` and ``a.mgz`` would share them."""
+    names = [case.companion(Path(), "", "").as_posix().casefold() for case in cases]
+    shared = {name for name, count in Counter(names).items() if count > 1}
+    return [
+        dataclasses.replace(case, stem=case.output.name) if name in shared and not case.writes_folder else case
+        for name, case in zip(names, cases, strict=True)
+    ]

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import gzip
+import io
 import os
 import re
-import secrets
-import shutil
 import zlib
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, cast
+from typing import IO, TYPE_CHECKING, Any, cast
 
 from isal import igzip
-from isal.igzip_lib import IsalError
+from isal.igzip_lib import DECOMP_GZIP, IgzipDecompressor, IsalError
 
 from mri_denoise.errors import InputError, OutputError
+from mri_denoise.io.leftovers import Temporary
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from mri_denoise.io.case import Derivation
 
 GZIP_MAGIC = b"\x1f\x8b"
+_PACKED, _UNPACKED = 2**16, 2**20  # bytes read, and unpacked, at a time
 _GZIP_LEVEL = 2  # of ISA-L, 0 to 3: smaller files than its 3 on noisy integers
 
 
@@ -64,7 +65,7 @@ def reading(path: Path) -> Iterator[None]:
     except MemoryError as error:
         raise InputError(f"{path}: too large for this computer's memory; cut it into parts") from error
     except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
+        raise InputError(f"{path}: cannot be read ({_why(error)})") from error
 
 
 @contextmanager
@@ -83,8 +84,41 @@ def open_bytes(path: Path) -> Iterator[IO[bytes]]:
         if not packed:
             yield plain
             return
-        with igzip.IGzipFile(fileobj=plain, mode="rb") as unpacked:
-            yield cast("IO[bytes]", unpacked)
+        with io.BufferedReader(_Unpacker(plain), _UNPACKED) as unpacked:
+            yield unpacked
+
+
+class _Unpacker(io.RawIOBase):
+    """The unpacked bytes of a gzip file. Whatever follows its last member is ignored, as ``gzip`` does.
+
+    Args:
+        packed: the file at its first byte.
+    """
+
+    def __init__(self, packed: IO[bytes]) -> None:
+        self._packed, self._member = packed, IgzipDecompressor(flag=DECOMP_GZIP)
+
+    def readable(self) -> bool:
+        """Yes."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Unpack at most as much as fits, 0 bytes at the end."""
+        while True:
+            given = b""
+            if self._member.eof:
+                given = self._member.unused_data + self._packed.read(_PACKED)
+                if not given.startswith(GZIP_MAGIC):
+                    return 0
+                self._member = IgzipDecompressor(flag=DECOMP_GZIP)
+            elif self._member.needs_input:
+                given = self._packed.read(_PACKED)
+                if not given:
+                    raise EOFError
+            unpacked = self._member.decompress(given, len(buffer))
+            if unpacked:
+                buffer[: len(unpacked)] = unpacked
+                return len(unpacked)
 
 
 @contextmanager
@@ -131,21 +165,20 @@ def write_beside(path: Path, sources: Iterable[Path] = ()) -> Iterator[Path]:
         if _same_file(path, source):
             raise OutputError(f"{path}: is an input and is not overwritten; choose another output")
     suffix = "".join(path.suffixes[-2:]) if path.suffix in (".gz", ".GZ") else path.suffix
-    temporary = path.parent / f".{secrets.token_hex(8)}{suffix}"
+    temporary: Temporary | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.touch(exist_ok=False)
-        yield temporary
-        with open(temporary, "rb+") as file:
+        temporary = Temporary(path.parent, lambda new: new.touch(exist_ok=False), suffix=suffix)
+        yield temporary.path
+        with open(temporary.path, "rb+") as file:
             os.fsync(file.fileno())
-        os.replace(temporary, path)
+        os.replace(temporary.path, path)
         _sync_folder(path.parent)
     except OSError as error:
-        reason = error.strerror or str(error)
-        raise OutputError(f"{path}: cannot be written ({reason}); free space or choose another output") from error
+        raise OutputError(f"{path}: cannot be written ({_why(error)}); free space or choose another output") from error
     finally:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
+        if temporary is not None:
+            temporary.close()
 
 
 class SteppedWriter:
@@ -195,15 +228,26 @@ def folder_beside(path: Path) -> Iterator[Path]:
     Raises:
         OutputError: The operating system refuses something in the block (no permission, full disk ...).
     """
-    temporary = path.absolute().with_name(f".{path.name}.{secrets.token_hex(8)}")
+    temporary: Temporary | None = None
     try:
-        temporary.mkdir(parents=True)
-        yield temporary
+        path.absolute().parent.mkdir(parents=True, exist_ok=True)
+        temporary = Temporary(path.absolute().parent, Path.mkdir)
+        yield temporary.path
     except OSError as error:
-        reason = error.strerror or str(error)
-        raise OutputError(f"{path}: cannot be written ({reason}); free space or choose another output") from error
+        raise OutputError(f"{path}: cannot be written ({_why(error)}); free space or choose another output") from error
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        if temporary is not None:
+            temporary.close()
+
+
+def _why(error: OSError) -> str:
+    """The operating system's reason; libraries wrap it in errors of the same type with a traceback as their text."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, OSError) and seen.strerror:
+            return seen.strerror
+        seen = seen.__cause__ or seen.__context__
+    return next(iter(str(error).splitlines()), type(error).__name__)
 
 
 def _same_file(first: Path, second: Path) -> bool:

@@ -14,7 +14,7 @@ Content = Literal["volume", "pair", "picture", "dicom", "zip", "other"]
 
 _VOLUME_ENDINGS = (".nii", ".nii.gz", ".hdr", ".img", ".hdr.gz", ".img.gz", ".mgh", ".mgz")
 _PICTURE_ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
-_DICOM_ENDINGS = (".dcm", ".ima", ".dicom")
+_DICOM_ENDINGS = (".dcm", ".ima", ".dicom", ".mr")
 # files that often lie beside images and are none: not worth a line each
 _SIDECAR_ENDINGS = (
     *(".json", ".tsv", ".csv", ".txt", ".bval", ".bvec", ".md", ".rst", ".pdf", ".html", ".log"),
@@ -48,8 +48,7 @@ def content_of(path: Path) -> Content:
         return "volume" if head[4:7] == b"n+2" else pair
     if sizes[1] == 1 and name.endswith((".mgh", ".mgz", ".mgh.gz")):
         return "volume"
-    may_be_bare = path.suffix == "" or path.suffix[1:].isdigit() or name.endswith(_DICOM_ENDINGS)
-    return "dicom" if may_be_bare and _is_bare_dicom(path, head) else "other"
+    return "dicom" if pair_of(path) is None and _is_bare_dicom(path, head) else "other"
 
 
 def is_dicom(path: Path) -> bool:

@@ -16,12 +16,19 @@ from mri_denoise.denoiser import Denoiser
 from mri_denoise.errors import InputError
 from mri_denoise.io.case import Case
 from mri_denoise.pipeline.stream import Outcome, denoise_case
-from mri_denoise.runtime import usable_cores
+from mri_denoise.runtime import end_tidily, usable_cores
 from mri_denoise.settings import Settings
+
+_GRACE = 10.0  # seconds that a process gets to remove what is half-written
 
 
 def denoise_side_by_side(
-    bundle: Bundle, cases: Sequence[Case], output_dir: Path, settings: Settings, jobs: int
+    bundle: Bundle,
+    cases: Sequence[Case],
+    output_dir: Path,
+    settings: Settings,
+    jobs: int,
+    cores: int | None = None,
 ) -> Generator[Outcome, None, None]:
     """Denoise cases in ``jobs`` processes.
 
@@ -31,6 +38,7 @@ def denoise_side_by_side(
         output_dir: where the results go.
         settings: the user's choices.
         jobs: how many processes at most.
+        cores: how many cores they share; by default all that this process may use.
 
     Yields:
         the outcome of each case, in the order of ``cases`` whatever the order in which they end. A process that dies
@@ -40,7 +48,7 @@ def denoise_side_by_side(
         InputError: if the bundle itself cannot be run.
     """
     jobs = min(jobs, len(cases))
-    start = (bundle, output_dir, settings, max(usable_cores() // jobs, 1))
+    start = (bundle, output_dir, settings, max((cores or usable_cores()) // jobs, 1))
     workers = [_Worker(start) for _ in range(jobs)]
     outcomes: dict[int, Outcome | InputError] = {}
     news, queue = threading.Condition(), iter(range(len(cases)))
@@ -120,6 +128,8 @@ class _Worker:
         """End the process, whatever it does."""
         if self._process is not None:
             self._process.terminate()
+            self._process.join(_GRACE)
+            self._process.kill()
             self._process.join()
         if self._connection is not None:
             self._connection.close()
@@ -129,6 +139,7 @@ class _Worker:
 def _serve(connection: Connection, bundle: Bundle, output_dir: Path, settings: Settings, threads: int) -> None:
     """What a worker process does."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends it
+    end_tidily()
     os.environ["OMP_NUM_THREADS"] = str(threads)
     import torch
 

@@ -14,7 +14,7 @@ from mri_denoise.report.summary import load_summary
 
 RECORD = ".mri-denoise.json"
 PAGE = "_report.html"
-_LOGS = "logs"  # a BIDS derivative keeps its records there
+_LOGS, _DESCRIPTION = "logs", "dataset_description.json"  # a BIDS derivative keeps its records in logs/
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +79,7 @@ def report_folder(
     """Write the pages of records, and the page of their group.
 
     Args:
-        folder: where the group's page goes.
+        folder: where the group's page goes; of a BIDS derivative into its ``logs/``.
         records: of :func:`find_records`.
         overwrite: replace pages that exist.
         report: called after each record.
@@ -102,7 +102,7 @@ def write_folder_page(folder: Path) -> Path:
     """Write the page of the group from the scans' pages that lie in a folder already.
 
     Args:
-        folder: where the group's page goes.
+        folder: where the group's page goes; of a BIDS derivative into its ``logs/``.
 
     Raises:
         OutputError: if it cannot be written.
@@ -111,7 +111,8 @@ def write_folder_page(folder: Path) -> Path:
 
 
 def _write_group(folder: Path, pages: Sequence[Path]) -> Path:
-    group = folder / GROUP_PAGE
+    derivative = (folder / _DESCRIPTION).is_file()  # BIDS has no place for pages but logs/
+    group = (folder / _LOGS if derivative else folder) / GROUP_PAGE
     write_group_page(pages, group, title=folder.resolve().name)
     return group
 

@@ -2,6 +2,7 @@
 
 from mri_denoise.transforms.background import BlendStrengthd, RestoreBackgroundd
 from mri_denoise.transforms.files import LoadVolumed, SaveVolumed
+from mri_denoise.transforms.guard import ReturnSignald
 from mri_denoise.transforms.intensity import ScaleIntensityRobust, ScaleIntensityRobustd
 from mri_denoise.transforms.noise_level import EstimateNoised
 from mri_denoise.transforms.pictures import ResizePictured
@@ -32,6 +33,7 @@ __all__ = [
     "ResizePictured",
     "RestoreBackgroundd",
     "RestoreUncorruptedd",
+    "ReturnSignald",
     "RicianNoise",
     "RicianNoised",
     "SaltPepperNoise",

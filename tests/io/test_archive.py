@@ -11,7 +11,7 @@ import pytest
 
 from mri_denoise.errors import InputError
 from mri_denoise.io import discover, read
-from mri_denoise.io.archive import unpack
+from mri_denoise.io.archive import Unpacking
 from tests.io.dicom.phantom import Phantom, save, series
 
 
@@ -49,7 +49,7 @@ def test_a_path_that_leads_outside_is_refused(tmp_path: Path, name: str) -> None
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         archive.writestr(name, b"x")
     with pytest.raises(InputError, match="outside"):
-        unpack(tmp_path / "a.zip")
+        Unpacking().unpack(tmp_path / "a.zip")
 
 
 def test_links_are_not_made(tmp_path: Path) -> None:
@@ -58,7 +58,7 @@ def test_links_are_not_made(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         archive.writestr(link, "/etc/passwd")
         archive.writestr("file", "text")
-    assert [path.name for path in unpack(tmp_path / "a.zip").iterdir()] == ["file"]
+    assert [path.name for path in Unpacking().unpack(tmp_path / "a.zip").iterdir()] == ["file"]
 
 
 def test_a_bomb_is_stopped_while_it_unpacks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -66,7 +66,7 @@ def test_a_bomb_is_stopped_while_it_unpacks(tmp_path: Path, monkeypatch: pytest.
     with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("zeros", bytes(64 << 20))
     with pytest.raises(InputError, match="unpacks to more"):
-        unpack(tmp_path / "a.zip")
+        Unpacking().unpack(tmp_path / "a.zip")
 
 
 @pytest.mark.parametrize("how", ["cut", "text", "flipped"])
@@ -100,3 +100,56 @@ def test_the_same_study_as_folder_and_zip_file_is_written_once(study: Path) -> N
     cases, skips = discover(study.parent)
     assert len(cases) == 2
     assert all("would overwrite" in skip.reason for skip in skips) and len(skips) == 2
+
+
+def zipped(path: Path, *members: tuple[str, bytes]) -> Path:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members:
+            archive.writestr(name, content)
+    return path
+
+
+def test_a_zip_file_in_a_zip_file_is_said_and_not_opened(study: Path, tmp_path: Path) -> None:
+    outer = zipped(tmp_path / "outer.zip", ("export.zip", study.read_bytes()), ("readme.txt", b"x"))
+    with pytest.raises(InputError, match="zip file inside a zip file: not opened"):
+        discover(outer)
+
+
+def test_zip_files_of_a_folder_share_one_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mri_denoise.io.archive._ALWAYS_UNPACKED", 3 << 20)
+    monkeypatch.setattr("mri_denoise.io.archive._RATIO", 1)
+    files = [zipped(tmp_path / f"{k}.zip", ("zeros", bytes(2 << 20))) for k in range(2)]
+    unpacking = Unpacking()
+    unpacking.unpack(files[0])
+    with pytest.raises(InputError, match="unpacks to more"):
+        unpacking.unpack(files[1])
+    assert Unpacking().unpack(files[1])
+
+
+def test_a_bomb_does_not_use_up_the_limit_of_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mri_denoise.io.archive._ALWAYS_UNPACKED", 3 << 20)
+    unpacking = Unpacking()
+    with pytest.raises(InputError, match="unpacks to more"):
+        unpacking.unpack(zipped(tmp_path / "bomb.zip", ("zeros", bytes(64 << 20))))
+    assert unpacking.unpack(zipped(tmp_path / "good.zip", ("zeros", bytes(2 << 20))))
+
+
+@pytest.mark.parametrize("name", ["", ".", "./", "//"])
+def test_a_member_without_a_name_is_one_line(tmp_path: Path, name: str) -> None:
+    info = zipfile.ZipInfo("placeholder")
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr(info, b"content")
+        info.filename = name
+    _, (skip,) = discover(tmp_path)
+    assert skip.damaged or "no image found" in skip.reason
+    assert "\n" not in skip.reason
+
+
+def test_a_failed_archive_leaves_nothing_in_the_temporary_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
+    (tmp_path / "tmp").mkdir()
+    with pytest.raises(InputError):
+        Unpacking().unpack(zipped(tmp_path / "a.zip", ("good", b"x"), ("../bad", b"x")))
+    assert list((tmp_path / "tmp").iterdir()) == []

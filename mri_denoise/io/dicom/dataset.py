@@ -3,19 +3,33 @@
 from __future__ import annotations
 
 import struct
+import unicodedata
 from typing import Any
 
-from pydicom.dataset import Dataset
+from pydicom.datadict import dictionary_VR
+from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.uid import UID, AllTransferSyntaxes, EnhancedMRImageStorage, LegacyConvertedEnhancedMRImageStorage
 
 ENHANCED_MR = (EnhancedMRImageStorage, LegacyConvertedEnhancedMRImageStorage)
 """SOP classes whose instances describe their frames by functional groups."""
+NO_UID = "no UID"
+"""What the identity of a study or series without UID begins with."""
 PARSE_ERRORS = (
     *(ValueError, TypeError, LookupError, AttributeError, NotImplementedError, RuntimeError, EOFError, OverflowError),
     *(struct.error, BytesLengthException, InvalidDicomError),
 )
 """What pydicom and its decoders raise when they meet damaged data."""
+
+
+def error_words(error: BaseException, longest: int = 120) -> str:
+    r"""What an error says, in one line, without the traceback that pydicom puts into its messages.
+
+    Examples:
+        >>> error_words(ValueError("With tag (0008,0008) got exception: bad\nTraceback (most recent call last): ..."))
+        'With tag (0008,0008) got exception: bad'
+    """
+    return " ".join(str(error).partition("Traceback (most recent")[0].split())[:longest]
 
 
 def value(ds: Dataset, keyword: str) -> Any:
@@ -28,8 +42,21 @@ def value(ds: Dataset, keyword: str) -> Any:
 
 
 def numbers(ds: Dataset, keyword: str) -> tuple[float, ...]:
-    """The values of a numeric attribute; empty if it is absent or not numeric."""
-    return _floats(value(ds, keyword))
+    r"""The values of a numeric attribute; empty if it is absent or not numeric.
+
+    Decimal strings are read whatever VR they were written with (GE writes Pixel Spacing as UT, for instance): VRs of
+    long text have no multiple values, and unknown VRs are bytes.
+
+    Examples:
+        >>> ds = Dataset()
+        >>> ds.add_new("PixelSpacing", "UT", "0.9375\\0.9375 ")
+        >>> numbers(ds, "PixelSpacing")
+        (0.9375, 0.9375)
+    """
+    found = value(ds, keyword)
+    if isinstance(found, bytes) and dictionary_VR(keyword) in ("DS", "IS"):
+        found = found.decode("ascii", "replace")
+    return _floats(found)
 
 
 def number(ds: Dataset, keyword: str) -> float | None:
@@ -78,6 +105,13 @@ def image_types(ds: Dataset) -> tuple[str, ...]:
     return tuple(str(part).strip().upper() for part in ([found] if isinstance(found, str) else found))
 
 
+def flat_copy(ds: Dataset) -> Dataset:
+    """A data set of the same elements, as they are in the file; what is converted or changed in it stays its own."""
+    copy = Dataset(dict(ds.items()))
+    copy.file_meta = getattr(ds, "file_meta", FileMetaDataset())
+    return copy
+
+
 def is_enhanced(ds: Dataset) -> bool:
     """Whether an object describes its frames by functional groups (PS3.3 C.7.6.16)."""
     return sop_class(ds) in ENHANCED_MR
@@ -98,6 +132,29 @@ def instance_uid(ds: Dataset) -> str:
     return text(ds, "SOPInstanceUID") or text(_file_meta(ds), "MediaStorageSOPInstanceUID")
 
 
+def series_identity(ds: Dataset) -> tuple[str, str, str]:
+    """Patient, study and series of an image, as texts that are equal for the images of one series.
+
+    A patient is known by Patient ID; the name, which archives spell anew, counts only where there is none, in its plain
+    letters, and the birth date where there is neither. A series without Series Instance UID is known by number and
+    description (`NO_UID` and these).
+    """
+    letters = unicodedata.normalize("NFKD", text(ds, "PatientName").partition("=")[0])
+    name = "".join(filter(str.isalnum, letters.casefold()))
+    patient = text(ds, "PatientID").casefold() or name or text(ds, "PatientBirthDate")
+    study = _uid_text(ds, "StudyInstanceUID") or _without_uid(ds, "StudyID", "StudyDate", "AccessionNumber")
+    series = _uid_text(ds, "SeriesInstanceUID") or _without_uid(ds, "SeriesNumber", "SeriesDescription", "ProtocolName")
+    return patient, study, series
+
+
+def _uid_text(ds: Dataset, keyword: str) -> str:
+    return text(ds, keyword).strip(" \0")
+
+
+def _without_uid(ds: Dataset, *keywords: str) -> str:
+    return "\0".join([NO_UID, *(text(ds, keyword) for keyword in keywords)])
+
+
 def transfer_syntax(ds: Dataset) -> UID | None:
     """The transfer syntax named in the file meta information; None if it is absent or not a known transfer syntax."""
     uid = UID(text(_file_meta(ds), "TransferSyntaxUID"))
@@ -111,8 +168,10 @@ def _file_meta(ds: Dataset) -> Dataset:
 def _floats(found: Any) -> tuple[float, ...]:
     if found is None or isinstance(found, bytes):
         return ()
+    if isinstance(found, str):
+        found = found.rstrip(" \0").split("\\")
     try:
-        parts = [found] if isinstance(found, (str, int, float)) else list(found)
+        parts = [found] if isinstance(found, (int, float)) else list(found)
         return tuple(float(part) for part in parts)
     except (TypeError, ValueError):
         return ()

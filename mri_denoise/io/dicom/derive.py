@@ -6,20 +6,32 @@ General Reference C.12.4; codes of PS3.16 (CID 7203 Image Derivation, CID 7005 C
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Sequence as Numbers
-from datetime import datetime
+from datetime import datetime, timedelta, timezone, tzinfo
 
 import numpy as np
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.sequence import Sequence
 from pydicom.sr.codedict import codes
-from pydicom.tag import Tag
+from pydicom.tag import BaseTag, Tag
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, generate_uid
 
 from mri_denoise.io.case import Derivation
 from mri_denoise.io.dicom import MANUFACTURER
-from mri_denoise.io.dicom.dataset import is_enhanced, is_mosaic, number, sop_class, text
+from mri_denoise.io.dicom.dataset import (
+    flat_copy,
+    instance_uid,
+    is_enhanced,
+    is_mosaic,
+    number,
+    series_identity,
+    sop_class,
+    text,
+)
 from mri_denoise.io.dicom.functional_groups import SMOOTHING, code_item, describe_frames, in_words, source_reference
+from mri_denoise.io.dicom.texts import append_text, keep_bytes, text_bytes
 
 SERIES_NUMBER_OFFSET = 10000
 """Added to the Series Number of the source."""
@@ -58,6 +70,7 @@ def derive(
     derivation: Derivation,
     now: datetime,
     *,
+    pixels: str = "",
     frames: Numbers[int] = (0,),
     keep_vendor_headers: bool = False,
 ) -> None:
@@ -66,14 +79,19 @@ def derive(
     Args:
         ds: the source, pixel data included.
         derivation: how the result was made.
-        now: local time of the derivation, for Content Date and Time.
+        now: time of the derivation, for Content Date and Time in the time zone of the source.
+        pixels: of the derived image, see `pixel_digest`.
         frames: numbers of the frames that were changed, from 0.
         keep_vendor_headers: keep private blocks that describe the old pixels (Siemens CSA). Those of a mosaic always
             stay, because they describe its layout.
     """
-    source_class, source_series = str(sop_class(ds)), text(ds, "SeriesInstanceUID")
-    source_uid = text(ds, "SOPInstanceUID") or str(ds.file_meta.MediaStorageSOPInstanceUID)
+    source = flat_copy(ds)  # reading a value of `ds` would convert it, and change its bytes
+    source_class, source_series = str(sop_class(source)), text(source, "SeriesInstanceUID")
+    source_uid = instance_uid(source)
     implicit = ds.file_meta.TransferSyntaxUID == ImplicitVRLittleEndian
+    _drop_stray(ds)
+    if ds.original_encoding != (implicit, True):
+        keep_bytes(ds)
     if not ds.original_encoding[1]:
         _to_little_endian(ds)
     for keyword in _DROPPED:
@@ -81,11 +99,12 @@ def derive(
             del ds[keyword]
     if not keep_vendor_headers and not is_mosaic(ds):
         _drop_private(ds, "SIEMENS CSA")
-    _identify(ds, derivation, source_class, source_uid, frames)
+    _identify(ds, source, derivation, pixels)
     if is_enhanced(ds):
         describe_frames(ds, derivation, frames, (source_class, source_uid), source_series)
     else:
         _describe(ds, derivation, source_class, source_uid)
+    now = now.astimezone(time_zone(source))
     _add_equipment(ds, derivation, now)
     ds.ContentDate, ds.ContentTime = now.strftime("%Y%m%d"), now.strftime("%H%M%S")
     if "InstanceCreationDate" in ds:
@@ -120,23 +139,58 @@ def set_pixels(ds: Dataset, words: np.ndarray, smallest: int, largest: int) -> N
                 del ds[keyword]
 
 
-def _identify(ds: Dataset, derivation: Derivation, source_class: str, source_uid: str, frames: Numbers[int]) -> None:
+def pixel_digest(words: np.ndarray) -> str:
+    """The SHA-256 of pixels as they are written; it enters the SOP Instance UID.
+
+    So no two different images share a UID: not those of which other frames were changed, nor those whose values a
+    different machine rounds differently.
+    """
+    return hashlib.sha256(words.astype(words.dtype.newbyteorder("<")).tobytes()).hexdigest()
+
+
+def time_zone(ds: Dataset) -> tzinfo | None:
+    """The zone of a data set's dates and times (Timezone Offset From UTC, PS3.3 C.12.1.1.8); None if it names none.
+
+    Examples:
+        >>> ds = Dataset()
+        >>> ds.TimezoneOffsetFromUTC = "-0330"
+        >>> print(time_zone(ds))
+        UTC-03:30
+    """
+    match = re.fullmatch(r"([+-])(\d\d)(\d\d)", text(ds, "TimezoneOffsetFromUTC"))
+    if not match or int(match[2]) > 14 or int(match[3]) > 59:
+        return None
+    offset = timedelta(hours=int(match[2]), minutes=int(match[3]))
+    return timezone(-offset if match[1] == "-" else offset)
+
+
+def _what_differs(ds: Dataset) -> list[str]:
+    """What may tell apart images that share a SOP Instance UID against the rules, as after bad de-identification."""
+    keywords = ("ImagePositionPatient", "ImageOrientationPatient", "InstanceNumber", "AcquisitionNumber", "EchoTime")
+    times = ("TemporalPositionIdentifier", "AcquisitionTime", "AcquisitionDateTime")
+    return [text(ds, keyword) for keyword in (*keywords, *times)]
+
+
+def _drop_stray(ds: Dataset) -> None:
+    """Delete what no data set may hold: zeros after its end, which read as elements of group 0000."""
+    for tag in [tag for tag in ds.keys() if tag.group in (0x0000, 0x0002)]:
+        del ds[tag]
+
+
+def _identify(ds: Dataset, source: Dataset, derivation: Derivation, pixels: str) -> None:
     """Make it a new instance in a new series of the same study, frame of reference and position."""
-    ds.SOPClassUID = source_class
-    # The same object with other frames changed (forced, for instance) is another instance.
-    partly = len(frames) < int(number(ds, "NumberOfFrames") or 1)
-    ds.SOPInstanceUID = derived_uid(source_uid, derivation, *([f"frames {sorted(frames)}"] if partly else []))
+    ds.SOPClassUID = str(sop_class(source))
+    ds.SOPInstanceUID = derived_uid(instance_uid(source), derivation, *_what_differs(source), pixels)
     for keyword in ("ConcatenationUID", "SOPInstanceUIDOfConcatenationSource"):
-        if text(ds, keyword):
-            setattr(ds, keyword, derived_uid(text(ds, keyword), derivation))
-    patient_and_study = (text(ds, "PatientID"), text(ds, "StudyInstanceUID"))
-    ds.SeriesInstanceUID = derived_uid(text(ds, "SeriesInstanceUID"), derivation, *patient_and_study)
-    series_number = int(number(ds, "SeriesNumber") or 0) + SERIES_NUMBER_OFFSET
+        if text(source, keyword):
+            setattr(ds, keyword, derived_uid(text(source, keyword), derivation))
+    patient, study, series = series_identity(source)
+    ds.SeriesInstanceUID = derived_uid(series, derivation, patient, study)
+    series_number = int(number(source, "SeriesNumber") or 0) + SERIES_NUMBER_OFFSET
     if series_number <= _LARGEST_IS:
         ds.SeriesNumber = series_number
     suffix = NOISE_SUFFIX if derivation.added_noise else SERIES_SUFFIX
-    room = _LONG_STRING - len(suffix)
-    ds.SeriesDescription = (text(ds, "SeriesDescription")[:room] + suffix).strip()
+    append_text(ds, "SeriesDescription", suffix, _LONG_STRING)
 
 
 def _describe(ds: Dataset, derivation: Derivation, source_class: str, source_uid: str) -> None:
@@ -144,8 +198,10 @@ def _describe(ds: Dataset, derivation: Derivation, source_class: str, source_uid
     found = ds.get("ImageType") or []
     source_type = [found] if isinstance(found, str) else list(found)
     ds.ImageType = ["DERIVED", "SECONDARY", *source_type[2:]]
-    words, before = in_words(derivation), text(ds, "DerivationDescription")
-    ds.DerivationDescription = (f"{before}; {words}" if before else words)[-_SHORT_TEXT:]
+    words = in_words(derivation)
+    append_text(
+        ds, "DerivationDescription", f"; {words}" if text_bytes(ds, "DerivationDescription") else words, _SHORT_TEXT
+    )
     if not derivation.added_noise:
         _append(ds, "DerivationCodeSequence", code_item(SMOOTHING))
     ds.SourceImageSequence = Sequence([source_reference(source_class, source_uid)])
@@ -171,11 +227,17 @@ def _append(ds: Dataset, keyword: str, item: Dataset) -> None:
 
 def _drop_private(ds: Dataset, creator: str) -> None:
     """Delete the private blocks whose creator starts with the given words."""
-    creators = [tag for tag in ds.keys() if tag.is_private_creator and str(ds[tag].value).startswith(creator)]
+    creators = [tag for tag in ds.keys() if tag.is_private_creator and _creator(ds, tag).startswith(creator)]
     for tag in creators:
         block = [other for other in ds.keys() if other.group == tag.group and other.element >> 8 == tag.element]
         for other in [*block, tag]:
             del ds[other]
+
+
+def _creator(ds: Dataset, tag: BaseTag) -> str:
+    """The value of a Private Creator element, which stays as it is in the file."""
+    found = getattr(ds.get_item(tag), "value", None) or ""
+    return found.decode("latin-1") if isinstance(found, bytes) else str(found)
 
 
 def _to_little_endian(ds: Dataset) -> None:

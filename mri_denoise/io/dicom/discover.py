@@ -6,22 +6,25 @@ from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 
-from mri_denoise.errors import InputError
 from mri_denoise.io.case import Case, Skip
+from mri_denoise.io.dicom.copies import without_copies
 from mri_denoise.io.dicom.instance import Instance, read_file
 from mri_denoise.io.dicom.layout import plan_cases
-from mri_denoise.io.dicom.pixels import decode, open_image
-from mri_denoise.io.dicom.sort import Stack, sort_volumes
+from mri_denoise.io.dicom.sort import sort_volumes
+from mri_denoise.io.dicom.stack import Stack
 from mri_denoise.io.files import natural
 
 
-def discover(files: Iterable[Path], root: Path, *, force: bool = False) -> tuple[list[Case], list[Skip]]:
+def discover(
+    files: Iterable[Path], root: Path, *, force: bool = False, own_results: bool = True
+) -> tuple[list[Case], list[Skip]]:
     """Sort DICOM files into volumes by their headers.
 
     Args:
         files: the files to look at, DICOM or not.
         root: the folder they were found under; outputs keep the place of their series below it.
         force: take also phase images, maps, localizers and other images that are usually not denoised.
+        own_results: take also what this package denoised before.
 
     Returns:
         One case a volume, or one for all volumes of a file that holds several, in the order of series; and the files
@@ -32,12 +35,12 @@ def discover(files: Iterable[Path], root: Path, *, force: bool = False) -> tuple
     instances: list[Instance] = []
     skips: list[Skip] = []
     for path in sorted(set(files), key=lambda path: natural(str(path))):
-        found, left = read_file(path, force=force)
+        found, left = read_file(path, force=force, own_results=own_results)
         instances += found
         skips += left
-    instances, duplicates = _without_duplicates(instances)
+    instances, duplicates = without_copies(instances)
     skips += duplicates
-    volumes: dict[tuple[str, ...], list[Stack]] = defaultdict(list)
+    volumes: dict[tuple[str, str, str], list[Stack]] = defaultdict(list)
     for stack in sort_volumes(instances):
         if stack[0].spacing is None:
             reason = "no pixel spacing: sizes in mm are unknown"
@@ -46,31 +49,9 @@ def discover(files: Iterable[Path], root: Path, *, force: bool = False) -> tuple
             volumes[stack[0].series].append(stack)
     cases: list[Case] = []
     taken: set[str] = set()
-    patients: dict[Path, set[tuple[str, ...]]] = defaultdict(set)
+    patients: dict[Path, set[str]] = defaultdict(set)
     for one in instances:
-        patients[one.path.parent].add(one.series[:3])
+        patients[one.path.parent].add(one.series[0])
     for stacks in sorted(volumes.values(), key=lambda s: (s[0][0].series_number or 0, s[0][0].series)):
         cases += plan_cases(stacks, root, taken, patients)
     return cases, sorted(skips, key=lambda skip: natural(str(skip.source)))
-
-
-def _without_duplicates(instances: list[Instance]) -> tuple[list[Instance], list[Skip]]:
-    """Keep one file for each SOP Instance UID: the first, by path, whose pixels can be decoded."""
-    copies: dict[str, dict[Path, Instance]] = defaultdict(dict)
-    for one in instances:
-        copies[one.sop_uid].setdefault(one.path, one)
-    dropped: dict[Path, Skip] = {}
-    for same in copies.values():
-        paths = list(same)
-        best = paths[0] if len(paths) == 1 else next(filter(_decodes, paths), paths[0])
-        reason = f"copy of {best.name} (same SOP Instance UID)"
-        dropped |= {path: Skip(source=path, reason=reason) for path in paths if path != best}
-    return [one for one in instances if one.path not in dropped], list(dropped.values())
-
-
-def _decodes(path: Path) -> bool:
-    try:
-        decode(open_image(path), path)
-    except InputError:
-        return False
-    return True

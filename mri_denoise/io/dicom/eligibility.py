@@ -7,11 +7,10 @@ Image Type value 3 on.
 
 from __future__ import annotations
 
-import re
-
 from pydicom.dataset import Dataset
 from pydicom.uid import EnhancedMRColorImageStorage, MRImageStorage, MRSpectroscopyStorage
 
+from mri_denoise.io.dicom import MANUFACTURER
 from mri_denoise.io.dicom.dataset import (
     ENHANCED_MR,
     image_types,
@@ -24,6 +23,8 @@ from mri_denoise.io.dicom.dataset import (
     transfer_syntax,
     value,
 )
+from mri_denoise.io.dicom.descriptions import by_description
+from mri_denoise.io.dicom.functional_groups import DENOISED, NOISE_ADDED
 
 MAX_PIXELS = 8192 * 8192
 """More pixels than this in one frame are taken for a damaged header, before memory is allocated."""
@@ -34,7 +35,8 @@ _NOT_MAGNITUDE = {
     "phase image": {"P", "PHASE", "PHASE MAP", "PHASE_MAP", "PHASE CONTRAST P", "VELOCITY", "VELOCITY MAP"},
     "real image": {"R", "REAL"},
     "imaginary image": {"I", "IMAGINARY"},
-    "field map": {"FIELD_MAP", "FIELD MAP", "FIELDMAP", "B0 MAP", "B0_MAP", "B1 MAP", "B1_MAP"},
+    "field map": {"FIELD_MAP", "FIELD MAP", "FIELDMAP", "B0 MAP", "B0_MAP"},
+    "flip-angle map": {"B1 MAP", "B1_MAP", "B1MAP", "FLIP ANGLE MAP", "FLIP_ANGLE_MAP", "FLIPANGLEMAP", "FA_MAP"},
     "diffusion map": {
         *("ADC", "ADC_UNSPECIFIED", "EADC", "EXP", "FA", "RA", "TENSOR", "COLFA", "MD", "AD", "RD"),
         *("DIFFUSION_ANISO", "R_COEFFICIENT"),
@@ -49,10 +51,6 @@ _NOT_MAGNITUDE = {
     "localizer": {"LOCALIZER", "LOCALISER", "SCOUT"},
     "screenshot": {"SCREEN SAVE", "SCREENSAVE", "SCREENSHOT", "SCREEN CAPTURE", "PRESENTATION", "REPORT", "GSP"},
 }
-_LOCALIZER = re.compile(r"\b(locali[sz]er|scout|survey|3[- ]?plane loc\w*|smartbrain)\b", re.IGNORECASE)
-_COMPUTED_MAP = re.compile(
-    r"\b(e?ADC|FA|apparent diffusion|fractional aniso\w*|(T[12]\*?|R[12]\*?|B[01]) ?map|field ?map)\b", re.IGNORECASE
-)
 _PHYSICAL_UNITS = {"HZ", "RAD", "MRAD", "DEG", "MS", "S", "PPM", "1/S"}
 
 
@@ -135,27 +133,43 @@ def unwanted(ds: Dataset) -> str | None:
         vendor = ("phase", "real", "imaginary")[int(ge[0]) - 1]
     if vendor:
         return f"{vendor} image (private vendor attribute)"
-    if text(ds, "RescaleType").upper() in _PHYSICAL_UNITS:
-        return f"map in {text(ds, 'RescaleType')} (Rescale Type)"
-    if (unit := _real_world_unit(ds)).upper() in _PHYSICAL_UNITS:
-        return f"map in {unit} (Real World Value Mapping)"
-    description = " ".join((text(ds, "SeriesDescription"), text(ds, "ImageComments"))).replace("_", " ")
-    if match := _LOCALIZER.search(description):
-        return f"localizer (description says {match.group(0)!r})"
-    if types[:1] == ("DERIVED",) and (match := _COMPUTED_MAP.search(description)):
-        return f"computed map (description says {match.group(0)!r})"
+    if unit := physical_unit(ds):
+        told_by = "Rescale Type" if unit == text(ds, "RescaleType") else "Real World Value Mapping"
+        return f"map in {unit} ({told_by})"
+    if why := by_description(ds, derived=types[:1] == ("DERIVED",)):
+        return why
     if _signed_about_zero(ds):
         return "field map or phase image: values on both sides of zero (window centre 0)"
+    if _scaled_about_zero(ds):
+        return "phase image or field map: values on both sides of zero (Rescale Slope and Intercept)"
     if text(ds, "BurnedInAnnotation").upper() == "YES":
         return "text burned into the pixels (Burned In Annotation)"
     return None
 
 
-def _real_world_unit(ds: Dataset) -> str:
-    """The UCUM code of the unit that pixel values are mapped to (PS3.3 C.7.6.16.2.11); empty if there is none."""
+def denoised_already(ds: Dataset) -> str | None:
+    """Say that a slice was denoised by this package, and that no noise was added since.
+
+    Args:
+        ds: the header of the slice.
+
+    Returns:
+        The reason in a few words, or None.
+    """
+    equipment = value(ds, "ContributingEquipmentSequence") or ()
+    if not any(text(item, "Manufacturer") == MANUFACTURER for item in equipment):
+        return None
+    steps = [text(item, "DerivationDescription") for item in value(ds, "DerivationImageSequence") or ()]
+    words = "; ".join(steps) if is_enhanced(ds) else text(ds, "DerivationDescription")
+    return "denoised already, by mri-denoise" if words.rfind(DENOISED) > words.rfind(NOISE_ADDED) else None
+
+
+def physical_unit(ds: Dataset) -> str:
+    """The unit of a map (Hz, ms, degrees ...) by Rescale Type or Real World Value Mapping; empty for other images."""
     mapping = value(ds, "RealWorldValueMappingSequence")
-    units = value(mapping[0], "MeasurementUnitsCodeSequence") if mapping else None
-    return text(units[0], "CodeValue") if units else ""
+    units = value(mapping[0], "MeasurementUnitsCodeSequence") if mapping else None  # UCUM, PS3.3 C.7.6.16.2.11
+    named = (text(ds, "RescaleType"), text(units[0], "CodeValue") if units else "")
+    return next((unit for unit in named if unit.upper() in _PHYSICAL_UNITS), "")
 
 
 def _signed_about_zero(ds: Dataset) -> bool:
@@ -171,3 +185,12 @@ def _signed_about_zero(ds: Dataset) -> bool:
     if smallest is not None and smallest >= 0:
         return False
     return abs(centre) < 0.05 * width and (number(ds, "RescaleIntercept") or 0.0) <= 0.0
+
+
+def _scaled_about_zero(ds: Dataset) -> bool:
+    """Whether unsigned stored values stand for a range about zero, as Siemens and Philips scale phase images."""
+    slope, intercept, stored = (number(ds, keyword) for keyword in ("RescaleSlope", "RescaleIntercept", "BitsStored"))
+    if number(ds, "PixelRepresentation") == 1 or not slope or not intercept or not stored or intercept >= 0:
+        return False
+    highest = slope * (2**stored - 1) + intercept
+    return abs(highest + intercept) <= 0.02 * (highest - intercept)

@@ -18,6 +18,8 @@ from pydicom.sr.coding import Code
 from mri_denoise.io.case import Derivation
 from mri_denoise.io.dicom.dataset import text, value
 
+DENOISED, NOISE_ADDED = "AI denoising", "Simulated noise"
+"""What a Derivation Description of this package begins with."""
 SMOOTHING = codes.DCM.Smoothing
 _LONGEST_TEXT = 1024  # characters of VR ST
 _DERIVATION, _TYPE = "DerivationImageSequence", "MRImageFrameTypeSequence"
@@ -42,7 +44,7 @@ def source_reference(sop_class_uid: str, sop_instance_uid: str) -> Dataset:
 
 def in_words(derivation: Derivation) -> str:
     """The derivation as text for Derivation Description, at most 1024 characters."""
-    what = "Simulated noise" if derivation.added_noise else "AI denoising"
+    what = NOISE_ADDED if derivation.added_noise else DENOISED
     words = (
         f"{what}: model {derivation.model} {derivation.version}, noise level {derivation.sigma}, "
         f"strength {derivation.strength:g}, mri-denoise {derivation.software_version}"

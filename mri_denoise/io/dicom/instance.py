@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import warnings
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from pydicom.dataset import Dataset
@@ -19,15 +21,18 @@ from mri_denoise.io.dicom.dataset import (
     number,
     numbers,
     private_numbers,
+    series_identity,
     sop_class,
     text,
     value,
 )
-from mri_denoise.io.dicom.eligibility import unreadable, unwanted
+from mri_denoise.io.dicom.eligibility import denoised_already, physical_unit, unreadable, unwanted
 from mri_denoise.io.dicom.open import pixels_missing, read_header, readable
 from mri_denoise.io.dicom.planes import LayoutError, Plane, planes
+from mri_denoise.io.dicom.stored_bits import upper_bits
 from mri_denoise.io.sniff import is_dicom
 
+_ITEM_GROUP = 0xFFFE  # items and delimiters, which only sequences and encapsulated pixels hold
 # b-value and direction in the vendors' private attributes, as their DICOM conformance statements describe them
 _PRIVATE_DIFFUSION = (
     ((0x0019, "SIEMENS MR HEADER", 0x0C), (0x0019, "SIEMENS MR HEADER", (0x0E,))),
@@ -45,27 +50,31 @@ class Instance:
         path: the file.
         plane: its number among the slices of the file, from 0.
         sop_uid: SOP Instance UID.
-        series: patient, study and series; images that differ here are never sorted into one volume.
+        series: patient, study and series (`mri_denoise.io.dicom.dataset.series_identity`); images that differ here are
+            never sorted into one volume.
         series_number: Series Number, or None.
         description: Series Description, or the protocol's name.
         shape: rows, columns.
-        divider: the attributes that always divide a series into volumes (size, echo, image type, diffusion ...).
+        divider: the attributes that always divide a series into volumes (size, echo, image type, diffusion ...). How
+            values are stored (bits, sign, slope) is not among them.
         moment: the time point that the header names; it divides a series, too.
         orientation: Image Orientation (Patient): direction cosines of a row, then of a column, LPS; or None.
         position: Image Position (Patient): centre of the first pixel in mm, LPS; or None.
         spacing: Pixel Spacing in mm: between rows, between columns; or None.
+        scale: Rescale Slope and Intercept, or None where they are absent.
         thickness: the larger of Slice Thickness and Spacing Between Slices in mm, or None.
         number: Instance Number, or None.
         acquisition: Acquisition Number, or None.
         timing: what may tell repeated positions apart: inversion time, flip angle, trigger time, acquisition time.
         what: kind of image and contrast, in words.
         forced: why it would be left alone without ``force``, or empty.
+        notes: what is unusual about it, in words.
     """
 
     path: Path
     plane: int
     sop_uid: str
-    series: tuple[str, ...]
+    series: tuple[str, str, str]
     series_number: int | None
     description: str
     shape: tuple[int, int]
@@ -74,12 +83,14 @@ class Instance:
     orientation: tuple[float, ...] | None
     position: tuple[float, ...] | None
     spacing: tuple[float, float] | None
+    scale: tuple[float, float] | None
     thickness: float | None
     number: int | None
     acquisition: int | None
     timing: tuple[object, ...]
     what: str
     forced: str = ""
+    notes: tuple[str, ...] = ()
 
     @property
     def key(self) -> tuple[Path, int]:
@@ -87,12 +98,13 @@ class Instance:
         return self.path, self.plane
 
 
-def read_file(path: Path, *, force: bool = False) -> tuple[list[Instance], list[Skip]]:
+def read_file(path: Path, *, force: bool = False, own_results: bool = True) -> tuple[list[Instance], list[Skip]]:
     """Read the header of a file.
 
     Args:
         path: the file.
         force: take also phase images, maps, localizers and other images that are usually not denoised.
+        own_results: take also what this package denoised before.
 
     Returns:
         Its slices that are to be denoised, and why the file or some of its frames are left alone. Both are empty for a
@@ -111,6 +123,9 @@ def read_file(path: Path, *, force: bool = False) -> tuple[list[Instance], list[
         return [], [Skip(source=path, reason=reason, damaged=True)]
     if sop_class(ds) == MediaStorageDirectoryStorage or "DirectoryRecordSequence" in ds:
         return [], []
+    if stray := [tag for tag in ds.keys() if tag.group == _ITEM_GROUP]:
+        reason = f"damaged data set: an item tag {stray[0]} outside any sequence; export it again"
+        return [], [Skip(source=path, reason=reason, damaged=True)]
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -118,16 +133,28 @@ def read_file(path: Path, *, force: bool = False) -> tuple[list[Instance], list[
                 return [], [Skip(source=path, reason=one_line(why))]
             if missing := pixels_missing(ds, path):
                 return [], [Skip(source=path, reason=missing, damaged=True)]
-            return _wanted(planes(ds), path, force)
+            unusual, wrong = upper_bits(ds, path)
+            if wrong:
+                return [], [Skip(source=path, reason=unusual, damaged=True)]
+            reasons = partial(_why_not, own_results=own_results and not force)
+            instances, skips = _wanted(planes(ds), path, force, reasons)
+            return [replace(one, notes=(unusual,) if unusual else ()) for one in instances], skips
     except LayoutError as error:
         return [], [Skip(source=path, reason=str(error))]
     except PARSE_ERRORS as error:
         return [], [Skip(source=path, reason=f"damaged header: {one_line(str(error))}", damaged=True)]
 
 
-def _wanted(found: list[Plane], path: Path, force: bool) -> tuple[list[Instance], list[Skip]]:
+def _why_not(ds: Dataset, own_results: bool) -> str:
+    """Why a slice is denoised only on request, in one line; empty if there is no reason."""
+    return one_line((not own_results and denoised_already(ds)) or unwanted(ds) or "")
+
+
+def _wanted(
+    found: list[Plane], path: Path, force: bool, why_not: Callable[[Dataset], str]
+) -> tuple[list[Instance], list[Skip]]:
     """Divide the slices of a file into those to denoise and those to leave alone, reason by reason."""
-    reasons = [one_line(unwanted(plane.header) or "") for plane in found]
+    reasons = [why_not(plane.header) for plane in found]
     taken = [k for k, reason in enumerate(reasons) if force or not reason]
     instances = [_instance(found[k], k, path, reasons[k]) for k in taken]
     skips = []
@@ -165,13 +192,12 @@ def _instance(plane: Plane, index: int, path: Path, forced: str) -> Instance:
     diffusion = _diffusion(ds)
     spacing = numbers(ds, "PixelSpacing")
     thickness = [n for n in (number(ds, "SliceThickness"), number(ds, "SpacingBetweenSlices")) if n]
-    patient = (text(ds, "PatientID"), text(ds, "PatientName"), text(ds, "PatientBirthDate"))
     timing = ("InversionTime", "FlipAngle", "RepetitionTime", "TriggerTime", "AcquisitionDateTime", "AcquisitionTime")
     return Instance(
         path=path,
         plane=index,
         sop_uid=instance_uid(ds),
-        series=(*patient, text(ds, "StudyInstanceUID"), text(ds, "SeriesInstanceUID")),
+        series=series_identity(ds),
         series_number=_whole(ds, "SeriesNumber"),
         description=text(ds, "SeriesDescription") or text(ds, "ProtocolName"),
         shape=plane.shape,
@@ -180,6 +206,7 @@ def _instance(plane: Plane, index: int, path: Path, forced: str) -> Instance:
         orientation=_finite(numbers(ds, "ImageOrientationPatient"), 6),
         position=_finite(numbers(ds, "ImagePositionPatient"), 3),
         spacing=(spacing[0], spacing[1]) if len(spacing) == 2 and min(spacing) > 0 else None,
+        scale=_scale(ds),
         thickness=max(map(abs, thickness)) if thickness else None,
         number=_whole(ds, "InstanceNumber"),
         acquisition=_whole(ds, "AcquisitionNumber"),
@@ -204,9 +231,9 @@ def _what(ds: Dataset, diffusion: tuple[object, ...]) -> str:
 
 def _divider(ds: Dataset, diffusion: tuple[object, ...]) -> tuple[object, ...]:
     """The attributes that always divide a series into volumes."""
-    numeric = ("Rows", "Columns", "BitsStored", "PixelRepresentation", "EchoTime", "EchoNumbers", "EffectiveEchoTime")
-    parts: list[object] = [tuple(round(n, 4) for n in numbers(ds, keyword)) for keyword in (*numeric, "PixelSpacing")]
-    parts += [image_types(ds), *(text(ds, keyword) for keyword in ("ComplexImageComponent", "RescaleType", "StackID"))]
+    numeric = ("Rows", "Columns", "EchoTime", "EchoNumbers", "EffectiveEchoTime", "PixelSpacing")
+    parts: list[object] = [tuple(round(n, 4) for n in numbers(ds, keyword)) for keyword in numeric]
+    parts += [image_types(ds), text(ds, "ComplexImageComponent"), physical_unit(ds), text(ds, "StackID")]
     # Siemens scanners without public diffusion attributes put b-value and direction into the name: ep_b1000#12.
     parts.append(text(ds, "SequenceName") if "ep_b" in text(ds, "SequenceName") else "")
     # GE writes magnitude images and field maps into one series; private elements tell the image type.
@@ -228,6 +255,12 @@ def _diffusion(ds: Dataset) -> tuple[object, ...]:
         return ()
     b = round(b_value % 1e9)  # GE adds 10^9 to the b-values of some acquisitions.
     return (b, tuple(round(part, 3) + 0.0 for part in direction) if b else ())
+
+
+def _scale(ds: Dataset) -> tuple[float, float] | None:
+    """Rescale Slope, of which 0 counts as 1, and Rescale Intercept; None if both are absent."""
+    slope, intercept = number(ds, "RescaleSlope"), number(ds, "RescaleIntercept")
+    return None if slope is None and intercept is None else (slope or 1.0, intercept or 0.0)
 
 
 def _finite(found: tuple[float, ...], count: int) -> tuple[float, ...] | None:

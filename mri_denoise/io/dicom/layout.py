@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from mri_denoise.io.case import Case
+from mri_denoise.io.dicom.dataset import NO_UID
 from mri_denoise.io.dicom.instance import Instance
-from mri_denoise.io.dicom.sort import Stack, evenly_spaced, normal, stack_problem
+from mri_denoise.io.dicom.stack import Stack, evenly_spaced, normal, stack_problem
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -25,6 +26,7 @@ class StackPlan:
         contrast: a key, equal for volumes that differ in time only.
         moment: a key, what the header says of the time of the first slice; equal if nothing tells volumes apart.
         even: whether the slices lie at equal distances, so that the affine holds for all of them.
+        placed: whether position and orientation are known; otherwise the affine holds the voxel size alone.
     """
 
     slices: tuple[tuple[int, int], ...]
@@ -32,6 +34,7 @@ class StackPlan:
     contrast: Hashable
     moment: Hashable
     even: bool
+    placed: bool
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -45,7 +48,7 @@ class DicomVolume:
         shape: columns, rows, slices of a volume; one slice if the volumes differ in size.
         stacks: the volumes; the array holds their slices one after the other.
         contiguous: whether neighbouring slices may serve as context for one another.
-        series_uid: Series Instance UID of the source.
+        series_uid: Series Instance UID of the source; empty if it has none.
         description: Series Description of the source.
         what: kind of image and contrast, in words.
         notes: what is unusual, in words.
@@ -95,9 +98,7 @@ def volume_of(case: Case) -> DicomVolume:
     return case.details
 
 
-def plan_cases(
-    stacks: list[Stack], root: Path, taken: set[str], patients: Mapping[Path, set[tuple[str, ...]]]
-) -> list[Case]:
+def plan_cases(stacks: list[Stack], root: Path, taken: set[str], patients: Mapping[Path, set[str]]) -> list[Case]:
     """Lay out the cases of one source series.
 
     Args:
@@ -156,6 +157,7 @@ def _details(stacks: list[Stack], parent: Path, said: tuple[str, ...]) -> DicomV
         notes.append("no position or orientation: each image alone")
     forced = dict.fromkeys(one.forced for stack in stacks for one in stack if one.forced)
     notes += [f"forced: {reason}" for reason in forced]
+    notes += dict.fromkeys(note for stack in stacks for one in stack for note in one.notes)
     plans = tuple(
         StackPlan(
             slices=tuple((index[one.path], one.plane) for one in stack),
@@ -163,6 +165,7 @@ def _details(stacks: list[Stack], parent: Path, said: tuple[str, ...]) -> DicomV
             contrast=(stack[0].series_number, stack[0].divider),
             moment=(stack[0].number, stack[0].moment, stack[0].timing),
             even=evenly_spaced(stack),
+            placed=bool(stack[0].position and stack[0].orientation),
         )
         for stack in stacks
     )
@@ -172,7 +175,7 @@ def _details(stacks: list[Stack], parent: Path, said: tuple[str, ...]) -> DicomV
         shape=(first.shape[1], first.shape[0], len(stacks[0]) if equal else 1),
         stacks=plans,
         contiguous=equal and len(stacks[0]) > 1 and not any(problems),
-        series_uid=first.series[-1],
+        series_uid="" if first.series[2].startswith(NO_UID) else first.series[2],
         description=first.description,
         what="; ".join(dict.fromkeys(stack[0].what for stack in stacks)),
         notes=tuple(notes),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import os
 import warnings
 import zlib
 from pathlib import Path
@@ -23,6 +25,35 @@ _UNDEFINED_LENGTH = 0xFFFFFFFF
 _PIXEL_DATA = 0x7FE00010
 
 
+class FileReader(io.BufferedReader):
+    """A file whose `read` asks for no more than is left, so that a damaged length reserves no memory."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(io.FileIO(path))
+        self._size = os.fstat(self.fileno()).st_size
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Read up to `size` bytes; all that are left by default."""
+        if size is not None and size > _PIECE:
+            size = min(size, max(self._size - self.tell(), 0))
+        return super().read(size)
+
+
+def parse_file(path: Path, *, defer_size: int | None = None) -> Dataset:
+    """Read a data set, with or without preamble.
+
+    Args:
+        path: the file.
+        defer_size: values of more bytes than this are left in the file until they are asked for.
+
+    Raises:
+        OSError: The file cannot be read.
+        ValueError: It is damaged; it may be another of `mri_denoise.io.dicom.dataset.PARSE_ERRORS`.
+    """
+    with FileReader(path) as file:
+        return pydicom.dcmread(file, defer_size=defer_size, force=True)
+
+
 def read_header(path: Path) -> Dataset:
     """Read a header, and leave pixel values in the file.
 
@@ -35,7 +66,7 @@ def read_header(path: Path) -> Dataset:
         try:
             # Values left in a deflated file could not be found again.
             defer = None if check_deflated(path) else _DEFER_BYTES
-            return pydicom.dcmread(str(path), defer_size=defer, force=True)
+            return parse_file(path, defer_size=defer)
         except (*PARSE_ERRORS, zlib.error) as error:
             raise ValueError(str(error)) from error
 

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import functools
-import os
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pydicom
 from pydicom.dataset import Dataset
 from pydicom.pixels.utils import pixel_array
 from pydicom.uid import (
@@ -23,7 +18,9 @@ from pydicom.uid import (
 )
 
 from mri_denoise.errors import InputError
-from mri_denoise.io.dicom.dataset import PARSE_ERRORS, number, text, transfer_syntax
+from mri_denoise.io.dicom.dataset import PARSE_ERRORS, error_words, number, text, transfer_syntax
+from mri_denoise.io.dicom.decoder import decode_apart
+from mri_denoise.io.dicom.open import parse_file
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,9 +60,9 @@ def open_image(path: Path) -> Dataset:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            ds = pydicom.dcmread(str(path), force=True)
+            ds = parse_file(path)
     except (*PARSE_ERRORS, OSError) as error:
-        raise InputError(f"{path}: cannot be read as DICOM ({' '.join(str(error).split())[:120]})") from error
+        raise InputError(f"{path}: cannot be read as DICOM ({error_words(error)})") from error
     if not text(ds.file_meta, "TransferSyntaxUID"):
         implicit, little = ds.original_encoding
         explicit = ExplicitVRLittleEndian if little else ExplicitVRBigEndian
@@ -98,7 +95,7 @@ def decode(ds: Dataset, path: Path, frame: int = 0) -> np.ndarray:
 
     Args:
         ds: the data set as read from `path`, pixel data included.
-        path: the file, for messages and for GDCM.
+        path: the file, for messages and for the decoder.
         frame: which, from 0.
 
     Returns:
@@ -110,19 +107,19 @@ def decode(ds: Dataset, path: Path, frame: int = 0) -> np.ndarray:
     """
     layout = pixel_format(ds)
     syntax = transfer_syntax(ds)
-    # pydicom's own RLE decoder reports damaged data; that of pylibjpeg is quicker but panics.
-    plugin = "pydicom" if syntax == RLELossless else ""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            if syntax == JPEGExtended12Bit and layout.stored > 8:
-                pixels = _decode_gdcm(path, path.stat().st_mtime_ns)[frame]
+            if syntax is not None and syntax.is_encapsulated and syntax != RLELossless:
+                pixels = _decode_apart(ds, path, frame, layout)
             else:
-                # in uncompressed data, bits above the stored ones may hold something else, which `replaced` keeps
-                clean = syntax is not None and syntax.is_encapsulated
+                # pydicom's own RLE decoder reports damaged data; that of pylibjpeg is quicker but panics. In
+                # uncompressed data, bits above the stored ones may hold something else, which `replaced` keeps.
+                clean = syntax == RLELossless
+                plugin = "pydicom" if clean else ""
                 pixels = pixel_array(ds, index=frame, raw=True, correct_unused_bits=clean, decoding_plugin=plugin)
     except (*PARSE_ERRORS, OSError) as error:
-        why = " ".join(str(error).split())[:160]
+        why = error_words(error, 160)
         raise InputError(f"{path}: pixel data cannot be decoded ({why}); export the file again") from error
     if pixels.shape != layout.shape:
         raise InputError(f"{path}: pixel data decode to {pixels.shape}, the header says {layout.shape}; export again")
@@ -134,6 +131,13 @@ def decode(ds: Dataset, path: Path, frame: int = 0) -> np.ndarray:
     narrow = pixels.astype(signed if pixels.dtype.kind == "i" else f"u{layout.allocated // 8}")
     words: np.ndarray = narrow.view(f"u{layout.allocated // 8}")
     return words
+
+
+def _decode_apart(ds: Dataset, path: Path, frame: int, layout: PixelFormat) -> np.ndarray:
+    """Decode JPEG, JPEG-LS or JPEG 2000 in another process. 12-bit JPEG decodes all frames of a file at once."""
+    at_once = int(number(ds, "NumberOfFrames") or 1) if transfer_syntax(ds) == JPEGExtended12Bit else 1
+    pixels = layout.shape[0] * layout.shape[1] * at_once
+    return decode_apart(path, frame, pixels=pixels, itemsize=layout.allocated // 8)
 
 
 def stored_values(words: np.ndarray, layout: PixelFormat) -> np.ndarray:
@@ -175,34 +179,3 @@ def replaced(words: np.ndarray, layout: PixelFormat, array: np.ndarray) -> np.nd
         mask = (1 << layout.stored) - 1
         new = (new & mask) | (words.astype(np.int64) & ~mask)
     return np.where(keep, words, new.astype(words.dtype))
-
-
-@functools.lru_cache(maxsize=1)
-def _decode_gdcm(path: Path, modified: int) -> np.ndarray:
-    """Decode 12-bit JPEG, which the plugins of pydicom refuse, with GDCM itself, all frames at once."""
-    import gdcm
-
-    reader = gdcm.ImageReader()
-    reader.SetFileName(str(path))
-    with _libraries_silent():
-        if not reader.Read():
-            raise ValueError("GDCM cannot read it")
-        image = reader.GetImage()
-        buffer = image.GetBuffer().encode("utf-8", "surrogateescape")
-    kind = "i" if image.GetPixelFormat().GetPixelRepresentation() else "u"
-    bits = image.GetPixelFormat().GetBitsAllocated()
-    columns, rows = image.GetDimension(0), image.GetDimension(1)
-    return np.frombuffer(buffer, dtype=f"<{kind}{bits // 8}").reshape(-1, rows, columns)
-
-
-@contextmanager
-def _libraries_silent() -> Iterator[None]:
-    """Hide what the JPEG library of GDCM writes to standard error when it tries 8 bits before 12."""
-    saved = os.dup(2)
-    try:
-        with open(os.devnull, "wb") as nothing:
-            os.dup2(nothing.fileno(), 2)
-        yield
-    finally:
-        os.dup2(saved, 2)
-        os.close(saved)

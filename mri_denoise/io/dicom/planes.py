@@ -11,12 +11,14 @@ import warnings
 from dataclasses import dataclass
 
 import numpy as np
-from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.datadict import keyword_for_tag
+from pydicom.dataset import Dataset
 from pydicom.tag import Tag
 from pydicom.valuerep import format_number_as_ds
 
 from mri_denoise.io.dicom.dataset import (
     PARSE_ERRORS,
+    flat_copy,
     image_types,
     is_enhanced,
     is_mosaic,
@@ -100,36 +102,34 @@ def _frames(ds: Dataset) -> list[Plane]:
     count = int(number(ds, "NumberOfFrames") or 1)
     if not each or len(each) != count:
         raise LayoutError(f"{len(each or ())} functional groups for {count} frames: damaged header")
-    base = _copy(ds)
+    base = flat_copy(ds)
     for keyword in ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"):
         base.pop(keyword, None)
     _flatten(shared[0] if shared else Dataset(), base)
     found = []
     for index, groups in enumerate(each):
-        header = _copy(base)
+        header = flat_copy(base)
         _flatten(groups, header)
         found.append(Plane(header=header, frame=index, corner=(0, 0), shape=_size(ds)))
     return found
 
 
-def _copy(ds: Dataset) -> Dataset:
-    copy = Dataset(dict(ds.items()))  # a new mapping of the same elements
-    copy.file_meta = getattr(ds, "file_meta", FileMetaDataset())
-    return copy
-
-
 def _flatten(groups: Dataset, into: Dataset) -> None:
     """Put the attributes of functional groups where a classic image has them."""
-    for group in groups:
-        if group.tag.is_private or group.VR != "SQ":
+    for tag in groups.keys():  # a data set iterates over elements
+        if tag.is_private or groups[tag].VR != "SQ":
             continue
+        group = groups[tag]
         if group.keyword in _NOT_FLATTENED:
-            into[group.tag] = group
+            into[tag] = group
             continue
-        for element in group.value[0] if group.value else ():
-            into[element.tag] = element
-            if element.keyword in _RENAMED:
-                into.add_new(Tag(_RENAMED[element.keyword]), element.VR, element.value)
+        item = group.value[0] if group.value else Dataset()
+        for inner in item.keys():
+            # as it is in the file: text that is converted here could not be written back where its encoding is wrong
+            into[inner] = item.get_item(inner)
+            if (keyword := keyword_for_tag(inner)) in _RENAMED:
+                element = item[inner]
+                into.add_new(Tag(_RENAMED[keyword]), element.VR, element.value)
 
 
 def _mosaic(ds: Dataset) -> list[Plane]:
@@ -140,7 +140,8 @@ def _mosaic(ds: Dataset) -> list[Plane]:
     header.
     """
     count, normal = _csa_layout(ds)
-    corners, shape = _tiling(ds, count)
+    across = math.ceil(math.sqrt(count))
+    corners, shape = _tiling(ds, count, (across, across))
     position, cosines = numbers(ds, "ImagePositionPatient"), numbers(ds, "ImageOrientationPatient")
     spacing = numbers(ds, "PixelSpacing")
     gap = number(ds, "SpacingBetweenSlices") or number(ds, "SliceThickness")
@@ -184,22 +185,40 @@ def _grid(ds: Dataset) -> list[Plane]:
     positions = [numbers(item, "ImagePositionPatient") for item in items]
     if any(len(position) != 3 for position in positions):
         raise LayoutError("UIH grid whose slices have no positions")
-    corners, shape = _tiling(ds, len(items))
+    corners, shape = _tiling(ds, len(items), _grid_size(ds, len(items)))
     return [_tile(ds, corner, shape, np.array(p)) for corner, p in zip(corners, positions, strict=True)]
 
 
-def _tiling(ds: Dataset, count: int) -> tuple[list[tuple[int, int]], tuple[int, int]]:
-    """Lay out a square grid: corners of the tiles, row by row, and the size of a tile."""
-    across = math.ceil(math.sqrt(count))
+def _grid_size(ds: Dataset, count: int) -> tuple[int, int]:
+    """Find how many tiles lie below and beside one another in a UIH grid, whose header does not say so.
+
+    UIH leaves out empty rows or columns (20 tiles lie 5 by 4, where a Siemens mosaic has 5 by 5). Of the grids that cut
+    the image into whole pixels, the one with the squarest field of view is taken, then the one with fewest empty tiles.
+    """
+    long = math.ceil(math.sqrt(count))
+    short = math.ceil(count / max(long, 1))
     rows, columns = _size(ds)
-    if across < 1 or rows % across or columns % across:
-        raise LayoutError(f"{columns} x {rows} pixels cannot be cut into {across} x {across} tiles: damaged header")
-    height, width = rows // across, columns // across
+    height, width = (*numbers(ds, "PixelSpacing"), 1.0, 1.0)[:2]
+    fitting = [
+        (abs(math.log((rows * height * across) / (columns * width * down))), down * across, (down, across))
+        for down, across in dict.fromkeys(((long, long), (long, short), (short, long)))
+        if down and rows and columns and rows % down == 0 and columns % across == 0
+    ]
+    return min(fitting)[2] if fitting else (long, long)
+
+
+def _tiling(ds: Dataset, count: int, grid: tuple[int, int]) -> tuple[list[tuple[int, int]], tuple[int, int]]:
+    """Lay out a grid of tiles, (down, across): their corners, row by row, and the size of a tile."""
+    down, across = grid
+    rows, columns = _size(ds)
+    if down < 1 or rows % down or columns % across:
+        raise LayoutError(f"{columns} x {rows} pixels cannot be cut into {across} x {down} tiles: damaged header")
+    height, width = rows // down, columns // across
     return [(k // across * height, k % across * width) for k in range(count)], (height, width)
 
 
 def _tile(ds: Dataset, corner: tuple[int, int], shape: tuple[int, int], position: np.ndarray) -> Plane:
-    header = _copy(ds)
+    header = flat_copy(ds)
     # add_new: setting an attribute would change the element that all headers share
     header.add_new(Tag("Rows"), "US", shape[0])
     header.add_new(Tag("Columns"), "US", shape[1])

@@ -10,7 +10,7 @@ from pydicom.dataset import Dataset
 
 from mri_denoise.errors import InputError
 from mri_denoise.io.case import Case
-from mri_denoise.io.dicom.dataset import PARSE_ERRORS
+from mri_denoise.io.dicom.dataset import PARSE_ERRORS, error_words
 from mri_denoise.io.dicom.layout import DicomVolume, volume_of
 from mri_denoise.io.dicom.pixels import decode, open_image, pixel_format, real_values, stored_values
 from mri_denoise.io.dicom.planes import Plane, planes
@@ -79,4 +79,4 @@ def planes_of(ds: Dataset, path: Path) -> list[Plane]:
     try:
         return planes(ds)
     except PARSE_ERRORS as error:
-        raise InputError(f"{path}: {' '.join(str(error).split())[:160]}; start again, or repair the file") from error
+        raise InputError(f"{path}: {error_words(error, 160)}; start again, or repair the file") from error

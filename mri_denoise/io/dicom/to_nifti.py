@@ -149,8 +149,9 @@ def _image(
         data = data.astype(np.min_scalar_type(low if low < 0 else high) if high > 32767 else np.int16)
     image = nib.Nifti1Image(np.ascontiguousarray(data[..., 0] if len(stacks) == 1 else data), affine)
     image.header.set_xyzt_units("mm", "sec")
-    image.set_sform(affine, 1)
-    image.set_qform(affine, 1)
+    code = int(stacks[0].placed)  # 1: scanner coordinates, 0: unknown
+    image.set_sform(affine, code)
+    image.set_qform(affine, code)
     if shared:
         image.header.set_slope_inter(first.slope, first.intercept)
     if len(stacks) > 1 and seconds:
@@ -176,7 +177,8 @@ def _follows(stack: StackPlan, others: Sequence[StackPlan]) -> bool:
     """Whether a volume is another time point of others: same contrast, size and place at another moment."""
     first = others[0]
     alike = stack.contrast == first.contrast and len(stack.slices) == len(first.slices)
-    same_place = alike and np.allclose(stack.affine, first.affine, rtol=0, atol=_AFFINE_TOLERANCE)
+    placed = stack.placed and first.placed
+    same_place = alike and placed and np.allclose(stack.affine, first.affine, rtol=0, atol=_AFFINE_TOLERANCE)
     # frames of one file are told apart by their order
     told = all(stack.moment != one.moment or stack.slices[0][0] == one.slices[0][0] for one in others)
     return bool(same_place) and told

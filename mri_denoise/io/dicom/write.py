@@ -13,8 +13,8 @@ from pydicom.dataset import Dataset
 
 from mri_denoise.errors import InputError, OutputError
 from mri_denoise.io.case import Case, Derivation
-from mri_denoise.io.dicom.dataset import PARSE_ERRORS
-from mri_denoise.io.dicom.derive import derive, set_pixels
+from mri_denoise.io.dicom.dataset import PARSE_ERRORS, error_words
+from mri_denoise.io.dicom.derive import derive, pixel_digest, set_pixels
 from mri_denoise.io.dicom.layout import volume_of
 from mri_denoise.io.dicom.pixels import decode, open_image, pixel_format, replaced, stored_values
 from mri_denoise.io.dicom.read import planes_of
@@ -54,7 +54,7 @@ def write_series(
         raise InputError(f"{case.label}: result has shape {array.shape}, the source {details.array_shape}")
     targets = [destination / name for name in details.names]
     _refuse_sources(targets, details.paths)
-    now = datetime.now()
+    now = datetime.now().astimezone()
     with folder_beside(destination) as temporary:
         written = []
         for k, wanted in details.by_file().items():
@@ -84,10 +84,11 @@ def _derived(path: Path, slices: dict[int, np.ndarray], derivation: Derivation, 
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            derive(ds, derivation, now, frames=changed, keep_vendor_headers=keep)
+            pixels = pixel_digest(words)
+            derive(ds, derivation, now, pixels=pixels, frames=changed, keep_vendor_headers=keep)
             set_pixels(ds, words, min(low for low, _ in limits), max(high for _, high in limits))
     except PARSE_ERRORS as error:
-        why = " ".join(str(error).split())[:120]
+        why = error_words(error)
         raise InputError(f"{path}: its header cannot be used ({why}); repair the file") from error
     return ds
 
@@ -99,7 +100,7 @@ def _save(ds: Dataset, file: Path, source: Path) -> None:
             warnings.simplefilter("ignore")
             pydicom.dcmwrite(file, ds, enforce_file_format=True)
     except PARSE_ERRORS as error:
-        why = " ".join(str(error).split())[:120]
+        why = error_words(error)
         raise InputError(f"{source}: its header cannot be written again ({why}); repair the file") from error
 
 

@@ -256,10 +256,7 @@ def mosaic(
     """
     count, rows, columns = volume.shape
     across = math.ceil(math.sqrt(count))
-    image = np.zeros((across * rows, across * columns), volume.dtype)
-    for k, plane in enumerate(volume):
-        row, column = k // across * rows, k % across * columns
-        image[row : row + rows, column : column + columns] = plane
+    image = tiled(volume, across, across)
     (ds,) = series(Phantom(slices=1, orientation=orientation, gap=gap))
     set_stored(ds, image)
     ds.ImageType = ["ORIGINAL", "PRIMARY", "M", "ND", "MOSAIC"]
@@ -293,9 +290,29 @@ def csa(tags: dict[str, tuple[str, list[str]]]) -> bytes:
     return b"".join(parts)
 
 
-def grid(volume: np.ndarray, positions: np.ndarray, orientation: Sequence[float] = OBLIQUE) -> Dataset:
-    """Make a UIH grid: `volume` (slices, rows, columns) tiled, the position of each slice in the VFrame sequence."""
+def tiled(volume: np.ndarray, down: int, across: int) -> np.ndarray:
+    """Lay out slices, shape (slices, rows, columns), as tiles of one image, row by row."""
+    _, rows, columns = volume.shape
+    image = np.zeros((down * rows, across * columns), volume.dtype)
+    for k, plane in enumerate(volume):
+        row, column = k // across * rows, k % across * columns
+        image[row : row + rows, column : column + columns] = plane
+    return image
+
+
+def grid(
+    volume: np.ndarray,
+    positions: np.ndarray,
+    orientation: Sequence[float] = OBLIQUE,
+    size: tuple[int, int] | None = None,
+) -> Dataset:
+    """Make a UIH grid: `volume` (slices, rows, columns) tiled, the position of each slice in the VFrame sequence.
+
+    `size` is how many tiles lie below and beside one another; square by default.
+    """
     ds = mosaic(volume, orientation=orientation)
+    if size is not None:
+        set_stored(ds, tiled(volume, *size))
     del ds[0x00290010], ds[0x00291008], ds[0x00291010], ds[0x00190010], ds[0x0019100A]
     ds.ImageType, ds.Manufacturer = ["ORIGINAL", "PRIMARY", "M", "VFRAME"], "UIH"
     block = ds.private_block(0x0065, "Image Private Header", create=True)

@@ -165,6 +165,20 @@ def test_a_grid_takes_its_places_from_the_items_of_its_sequence(tmp_path: Path, 
     np.testing.assert_array_equal(pydicom.dcmread(path).pixel_array, np.rint(source.pixel_array / 2))
 
 
+@pytest.mark.parametrize(
+    ("slices", "size"), [(20, (5, 4)), (20, (4, 5)), (20, (5, 5)), (6, (2, 3)), (7, (3, 3)), (2, (1, 2)), (1, (1, 1))]
+)
+def test_a_grid_need_not_be_square(tmp_path: Path, slices: int, size: tuple[int, int]) -> None:
+    volume = np.random.default_rng(5).integers(1, 4096, (slices, 8, 8)).astype(np.uint16)
+    source = grid(volume, np.arange(slices)[:, None] * [0.0, 0.0, 3.0], orientation=AXIAL, size=size)
+    source.PixelSpacing = ["1", "1"]
+    case = only_case(tmp_path / "in", source)
+    array = read(case).array
+    np.testing.assert_array_equal(array[0], volume.transpose(2, 1, 0))
+    (path,) = write(case, array / 2, tmp_path / "out", DERIVATION)
+    np.testing.assert_array_equal(pydicom.dcmread(path).pixel_array, np.rint(source.pixel_array / 2))
+
+
 def test_a_grid_whose_items_do_not_match_is_refused(tmp_path: Path, volume: np.ndarray) -> None:
     ds = grid(volume, np.zeros((7, 3)))
     ds.private_block(0x0065, "Image Private Header")[0x50].value = "8"

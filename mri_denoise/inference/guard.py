@@ -1,0 +1,212 @@
+"""Give back what was removed and cannot be noise: whatever stands out of the residual, at any place and scale.
+
+A denoiser should remove noise alone. The residual (input minus bias minus result) of a small lesion or vessel that was
+smoothed away is no noise: it is too large for a voxel, or for the mean over some voxels. So the residual is averaged
+over boxes of several widths, each mean is divided by the standard deviation that noise would give it, and where the
+quotient exceeds a threshold, that mean is added to the result again.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import cache
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from scipy.special import chndtrix, gamma, hyp1f1, ndtr
+
+from mri_denoise.noise.rician import rice_moments
+
+THRESHOLD = 4.5  # standard deviations
+_WIDTHS = (1, 3, 6)  # voxels of the boxes
+_RAMP = 0.5  # standard deviations above the threshold from which the whole mean comes back
+_CHUNK = 2**23  # voxels at a time
+_HALO = 16  # planes that reach a plane through all widths, and a multiple of 2
+_MOST, _STEPS = 20, 20  # of the tables: the largest signal / sigma, and steps in 1
+_BRIGHT = 3.0  # signal / sigma above which a voxel counts as tissue
+_SHORT = 16  # voxels of an axis whose boxes are told apart; even
+_LEAST = 1000  # voxels of tissue that tell the spread of the residual
+_QUARTILE = 0.6744897501960817  # upper quartile of the normal distribution
+
+
+def return_signal(
+    noisy: torch.Tensor,
+    result: torch.Tensor,
+    sigma: torch.Tensor,
+    correlation: np.ndarray | None = None,
+    threshold: float = THRESHOLD,
+) -> int:
+    """Add to a result what was removed and is no noise.
+
+    Rician noise is skew at low signal. The limits of single voxels are therefore the quantiles of Rice's distribution
+    that a normal one has at ``threshold``, and those of means follow from its skewness (Cornish and Fisher, 1938,
+    https://doi.org/10.2307/1400905). Where the noise is stronger than ``sigma`` says, as told by the median absolute
+    residual in tissue, the limits are wider.
+
+    Args:
+        noisy: magnitudes, shape (X, Y, Z).
+        result: the denoised signal, of the same shape and unit. **Changed** where something comes back.
+        sigma: standard deviation of the noise: a scalar, or one value for each voxel. Where it is 0, nothing changes.
+        correlation: of the noise with its neighbours, shape (3, lags), from 1 at lag 0; None is white noise.
+        threshold: in standard deviations. For normal noise that was removed whole, 7 voxels in a million exceed 4.5.
+
+    Returns:
+        the number of voxels that changed.
+
+    Examples:
+        >>> noisy = torch.full((16, 16, 16), 100.0) + torch.randn(16, 16, 16, generator=torch.manual_seed(0))
+        >>> noisy[8, 8, 8] = 120
+        >>> result = torch.full((16, 16, 16), 100.0)
+        >>> return_signal(noisy, result, torch.tensor(1.0)), round(float(result[8, 8, 8]))
+        (1, 120)
+    """
+    if not bool((sigma > 0).any()):
+        return 0
+    rows = np.ones((3, 1)) if correlation is None else correlation
+    before = result.clone()
+    step = max(_CHUNK // max(math.prod(noisy.shape[1:]), 1), 2 * _HALO) // 2 * 2
+    spread = _spread(noisy, before, sigma)
+    changed = 0
+    for low in range(0, len(noisy), step):
+        bottom, top = max(low - _HALO, 0), min(low + step + _HALO, len(noisy))
+        level = sigma if sigma.ndim == 0 else sigma[bottom:top]
+        added = _significant(noisy[bottom:top], before[bottom:top], level * spread, rows, threshold)
+        if added is not None:
+            inner = added[low - bottom : low - bottom + step]
+            old = before[low : low + step]
+            # no signal is negative; what was stays
+            result[low : low + step] = torch.where(inner != 0, torch.maximum(old + inner, old.clamp_max(0)), old)
+            changed += int(torch.count_nonzero(inner))
+    return changed
+
+
+def _spread(noisy: torch.Tensor, result: torch.Tensor, sigma: torch.Tensor) -> float:
+    """Standard deviation of the residual in tissue in units of sigma, by the median; at least 1."""
+    tissue = (result > _BRIGHT * sigma) & (sigma > 0)
+    if int(tissue.sum()) < _LEAST:
+        return 1.0
+    level = sigma if sigma.ndim == 0 else sigma[tissue]
+    return max(float(((noisy[tissue] - result[tissue]) / level).abs().median()) / _QUARTILE, 1.0)
+
+
+def _significant(
+    noisy: torch.Tensor, result: torch.Tensor, sigma: torch.Tensor, rows: np.ndarray, threshold: float
+) -> torch.Tensor | None:
+    """What comes back, in the shape of the image; None for nothing."""
+    level = sigma.clamp_min(1e-12)
+    signal = result / level
+    place = (signal * _STEPS).clamp_(0, _MOST * _STEPS).round_().long()
+    bias, spread, skew = (_at(table, place, level) for table in _moments())
+    scale = level * spread
+    # masked voxels and those without noise hold nothing that was removed
+    left = torch.where((noisy != 0) & (sigma > 0), (noisy - result - level * bias) / scale, 0)
+    total: torch.Tensor | None = None
+    for width in _WIDTHS:
+        deviation = _deviations(rows, left, width)
+        quotient = _box_mean(left, width) / deviation
+        if width == 1:
+            low, high = (_at(table, place, level) for table in _limits(threshold))
+        else:  # the skewness of a mean falls with the root of the number of voxels
+            bend = _pool(skew, width) * deviation * ((threshold**2 - 1) / 6)
+            low, high = bend - threshold, bend + threshold
+        beyond = torch.maximum(quotient - high, low - quotient)
+        if bool((beyond > 0).any()):
+            share = _box_most(beyond.div_(_RAMP).clamp_(0, 1), width)
+            means = quotient * deviation
+            # half of it sharp where boxes are small, for their means blur the edges of what comes back
+            back = _grow(share * (torch.lerp(means, left, 0.5) if width == 3 else means), left.shape, width)
+            left = left - back
+            total = back if total is None else total + back
+    return None if total is None else total * scale
+
+
+def _deviations(rows: np.ndarray, like: torch.Tensor, width: int) -> torch.Tensor:
+    """Standard deviation of the mean over each box of noise with that correlation, in units of that of a voxel.
+
+    It is the product of three factors, one an axis; boxes at the border are smaller. The shape fits the boxes.
+    """
+    product = torch.ones(1, 1, 1).to(like)
+    for axis, (row, length) in enumerate(zip(rows, like.shape, strict=True)):
+        factors = torch.from_numpy(np.sqrt(_variances(row, length, width))).to(like)
+        product = product * factors.reshape([-1 if a == axis else 1 for a in range(3)])
+    return product
+
+
+def _variances(row: np.ndarray, length: int, width: int) -> np.ndarray:
+    """Variance of each box's mean along an axis."""
+    short = length if length <= _SHORT else _SHORT + length % 2  # boxes in the middle are all alike
+    lags = np.abs(np.subtract.outer(np.arange(short), np.arange(short)))
+    covariance = np.pad(row, (0, short))[lags]
+    cells = np.eye(short)
+    if width == 6:
+        cells = np.array([cells[i : i + 2].mean(axis=0) for i in range(0, short, 2)])
+    if width > 1:
+        cells = np.array([cells[max(i - 1, 0) : i + 2].mean(axis=0) for i in range(len(cells))])
+    found: np.ndarray = np.einsum("ij,jk,ik->i", cells, covariance, cells)
+    more = (length - short) // (2 if width == 6 else 1)
+    middle = len(found) // 2
+    return np.concatenate((found[:middle], np.repeat(found[middle], more), found[middle:]))
+
+
+def _pool(values: torch.Tensor, width: int) -> torch.Tensor:
+    """Means of 2 x 2 x 2 voxels for a box of 6, which is then one of 3; the volume itself otherwise."""
+    if width < 6:
+        return values
+    kernel = [min(2, n) for n in values.shape]
+    return F.avg_pool3d(values[None, None], kernel, ceil_mode=True, count_include_pad=False)[0, 0]
+
+
+def _grow(values: torch.Tensor, shape: tuple[int, ...], width: int) -> torch.Tensor:
+    """The inverse of :func:`_pool`: each value for all of its voxels."""
+    if width < 6:
+        return values
+    for axis, n in enumerate(shape):
+        if n > 1:
+            values = values.repeat_interleave(2, axis).narrow(axis, 0, n)
+    return values
+
+
+def _box_mean(values: torch.Tensor, width: int) -> torch.Tensor:
+    """Mean over a box around each voxel, pooled for a box of 6; boxes are cut at the border."""
+    values = _pool(values, width)
+    for axis in range(3 if width > 1 else 0):
+        n = values.shape[axis]
+        count = torch.full((n,), 3.0).to(values)
+        count[0], count[-1] = 2, 2
+        sums = values.clone()
+        sums.narrow(axis, 1, n - 1).add_(values.narrow(axis, 0, n - 1))
+        sums.narrow(axis, 0, n - 1).add_(values.narrow(axis, 1, n - 1))
+        values = sums.div_(count.clamp_max(n).reshape([-1 if a == axis else 1 for a in range(3)]))
+    return values
+
+
+def _box_most(values: torch.Tensor, width: int) -> torch.Tensor:
+    """Largest value in the box around each voxel."""
+    return values if width == 1 else F.max_pool3d(values[None, None], 3, stride=1, padding=1)[0, 0]
+
+
+@cache
+def _moments() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Bias, standard deviation and skewness of magnitudes with sigma 1, at signals from 0 to :data:`_MOST`."""
+    signal = np.arange(_MOST * _STEPS + 1) / _STEPS
+    mean, spread = rice_moments(signal)
+    third = 2**1.5 * gamma(2.5) * hyp1f1(-1.5, 1, -np.square(signal) / 2)
+    skew = (third - 3 * mean * (spread**2 + mean**2) + 2 * mean**3) / spread**3
+    return mean - signal, spread, np.where(signal < 10, skew, 0)  # beyond, it is lost in rounding
+
+
+@cache
+def _limits(threshold: float) -> tuple[np.ndarray, np.ndarray]:
+    """Quantiles of magnitudes at a threshold of the normal distribution, less their mean, by standard deviation."""
+    signal = np.arange(_MOST * _STEPS + 1) / _STEPS
+    mean, spread = rice_moments(signal)
+    # the square of a magnitude follows the noncentral chi-square distribution with two degrees of freedom
+    low, high = (np.sqrt(chndtrix(ndtr(side * threshold), 2, np.square(signal))) for side in (-1, 1))
+    return (low - mean) / spread, (high - mean) / spread
+
+
+def _at(table: np.ndarray, place: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+    """Values of a table, in the shape of the places."""
+    values = torch.from_numpy(table).to(like)
+    return values.index_select(0, place.reshape(-1)).reshape(place.shape)

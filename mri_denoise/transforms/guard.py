@@ -1,0 +1,61 @@
+"""Give back what a denoiser removed and noise does not explain."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from monai.config import KeysCollection
+from monai.transforms import MapTransform
+
+from mri_denoise.inference.floor import match_floor
+from mri_denoise.inference.guard import return_signal
+from mri_denoise.inference.parts import solid_parts
+from mri_denoise.inference.threads import one_thread_each
+
+_NOISE = ("scaled_sigma", "floor", "coils")  # of each volume
+
+
+class ReturnSignald(MapTransform):
+    """Compare input and result, and return what is too large for noise (:mod:`mri_denoise.inference.guard`).
+
+    It comes after the network and takes the item as :class:`~mri_denoise.transforms.ScaleIntensityRobustd` and
+    :class:`~mri_denoise.transforms.EstimateNoised` leave it: ``image``, ``scaled_sigma``, ``floor``, ``coils`` and
+    ``correlation``. The number of voxels of each volume that changed goes to ``returned``, shape (T,).
+
+    Args:
+        keys: results of shape (T, X, Y, Z) on the scale of ``image``.
+        enabled: False leaves everything as it is.
+    """
+
+    def __init__(self, keys: KeysCollection, enabled: bool = True) -> None:
+        super().__init__(keys)
+        self.enabled = enabled
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Return signal to each key."""
+        d = dict(data)
+        if not self.enabled:
+            return d
+        for key in self.key_iterator(d):
+            with one_thread_each():
+                d["returned"] = torch.tensor(_return(d, key))
+        return d
+
+
+def _return(item: Mapping[Hashable, Any], key: Hashable) -> list[int]:
+    """Return signal to each volume; the number of voxels that changed in each."""
+    correlation = np.asarray(item["correlation"]).reshape(3, -1)
+    images, results = (torch.as_tensor(item[name]) for name in ("image", key))
+    counts = []
+    for t, (image, result) in enumerate(zip(images, results, strict=True)):
+        level, floor, coils = (torch.as_tensor(item[name])[t].to(image) for name in _NOISE)
+        count = 0
+        for part in solid_parts(image):  # as the network took it
+            local, ratio = (value if value.ndim == 0 else value[part] for value in (level, floor))
+            noisy, local = match_floor(image[part], local, ratio, float(coils))
+            count += return_signal(noisy, result[part], local, correlation)
+        counts.append(count)
+    return counts
