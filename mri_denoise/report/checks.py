@@ -74,7 +74,8 @@ def check_input(scan: Scan, found: Residual) -> list[Check]:
         )
         checks.append(Check(title="Noise level", status="note", text=text, value=f"SNR {snr:.1f}"))
     if not checks:
-        text = "Values, size and noise level are within what the model was trained for."
+        what = "Values and size" if snr is None else "Values, size and noise level"
+        text = f"{what} are within what the model was trained for."
         checks.append(Check(title="Input", status="good", text=text))
     return checks
 
@@ -113,7 +114,7 @@ def _changed(found: Residual) -> Check:
     """For impulse noise, which has no level: it takes whole voxels, and its sign follows the image."""
     text = "No noise level is known, so that the amount and its place cannot be judged: look at what was removed."
     value = f"{100 * found.changed:.3g} % of the voxels differ"
-    return Check(title="Amount removed", status="good" if found.changed < 0.5 else "note", text=text, value=value)
+    return Check(title="Amount removed", status="note", text=text, value=value)
 
 
 def _image(found: Residual) -> Check:
