@@ -118,7 +118,7 @@ def mutated(raw: bytes, rng: random.Random) -> bytes:
 
 
 def peak_and_seconds(path: Path) -> tuple[int, float]:
-    """Find and read the images of a file; the most memory taken above four times its voxels, and the processor's time."""
+    """Find and read the images of a file; the most memory above four times its voxels, and the processor's time."""
     tracemalloc.reset_peak()
     before, start = tracemalloc.get_traced_memory()[0], time.process_time()
     honest = 0
