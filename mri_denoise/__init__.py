@@ -14,14 +14,13 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from mri_denoise.denoiser import Denoiser
-    from mri_denoise.images import denoise
+    from mri_denoise.images import denoise, estimate_noise
     from mri_denoise.io import discover, read, write
-    from mri_denoise.noise.level import estimate_sigma
     from mri_denoise.settings import Settings
     from mri_denoise.volume import Volume
 
 __version__ = "0.1.0"
-__all__ = ["Denoiser", "Settings", "Volume", "denoise", "discover", "estimate_sigma", "read", "write"]
+__all__ = ["Denoiser", "Settings", "Volume", "denoise", "discover", "estimate_noise", "read", "write"]
 
 # where a public name lives; each is imported when it is first used, so that `import mri_denoise` takes no time
 _HOMES = {
@@ -30,7 +29,7 @@ _HOMES = {
     "Volume": "volume",
     "denoise": "images",
     "discover": "io",
-    "estimate_sigma": "noise.level",
+    "estimate_noise": "images",
     "read": "io",
     "write": "io",
 }

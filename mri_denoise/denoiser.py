@@ -22,7 +22,7 @@ from mri_denoise.bundles.registry import Bundle, Model, find_bundle
 from mri_denoise.bundles.weights import sha256
 from mri_denoise.errors import InputError, find_error, reason
 from mri_denoise.runtime import choose_device, quiet
-from mri_denoise.settings import DEFAULTS, Planes, Settings, Sigma
+from mri_denoise.settings import DEFAULTS, Quality, Settings, Sigma
 from mri_denoise.volume import Volume, slice_axis_of
 
 Item = dict[str, Any]  # what MONAI's dictionary transforms hand on
@@ -58,6 +58,7 @@ class Denoised:
         variation: high by low sigma over the image for each of the T volumes, where it was measured.
         returned: voxels of each volume in which removed signal came back, shape (T,), where the model looks for it.
         settings: everything that shaped the result, by name, for the record.
+        device: where the network ran.
     """
 
     volume: Volume
@@ -66,6 +67,7 @@ class Denoised:
     variation: np.ndarray | None
     returned: np.ndarray | None
     settings: Mapping[str, str | float | int | None]
+    device: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,20 +120,9 @@ class Denoiser:
             from monai.bundle import ConfigParser
 
             self._parser = ConfigParser()
-            self._parser.read_config([str(file) for file in files])
-            self._names = self._step_names()
-            self._parser["bundle_root"] = str(bundle.folder)
-            self._parser["device"] = f"$torch.device('{self.device}')"
-            if precision is not None:
-                self._parser["precision"] = precision
-            if progress:
-                self._parser["inferer"]["progress"] = True
             try:
-                self.network: torch.nn.Module = self._parser.get_parsed_content("network")
-                weights = Path(self._parser.get_parsed_content("ckpt_path"))
-                self._extra_keys: dict[str, str] = dict(self._parser.get_parsed_content("extra_keys"))
-                self._chain(DEFAULTS)  # what is wrong with a step shows before the first image
-            except Exception as error:
+                weights = self._load(files, precision, progress)
+            except (Exception, SystemExit) as error:  # a config may call exit()
                 raise find_error(error) or InputError(f"{bundle.folder}: cannot be used ({reason(error)}).") from error
         self.model = Model(name=bundle.name, version=bundle.version, weights_sha256=sha256(weights))
 
@@ -163,7 +154,7 @@ class Denoiser:
         *,
         sigma: Sigma | str | float | PathLike[str] = DEFAULTS.sigma,
         strength: float = DEFAULTS.strength,
-        planes: Planes = DEFAULTS.planes,
+        quality: Quality = DEFAULTS.quality,
     ) -> Volume:
         """Denoise a volume or a series.
 
@@ -171,7 +162,7 @@ class Denoiser:
             volume: float32, shape (T, X, Y, Z), in any unit; it is not changed.
             sigma: ``"auto"``, ``"map"``, a number in the volume's unit, or the path of a map.
             strength: from 0, which gives the input back, to 1.
-            planes: slices along 1 plane, or along 3 and averaged; ``"auto"`` is 3 where voxels are nearly isotropic.
+            quality: ``"fast"``, ``"balanced"`` or ``"best"`` (:class:`~mri_denoise.settings.Settings`).
 
         Returns:
             the result, in the same unit; NaN and infinity stay where they were.
@@ -179,7 +170,7 @@ class Denoiser:
         Raises:
             InputError: for a choice out of its range, or a map that does not fit.
         """
-        settings = Settings(sigma=Sigma.parse(sigma), strength=strength, planes=planes)
+        settings = Settings(sigma=Sigma.parse(sigma), strength=strength, quality=quality)
         with quiet():
             result = self.finish(self.measure(volume, settings)).volume
         array = result.array.copy() if np.may_share_memory(result.array, volume.array) else result.array
@@ -224,7 +215,26 @@ class Denoiser:
             variation=None if variation is None else np.asarray(variation),
             returned=None if returned is None else np.asarray(returned),
             settings=chain.settings,
+            device=self.device,
         )
+
+    def _load(self, files: list[Path], precision: str | None, progress: bool) -> Path:
+        """Read the configs, and make the network and the steps; returns the path of the weights."""
+        self._parser.read_config([str(file) for file in files])
+        self._names = self._step_names()
+        self._parser["bundle_root"] = str(self.bundle.folder)
+        self._parser["device"] = f"$torch.device('{self.device}')"
+        if precision is not None:
+            self._parser["precision"] = precision
+        if progress:
+            self._parser["inferer"]["progress"] = True
+        self.network: torch.nn.Module = self._parser.get_parsed_content("network")
+        if not isinstance(self.network, torch.nn.Module):
+            raise InputError(f"{self.bundle.folder}: its network is none of PyTorch's; correct network in its config.")
+        weights = Path(self._parser.get_parsed_content("ckpt_path"))
+        self._extra_keys: dict[str, str] = dict(self._parser.get_parsed_content("extra_keys"))
+        self._chain(DEFAULTS)  # what is wrong with a step shows before the first image
+        return weights
 
     def _step_names(self) -> list[str]:
         """The bundle's steps.

@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+import unicodedata
+from collections.abc import Iterator
+
+_UNPRINTABLE = ("Cc", "Cf", "Cs", "Zl", "Zp")  # categories of Unicode
+_NO_MEMORY = ("out of memory", "not enough memory", "can't allocate memory", "cannot allocate memory", "bad_alloc")
+
 
 class InputError(ValueError):
     """Bad input, in one line that a user can act on: which file, what is wrong with it, what to do."""
@@ -17,25 +24,56 @@ class WeightsError(InputError):
 
 def find_error(error: BaseException) -> InputError | None:
     """The InputError behind the layers that transforms, engines and configs wrap around it, if there is one."""
-    seen: BaseException | None = error
-    while seen is not None:
-        if isinstance(seen, InputError):
-            return seen
-        seen = seen.__cause__ or seen.__context__
-    return None
+    return next((cause for cause in _causes(error) if isinstance(cause, InputError)), None)
 
 
-def as_input_error(label: str, error: Exception) -> InputError:
+def as_input_error(label: str, error: BaseException) -> InputError:
     """One line for whatever went wrong with an image, so that the others go on.
 
     Args:
         label: how messages name the image.
         error: what was raised.
     """
-    if isinstance(error, MemoryError):
-        return InputError(f"{label}: too large for this computer's memory; cut it into parts.")
-    unexpected = InputError(f"{label}: cannot be denoised ({reason(error)}); this is a bug, please report it.")
-    return find_error(error) or unexpected
+    found = find_error(error)
+    if found is not None:
+        return found
+    causes = list(_causes(error))
+    if any(_is_memory(cause) for cause in causes):
+        return InputError(f"{label}: too large for this computer's free memory; cut it into parts, or free memory.")
+    system = next((cause.strerror for cause in causes if isinstance(cause, OSError) and cause.strerror), None)
+    if system is not None:
+        return InputError(f"{label}: {system}; free space, or check the folders.")
+    return InputError(f"{label}: cannot be denoised ({reason(error)}); this is a bug, please report it.")
+
+
+def printable(text: str) -> str:
+    r"""A text on one line without characters that steer a terminal, as names of files may hold them.
+
+    Control characters, marks that turn the direction of writing, and bytes that are no text are written as escapes.
+
+    Examples:
+        >>> printable("a" + chr(27) + "[31mb" + chr(10) + ".nii")
+        'a\\x1b[31mb\\n.nii'
+    """
+    return "".join(
+        char.encode("unicode_escape").decode() if unicodedata.category(char) in _UNPRINTABLE else char for char in text
+    )
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """An error and those behind it."""
+    seen: BaseException | None = error
+    while seen is not None:
+        yield seen
+        seen = seen.__cause__ or seen.__context__
+
+
+def _is_memory(error: BaseException) -> bool:
+    """Whether memory ran out; PyTorch says so by the words of a RuntimeError."""
+    if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
+        return True
+    words = str(error).lower()
+    return any(sign in words for sign in _NO_MEMORY)
 
 
 def reason(error: BaseException) -> str:

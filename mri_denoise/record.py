@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import platform
@@ -15,7 +16,9 @@ from typing import Any
 
 from mri_denoise import __version__
 from mri_denoise.bundles.registry import Model
-from mri_denoise.io.files import write_beside
+from mri_denoise.errors import InputError
+from mri_denoise.inference import native
+from mri_denoise.io.files import reading, write_beside
 from mri_denoise.runtime import usable_cores
 
 PACKAGES = ("torch", "monai", "numpy", "nibabel", "pydicom")
@@ -50,6 +53,7 @@ class RunRecord:
         inputs: the files that were read.
         outputs: the files of the result.
         companions: the files beside it, as the residual.
+        collaborative_filter: which form of it ran (:func:`filter_form`); None where the model does without.
         seconds: what reading, denoising and writing took, without waiting.
         versions: of this package and of those that shape the result.
     """
@@ -64,12 +68,47 @@ class RunRecord:
     inputs: Sequence[FileHash]
     outputs: Sequence[str]
     companions: Sequence[str]
+    collaborative_filter: str | None
     seconds: float
     versions: Mapping[str, str]
 
     def as_dict(self) -> dict[str, Any]:
         """Everything in types that JSON knows."""
         return asdict(self)
+
+
+def load_record(path: Path) -> RunRecord:
+    """Read the record of a denoised image.
+
+    Args:
+        path: a file that :func:`write_record` wrote.
+
+    Raises:
+        InputError: if it cannot be read, or is not such a record.
+    """
+    with reading(path):
+        content = path.read_bytes()
+    try:
+        found = json.loads(content)
+        fields = {field.name: found[field.name] for field in dataclasses.fields(RunRecord)}
+        record = RunRecord(
+            **fields | {"model": Model(**found["model"]), "inputs": [FileHash(**f) for f in found["inputs"]]}
+        )
+        _check_types(record)
+    except (ValueError, TypeError, KeyError) as error:
+        raise InputError(f"{path}: not the record of a denoised image") from error
+    return record
+
+
+def _check_types(record: RunRecord) -> None:
+    """TypeError unless a record from outside holds what its fields are declared to hold."""
+    texts = [record.time, record.case, *asdict(record.model).values(), *record.outputs, *record.companions]
+    texts += [text for file in record.inputs for text in (file.path, file.sha256)]
+    texts += [text for pair in record.versions.items() for text in pair]
+    numbers = [record.seconds, *(record.sigma or []), *(record.sigma_variation or [])]
+    plain = all(isinstance(value, str | int | float | None) for value in dict(record.settings).values())
+    if not plain or not all(isinstance(t, str) for t in texts) or not all(isinstance(n, int | float) for n in numbers):
+        raise TypeError("a field is of another type")
 
 
 def versions() -> dict[str, str]:
@@ -81,6 +120,26 @@ def versions() -> dict[str, str]:
         except PackageNotFoundError:  # a source tree without installed metadata
             continue
     return found
+
+
+def filter_form(settings: Mapping[str, Any], device: str) -> str | None:
+    """Which form of the collaborative filter runs: the compiled one and PyTorch's agree, but not bit for bit.
+
+    Args:
+        settings: those of the result, as the record has them.
+        device: where the network runs: ``"cpu"``, ``"cuda"`` or ``"mps"``.
+
+    Returns:
+        ``"compiled, avx2"``, ``"PyTorch"`` with the reason, or None where the settings ask for no filter.
+
+    Examples:
+        >>> filter_form({"filter_passes": 2}, "cuda")
+        'PyTorch, on cuda'
+        >>> filter_form({"filter_passes": 0}, "cpu")
+    """
+    if not settings.get("filter_passes"):
+        return None
+    return native.description() if device.startswith("cpu") else f"PyTorch, on {device.partition(':')[0]}"
 
 
 def command_line() -> str:

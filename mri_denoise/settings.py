@@ -11,9 +11,10 @@ from typing import Literal
 
 from mri_denoise.errors import InputError
 
-Planes = Literal["auto", 1, 3]
-Extra = Literal["residual", "noise-map", "figure"]
-EXTRAS: tuple[Extra, ...] = ("residual", "noise-map", "figure")
+Quality = Literal["fast", "balanced", "best"]
+QUALITIES: tuple[Quality, ...] = ("fast", "balanced", "best")
+Extra = Literal["residual", "noise-map", "figure", "report"]
+EXTRAS: tuple[Extra, ...] = ("residual", "noise-map", "figure", "report")
 _LEAST_PICTURE = 8
 
 
@@ -93,8 +94,8 @@ class Settings:
     Args:
         sigma: the noise level.
         strength: from 0, which gives the input back, to 1, the full result.
-        planes: 1 cuts volumes into slices along one plane, 3 along three and averages; ``"auto"`` is 3 where voxels are
-            nearly isotropic.
+        quality: ``"fast"`` runs the collaborative filter once, ``"balanced"`` twice; ``"best"`` also averages slices
+            along all three planes where voxels are nearly isotropic.
         picture_size: resize pictures to so many pixels on each side (the paper: 256); None keeps their size.
         device: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
         guard: whether what was removed and noise does not explain comes back.
@@ -107,7 +108,7 @@ class Settings:
 
     sigma: Sigma = field(default_factory=Sigma)
     strength: float = 1.0
-    planes: Planes = "auto"
+    quality: Quality = "balanced"
     picture_size: int | None = None
     device: str = "auto"
     guard: bool = True
@@ -117,13 +118,11 @@ class Settings:
     def __post_init__(self) -> None:
         if not 0 <= self.strength <= 1:
             raise InputError(f"strength {self.strength:g}: must lie between 0 and 1.")
-        if self.planes not in ("auto", 1, 3):
-            raise InputError(f"planes {self.planes}: must be auto, 1 or 3.")
+        if self.quality not in QUALITIES:
+            raise InputError(f"quality {self.quality}: must be {', '.join(QUALITIES[:-1])} or {QUALITIES[-1]}.")
         if self.picture_size is not None and self.picture_size < _LEAST_PICTURE:
             raise InputError(f"picture size {self.picture_size}: must be at least {_LEAST_PICTURE} pixels.")
-        unknown = [name for name in self.extras if name not in EXTRAS]
-        if unknown:
-            raise InputError(f"extra {unknown[0]}: not known; choose among {', '.join(EXTRAS)}.")
+        check_extras(self.extras)
 
     def choices(self, options: Collection[str]) -> dict[str, str | float | int | None]:
         """The values that shape the result, under the names that a bundle's config gives them.
@@ -134,12 +133,26 @@ class Settings:
         every: dict[str, str | float | int | None] = {
             "sigma": str(self.sigma),
             "strength": self.strength,
-            "planes": self.planes,
+            "quality": self.quality,
             "guard": self.guard,
             "picture_size": self.picture_size,
             "keep_vendor_headers": self.keep_vendor_headers,
         }
         return {name: value for name, value in every.items() if name in options}
+
+
+def check_extras(extras: Collection[str]) -> None:
+    """Refuse names of companions that there are not.
+
+    Args:
+        extras: names, not one text.
+
+    Raises:
+        InputError: for a name that is not among :data:`EXTRAS`.
+    """
+    unknown = [extras] if isinstance(extras, str) else [name for name in extras if name not in EXTRAS]
+    if unknown:
+        raise InputError(f"extra {unknown[0]}: not known; choose among {', '.join(EXTRAS)}.")
 
 
 DEFAULTS = Settings()

@@ -5,6 +5,7 @@ Imports no torch, so that every command can use it at once.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import nibabel as nib
@@ -14,6 +15,8 @@ from numpy.typing import ArrayLike
 _THICK = 1.25  # times the next longest voxel edge
 _ISOTROPIC = 1.5  # times the shortest voxel edge
 _LEAST_SLICES = 32
+_FEW = 16  # voxels: slices this narrow tell less than slices across the short axis
+_ONE_PLACE = 0.25  # of the shortest voxel edge
 
 
 @dataclass(kw_only=True)
@@ -92,23 +95,63 @@ def suits_three_planes(shape: tuple[int, ...], affine: ArrayLike) -> bool:
     return min(shape) >= _LEAST_SLICES and is_isotropic(affine)
 
 
-def find_slice_axis(affine: ArrayLike) -> int:
+def find_slice_axis(affine: ArrayLike, shape: Sequence[int] | None = None) -> int:
     """Find the axis across the slices as they were acquired.
 
     Args:
         affine: 4 x 4, voxel index to RAS+ millimetres.
+        shape: (X, Y, Z). A slab of few voxels along another axis, as a crop leaves it, is cut across that axis, because
+            slices across the axis that the affine tells would be strips.
 
     Returns:
         0, 1 or 2: the axis of the longest voxel edge if the slices are thick (:func:`has_thick_slices`), otherwise the
-        axis from inferior to superior.
+        axis from inferior to superior; the shortest axis of a slab.
     """
     if has_thick_slices(affine):
-        return int(np.argmax(voxel_sizes(affine)))
-    axes = nib.orientations.io_orientation(np.asarray(affine, dtype=np.float64))[:, 0]
-    found = np.flatnonzero(axes == 2)
-    return int(found[0]) if found.size else 2
+        axis = int(np.argmax(voxel_sizes(affine)))
+    else:
+        axes = nib.orientations.io_orientation(np.asarray(affine, dtype=np.float64))[:, 0]
+        found = np.flatnonzero(axes == 2)
+        axis = int(found[0]) if found.size else 2
+    return axis if shape is None else _across_slab(axis, shape)
 
 
 def slice_axis_of(volume: Volume) -> int:
-    """Return the axis across the slices: the one that the file names, or else that of :func:`find_slice_axis`."""
-    return find_slice_axis(volume.affine) if volume.slice_axis is None else volume.slice_axis
+    """Return the axis across the slices: the one that the file names, or else that of :func:`find_slice_axis`.
+
+    A slab that was cut across another axis (``dim_info`` still names the old one) is cut along the slab. Slices that do
+    not belong together are never cut.
+    """
+    shape = volume.array.shape[1:]
+    if volume.slice_axis is None:
+        return find_slice_axis(volume.affine, shape)
+    return _across_slab(volume.slice_axis, shape) if volume.contiguous else volume.slice_axis
+
+
+def _across_slab(axis: int, shape: Sequence[int]) -> int:
+    """The shortest axis of a slab of at most :data:`_FEW` voxels; otherwise the axis that is given."""
+    shortest = min(shape)
+    return int(np.argmin(shape)) if shortest <= _FEW and 1.5 * shortest <= shape[axis] else axis
+
+
+def in_one_space(first: ArrayLike, second: ArrayLike, shape: Sequence[int]) -> bool:
+    """Tell whether two affines put the voxels of a grid in the same places, but for rounding.
+
+    Args:
+        first: 4 x 4, voxel index to RAS+ millimetres.
+        second: likewise.
+        shape: (X, Y, Z) of the grid.
+
+    Returns:
+        True if no corner of the grid differs by more than a quarter of the shortest voxel edge.
+
+    Examples:
+        >>> moved = np.eye(4)
+        >>> moved[0, 3] = 2.0
+        >>> in_one_space(np.eye(4), moved, (8, 8, 8)), in_one_space(np.eye(4), 1.0001 * np.eye(4), (8, 8, 8))
+        (False, True)
+    """
+    a, b = (np.asarray(affine, dtype=np.float64) for affine in (first, second))
+    corners = np.stack(np.meshgrid(*((0, max(n - 1, 1)) for n in shape), indexing="ij"), axis=-1).reshape(-1, 3)
+    apart = nib.affines.apply_affine(a, corners) - nib.affines.apply_affine(b, corners)
+    return bool(np.linalg.norm(apart, axis=1).max() <= _ONE_PLACE * min(voxel_sizes(a).min(), voxel_sizes(b).min()))

@@ -21,7 +21,7 @@ from mri_denoise.errors import InputError
 from mri_denoise.io import discover
 from mri_denoise.noise.simulate import add_rician, add_salt_pepper
 from mri_denoise.pipeline.batch import denoise_cases
-from mri_denoise.settings import Settings, Sigma
+from mri_denoise.settings import Quality, Settings, Sigma
 from mri_denoise.simulation import head_phantom, phantom_affine
 from mri_denoise.training.train import export_weights
 from mri_denoise.volume import Volume
@@ -67,30 +67,30 @@ def noisy() -> np.ndarray:
     return image
 
 
-@pytest.mark.parametrize("planes", [1, 3])
+@pytest.mark.parametrize("quality", ["fast", "best"])
 @pytest.mark.parametrize("sigma", [None, 30.0])
 def test_equals_what_the_command_writes(
-    tmp_path: Path, rician: Bundle, noisy: np.ndarray, planes: int, sigma: float | None
+    tmp_path: Path, rician: Bundle, noisy: np.ndarray, quality: Quality, sigma: float | None
 ) -> None:
     nib.save(nib.Nifti1Image(noisy, AFFINE), tmp_path / "in.nii.gz")
     cases, _ = discover(tmp_path / "in.nii.gz")
     level = Sigma() if sigma is None else Sigma.parse(sigma)
-    settings = Settings(sigma=level, planes=planes, device="cpu")
+    settings = Settings(sigma=level, quality=quality, device="cpu")
     [outcome] = denoise_cases(rician, cases, tmp_path / "out", settings)
     assert outcome.error is None
     written = nib.load(tmp_path / "out" / cases[0].output).get_fdata(dtype=np.float32)
-    result = learned(Denoiser(rician, device="cpu"), Slicing(planes=planes, slice_axis=2))(noisy, sigma)
+    result = learned(Denoiser(rician, device="cpu"), Slicing(quality=quality, slice_axis=2))(noisy, sigma)
     np.testing.assert_array_equal(result, written)
     assert not np.array_equal(result, noisy) and not result[:, :, :3].any()
 
 
-def test_planes_auto_needs_the_affine(rician: Bundle, noisy: np.ndarray) -> None:
+def test_the_best_quality_averages_planes_of_isotropic_voxels(rician: Bundle, noisy: np.ndarray) -> None:
     model = Denoiser(rician, device="cpu")
-    for affine, planes in ((np.eye(4), 3), (np.diag([1, 1, 5, 1.0]), 1)):
-        results = {p: learned(model, Slicing(planes=p, affine=affine))(noisy, 30.0) for p in (1, 3)}
-        auto = learned(model, Slicing(planes="auto", affine=affine))(noisy, 30.0)
-        np.testing.assert_array_equal(auto, results[planes])
-        assert not np.array_equal(results[1], results[3])
+    for affine, isotropic in ((np.eye(4), True), (np.diag([1, 1, 5, 1.0]), False)):
+        one, three = (
+            learned(model, Slicing(quality=quality, affine=affine))(noisy, 30.0) for quality in ("balanced", "best")
+        )
+        assert np.array_equal(one, three) != isotropic
 
 
 def test_a_picture_equals_what_the_command_writes(tmp_path: Path) -> None:
@@ -157,15 +157,10 @@ def test_a_bundle_that_does_not_name_its_steps_is_told_what_it_lacks(tmp_path: P
         Denoiser.load(str(bundle.folder))
 
 
-def test_a_voxel_that_no_noise_explains_comes_back(noisy: np.ndarray) -> None:
-    image = noisy.copy()
-    image[17, 18, 16] += 100 * 30.0
-    denoiser = Denoiser.load("rician")
+def test_what_came_back_is_counted_unless_nobody_looks(noisy: np.ndarray) -> None:
+    denoiser, volume = Denoiser.load("rician"), Volume(array=noisy[None], affine=AFFINE)
     found = {}
-    for guard in (False, True):
-        settings = Settings(sigma=Sigma(kind="level", level=30.0), planes=1, guard=guard)
-        volume = Volume(array=image[None], affine=AFFINE)
-        found[guard] = denoiser.finish(denoiser.measure(volume, settings))
-    assert found[False].returned is None and found[True].returned is not None and found[True].returned[0] > 0
-    errors = {k: abs(f.volume.array[0, 17, 18, 16] - image[17, 18, 16]) / 30.0 for k, f in found.items()}
-    assert errors[True] < min(5, errors[False])
+    for guard in (True, False):
+        settings = Settings(sigma=Sigma(kind="level", level=30.0), guard=guard)
+        found[guard] = denoiser.finish(denoiser.measure(volume, settings)).returned
+    assert found[False] is None and found[True] is not None and 0 <= found[True][0] < 0.01 * noisy.size

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import nibabel as nib
@@ -13,7 +15,9 @@ from monai.data import MetaTensor
 
 from mri_denoise.denoiser import Denoiser
 from mri_denoise.errors import InputError
-from mri_denoise.images import as_type, denoise
+from mri_denoise.images import denoise, estimate_noise
+from mri_denoise.in_memory import as_type
+from mri_denoise.noise.model import NoiseModel, find_noise
 from mri_denoise.volume import Volume
 
 SHAPE, SIGMA = (24, 20, 9), 20.0
@@ -113,3 +117,36 @@ def test_what_cannot_be_denoised_is_one_line(image: object, choices: dict, words
     with pytest.raises(InputError, match=words) as error:
         denoise(image, **choices)
     assert "\n" not in str(error.value)
+
+
+def test_noise_is_that_of_the_model_whatever_the_kind(tmp_path: Path) -> None:
+    wanted = find_noise(noisy().astype(np.float32), slice_axis=2)
+    image = nib.Nifti1Image(noisy(), AFFINE)
+    nib.save(image, tmp_path / "head.nii.gz")
+    itk = sitk.GetImageFromArray(noisy().transpose(2, 1, 0))
+    itk.SetSpacing((1, 1, 4))
+    kinds = [image, tmp_path / "head.nii.gz", str(tmp_path / "head.nii.gz"), itk]
+    for found in [*(estimate_noise(kind) for kind in kinds), estimate_noise(noisy(), spacing=(1, 1, 4))]:
+        assert isinstance(found, NoiseModel) and found.level == wanted.level == pytest.approx(SIGMA, rel=0.2)
+        np.testing.assert_array_equal(found.correlation, wanted.correlation)
+
+
+def test_noise_of_a_series_and_of_a_list_is_a_list() -> None:
+    series = np.stack([noisy(), 2 * noisy()], axis=3)
+    first, second = estimate_noise(series, spacing=(1, 1, 4))
+    assert second.level == pytest.approx(2 * first.level, rel=1e-3)
+    one, both = estimate_noise([noisy(), series], spacing=(1, 1, 4))
+    assert one.level == first.level and [model.level for model in both] == [first.level, second.level]
+    with pytest.raises(InputError, match="not known"):
+        estimate_noise(b"nothing")
+
+
+def test_importing_the_package_loads_nothing_heavy_and_names_at_most_eight_things() -> None:
+    program = (
+        "import sys, time; start = time.perf_counter(); import mri_denoise; took = time.perf_counter() - start;"
+        "heavy = {'numpy', 'torch', 'monai', 'nibabel', 'scipy'} & sys.modules.keys();"
+        "print(took, len(mri_denoise.__all__), *heavy); [getattr(mri_denoise, name) for name in mri_denoise.__all__]"
+    )
+    done = [subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True) for _ in "ab"]
+    seconds, names, *heavy = zip(*(one.stdout.split() for one in done), strict=True)
+    assert min(map(float, seconds)) < 0.05 and int(names[0]) <= 8 and not heavy

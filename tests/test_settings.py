@@ -42,7 +42,7 @@ def test_impossible_levels_are_refused_in_one_line(value: str | float) -> None:
     [
         ({"strength": 1.5}, "strength 1.5: must lie between 0 and 1"),
         ({"strength": float("nan")}, "strength nan"),
-        ({"planes": 2}, "planes 2: must be auto, 1 or 3"),
+        ({"quality": "good"}, "quality good: must be fast, balanced or best"),
         ({"picture_size": 4}, "picture size 4: must be at least 8"),
         ({"extras": ("reziduum",)}, "extra reziduum: not known; choose among residual, noise-map, figure"),
     ],
@@ -55,5 +55,5 @@ def test_choices_out_of_range_are_refused_in_one_line(choice: dict, words: str) 
 def test_a_bundle_gets_only_what_its_config_names() -> None:
     settings = Settings(sigma=Sigma.parse(5), strength=0.5)
     assert settings.choices({"strength", "device", "network"}) == {"strength": 0.5}
-    assert settings.choices({"sigma", "planes"}) == {"sigma": "5", "planes": "auto"}
+    assert settings.choices({"sigma", "quality"}) == {"sigma": "5", "quality": "balanced"}
     assert Settings() == DEFAULTS and len({DEFAULTS, Settings()}) == 1

@@ -19,7 +19,7 @@ class Candidate:
     """A method, or several variants of one, before it is loaded.
 
     Args:
-        name: what the command line calls all of its variants, as ``rician`` for ``rician-3`` and ``rician-1``.
+        name: what the command line calls all of its variants, as ``rician`` for ``rician-best`` and ``rician-fast``.
         label: how it is listed where it is absent.
         variants: the label of each variant in tables, by its name; a method without variants has its own name here.
         load: returns the variant of a name.

@@ -116,9 +116,10 @@ class Truth:
         return np.ascontiguousarray(noisy[self.slab])
 
     def cut(self, method: Method) -> Method:
-        """The method for volumes of this geometry; three planes become one where voxels are not nearly isotropic."""
-        planes = method.slicing.planes if self.isotropic else 1
-        return replace(method, slicing=Slicing(planes=planes, slice_axis=self.slice_axis, affine=self.affine))
+        """The method for volumes of this geometry; where voxels are not nearly isotropic, the best is balanced."""
+        quality = method.slicing.quality if self.isotropic or method.slicing.quality == "fast" else "balanced"
+        slicing = Slicing(quality=quality, slice_axis=self.slice_axis, affine=self.affine)
+        return replace(method, slicing=slicing)
 
 
 def find_references(paths: Sequence[Path], split: str = "test") -> list[Reference]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -88,13 +89,28 @@ def find_bundle(model: str) -> Bundle:
         known = ", ".join(SHORT_NAMES)
         raise InputError(f"model {model}: neither a shipped model ({known}) nor the folder of a bundle with configs/.")
     try:
-        meta = json.loads(metadata.read_text(encoding="utf-8"))
+        meta = _mapping(json.loads(metadata.read_text(encoding="utf-8")), "metadata.json")
         config = yaml.safe_load((folder / "configs" / "inference.yaml").read_text(encoding="utf-8"))
-        name, task = meta.get("name", folder.name), meta.get("task", "")
-        return Bundle(folder=folder.resolve(), name=name, version=meta["version"], task=task, options=frozenset(config))
-    except (ValueError, KeyError, TypeError, OSError, yaml.YAMLError) as error:
-        reason = str(error).splitlines()[0]
+        options = frozenset(_mapping(config, "inference.yaml"))
+        words = {
+            "name": folder.name,
+            "task": "",
+            **{key: meta[key] for key in ("name", "task", "version") if key in meta},
+        }
+        for key in ("name", "task", "version"):
+            if not isinstance(words.get(key), str) or not str(words[key]).isprintable():
+                raise ValueError(f"metadata.json needs a text as its {key}")
+        return Bundle(folder=folder.resolve(), options=options, **words)
+    except (ValueError, TypeError, OSError, RecursionError, yaml.YAMLError) as error:
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise InputError(f"{folder}: not a MONAI bundle, its configs cannot be used ({reason}).") from error
+
+
+def _mapping(content: Any, name: str) -> dict[str, Any]:
+    """The content of a config, whose keys are texts."""
+    if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
+        raise ValueError(f"{name} holds no names with values")
+    return content
 
 
 def shipped() -> dict[str, Bundle]:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from pathlib import Path
-
-import torch
+from typing import TYPE_CHECKING
 
 from mri_denoise.errors import WeightsError
+
+if TYPE_CHECKING:
+    import torch
 
 SUMS = "SHA256SUMS"
 
@@ -22,16 +25,22 @@ def sha256(path: Path | str) -> str:
 
 
 def recorded_sha256(path: Path | str) -> str | None:
-    """The SHA-256 that the file ``SHA256SUMS`` beside the weights gives them, or None where there is none."""
+    """The SHA-256 that the file ``SHA256SUMS`` beside the weights gives them, or None where there is none.
+
+    Raises:
+        WeightsError: if that file has no lines as ``sha256sum`` writes them.
+    """
     path = Path(path)
     sums = path.parent / SUMS
     if not sums.is_file():
         return None
-    for line in sums.read_text(encoding="utf-8").splitlines():
-        digest, _, name = line.partition("  ")
-        if name.strip() == path.name:
-            return digest.strip()
-    return None
+    try:
+        lines = [line.split(maxsplit=1) for line in sums.read_text(encoding="utf-8").splitlines() if line.strip()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise WeightsError(f"{sums}: cannot be read as text; write it again with sha256sum.") from error
+    if not all(len(words) == 2 and re.fullmatch("[0-9a-fA-F]{64}", words[0]) for words in lines):
+        raise WeightsError(f"{sums}: not lines of sha256sum; write it again.")
+    return next((digest.lower() for digest, name in lines if name.strip().lstrip("*") == path.name), None)
 
 
 def record_sha256(folder: Path | str) -> None:
@@ -58,6 +67,8 @@ def load_weights(network: torch.nn.Module, path: Path | str) -> torch.nn.Module:
     Raises:
         WeightsError: if the file is missing, damaged, differs from its record or does not fit the network.
     """
+    import torch
+
     path = Path(path)
     if not path.is_file():
         raise WeightsError(f"{path}: no such weights; train the bundle first, or name another weights file.")
@@ -70,7 +81,10 @@ def load_weights(network: torch.nn.Module, path: Path | str) -> torch.nn.Module:
         reason = _first_line(error)
         raise WeightsError(f"{path}: not weights that torch.save wrote ({reason}); copy the file again.") from error
     try:
-        network.load_state_dict(state.get("model", state))
+        tensors = dict(state.get("model", state))
+        if not all(bool(torch.isfinite(tensor).all()) for tensor in tensors.values()):
+            raise ValueError("NaN or infinity among them")
+        network.load_state_dict(tensors)
     except Exception as error:
         raise WeightsError(f"{path}: these weights do not fit the network ({_first_line(error)}).") from error
     return network.eval()

@@ -27,6 +27,7 @@ def adapt(
     learning_rate: Annotated[float | None, typer.Option(min=0.0, help="Instead of the bundle's.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of everything random.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = DEFAULTS.device,
+    trust: common.Trust = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the record as JSON.")] = False,
 ) -> None:
     """Fine-tune a model on your own noisy volumes, without references; the result is a bundle for denoise --model."""
@@ -36,10 +37,7 @@ def adapt(
         cases += common.find_cases(source)[0]
     if not cases:
         common.stop("no volume to learn from; name NIfTI files, DICOM folders or folders of these.", common.SOME_FAILED)
-    from mri_denoise.bundles.registry import find_bundle
-
-    with common.one_line_errors(common.WRONG_USAGE):
-        bundle = find_bundle(model)
+    bundle = common.find_model(model, trust=trust)
     if not bundle.config("adapt.yaml").is_file():
         common.stop(f"model {model}: cannot be adapted without references; use --model rician.", common.WRONG_USAGE)
     if output.exists() and (not output.is_dir() or any(output.iterdir())):

@@ -9,16 +9,31 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
 
-from mri_denoise.errors import InputError
+from mri_denoise.errors import InputError, printable
 from mri_denoise.io.case import Case, Skip
+from mri_denoise.io.sniff import named_like_image
 
+if TYPE_CHECKING:
+    from mri_denoise.bundles.registry import Bundle
+
+Trust = Annotated[bool, typer.Option("--trust", help="Run the code in the configs of a bundle that is not known here.")]
 DONE, SOME_FAILED, WRONG_USAGE = 0, 1, 2
-messages = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
+
+
+class _Messages(Console):
+    """Standard error, on which no name of a file can steer the terminal."""
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Print, texts as :func:`mri_denoise.errors.printable` makes them."""
+        super().print(*(printable(thing) if isinstance(thing, str) else thing for thing in objects), **options)
+
+
+messages = _Messages(stderr=True, highlight=False, soft_wrap=True, markup=False)
 
 
 def stop(message: str, code: int) -> NoReturn:
@@ -36,9 +51,33 @@ def one_line_errors(code: int = SOME_FAILED) -> Iterator[None]:
         stop(str(error), code)
 
 
+def say(text: str) -> None:
+    """Print one line on standard output; no name of a file in it can steer the terminal."""
+    print(printable(text))
+
+
 def print_json(value: Any) -> None:
     """JSON on standard output; NaN and infinity, which JSON does not know, become null."""
     print(json.dumps(_finite(value), indent=2, default=str))
+
+
+def find_model(model: str, *, trust: bool) -> Bundle:
+    """The bundle of a model, which may be run; says what there is to say of it on standard error.
+
+    The command ends with code 2 if there is no such bundle, or its code is neither known nor trusted.
+    """
+    from mri_denoise.bundles.registry import find_bundle
+    from mri_denoise.bundles.trust import is_trusted, require_trust
+    from mri_denoise.bundles.weights import SUMS
+
+    with one_line_errors(WRONG_USAGE):
+        bundle = find_bundle(model)
+        require_trust(bundle, given=trust)
+    if not is_trusted(bundle):
+        messages.print(f"trusting bundle {bundle.folder}")
+    if bundle.weights.is_file() and not (bundle.weights.parent / SUMS).is_file():
+        messages.print(f"note {bundle.folder}: has no {SUMS}, its weights are taken as they are")
+    return bundle
 
 
 def numbers(option: str, text: str, kind: Callable[[str], float]) -> list[float]:
@@ -64,7 +103,7 @@ def parse_settings(settings: list[str] | None) -> dict[str, Any]:
 
 def busy(what: str) -> AbstractContextManager[object]:
     """A spinner on standard error while something takes its time, if somebody watches."""
-    return messages.status(what) if interactive() else nullcontext()
+    return messages.status(printable(what)) if interactive() else nullcontext()
 
 
 def _finite(value: Any) -> Any:
@@ -113,13 +152,15 @@ def exit_code(done: int, failed: int, skips: list[Skip]) -> int:
 def place(cases: list[Case], source: Path, output: Path) -> tuple[list[Case], Path]:
     """Decide where results go: into the folder named; a single result that is a file may also go to the file named.
 
+    A name is that of a file if it ends like an image's: ``out.v2`` is a folder.
+
     Returns:
         The cases, and the folder that their ``output`` is relative to.
     """
     if source.is_dir() and output.resolve() == source.resolve():
         stop(f"{output}: is the input folder; choose another output, inputs are never written over.", WRONG_USAGE)
     single_file = len(cases) == 1 and not cases[0].writes_folder and (source.is_file() or cases[0].series)
-    if single_file and not output.is_dir() and output.suffix:
+    if single_file and not output.is_dir() and named_like_image(output):
         return [dataclasses.replace(cases[0], output=Path(output.name))], output.parent
     if output.exists() and not output.is_dir():
         stop(f"{output}: is a file, but these results need a folder.", WRONG_USAGE)

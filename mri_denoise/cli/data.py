@@ -54,13 +54,12 @@ def references(
     dataset: Annotated[Path, typer.Argument(metavar="DATASET", help="The data set folder, as prepare makes it.")],
     model: Annotated[str, typer.Option(help="rician, or the folder of a MONAI bundle.")] = "rician",
     factor: Annotated[float, typer.Option(min=0.0, help="Noise level given: the estimated one times this.")] = 1.5,
+    trust: common.Trust = False,
 ) -> None:
     """Denoise the training volumes and add the results to the datalist, as cleaner references for the next training."""
-    from mri_denoise.bundles.registry import find_bundle
     from mri_denoise.training.references import add_references
 
-    with common.one_line_errors(common.WRONG_USAGE):
-        bundle = find_bundle(model)
+    bundle = common.find_model(model, trust=trust)
 
     def say(image: str, sigma: float) -> None:
         common.messages.print(f"{image}  sigma {sigma:.4g}")

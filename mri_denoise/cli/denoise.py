@@ -2,40 +2,33 @@
 
 from __future__ import annotations
 
-from enum import Enum
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mri_denoise import settings as choices
+from mri_denoise.bids.dataset import is_dataset
+from mri_denoise.bids.selection import Wanted
 from mri_denoise.cli import common
+from mri_denoise.cli.choices import MODEL_HELP, QUALITY_HELP, Quality, find_model, make_settings
+from mri_denoise.cli.dataset import Request, denoise_dataset
+from mri_denoise.cli.pages import write_pages
+from mri_denoise.cli.watch import watch
 from mri_denoise.io.case import Case, Skip
-from mri_denoise.settings import DEFAULTS, Extra, Settings, Sigma
+from mri_denoise.pipeline.files import record_path
+from mri_denoise.settings import DEFAULTS
 
 if TYPE_CHECKING:  # the command line answers faster without
-    from mri_denoise.bundles.registry import Bundle
-    from mri_denoise.pipeline.stream import Outcome
+    from mri_denoise.pipeline.stream import Outcome, Report
     from mri_denoise.record import RunRecord
-
-
-class Planes(str, Enum):
-    """Planes along which volumes are cut into slices."""
-
-    auto = "auto"
-    one = "1"
-    three = "3"
-
-    @property
-    def number(self) -> choices.Planes:
-        """As in the settings."""
-        return {Planes.one: 1, Planes.three: 3}.get(self, "auto")  # type: ignore[return-value]
 
 
 def denoise(
     source: Annotated[Path, typer.Argument(metavar="INPUT", help="A file, a DICOM folder, or a folder of files.")],
     output: Annotated[Path, typer.Argument(metavar="OUTPUT", help="A file for one file, otherwise a folder.")],
-    model: Annotated[str, typer.Option(help="rician, salt-pepper, or the folder of a MONAI bundle.")] = "rician",
+    model: Annotated[str, typer.Option(help=MODEL_HELP)] = "rician",
     sigma: Annotated[
         str, typer.Option(help="Noise level: auto, map (local), a number in the file's units, or a NIfTI map of it.")
     ] = str(DEFAULTS.sigma),
@@ -46,9 +39,8 @@ def denoise(
     residual: Annotated[bool, typer.Option("--residual", help="Also write what was removed.")] = False,
     noise_map: Annotated[bool, typer.Option("--noise-map", help="Also write the noise level at each voxel.")] = False,
     figure: Annotated[bool, typer.Option("--figure", help="Also draw input, output and residual.")] = False,
-    planes: Annotated[
-        Planes, typer.Option(help="Slice along 1 plane (fast) or 3 and average (better); auto: 3 if nearly isotropic.")
-    ] = Planes(DEFAULTS.planes),
+    report: Annotated[bool, typer.Option("--report", help="Also write an HTML page of each scan, and of all.")] = False,
+    quality: Annotated[Quality, typer.Option(help=QUALITY_HELP)] = Quality(DEFAULTS.quality),
     guard: Annotated[
         bool, typer.Option("--guard/--no-guard", help="Give back what was removed and noise does not explain.")
     ] = DEFAULTS.guard,
@@ -64,60 +56,59 @@ def denoise(
         typer.Option("--force", help="Also take phase images, maps, masks, DICOM localizers and own results."),
     ] = False,
     jobs: Annotated[int, typer.Option(min=1, help="Images denoised side by side, sharing the cores and memory.")] = 1,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace results that exist.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Make results that exist again.")] = False,
+    trust: common.Trust = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the run records as JSON.")] = False,
 ) -> None:
     """Denoise MR images; results keep their headers, type and place in the folder tree."""
-    chosen: dict[Extra, bool] = {"residual": residual, "noise-map": noise_map, "figure": figure}
-    settings = _settings(
+    from mri_denoise.pipeline.resume import find_todo
+
+    settings = make_settings(
         sigma=sigma,
         strength=strength,
-        planes=planes.number,
+        quality=quality.value,
         guard=guard,
         picture_size=picture_size,
         device=device,
-        extras=[extra for extra, wanted in chosen.items() if wanted],
+        extras={"residual": residual, "noise-map": noise_map, "figure": figure, "report": report},
         keep_vendor_headers=keep_vendor_headers,
     )
+    if is_dataset(source):
+        asked = Request(
+            dataset=source,
+            output=output,
+            model=model,
+            trust=trust,
+            settings=settings,
+            jobs=jobs,
+            overwrite=overwrite,
+        )
+        raise typer.Exit(denoise_dataset(replace(asked, wanted=Wanted(everything=force), as_json=as_json)))
     cases, skips = common.find_cases(source, output, force=force, own_results=force)
     if to_nifti:
         cases, skips = _as_nifti(cases, skips)
     cases, folder = common.place(cases, source, output)
     _say_notes(cases)
-    ready = [c for c in cases if overwrite or not common.already_there(c, folder)]
-    failed = [
-        (c.label, f"{folder / c.output}: exists; use --overwrite to replace it.") for c in cases if c not in ready
-    ]
+    bundle = find_model(model, settings, trust=trust)
+    with common.one_line_errors(common.WRONG_USAGE):
+        todo = find_todo(cases, folder, bundle, settings, overwrite=overwrite)
+    failed = [(case.label, error) for case, error in todo.refused]
     done: list[RunRecord] = []
-    if ready:
-        outcomes = _run(_bundle(model, settings), ready, folder, settings, as_json, jobs)
+    if todo.ready:
+
+        def run(tell: Report, progress: bool) -> list[Outcome]:
+            from mri_denoise.pipeline.batch import denoise_cases
+
+            return denoise_cases(bundle, todo.ready, folder, settings, report=tell, jobs=jobs, progress=progress)
+
+        outcomes = watch(run, len(todo.ready), folder, quiet=as_json)
         done = [outcome.record for outcome in outcomes if outcome.record is not None]
         failed += [(outcome.case.label, outcome.error) for outcome in outcomes if outcome.error is not None]
-    _report(done, skips, failed, as_json)
-    raise typer.Exit(common.exit_code(len(done), len(failed), skips))
-
-
-def _settings(*, sigma: str, extras: list[Extra], **choices: Any) -> Settings:
-    """The user's choices; ends with code 2 for one that is out of its range."""
-    with common.one_line_errors(common.WRONG_USAGE):
-        level = Sigma.parse(sigma)
-        if level.path is not None and not level.path.is_file():
-            wanted = "auto, map, a number from 0 on, or the file of a noise map"
-            common.stop(f"--sigma {sigma}: must be {wanted}.", common.WRONG_USAGE)
-        return Settings(sigma=level, extras=tuple(extras), **choices)
-
-
-def _bundle(model: str, settings: Settings) -> Bundle:
-    """The bundle of a model; ends with code 2 for one that is not there, or does not know what was chosen."""
-    from mri_denoise.bundles.registry import find_bundle
-
-    with common.one_line_errors(common.WRONG_USAGE):
-        bundle = find_bundle(model)
-    if "sigma" not in bundle.options and ("noise-map" in settings.extras or settings.sigma != DEFAULTS.sigma):
-        common.stop(f"model {model} does not use a noise level: no --sigma, no --noise-map.", common.WRONG_USAGE)
-    if "planes" not in bundle.options and settings.planes != DEFAULTS.planes:
-        common.stop(f"model {model} does not average over planes: no --planes.", common.WRONG_USAGE)
-    return bundle
+    if report:
+        before = [record_path(case, folder) for case in todo.done]
+        failed += write_pages(before, folder, group=len(cases) > 1)
+    _report(done, todo.done, skips, failed, as_json)
+    raise typer.Exit(common.exit_code(len(done) + len(todo.done), len(failed), skips))
 
 
 def _as_nifti(cases: list[Case], skips: list[Skip]) -> tuple[list[Case], list[Skip]]:
@@ -137,7 +128,9 @@ def _say_notes(cases: list[Case]) -> None:
         common.messages.print(f"note {output}: {note}")
 
 
-def _report(done: list[RunRecord], skips: list[Skip], failed: list[tuple[str, str]], as_json: bool) -> None:
+def _report(
+    done: list[RunRecord], before: Sequence[Case], skips: list[Skip], failed: list[tuple[str, str]], as_json: bool
+) -> None:
     """Say what was done, left alone and failed."""
     for _, error in failed:
         common.messages.print(f"failed {error}")
@@ -145,40 +138,13 @@ def _report(done: list[RunRecord], skips: list[Skip], failed: list[tuple[str, st
         common.print_json(
             {
                 "done": [record.as_dict() for record in done],
+                "done_before": [case.label for case in before],
                 "skipped": [{"path": str(s.source), "reason": s.reason, "damaged": s.damaged} for s in skips],
                 "failed": [{"case": label, "error": error} for label, error in failed],
             }
         )
         return
     damaged = sum(s.damaged for s in skips)
+    if before:
+        print(f"{len(before)} done before by the same weights and settings, left as they are.")
     print(f"{len(done)} denoised, {len(skips) - damaged} skipped, {len(failed) + damaged} failed.")
-
-
-def _run(
-    bundle: Bundle, cases: list[Case], folder: Path, settings: Settings, as_json: bool, jobs: int
-) -> list[Outcome]:
-    """Denoise with a bar, and a line for each case; ends with code 2 if the bundle cannot be run."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    from mri_denoise.pipeline.batch import denoise_cases
-
-    watched, single = common.interactive(), len(cases) == 1
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=common.messages, disable=not watched or single, transient=True) as bar:
-        task = bar.add_task("denoising", total=len(cases))
-
-        def report(outcome: Outcome) -> None:
-            bar.advance(task)
-            if outcome.record is not None and not as_json:
-                bar.console.print(_line(outcome.case, outcome.record, folder))
-
-        with common.one_line_errors(common.WRONG_USAGE):
-            return denoise_cases(bundle, cases, folder, settings, report=report, jobs=jobs, progress=watched and single)
-
-
-def _line(case: Case, record: RunRecord, folder: Path) -> str:
-    """What was done to a case, in one line."""
-    level = ", ".join(f"{sigma:.4g}" for sigma in (record.sigma or [])[:3])
-    more = " ..." if len(record.sigma or []) > 3 else ""
-    noise = f"  sigma {level}{more}" if level else ""
-    return f"{case.label} -> {folder / case.output}{noise}  {record.seconds:.1f} s"

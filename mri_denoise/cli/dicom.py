@@ -29,9 +29,9 @@ def dicom(
         common.print_json({"volumes": volumes, "left_alone": left})
     else:
         for volume in volumes:
-            print(_line(volume))
+            common.say(_line(volume))
         for entry in left:
-            print(f"{entry['folder']}: {_count(len(entry['files']), 'file')}, not denoised: {entry['reason']}")
+            common.say(f"{entry['folder']}: {_count(len(entry['files']), 'file')}, not denoised: {entry['reason']}")
     raise typer.Exit(common.exit_code(len(volumes), 0, skips))
 
 

@@ -11,13 +11,17 @@ from mri_denoise import __version__
 from mri_denoise.cli import data, dicomweb
 from mri_denoise.cli.adapt import adapt
 from mri_denoise.cli.benchmark import app as benchmark
+from mri_denoise.cli.bids import bids
 from mri_denoise.cli.demo import demo
 from mri_denoise.cli.denoise import denoise
 from mri_denoise.cli.dicom import dicom
+from mri_denoise.cli.doctor import doctor
 from mri_denoise.cli.evaluate import evaluate
+from mri_denoise.cli.many_values import ManyValues
 from mri_denoise.cli.models import models
 from mri_denoise.cli.node import node
 from mri_denoise.cli.noise import noise
+from mri_denoise.cli.report import report
 from mri_denoise.cli.simulate import simulate
 from mri_denoise.cli.train import train
 from mri_denoise.runtime import end_tidily
@@ -26,11 +30,11 @@ app = typer.Typer(
     name="mri-denoise",
     help="Denoise MR images with HMAD-Net, headers preserved. For research, not for diagnosis.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (denoise, dicom, noise, simulate, evaluate, train, adapt, models, demo, node):
+for command in (denoise, report, dicom, noise, simulate, evaluate, train, adapt, models, demo, doctor, node):
     app.command()(command)
+app.command(cls=ManyValues)(bids)
 app.add_typer(benchmark.app, name="benchmark")
 app.add_typer(data.app, name="data")
 app.add_typer(dicomweb.app, name="dicomweb")

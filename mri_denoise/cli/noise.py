@@ -34,7 +34,7 @@ def noise(
         common.print_json(results[0] if len(results) == 1 else results)
     else:
         for found in results:
-            print(_line(found))
+            common.say(_line(found))
     raise typer.Exit(common.exit_code(len(results), failed, skips))
 
 

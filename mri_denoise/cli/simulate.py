@@ -109,4 +109,4 @@ def simulate(
         common.print_json(record.as_dict())
     else:
         what = f"sigma {record.sigma:g}" if record.density is None else f"density {record.density:g}"
-        print(f"{cases[0].label} -> {folder / cases[0].output}: {noise.value}, {what}, seed {seed}")
+        common.say(f"{cases[0].label} -> {folder / cases[0].output}: {noise.value}, {what}, seed {seed}")

@@ -11,6 +11,7 @@ from mri_denoise.errors import InputError
 from mri_denoise.evaluation import metrics
 from mri_denoise.io import Case, read
 from mri_denoise.io.nifti.image import read_array
+from mri_denoise.volume import Volume, in_one_space
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,17 +50,15 @@ def compare_cases(reference: Case, image: Case, mask: str = "auto", peak: float 
         the scores; those of several volumes are averaged.
 
     Raises:
-        InputError: if a file cannot be read, the shapes differ, or there is nothing to score.
+        InputError: if a file cannot be read, the grids differ, or there is nothing to score.
     """
     truth, result = read(reference), read(image)
-    if truth.array.shape != result.array.shape:
-        shapes = f"{truth.array.shape[1:]} and {result.array.shape[1:]}"
-        raise InputError(f"{image.label}: shapes differ from {reference.label} ({shapes}); compare images of one grid.")
+    _check_grids(image.label, result, reference.label, truth)
     peak = peak or truth.white_level or float(np.nanmax(truth.array))
     scores: list[tuple[float, float, float, float]] = []
     voxels = 0
     for a, b in zip(truth.array, result.array, strict=True):
-        where = _mask(mask, a, truth.picture)
+        where = _mask(mask, a, truth)
         a, b = (np.squeeze(v, 2) if v.shape[2] == 1 else v for v in (a, b))
         inside = None if where is None else where.reshape(a.shape)
         try:
@@ -72,14 +71,29 @@ def compare_cases(reference: Case, image: Case, mask: str = "auto", peak: float 
     return Comparison(psnr=psnr, ssim=ssim, hfen=hfen, mae=mae, peak=peak, voxels=voxels)
 
 
-def _mask(mask: str, volume: np.ndarray, picture: bool) -> np.ndarray | None:
-    if mask == "none" or (mask == "auto" and picture):
+def _check_grids(label: str, image: Volume, other: str, reference: Volume) -> None:
+    """Refuse images of different grids."""
+    count, wanted = len(image.array), len(reference.array)
+    if count != wanted:
+        raise InputError(f"{label}: holds {count} volumes, {other} {wanted}; compare as many with as many.")
+    if image.array.shape != reference.array.shape:
+        shapes = f"{image.array.shape[1:]} and {reference.array.shape[1:]}"
+        raise InputError(f"{label}: its shape differs from that of {other} ({shapes}); compare images of one grid.")
+    flat = image.picture or reference.picture
+    if not flat and not in_one_space(image.affine, reference.affine, image.array.shape[1:]):
+        raise InputError(f"{label}: lies in another space than {other}; resample one to the grid of the other.")
+
+
+def _mask(mask: str, volume: np.ndarray, truth: Volume) -> np.ndarray | None:
+    if mask == "none" or (mask == "auto" and truth.picture):
         return None
     if mask == "auto":
         return metrics.head_mask(volume)
-    array, _ = read_array(Path(mask))
+    array, place = read_array(Path(mask))
     array = array[..., 0] if array.ndim == 4 else array
     if array.shape != volume.shape:
         raise InputError(f"{mask}: the mask has the shape {array.shape}, the image {volume.shape}.")
+    if not truth.picture and not in_one_space(place, truth.affine, volume.shape):
+        raise InputError(f"{mask}: the mask lies in another space than the image; resample it to the image's grid.")
     inside: np.ndarray = array != 0
     return inside

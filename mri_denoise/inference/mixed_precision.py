@@ -9,14 +9,20 @@ import torch
 from monai.data import MetaTensor
 from monai.inferers import Inferer
 
+from mri_denoise.inference.threads import run_in_threads
+
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-CPU_PIXELS = 2 * 256 * 256  # of all images of a pass in float32; twice as many in types of 16 bits
+_PIECE = 256 * 256  # pixels: fewer take longer each
 
 
 class MixedPrecisionInferer(Inferer):
     """Run the network under autocast, with 2D images in ``channels_last`` order.
 
     MONAI's engines switch mixed precision on for CUDA alone; this inferer does it on the device of the input.
+
+    In inference on a CPU each image (several smaller than 256 x 256 pixels: :func:`piece_size`) goes through the
+    network in one thread, and as many at a time as PyTorch has threads. So the result has the same bits for any number
+    of them (:mod:`mri_denoise.inference.threads`), and no layer is so large that the system has to clear new pages.
 
     Args:
         precision: ``"float32"``, ``"bfloat16"`` or ``"float16"``.
@@ -48,16 +54,20 @@ class MixedPrecisionInferer(Inferer):
         plain = inputs.as_tensor() if isinstance(inputs, MetaTensor) else inputs
         if plain.ndim == 4:
             plain = plain.contiguous(memory_format=torch.channels_last)
-        with torch.autocast(plain.device.type, dtype=self.dtype, enabled=self.dtype != torch.float32):
-            pieces = [network(piece, *args, **kwargs).float() for piece in plain.split(self._piece(plain))]
-        return pieces[0] if len(pieces) == 1 else torch.cat(pieces)
 
-    def _piece(self, batch: torch.Tensor) -> int:
-        """How many images the network takes at once: on a CPU in inference, as many as memory is fast for.
+        def run(piece: torch.Tensor) -> torch.Tensor:
+            with torch.autocast(plain.device.type, dtype=self.dtype, enabled=self.dtype != torch.float32):
+                return network(piece, *args, **kwargs).float()
 
-        The C library allocates blocks of 32 MiB and more as new pages, which the system has to clear at every layer.
-        That took a quarter of the time for 8 slices of 256 x 256 in float32; a layer of 2 slices takes 16 MiB.
-        """
-        if batch.device.type != "cpu" or batch.ndim != 4 or torch.is_grad_enabled():
-            return max(len(batch), 1)
-        return max(CPU_PIXELS * 4 // (self.dtype.itemsize * batch.shape[2] * batch.shape[3]), 1)
+        if plain.device.type != "cpu" or plain.ndim != 4 or torch.is_grad_enabled():
+            return run(plain)
+        return torch.cat(run_in_threads(run, plain.split(piece_size(plain))))
+
+
+def piece_size(images: torch.Tensor) -> int:
+    """How many images a CPU takes through a network at once: one, or several small ones, whatever the machine.
+
+    Args:
+        images: shape (..., H, W).
+    """
+    return max(_PIECE // (images.shape[-2] * images.shape[-1]), 1)

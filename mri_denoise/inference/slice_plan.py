@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 
 from mri_denoise.inference.collaborative_filter import BlockShape
 from mri_denoise.volume import find_slice_axis, is_isotropic, suits_three_planes
+
+NARROW = 4  # pixels: slices with a shorter side tell nothing
 
 
 def gather_slices(stack: torch.Tensor, numbers: torch.Tensor, num_slices: int) -> torch.Tensor:
@@ -34,50 +35,6 @@ def gather_slices(stack: torch.Tensor, numbers: torch.Tensor, num_slices: int) -
 
 
 @dataclass(frozen=True, kw_only=True)
-class Slabs:
-    """Slabs of neighbouring slices that a network gives one after the other.
-
-    Args:
-        centres: number of the middle slice of each slab, shape (n,).
-        numbers: of all its slices, shape (n, slices); those outside the volume too.
-        wanted: which of them are wanted from this slab, the same shape: each slice of the volume from one slab.
-    """
-
-    centres: torch.Tensor
-    numbers: torch.Tensor
-    wanted: torch.Tensor
-
-    def __getitem__(self, part: slice) -> Slabs:
-        """Take some of the slabs."""
-        return Slabs(centres=self.centres[part], numbers=self.numbers[part], wanted=self.wanted[part])
-
-
-def plan_slabs(numbers: torch.Tensor, count: int, thickness: int) -> Slabs:
-    """Choose slabs that hold each of some slices, as few as possible.
-
-    Args:
-        numbers: of the slices, ascending, shape (n,).
-        count: slices of the volume.
-        thickness: odd number of slices of a slab.
-
-    Examples:
-        >>> slabs = plan_slabs(torch.tensor([0, 1, 2, 6, 7]), count=8, thickness=3)
-        >>> slabs.centres.tolist(), slabs.numbers[slabs.wanted].tolist()
-        ([1, 6], [0, 1, 2, 6, 7])
-    """
-    reach = thickness // 2
-    centres: list[int] = []
-    for number in numbers.tolist():
-        if not centres or number > centres[-1] + reach:
-            # the last slab ends with the volume
-            centres.append(max(min(number + reach, count - 1 - reach), min(reach, count - 1)))
-    middle = torch.tensor(centres, dtype=torch.long)
-    held = middle[:, None] + torch.arange(-reach, reach + 1)
-    before = torch.cat((torch.full((1,), -1), middle[:-1] + reach))[: len(middle), None]
-    return Slabs(centres=middle, numbers=held, wanted=torch.isin(held, numbers) & (held > before))
-
-
-@dataclass(frozen=True, kw_only=True)
 class SliceStack:
     """The slices of a volume across one axis, as a network takes them.
 
@@ -92,20 +49,6 @@ class SliceStack:
     sigma: torch.Tensor | None
     num_slices: int
     contiguous: bool
-
-    def occupied(self) -> torch.Tensor:
-        """List the slices that are not 0 everywhere, and those within the network's reach of them, at least 1.
-
-        The others are masked air, which holds no noise and stays 0. A network's answer there would be removed by
-        :class:`~mri_denoise.transforms.RestoreBackgroundd` anyway.
-
-        Returns:
-            numbers of slices, shape (n,), on the CPU.
-        """
-        full = (self.slices != 0).any(dim=2).any(dim=1).cpu()
-        reach = max(self.num_slices // 2, 1) if self.contiguous else 1
-        near = F.max_pool1d(full[None].float(), 2 * reach + 1, stride=1, padding=reach)[0]
-        return near.nonzero()[:, 0]
 
     def batch(self, numbers: torch.Tensor) -> torch.Tensor:
         """Gather the network's input for some slices.
@@ -180,18 +123,19 @@ def plan_slices(
 
     Args:
         shape: (X, Y, Z).
-        affine: 4 x 4, voxel index to RAS+ millimetres; None counts as isotropic voxels with slices across axis 2.
+        affine: 4 x 4, voxel index to RAS+ millimetres; None counts as isotropic voxels.
         planes: 1, 3 or ``"auto"`` for 3 if slices across all axes look alike
             (:func:`~mri_denoise.volume.suits_three_planes`).
-        slice_axis: the axis across the slices; by default the affine tells it.
+        slice_axis: the axis across the slices; by default affine and shape tell it
+            (:func:`~mri_denoise.volume.find_slice_axis`).
         contiguous: whether neighbouring slices may serve as context for one another; if not, one plane is used.
     """
     if slice_axis is None:
-        slice_axis = 2 if affine is None else find_slice_axis(affine)
+        slice_axis = find_slice_axis(torch.eye(4) if affine is None else affine, shape)
     if planes == "auto":
         three = affine is not None and suits_three_planes(shape, affine)
     else:
-        three = planes == 3 and min(shape) > 1
+        three = planes == 3 and min(shape) >= NARROW
     blocks: BlockShape = "cubes" if affine is None or is_isotropic(affine) else "plates"
     return SlicePlan(
         slice_axis=slice_axis,

@@ -4,19 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
+import torch.nn.functional as F
 from monai.data import MetaTensor
 
 from mri_denoise.inference.collaborative_filter import filter_blocks
 from mri_denoise.inference.floor import match_floor
-from mri_denoise.inference.mixed_precision import MixedPrecisionInferer
-from mri_denoise.inference.slice_plan import SlicePlan, SliceStack, plan_slabs, plan_slices
+from mri_denoise.inference.limits import without_extremes
+from mri_denoise.inference.mixed_precision import MixedPrecisionInferer, piece_size
+from mri_denoise.inference.parts import solid_parts
+from mri_denoise.inference.slice_plan import NARROW, SlicePlan, SliceStack, plan_slices
+from mri_denoise.inference.threads import one_thread_each, threads
 from mri_denoise.inference.tiling import denoise_in_tiles
 from mri_denoise.noise.correlation import noise_correlation
+from mri_denoise.noise.series import find_series_noise
 
 _LEAST_TILE = 256
+_LEAST_SIDE = (
+    32  # pixels: smaller slices get a margin of air, which the network knows; repeated edges it takes for lines
+)
 _FEATURES = 64  # feature maps of a slice that are in memory at a time
 
 
@@ -26,8 +36,9 @@ class SliceDenoiseInferer(MixedPrecisionInferer):
     Args:
         num_slices: odd number of neighbouring slices that the network takes.
         noise_map: whether the network takes the noise level as its last channel.
-        batch_size: slices at a time on the CPU, of up to 256 x 256 pixels; fewer larger ones, so that memory stays the
-            same. A GPU takes as many as its free memory allows. If memory runs out, the batch is halved.
+        batch_size: slices at a time on the CPU, or as many as there are threads; fewer slices of more than 512 x 512
+            pixels, so that memory stays the same. A GPU takes as many as its free memory allows. If memory runs out,
+            the batch is halved.
         precision: ``"float32"``, ``"bfloat16"`` or ``"float16"``.
         planes: 1 cuts slices along the plane of acquisition. 3 cuts them along all three planes and averages the
             results, which is better and takes three times as long. ``"auto"`` is 3 for volumes of isotropic voxels
@@ -38,7 +49,6 @@ class SliceDenoiseInferer(MixedPrecisionInferer):
         filter_passes: passes of the collaborative filter that follows, with the network's result as its pilot and the
             correlation that the volume's noise has
             (:func:`~mri_denoise.inference.collaborative_filter.filter_blocks`): 0, 1 or 2. Needs ``noise_map``.
-        out_slices: odd number of neighbouring slices that the network gives at a time.
 
     Raises:
         ValueError: if ``precision`` is unknown, ``planes`` is not 1, 3 or ``"auto"``, ``tile`` is below 256, or
@@ -48,9 +58,10 @@ class SliceDenoiseInferer(MixedPrecisionInferer):
         >>> inferer = SliceDenoiseInferer(num_slices=3, precision="float32")
         >>> def average(slices):
         ...     return slices.mean(dim=1, keepdim=True)
-        >>> volume = torch.tensor([3.0, 6.0, 9.0, 12.0]).expand(1, 1, 32, 32, 4)  # four slices
-        >>> inferer(volume, average, slice_axis=2)[0, 0, 0, 0].tolist()
-        [4.0, 6.0, 9.0, 11.0]
+        >>> volume = torch.tensor([0.25, 0.5, 0.75, 1.0]).repeat(1, 1, 32, 32, 1)  # four slices
+        >>> volume[..., 0, 0, :] = 0  # a slice of one value would be left alone
+        >>> inferer(volume, average, slice_axis=2)[0, 0, 1, 1].tolist()
+        [0.33, 0.5, 0.75, 0.92]
     """
 
     def __init__(
@@ -63,7 +74,6 @@ class SliceDenoiseInferer(MixedPrecisionInferer):
         progress: bool = False,
         tile: int = 1024,
         filter_passes: int = 0,
-        out_slices: int = 1,
     ) -> None:
         super().__init__(precision)
         if tile < _LEAST_TILE:
@@ -76,7 +86,7 @@ class SliceDenoiseInferer(MixedPrecisionInferer):
             raise ValueError(f"planes must be 1, 3 or 'auto', got {planes!r}.")
         self.num_slices, self.noise_map, self.batch_size = num_slices, noise_map, batch_size
         self.planes, self.progress, self.tile = planes, progress, tile
-        self.filter_passes, self.out_slices = filter_passes, out_slices
+        self.filter_passes = filter_passes
 
     def __call__(
         self,
@@ -95,10 +105,11 @@ class SliceDenoiseInferer(MixedPrecisionInferer):
 
         Args:
             inputs: shape (1, T, X, Y, Z), scaled to about [0, 1]: T volumes, each denoised by itself.
-            network: maps (N, ``num_slices`` + ``noise_map``, H, W) to (N, ``out_slices``, H, W).
+            network: maps (N, ``num_slices`` + ``noise_map``, H, W) to (N, 1, H, W).
             args: more positional arguments of the network.
             sigma: noise level of each volume on the same scale, shape (1, T), or of each voxel, (1, T, X, Y, Z).
-                Required if ``noise_map``.
+                None with ``noise_map`` finds level, floor, coils and correlation in the volumes
+                (:func:`~mri_denoise.noise.series.find_series_noise`).
             slice_axis: the axis across the slices, 0, 1 or 2; by default the MetaTensor's affine tells it.
             contiguous: False denoises each slice without its neighbours.
             floor: the sigma that explains the mean of the air by Rice's distribution, divided by ``sigma``, 0 to 1:
@@ -112,41 +123,71 @@ class SliceDenoiseInferer(MixedPrecisionInferer):
             float32, shape (1, T, X, Y, Z), with the metadata of ``inputs``.
 
         Raises:
-            ValueError: if the batch is not one item, or the noise level is required and missing.
+            ValueError: if the batch is not one item.
         """
         if inputs.shape[0] != 1:
             raise ValueError(f"volumes are denoised one item at a time, got a batch of {inputs.shape[0]}.")
-        if self.noise_map and sigma is None:
-            raise ValueError("this network takes the noise level as an input; give sigma.")
         volumes = inputs.as_tensor()[0] if isinstance(inputs, MetaTensor) else inputs[0]
-        plan = self._plan(inputs, slice_axis, contiguous)
-        known = None if correlation is None else correlation.reshape(3, -1).cpu().numpy()
-        if self.filter_passes and known is None:
-            known = noise_correlation(volumes.cpu().numpy(), plan.slice_axis)
+        plan = self._planner(inputs, slice_axis, contiguous)
         run = self._runner(network, *args, **kwargs)
-        out = torch.zeros_like(volumes, dtype=torch.float32)
-        total = len(volumes) * sum(volumes.shape[1 + axis] for axis in plan.axes)
-        with _slice_bar(total, shown=self.progress) as advance:
+        out = volumes.to(torch.float32, copy=True)
+        if self.noise_map and sigma is None:
+            sigma, floor, coils, correlation = _find_noise(volumes, plan(tuple(volumes.shape[1:])).slice_axis)
+        with one_thread_each(), _slice_bar(volumes.numel(), shown=self.progress) as advance:
+            known = None if correlation is None else correlation.reshape(3, -1).cpu().numpy()
+            if self.filter_passes and known is None:
+                usual = torch.stack([without_extremes(volume)[0] for volume in volumes])
+                known = noise_correlation(usual.cpu().numpy(), plan(tuple(volumes.shape[1:])).slice_axis)
             for t, level in enumerate(self._levels(volumes, sigma)):
-                volume = volumes[t]
+                volume, extreme = without_extremes(volumes[t])
                 if level is not None and floor is not None:
                     channels = 1.0 if coils is None else float(coils[0, t])
                     volume, level = match_floor(volume, level, floor[0, t].to(volume), channels)
-                for axis, stack in plan.stacks(volume, level, self.num_slices):
-                    for numbers, slices in self._denoise(stack, run, advance):
-                        out[t].movedim(axis, 0)[numbers] += 1 / len(plan.axes) * slices
-                if self.filter_passes and level is not None:
-                    filter_blocks(volume, out[t], level, plan.slice_axis, plan.blocks, known, self.filter_passes)
+                for part in solid_parts(volumes[t]):
+                    local = level if level is None or level.ndim == 0 else level[part]
+                    out[t][part] = self._denoise_part(volume[part], local, plan, known, run, advance)
+                out[t][extreme] = volumes[t][extreme].float()
         return MetaTensor(out[None], meta=inputs.meta) if isinstance(inputs, MetaTensor) else out[None]
 
-    def _plan(self, inputs: torch.Tensor, slice_axis: int | None, contiguous: bool) -> SlicePlan:
-        """How the volumes of a batch of one are cut; the choices may be numbers or tensors of one."""
-        return plan_slices(
+    def _denoise_part(
+        self,
+        volume: torch.Tensor,
+        level: torch.Tensor | None,
+        planner: Callable[[tuple[int, ...]], SlicePlan],
+        correlation: np.ndarray | None,
+        run: Callable[[torch.Tensor], torch.Tensor],
+        advance: Callable[[float], None],
+    ) -> torch.Tensor:
+        """Denoise a volume, or a part of one, without blank planes: float32, shape (X, Y, Z) in and out."""
+        plan = planner(tuple(volume.shape))
+        out = torch.zeros_like(volume, dtype=torch.float32)
+        for axis, stack in plan.stacks(volume, level, self.num_slices):
+            worth = volume[0].numel() * volume.shape[0] / volume.shape[axis] / len(plan.axes)
+            for numbers, slices in self._denoise(stack, run):
+                out.movedim(axis, 0)[numbers] += 1 / len(plan.axes) * slices
+                advance(worth * len(numbers))
+        if self.filter_passes and level is not None:
+            filter_blocks(volume, out, level, plan.slice_axis, plan.blocks, correlation, self.filter_passes)
+        return out
+
+    def _planner(
+        self, inputs: torch.Tensor, slice_axis: int | None, contiguous: bool
+    ) -> Callable[[tuple[int, ...]], SlicePlan]:
+        """How parts of some shape are cut; the choices may be numbers or tensors of one."""
+        affine = inputs.affine.reshape(-1, 4, 4)[0] if isinstance(inputs, MetaTensor) else None  # collated: a batch
+        whole = plan_slices(
             tuple(inputs.shape[2:]),
-            inputs.affine.reshape(-1, 4, 4)[0] if isinstance(inputs, MetaTensor) else None,  # a collated one is a batch
+            affine,
             planes=self.planes,
             slice_axis=None if slice_axis is None else int(slice_axis),
             contiguous=bool(contiguous),
+        )
+        return partial(
+            plan_slices,
+            affine=affine,
+            planes=len(whole.axes),
+            slice_axis=whole.slice_axis,
+            contiguous=whole.contiguous,
         )
 
     def _levels(self, volumes: torch.Tensor, sigma: torch.Tensor | None) -> list[torch.Tensor | None]:
@@ -166,34 +207,54 @@ class SliceDenoiseInferer(MixedPrecisionInferer):
         def run(batch: torch.Tensor) -> torch.Tensor:
             if max(batch.shape[2:]) > self.tile:
                 return denoise_in_tiles(whole, network, batch, self.tile)
-            return whole(batch)
+            height, width = batch.shape[2:]
+            air = F.pad(batch, (0, max(_LEAST_SIDE - width, 0), 0, max(_LEAST_SIDE - height, 0)))
+            return whole(air)[:, :, :height, :width]
 
         return run
 
     def _denoise(
-        self, stack: SliceStack, run: Callable[[torch.Tensor], torch.Tensor], advance: Callable[[int], None]
+        self, stack: SliceStack, run: Callable[[torch.Tensor], torch.Tensor]
     ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """Denoise the occupied slices of a stack, fewer at a time if memory runs out.
+        """Denoise the slices of a stack, fewer at a time if memory runs out; strips too narrow for a network stay.
 
         Yields:
             the numbers of some slices, shape (n,), and the slices, shape (n, H, W).
         """
-        todo = plan_slabs(stack.occupied(), len(stack.slices), self.out_slices if stack.contiguous else 1)
-        advance(len(stack.slices) - int(todo.wanted.sum()))
+        todo = torch.arange(len(stack.slices))
+        if min(stack.slices.shape[1:]) < NARROW:
+            yield todo, stack.slices
+            return
         size = _batch_size(self.batch_size, stack.slices)
-        while len(todo.centres):
-            now = todo[:size]
+        while len(todo):
+            numbers = todo[:size]
             try:
-                slices = run(stack.batch(now.centres))
+                slices = run(stack.batch(numbers))
             except torch.OutOfMemoryError:
-                if len(now.centres) == 1:
+                if len(numbers) == 1:
                     raise
-                size = len(now.centres) // 2
+                size = len(numbers) // 2
                 continue
-            middle, reach = slices.shape[1] // 2, now.numbers.shape[1] // 2
-            yield now.numbers[now.wanted], slices[:, middle - reach : middle + reach + 1][now.wanted.to(slices.device)]
+            yield numbers, slices[:, 0]
             todo = todo[size:]
-            advance(int(now.wanted.sum()))
+
+
+def _find_noise(volumes: torch.Tensor, slice_axis: int) -> tuple[torch.Tensor, ...]:
+    """Level, floor, coils and correlation of volumes, (T, X, Y, Z), as the inferer takes them."""
+    models = find_series_noise(volumes.cpu().numpy(), slice_axis=slice_axis)
+    shape = tuple(volumes.shape[1:])
+
+    def stacked(values: list[np.ndarray]) -> torch.Tensor:
+        maps = any(value.ndim for value in values)
+        every = [np.broadcast_to(value, shape) if maps else value for value in values]
+        return torch.from_numpy(np.stack(every).astype(np.float32))[None].to(volumes.device)
+
+    return (
+        stacked([np.asarray(model.sigma) for model in models]),
+        stacked([np.asarray(model.floor_ratio) for model in models]),
+        torch.tensor([[model.coils for model in models]]),
+        torch.from_numpy(np.mean([model.correlation for model in models], axis=0))[None],
+    )
 
 
 def _batch_size(wanted: int, slices: torch.Tensor) -> int:
@@ -202,19 +263,20 @@ def _batch_size(wanted: int, slices: torch.Tensor) -> int:
     if slices.device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(slices.device)  # half of it is left to others
         return max(1, min(16 * wanted, free // 2 // (pixels * _FEATURES * 4)))
-    return max(1, min(wanted, wanted * 256**2 // pixels))
+    piece = piece_size(slices)  # always whole ones, so that results do not depend on the number of threads
+    return piece * max(1, min(max(-(-wanted // piece), threads()), 4 * wanted * 256**2 // (piece * pixels)))
 
 
 @contextmanager
-def _slice_bar(total: int, *, shown: bool) -> Iterator[Callable[[int], None]]:
-    """A bar on standard error that counts slices; gives the function that advances it."""
+def _slice_bar(total: int, *, shown: bool) -> Iterator[Callable[[float], None]]:
+    """A bar on standard error for so many voxels; gives the function that advances it."""
     if not shown:
         yield lambda count: None
         return
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("slices", total=total)
         yield lambda count: bar.advance(task, count)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
@@ -33,6 +34,9 @@ class Case:
             DICOM the folder of the derived series.
         label: how messages and records name it.
         details: what the format's own reader and writer need, such as the slices of a DICOM volume.
+        companions: where the files beside the result go, relative to the output folder, by the suffix that
+            :meth:`companion` is given; for layouts that have places of their own for them.
+        stem: what the names of companions begin with where that of `output` would be another case's, too.
     """
 
     kind: Kind
@@ -40,6 +44,8 @@ class Case:
     output: Path
     label: str
     details: Details | None = field(default=None, compare=False)
+    companions: Mapping[str, Path] | None = field(default=None, compare=False)
+    stem: str | None = None
 
     @property
     def picture(self) -> bool:
@@ -68,6 +74,10 @@ class Case:
             folder: what `output` is relative to.
         """
         target = folder / self.output
+        if self.kind == "nifti" and len(self.sources) > 1:
+            packed = ".gz" if target.suffix.lower() == ".gz" else ""
+            bare = target.with_suffix("") if packed else target
+            return [bare.with_suffix(ending + packed) for ending in (".hdr", ".img")]
         return [target / name for name in self.details.names] if self.details and self.details.names else [target]
 
     def companion(self, folder: Path, suffix: str, extension: str | None = None) -> Path:
@@ -81,12 +91,16 @@ class Case:
             suffix: added to the name, such as ``_residual``.
             extension: of the new file; by default ``.nii.gz``, and ``.tif`` for pictures.
         """
+        if self.companions is not None:
+            return folder / self.companions[suffix]
         if extension is None:
             extension = ".tif" if self.picture else ".nii.gz"
         name = self.output.name
         if self.writes_folder:
             volume = re.sub(r"[^A-Za-z0-9.+-]+", "_", self.label).strip("_")
             stem = volume if volume.startswith(name) else f"{name}_{volume}"
+        elif self.stem is not None:
+            stem = self.stem
         else:
             stem = re.sub(r"(\.gz)$", "", name, flags=re.IGNORECASE)
             stem = stem[: -len(Path(stem).suffix)] if Path(stem).suffix else stem

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import stat
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -250,4 +251,14 @@ def _without_collisions(cases: list[Case], skips: list[Skip]) -> tuple[list[Case
                     reason=f"its output {case.output} would overwrite that of {other.sources[0]}",
                 )
             )
-    return kept, sorted(skips, key=lambda skip: natural(str(skip.source)))
+    return _with_own_companions(kept), sorted(skips, key=lambda skip: natural(str(skip.source)))
+
+
+def _with_own_companions(cases: list[Case]) -> list[Case]:
+    """Let companions be named by the whole name of the output where ``a.nii`` and ``a.mgz`` would share them."""
+    names = [case.companion(Path(), "", "").as_posix().casefold() for case in cases]
+    shared = {name for name, count in Counter(names).items() if count > 1}
+    return [
+        dataclasses.replace(case, stem=case.output.name) if name in shared and not case.writes_folder else case
+        for name, case in zip(names, cases, strict=True)
+    ]

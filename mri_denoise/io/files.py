@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import gzip
+import io
 import os
 import re
 import zlib
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, cast
+from typing import IO, TYPE_CHECKING, Any, cast
 
 from isal import igzip
-from isal.igzip_lib import IsalError
+from isal.igzip_lib import DECOMP_GZIP, IgzipDecompressor, IsalError
 
 from mri_denoise.errors import InputError, OutputError
 from mri_denoise.io.leftovers import Temporary
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from mri_denoise.io.case import Derivation
 
 GZIP_MAGIC = b"\x1f\x8b"
+_PACKED, _UNPACKED = 2**16, 2**20  # bytes read, and unpacked, at a time
 _GZIP_LEVEL = 2  # of ISA-L, 0 to 3: smaller files than its 3 on noisy integers
 
 
@@ -63,7 +65,7 @@ def reading(path: Path) -> Iterator[None]:
     except MemoryError as error:
         raise InputError(f"{path}: too large for this computer's memory; cut it into parts") from error
     except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
+        raise InputError(f"{path}: cannot be read ({_why(error)})") from error
 
 
 @contextmanager
@@ -82,8 +84,41 @@ def open_bytes(path: Path) -> Iterator[IO[bytes]]:
         if not packed:
             yield plain
             return
-        with igzip.IGzipFile(fileobj=plain, mode="rb") as unpacked:
-            yield cast("IO[bytes]", unpacked)
+        with io.BufferedReader(_Unpacker(plain), _UNPACKED) as unpacked:
+            yield unpacked
+
+
+class _Unpacker(io.RawIOBase):
+    """The unpacked bytes of a gzip file. Whatever follows its last member is ignored, as ``gzip`` does.
+
+    Args:
+        packed: the file at its first byte.
+    """
+
+    def __init__(self, packed: IO[bytes]) -> None:
+        self._packed, self._member = packed, IgzipDecompressor(flag=DECOMP_GZIP)
+
+    def readable(self) -> bool:
+        """Yes."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Unpack at most as much as fits, 0 bytes at the end."""
+        while True:
+            given = b""
+            if self._member.eof:
+                given = self._member.unused_data + self._packed.read(_PACKED)
+                if not given.startswith(GZIP_MAGIC):
+                    return 0
+                self._member = IgzipDecompressor(flag=DECOMP_GZIP)
+            elif self._member.needs_input:
+                given = self._packed.read(_PACKED)
+                if not given:
+                    raise EOFError
+            unpacked = self._member.decompress(given, len(buffer))
+            if unpacked:
+                buffer[: len(unpacked)] = unpacked
+                return len(unpacked)
 
 
 @contextmanager
@@ -140,8 +175,7 @@ def write_beside(path: Path, sources: Iterable[Path] = ()) -> Iterator[Path]:
         os.replace(temporary.path, path)
         _sync_folder(path.parent)
     except OSError as error:
-        reason = error.strerror or str(error)
-        raise OutputError(f"{path}: cannot be written ({reason}); free space or choose another output") from error
+        raise OutputError(f"{path}: cannot be written ({_why(error)}); free space or choose another output") from error
     finally:
         if temporary is not None:
             temporary.close()
@@ -200,11 +234,20 @@ def folder_beside(path: Path) -> Iterator[Path]:
         temporary = Temporary(path.absolute().parent, Path.mkdir)
         yield temporary.path
     except OSError as error:
-        reason = error.strerror or str(error)
-        raise OutputError(f"{path}: cannot be written ({reason}); free space or choose another output") from error
+        raise OutputError(f"{path}: cannot be written ({_why(error)}); free space or choose another output") from error
     finally:
         if temporary is not None:
             temporary.close()
+
+
+def _why(error: OSError) -> str:
+    """The operating system's reason; libraries wrap it in errors of the same type with a traceback as their text."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, OSError) and seen.strerror:
+            return seen.strerror
+        seen = seen.__cause__ or seen.__context__
+    return next(iter(str(error).splitlines()), type(error).__name__)
 
 
 def _same_file(first: Path, second: Path) -> bool:

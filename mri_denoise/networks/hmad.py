@@ -22,22 +22,20 @@ class HMADNet(nn.Module):
 
     The input has the shape (N, ``in_channels``, H, W[, D]) and values on the scale [0, 1]. Its channels are
     ``num_slices`` neighbouring slices in order and then, if ``noise_map``, the standard deviation of the noise at each
-    position on the same scale. The output has the shape (N, ``out_slices``, H, W[, D]) and belongs to the slices in the
-    middle. Any size works: the network pads its input by edge replication to a multiple of the pooling factor and crops
-    the result.
+    position on the same scale. The output has the shape (N, 1, H, W[, D]) and belongs to the centre slice. Any size
+    works: the network pads its input by edge replication to a multiple of the pooling factor and crops the result.
 
     Args:
         spatial_dims: 2 (the paper) or 3.
         channels: feature maps of each encoder stage; the last number is that of the bottleneck.
         num_slices: odd number of neighbouring slices that are the input channels; 1 in three dimensions.
-        out_slices: odd number of slices in the middle that are denoised in one pass, at most ``num_slices``.
         noise_map: whether a noise-level map follows as one more input channel.
         attention: whether the network has channel and spatial attention (Table 4).
         residual: whether skips go around the convolution blocks (Table 4).
         multi_scale: whether the network has the second branch of Figure 1: parallel convolutions of several kernel
             sizes, fused with the first encoder stage at full resolution.
         head: ``"sigmoid"`` bounds the output to (0, 1) as in the paper. ``"residual"`` estimates the noise and
-            subtracts it from the middle slices. ``"scaled_residual"`` does so in units of the noise map's sigma: where
+            subtracts it from the centre slice. ``"scaled_residual"`` does so in units of the noise map's sigma: where
             sigma is 0, the output equals the input exactly.
         num_bottleneck_blocks: residual blocks in the bottleneck.
         shuffle: above 1, each ``shuffle`` x ``shuffle`` square of pixels becomes one position with as many times the
@@ -46,9 +44,8 @@ class HMADNet(nn.Module):
             removes the stage at full resolution, which is limited by memory and not by arithmetic. Two dimensions only.
 
     Raises:
-        ValueError: if ``num_slices`` or ``out_slices`` is even or less than 1, ``out_slices`` is the larger one,
-            ``num_slices`` or ``shuffle`` is not 1 in three dimensions, fewer than two ``channels`` are given, or
-            ``head`` is unknown or lacks the noise map it needs.
+        ValueError: if ``num_slices`` is even or less than 1, ``num_slices`` or ``shuffle`` is not 1 in three
+            dimensions, fewer than two ``channels`` are given, or ``head`` is unknown or lacks the noise map it needs.
 
     Examples:
         >>> network = HMADNet(channels=(8, 16, 32), num_slices=5, noise_map=True, head="scaled_residual", shuffle=2)
@@ -61,7 +58,6 @@ class HMADNet(nn.Module):
         spatial_dims: int = 2,
         channels: Sequence[int] = (32, 64, 128, 256),
         num_slices: int = 1,
-        out_slices: int = 1,
         noise_map: bool = False,
         attention: bool = True,
         residual: bool = True,
@@ -73,8 +69,6 @@ class HMADNet(nn.Module):
         super().__init__()
         if num_slices < 1 or num_slices % 2 == 0:
             raise ValueError(f"num_slices must be odd and positive, got {num_slices}.")
-        if out_slices < 1 or out_slices % 2 == 0 or out_slices > num_slices:
-            raise ValueError(f"out_slices must be odd, positive and at most num_slices, got {out_slices}.")
         if spatial_dims == 3 and num_slices != 1:
             raise ValueError("num_slices must be 1 in three dimensions: the neighbours are in the volume already.")
         if shuffle < 1 or (spatial_dims == 3 and shuffle != 1):
@@ -86,7 +80,7 @@ class HMADNet(nn.Module):
         if head == "scaled_residual" and not noise_map:
             raise ValueError("head 'scaled_residual' needs noise_map.")
         self.in_channels = num_slices + int(noise_map)
-        self.num_slices, self.out_slices = num_slices, out_slices
+        self.num_slices = num_slices
         self.head = head
         self.shuffle = shuffle
         self.factor = shuffle * 2 ** (len(channels) - 1)
@@ -110,7 +104,7 @@ class HMADNet(nn.Module):
             up(i, o, kernel_size=2, stride=2) for i, o in zip(downward[:-1], downward[1:], strict=True)
         )
         self.decoders = nn.ModuleList(AttentionStage(spatial_dims, 2 * o, o, attention, residual) for o in downward[1:])
-        self.last = Conv[Conv.CONV, spatial_dims](channels[0], out_slices * shuffle**2, kernel_size=1)
+        self.last = Conv[Conv.CONV, spatial_dims](channels[0], shuffle**2, kernel_size=1)
         if head != "sigmoid":
             # an untrained network is then the identity
             nn.init.zeros_(self.last.weight)
@@ -123,7 +117,7 @@ class HMADNet(nn.Module):
             x: shape (N, ``in_channels``, H, W[, D]), scaled to [0, 1].
 
         Returns:
-            the denoised middle slices on the same scale, shape (N, ``out_slices``, H, W[, D]).
+            the denoised centre slice on the same scale, shape (N, 1, H, W[, D]).
         """
         size = x.shape[2:]
         pad: list[int] = []
@@ -142,8 +136,8 @@ class HMADNet(nn.Module):
             return torch.sigmoid(y)
         if self.head == "scaled_residual":
             y = y * x[:, self.num_slices :]
-        first = (self.num_slices - self.out_slices) // 2
-        return x[:, first : first + self.out_slices] - y
+        centre = self.num_slices // 2
+        return x[:, centre : centre + 1] - y
 
     def _features(self, x: torch.Tensor) -> torch.Tensor:
         """The U-Net without padding and head: a size that is a multiple of the pooling factor in and out."""

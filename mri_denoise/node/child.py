@@ -67,7 +67,7 @@ class SeriesDenoiser:
             sigma=Sigma.parse(rule.sigma),
             strength=rule.strength,
             device=self._device,
-            planes=rule.planes,
+            quality=rule.quality,
             keep_vendor_headers=rule.keep_vendor_headers,
         )
         denoise_case(self._model(rule.model), case, self._working, settings)

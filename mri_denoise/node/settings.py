@@ -15,7 +15,7 @@ from mri_denoise.bundles.registry import find_bundle
 from mri_denoise.errors import InputError
 from mri_denoise.node.endpoints import Destination, Listen, Peer, is_loopback
 from mri_denoise.node.section import FilePath, List, Section, validate, wrong_key
-from mri_denoise.settings import DEFAULTS, Planes, Sigma
+from mri_denoise.settings import DEFAULTS, Quality, Sigma
 
 
 class Series(Section):
@@ -115,7 +115,7 @@ class Rule(Section):
         model: ``rician``, ``salt-pepper`` or the folder of a MONAI bundle.
         strength: 0 to 1.
         sigma: ``auto``, ``map`` (measured at each voxel) or the noise level in the image's units.
-        planes: ``auto``, 1 or 3.
+        quality: ``fast``, ``balanced`` or ``best``.
         keep_vendor_headers: keep private blocks that describe the old pixels.
     """
 
@@ -124,7 +124,7 @@ class Rule(Section):
     model: Annotated[str, AfterValidator(_check_model)] = "rician"
     strength: float = Field(default=DEFAULTS.strength, ge=0.0, le=1.0)
     sigma: Annotated[str, BeforeValidator(_to_text), AfterValidator(_check_sigma)] = str(DEFAULTS.sigma)
-    planes: Annotated[Planes, BeforeValidator(_no_truth)] = DEFAULTS.planes
+    quality: Quality = DEFAULTS.quality
     keep_vendor_headers: bool = DEFAULTS.keep_vendor_headers
 
 

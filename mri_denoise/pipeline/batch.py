@@ -21,6 +21,7 @@ def denoise_cases(
     *,
     report: Report = lambda outcome: None,
     jobs: int = 1,
+    cores: int | None = None,
     progress: bool = False,
 ) -> list[Outcome]:
     """Denoise cases; those that fail are listed and the rest goes on.
@@ -33,6 +34,7 @@ def denoise_cases(
         report: called after each case with its outcome, in the order of ``cases``; from another thread than the
             caller's, one at a time.
         jobs: how many cases side by side, each in a process with its share of the cores.
+        cores: how many processor cores may be used in all; by default all that this process may use.
         progress: whether the slices of each case are counted on a bar.
 
     Returns:
@@ -50,10 +52,14 @@ def denoise_cases(
     if jobs > 1 and len(cases) > 1:
         from mri_denoise.pipeline.workers import denoise_side_by_side
 
-        with closing(denoise_side_by_side(bundle, cases, output_dir, settings, jobs)) as done:
+        with closing(denoise_side_by_side(bundle, cases, output_dir, settings, jobs, cores)) as done:
             for outcome in done:
                 keep(outcome)
     else:
+        if cores is not None:
+            import torch
+
+            torch.set_num_threads(cores)
         denoiser = Denoiser(bundle, device=settings.device, progress=progress)
         denoise_stream(denoiser, cases, output_dir, settings, keep)
     return outcomes

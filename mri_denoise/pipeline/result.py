@@ -12,14 +12,14 @@ from mri_denoise import __version__, record
 from mri_denoise.bundles.registry import Model
 from mri_denoise.bundles.weights import sha256
 from mri_denoise.denoiser import Denoised
+from mri_denoise.errors import OutputError
 from mri_denoise.io.case import Case, Derivation
 from mri_denoise.io.chunks import Chunk
 from mri_denoise.io.formats import VolumeWriter, open_map, open_writer
+from mri_denoise.pipeline.files import companion_path, record_path
 from mri_denoise.record import FileHash, RunRecord
-from mri_denoise.settings import Extra
+from mri_denoise.settings import DEFAULTS, Extra, Sigma, check_extras
 from mri_denoise.volume import Volume
-
-_SUFFIXES: Mapping[Extra, str] = {"residual": "_residual", "noise-map": "_noise"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,14 +30,20 @@ class Output:
         folder: what ``Case.output`` is relative to.
         model: what is recorded of the bundle.
         extras: companions: ``"residual"`` (input minus result), ``"noise-map"`` (sigma at each voxel), ``"figure"``
-            (input, result and absolute residual as a picture).
+            (input, result and absolute residual as a picture), ``"report"`` (an HTML page to look at).
         keep_vendor_headers: keep private DICOM blocks that describe the old pixels (Siemens CSA).
+
+    Raises:
+        InputError: for a companion that there is not.
     """
 
     folder: Path
     model: Model
     extras: Sequence[Extra] = ()
     keep_vendor_headers: bool = False
+
+    def __post_init__(self) -> None:
+        check_extras(self.extras)
 
 
 class ResultWriter:
@@ -57,6 +63,7 @@ class ResultWriter:
         self._variation: list[float] | None = None
         self._returned: list[float] | None = None
         self._settings: Mapping[str, str | float | int | None] = {}
+        self._device = "cpu"
 
     def put(self, denoised: Denoised, chunk: Chunk) -> None:
         """Write the next volumes.
@@ -90,6 +97,7 @@ class ResultWriter:
         except BaseException:
             self.abandon()
             raise
+        page = companion_path(self._case, self._output.folder, "report") if "report" in self._output.extras else None
         done = RunRecord(
             time=record.now(),
             case=self._case.label,
@@ -98,14 +106,30 @@ class ResultWriter:
             sigma=self._sigma,
             sigma_variation=self._variation,
             returned=None if self._returned is None else [int(count) for count in self._returned],
-            inputs=[FileHash(path=str(path), sha256=sha256(path)) for path in self._case.sources],
+            inputs=[FileHash(path=str(path), sha256=sha256(path)) for path in self._inputs()],
             outputs=[str(path) for path in files],
-            companions=[str(path) for path in companions + self._pictures],
+            companions=[str(path) for path in [*companions, *self._pictures, *([page] if page else [])]],
+            collaborative_filter=record.filter_form(self._settings, self._device),
             seconds=round(seconds, 3),
             versions=record.versions(),
         )
-        record.write_record(done.as_dict(), self._case.companion(self._output.folder, "", ".mri-denoise.json"))
+        beside = record_path(self._case, self._output.folder)
+        try:
+            if page is not None:
+                from mri_denoise.report.scan_page import write_scan_page
+
+                write_scan_page(done, beside.parent, page)
+            record.write_record(done.as_dict(), beside)
+        except OutputError:  # a result without its record says nothing of how it was made
+            for path in [*files, *companions, *self._pictures, *([page] if page else [])]:
+                path.unlink(missing_ok=True)
+            raise
         return done
+
+    def _inputs(self) -> list[Path]:
+        """The files that the result was made of: those of the case, and the map of the noise level if there was one."""
+        level = Sigma.parse(str(self._settings.get("sigma", DEFAULTS.sigma))).path
+        return [*self._case.sources, *([level] if level else [])]
 
     def abandon(self) -> None:
         """Leave nothing half-written behind."""
@@ -114,7 +138,7 @@ class ResultWriter:
                 writer.abandon()
 
     def _put(self, denoised: Denoised, chunk: Chunk) -> None:
-        self._settings = denoised.settings
+        self._settings, self._device = denoised.settings, denoised.device
         if self._image is None:
             destination, keep = self._output.folder / self._case.output, self._output.keep_vendor_headers
             self._image = open_writer(self._case, destination, keep_vendor_headers=keep)
@@ -137,7 +161,7 @@ class ResultWriter:
             wanted["noise-map"] = np.broadcast_to(level.reshape(*level.shape, *[1] * (4 - level.ndim)), result.shape)
         for name, array in wanted.items():
             if name not in self._maps:
-                path = self._case.companion(self._output.folder, _SUFFIXES[name])
+                path = companion_path(self._case, self._output.folder, name)
                 self._maps[name] = open_map(self._case, path, affine=denoised.volume.affine, count=count)
             self._maps[name].put(array)
 
@@ -145,7 +169,7 @@ class ResultWriter:
         """The figure of the first volume."""
         from mri_denoise.report.figures import comparison
 
-        path = self._case.companion(self._output.folder, "_figure", ".png")
+        path = companion_path(self._case, self._output.folder, "figure")
         if result.picture:
             comparison(raw[0, :, :, 0], result.array[0, :, :, 0], path)
         else:

@@ -128,7 +128,7 @@ class _Job:
         start = time.monotonic()
         try:
             return denoiser.finish(loaded.measured, with_raw=self._with_raw)
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # a bundle may call exit()
             return as_input_error(self.case.label, error)
         finally:
             self._computing += loaded.seconds + time.monotonic() - start

@@ -23,7 +23,12 @@ _GRACE = 10.0  # seconds that a process gets to remove what is half-written
 
 
 def denoise_side_by_side(
-    bundle: Bundle, cases: Sequence[Case], output_dir: Path, settings: Settings, jobs: int
+    bundle: Bundle,
+    cases: Sequence[Case],
+    output_dir: Path,
+    settings: Settings,
+    jobs: int,
+    cores: int | None = None,
 ) -> Generator[Outcome, None, None]:
     """Denoise cases in ``jobs`` processes.
 
@@ -33,6 +38,7 @@ def denoise_side_by_side(
         output_dir: where the results go.
         settings: the user's choices.
         jobs: how many processes at most.
+        cores: how many cores they share; by default all that this process may use.
 
     Yields:
         the outcome of each case, in the order of ``cases`` whatever the order in which they end. A process that dies
@@ -42,7 +48,7 @@ def denoise_side_by_side(
         InputError: if the bundle itself cannot be run.
     """
     jobs = min(jobs, len(cases))
-    start = (bundle, output_dir, settings, max(usable_cores() // jobs, 1))
+    start = (bundle, output_dir, settings, max((cores or usable_cores()) // jobs, 1))
     workers = [_Worker(start) for _ in range(jobs)]
     outcomes: dict[int, Outcome | InputError] = {}
     news, queue = threading.Condition(), iter(range(len(cases)))

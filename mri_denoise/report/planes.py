@@ -72,7 +72,7 @@ def anatomical_plane(
         the slice with its size.
     """
     step = nib.affines.voxel_sizes(affine) if spacing is None else np.asarray(spacing[:3], dtype=np.float64)
-    orientation = _orientation(affine)
+    orientation = orientation_of(affine)
     turned = nib.orientations.apply_orientation(array, orientation)
     extent = np.empty(3)
     extent[orientation[:, 0].astype(int)] = step
@@ -92,7 +92,7 @@ def anatomical_plane(
     return Plane(name=name, pixels=_drawable(pixels), size=size)
 
 
-def _orientation(affine: np.ndarray) -> np.ndarray:
+def orientation_of(affine: np.ndarray) -> np.ndarray:
     """The orientation of an affine as nibabel describes it; that of the identity for a degenerate affine."""
     orientation = nib.orientations.io_orientation(np.asarray(affine, dtype=np.float64))
     if np.isnan(orientation).any():
@@ -102,7 +102,7 @@ def _orientation(affine: np.ndarray) -> np.ndarray:
 
 def _axes_of(affine: np.ndarray) -> list[int]:
     """The axes of the array across axial, coronal and sagittal slices."""
-    towards = _orientation(affine)[:, 0].astype(int)
+    towards = orientation_of(affine)[:, 0].astype(int)
     return [int(np.flatnonzero(towards == direction)[0]) for direction in (2, 1, 0)]
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from mri_denoise._monai import import_monai
 from mri_denoise.bundles.registry import Bundle, Model
+from mri_denoise.bundles.trust import remember
 from mri_denoise.bundles.weights import sha256
 from mri_denoise.errors import InputError
 from mri_denoise.io.case import Case
@@ -123,6 +124,7 @@ def adapt_bundle(
         if output.exists():
             output.rmdir()
         os.replace(partial, output)
+    remember(output)
     return record
 
 

@@ -76,5 +76,5 @@ def _denoise(source: Path, target: Path, denoiser: Denoiser, factor: float) -> f
         raise InputError(f"{source}: {skips[0].reason if skips else 'not one volume'}.")
     volume = read(cases[0])
     sigma = factor * find_noise(volume.array[0], slice_axis=slice_axis_of(volume)).level
-    denoise_case(denoiser, cases[0], target.parent, Settings(sigma=Sigma(kind="level", level=sigma), planes=1))
+    denoise_case(denoiser, cases[0], target.parent, Settings(sigma=Sigma(kind="level", level=sigma)))
     return sigma

@@ -13,6 +13,7 @@ from monai.bundle import ConfigWorkflow
 
 from mri_denoise._monai import import_monai
 from mri_denoise.bundles.registry import Bundle
+from mri_denoise.bundles.trust import remember
 from mri_denoise.bundles.weights import record_sha256
 from mri_denoise.errors import InputError, find_error
 
@@ -54,6 +55,7 @@ def train_bundle(
     best = output / "train" / "models" / "model.pt"
     if not best.is_file():
         raise InputError(f"{best}: the training left no weights; give it at least one epoch with validation.")
+    remember(output)
     return export_weights(best, output / "models")
 
 

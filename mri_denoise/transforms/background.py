@@ -1,15 +1,22 @@
-"""The last steps of a denoising chain: masked air stays empty, and the result is blended with the input."""
+"""The last steps of a denoising chain: what holds no noise stays as it was; result and input are blended."""
 
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from monai.config import KeysCollection
 from monai.transforms import MapTransform
 
+from mri_denoise.inference.parts import solid_parts
+from mri_denoise.noise.rician import chi_moments
+from mri_denoise.transforms.intensity import robust_range
+
+REACH = 5.0  # sigma: one voxel in a million lies farther from its signal
 _SLAB = 2**22  # voxels looked at at a time, which bounds the memory it takes
+_ROUNDING = 2.0**-22  # relative, of scaling there and back: two units in the last place
 
 
 class BlendStrengthd(MapTransform):
@@ -61,23 +68,84 @@ def empty_voxels(volume: torch.Tensor) -> torch.Tensor:
     return empty
 
 
-class RestoreBackgroundd(MapTransform):
-    """Leave masked air alone: where the input is 0 all around, the result is 0.
+def masked_voxels(volume: torch.Tensor) -> torch.Tensor:
+    """Voxels that somebody set to 0: they hold no measurement.
 
-    A network that expects noise everywhere would otherwise put a faint haze there.
+    These are the zeros of a block, its rim included. Single zeros may be noise that was rounded: the density of a
+    magnitude falls to 0 at 0 (Rayleigh's distribution), so noise has at least eight times as many voxels of the next
+    value, and Gaussian noise twice as many. If an image has more zeros than voxels of the next value, all were set.
 
     Args:
-        keys: denoised images of shape (T, X, Y, Z).
+        volume: shape (X, Y, Z).
+
+    Returns:
+        boolean, same shape.
+    """
+    zeros = volume == 0
+    count = int(zeros.sum())
+    if not count:
+        return zeros
+    magnitudes = volume.abs()
+    step = magnitudes.masked_fill_(zeros, torch.inf).min()
+    if not torch.isfinite(step) or count > int((magnitudes < 1.5 * step).sum()):
+        return zeros
+    blocks = empty_voxels(volume[None])[0]
+    for axis in range(3):  # the voxels around those with empty neighbours
+        wider = blocks.clone()
+        n = blocks.shape[axis] - 1
+        wider.narrow(axis, 1, n).logical_or_(blocks.narrow(axis, 0, n))
+        wider.narrow(axis, 0, n).logical_or_(blocks.narrow(axis, 1, n))
+        blocks = wider
+    return blocks & zeros
+
+
+class RestoreBackgroundd(MapTransform):
+    """Leave alone what holds no noise, and move no voxel farther than noise explains.
+
+    * Masked voxels (:func:`masked_voxels`) stay 0, so that a mask of the result is the mask of the input.
+    * No voxel moves by more than 5 sigma; where several coils add up (``coils``), by the mean of their noise more.
+    * A result is not negative if its input is nowhere.
+    * A voxel that differs by the rounding of scaling there and back alone is given back bit for bit.
+
+    The item has ``raw``, the input in the file's units, and where it is known ``sigma``, of shape (T,) or (T, X, Y, Z).
+
+    Args:
+        keys: denoised images of shape (T, X, Y, Z) in the file's units.
     """
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """Put zeros back."""
+        """Put back what was there."""
         d = dict(data)
         for key in self.key_iterator(d):
-            for image, raw in zip(d[key], d["raw"], strict=True):
-                step = max(_SLAB // raw[0].numel(), 1)
-                for start in range(0, len(raw), step):
-                    low, stop = max(start - 1, 0), start + step
-                    empty = empty_voxels(torch.as_tensor(raw)[None, low : stop + 1])[0]
-                    image[start:stop][empty[start - low : stop - low]] = 0
+            for t, (image, raw) in enumerate(zip(d[key], d["raw"], strict=True)):
+                down, up = _reach(d, t)
+                _restore(torch.as_tensor(image), torch.as_tensor(raw), down, up)
         return d
+
+
+def _reach(item: Mapping[Hashable, Any], number: int) -> tuple[torch.Tensor | None, torch.Tensor | None]:
+    """How far a volume's voxels may fall and rise: numbers, or one for each voxel; None if the noise is not known."""
+    if item.get("sigma") is None:
+        return None, None
+    sigma = torch.as_tensor(item["sigma"])[number]
+    coils = 1.0 if item.get("coils") is None else float(torch.as_tensor(item["coils"])[number])
+    floor = 0.0 if coils <= 1 else float(chi_moments(np.zeros(1), coils)[0][0])
+    return sigma * max(REACH, floor + REACH / 2), sigma * REACH
+
+
+def _restore(image: torch.Tensor, raw: torch.Tensor, down: torch.Tensor | None, up: torch.Tensor | None) -> None:
+    """Overwrite a volume where its input stays, some planes at a time."""
+    lowest = min((float(raw[part].min()) for part in solid_parts(raw)), default=0.0)  # without a padding of -1024
+    lower = robust_range(np.asarray(raw))[0] if lowest < 0 else 0.0
+    image[masked_voxels(raw)] = 0
+    step = max(_SLAB // raw[0].numel(), 1)
+    for start in range(0, len(raw), step):
+        part = slice(start, start + step)
+        new, old = image[part], raw[part]
+        if down is not None and up is not None:
+            fall, rise = (reach if reach.ndim == 0 else reach[part] for reach in (down, up))
+            new.copy_(torch.where(old == 0, new, torch.maximum(torch.minimum(new, old + rise), old - fall)))
+        if lowest >= 0:
+            new.copy_(torch.maximum(new, old.clamp_max(0)))
+        same = (new - old).abs() <= _ROUNDING * old.abs().clamp_min(abs(lower))
+        new.copy_(torch.where(same, old, new))

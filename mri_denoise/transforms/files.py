@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import re
+import sys
 import time
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -19,13 +21,41 @@ from torch.utils.data import default_collate
 
 from mri_denoise.bundles.registry import Model
 from mri_denoise.denoiser import Denoised, item_of
+from mri_denoise.errors import InputError
 from mri_denoise.io.case import Case
 from mri_denoise.io.chunks import Chunk
-from mri_denoise.io.formats import chunks_of
+from mri_denoise.io.discover import discover
+from mri_denoise.io.formats import chunks_of, read
 from mri_denoise.pipeline.result import Output, ResultWriter
 from mri_denoise.pipeline.source import read_chunks
 from mri_denoise.settings import Extra
 from mri_denoise.volume import Volume
+
+_OWN = "own_case"  # of an item that brings its own image
+
+
+def find_cases(folder: str | Path) -> list[Case]:
+    """The cases of a folder or a file, as :func:`mri_denoise.io.discover` finds them; none if it does not exist.
+
+    A program that brings its own images parses a bundle's config without a folder of images.
+
+    Args:
+        folder: what the config names as ``dataset_dir``.
+    """
+    return discover(Path(folder))[0] if Path(folder).exists() else []
+
+
+def find_bundle_root() -> str:
+    """The root of the bundle whose config ``python -m monai.bundle`` was given, so that it runs from any folder.
+
+    Returns:
+        the folder above the ``configs`` of ``--config_file``; ``"."`` for other programs.
+    """
+    words = [part for word in sys.argv[1:] for part in word.split("=", 1)]
+    named = [value for option, value in zip(words, words[1:], strict=False) if option.lstrip("-") == "config_file"]
+    first = re.sub(r"[\[\]'\"]", "", named[0]).split(",")[0].strip() if named else ""
+    root = Path(first).parent.parent
+    return str(root) if first and (root / "configs").is_dir() else "."
 
 
 def chunk_items(cases: Sequence[Case]) -> list[dict[str, Any]]:
@@ -37,7 +67,12 @@ def chunk_items(cases: Sequence[Case]) -> list[dict[str, Any]]:
     Returns:
         for each chunk ``{"case": number, "volumes": Chunk(start, stop, total)}``, in order and those of one case after
         one another, as :class:`LoadVolumed` and :class:`SaveVolumed` take them.
+
+    Raises:
+        InputError: if there is no case.
     """
+    if not cases:
+        raise InputError("no image to denoise; name the folder of the images by --dataset_dir.")
     return [{"case": number, "volumes": chunk} for number, case in enumerate(cases) for chunk in chunks_of(case)]
 
 
@@ -49,6 +84,9 @@ class LoadVolumed(MapTransform):
     ``raw`` the same tensor, which no later transform changes; and ``slice_axis``, ``contiguous``, ``picture`` and,
     where the file defines one, ``white_level``. Without ``volumes`` it gets all of the case. A file stays open from its
     first chunk to its last.
+
+    An item without ``case`` brings its own image under each key: the path of a file or a DICOM folder, or an array
+    or tensor of shape (X, Y, Z) or (T, X, Y, Z), whose affine is the identity unless it is a MetaTensor.
 
     Args:
         keys: where the image goes.
@@ -64,6 +102,12 @@ class LoadVolumed(MapTransform):
         """Read."""
         d = dict(data)
         d["started"] = time.monotonic()
+        if "case" not in d:
+            for key in self.keys:
+                item = item_of(_own_volume(d, d[key]))
+                d.update(item)
+                d[key] = item["image"]
+            return d
         if self._chunks is None or _chunk_of(d).first:
             self._chunks = read_chunks(self.cases[int(d["case"])])
         chunk, volume = next(self._chunks)
@@ -79,7 +123,8 @@ class SaveVolumed(MapTransform):
     """Write the denoised image with its source's headers, and a run record beside it.
 
     A series that comes in chunks is written as they come; its files are in their place after the last one. The item's
-    ``sigma`` goes into the record and the noise map, ``raw`` (the image as it was read) into the residual.
+    ``sigma`` goes into the record and the noise map, ``raw`` (the image as it was read) into the residual. An image
+    that a program brought as an array belongs to no file: it is left as it is.
 
     Args:
         keys: the denoised image of shape (T, X, Y, Z) in the file's units.
@@ -113,10 +158,13 @@ class SaveVolumed(MapTransform):
         """Write; the item, of a series in chunks the last one, gets the record under ``record``."""
         d = dict(data)
         chunk = _chunk_of(d)
+        case = self.cases[int(d["case"])] if "case" in d else d.get(_OWN)
+        if case is None:
+            return d
         if chunk.first or self._writer is None:
             if self._writer is not None:
                 self._writer.abandon()
-            self._writer, self._seconds = ResultWriter(self.cases[int(d["case"])], self.output), 0.0
+            self._writer, self._seconds = ResultWriter(case, self.output), 0.0
         self._writer.put(self._denoised(d), chunk)
         if d.get("started") is not None:
             self._seconds += time.monotonic() - float(d["started"])
@@ -141,7 +189,23 @@ class SaveVolumed(MapTransform):
             variation=None if variation is None else np.asarray(variation),
             returned=None if returned is None else np.asarray(returned),
             settings=self.settings,
+            device=result.device.type if isinstance(result, torch.Tensor) else "cpu",
         )
+
+
+def _own_volume(item: dict[Hashable, Any], image: Any) -> Volume:
+    """The image that an item brings; its case goes to the item if it is a file."""
+    if isinstance(image, str | Path):
+        cases, _ = discover(Path(image))
+        if len(cases) != 1:
+            raise InputError(f"{image}: holds {len(cases)} images; name one.")
+        item[_OWN] = cases[0]
+        return read(cases[0])
+    affine = image.affine if isinstance(image, MetaTensor) else np.eye(4)
+    array = np.asarray(image, dtype=np.float32)
+    if array.ndim not in (3, 4):
+        raise InputError(f"an array must have the shape (X, Y, Z) or (T, X, Y, Z), got {array.shape}.")
+    return Volume(array=array[None] if array.ndim == 3 else array, affine=np.asarray(affine, dtype=np.float64))
 
 
 def _chunk_of(item: Mapping[Hashable, Any]) -> Chunk:

@@ -12,6 +12,8 @@ from monai.transforms import MapTransform
 
 from mri_denoise.inference.floor import match_floor
 from mri_denoise.inference.guard import return_signal
+from mri_denoise.inference.parts import solid_parts
+from mri_denoise.inference.threads import one_thread_each
 
 _NOISE = ("scaled_sigma", "floor", "coils")  # of each volume
 
@@ -37,13 +39,23 @@ class ReturnSignald(MapTransform):
         d = dict(data)
         if not self.enabled:
             return d
-        correlation = np.asarray(d["correlation"]).reshape(3, -1)
         for key in self.key_iterator(d):
-            images, results = (torch.as_tensor(d[name]) for name in ("image", key))
-            counts = []
-            for t, (image, result) in enumerate(zip(images, results, strict=True)):
-                level, floor, coils = (torch.as_tensor(d[name])[t].to(image) for name in _NOISE)
-                noisy, level = match_floor(image, level, floor, float(coils))
-                counts.append(return_signal(noisy, result, level, correlation))
-            d["returned"] = torch.tensor(counts)
+            with one_thread_each():
+                d["returned"] = torch.tensor(_return(d, key))
         return d
+
+
+def _return(item: Mapping[Hashable, Any], key: Hashable) -> list[int]:
+    """Return signal to each volume; the number of voxels that changed in each."""
+    correlation = np.asarray(item["correlation"]).reshape(3, -1)
+    images, results = (torch.as_tensor(item[name]) for name in ("image", key))
+    counts = []
+    for t, (image, result) in enumerate(zip(images, results, strict=True)):
+        level, floor, coils = (torch.as_tensor(item[name])[t].to(image) for name in _NOISE)
+        count = 0
+        for part in solid_parts(image):  # as the network took it
+            local, ratio = (value if value.ndim == 0 else value[part] for value in (level, floor))
+            noisy, local = match_floor(image[part], local, ratio, float(coils))
+            count += return_signal(noisy, result[part], local, correlation)
+        counts.append(count)
+    return counts

@@ -11,6 +11,8 @@ from monai.config import KeysCollection
 from monai.data import MetaTensor
 from monai.transforms import InvertibleTransform, MapTransform
 
+from mri_denoise.inference.parts import solid_parts
+
 SAMPLE = 4_000_000  # voxels from which percentiles are taken
 _SLAB = 2**20  # voxels
 
@@ -33,7 +35,9 @@ def robust_range(image: np.ndarray, upper: float = 99.9) -> tuple[float, float]:
     values = values[np.isfinite(values)]
     if not values.size:
         return 0.0, 1.0
-    low, high = (float(v) for v in np.percentile(values, [100 - upper, upper]))
+    # not interpolated: of few voxels one that is far too bright would count
+    low = float(np.percentile(values, 100 - upper, method="higher"))
+    high = float(np.percentile(values, upper, method="lower"))
     lower = min(low, 0.0)
     width = high - lower
     if width <= 0:
@@ -70,7 +74,7 @@ class ScaleIntensityRobust(InvertibleTransform):
         if white_level is not None:
             ranges = [(0.0, float(white_level))] * plain.shape[0]
         else:
-            ranges = [robust_range(channel.cpu().numpy(), self.upper) for channel in plain]
+            ranges = [robust_range(_solid(channel.cpu()), self.upper) for channel in plain]
         out = torch.empty(plain.shape, dtype=torch.float32, device=plain.device)
         for channel, (lower, width) in enumerate(ranges):
             for part, scaled in zip(_slabs(plain[channel]), _slabs(out[channel]), strict=True):
@@ -99,6 +103,14 @@ class ScaleIntensityRobust(InvertibleTransform):
             for part in _slabs(plain[channel]):
                 part.copy_(part.double() * width + lower)
         return _like(plain, img)
+
+
+def _solid(channel: torch.Tensor) -> np.ndarray:
+    """The voxels of a volume outside of blank planes, whose value (padding) says nothing of the image's range."""
+    parts = list(solid_parts(channel)) if channel.ndim == 3 else []
+    if len(parts) == 1 and channel[parts[0]].shape == channel.shape:
+        return channel.numpy()
+    return np.concatenate([channel[part].numpy().ravel() for part in parts]) if parts else channel.numpy()
 
 
 def _slabs(channel: torch.Tensor) -> Sequence[torch.Tensor]:

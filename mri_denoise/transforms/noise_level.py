@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 import torch
 from monai.config import KeysCollection
+from monai.data import MetaTensor
 from monai.transforms import MapTransform
 
 from mri_denoise.errors import InputError
 from mri_denoise.settings import Sigma
+from mri_denoise.volume import in_one_space
 
 
 class EstimateNoised(MapTransform):
@@ -32,7 +34,7 @@ class EstimateNoised(MapTransform):
             is Rice's then.
 
     Raises:
-        InputError: if a number is negative, or a map cannot be read or has another shape.
+        InputError: if a number is negative, or a map cannot be read, has another shape or lies in another space.
     """
 
     def __init__(self, keys: KeysCollection, sigma: Sigma | str | float | PathLike[str] = "auto") -> None:
@@ -43,15 +45,16 @@ class EstimateNoised(MapTransform):
         """Find the noise, or take the level that was given."""
         image = data[self.keys[0]]
         volumes, slice_axis = np.asarray(image), int(data.get("slice_axis", 2))
-        found = self._given(volumes, slice_axis)
+        affine = image.affine if isinstance(image, MetaTensor) and not data.get("picture") else None
+        found = self._given(volumes, slice_axis, affine)
         return {**data, **(_find(volumes, slice_axis) if found is None else _rician(found, volumes, slice_axis))}
 
-    def _given(self, volumes: np.ndarray, slice_axis: int) -> torch.Tensor | None:
+    def _given(self, volumes: np.ndarray, slice_axis: int, affine: torch.Tensor | None) -> torch.Tensor | None:
         """The level by hand, or of each voxel; None if everything is to be found."""
         if self.sigma.level is not None:
             return torch.full((len(volumes),), self.sigma.level, dtype=torch.float32)
         if self.sigma.path is not None:
-            return _read_map(self.sigma.path, volumes.shape)
+            return _read_map(self.sigma.path, volumes.shape, affine)
         if self.sigma.kind == "local":
             from mri_denoise.noise.local import estimate_map
 
@@ -89,18 +92,22 @@ def _stack(values: Sequence[np.ndarray], shape: tuple[int, ...]) -> torch.Tensor
     return torch.from_numpy(np.stack(values).astype(np.float32, copy=False))
 
 
-def _read_map(path: Path, shape: tuple[int, ...]) -> torch.Tensor:
+def _read_map(path: Path, shape: tuple[int, ...], affine: torch.Tensor | None) -> torch.Tensor:
     """Read a map for an image of shape (T, X, Y, Z): one for all volumes, or one for each.
 
     Raises:
-        InputError: if the map has another shape, or values that no noise level has.
+        InputError: if the map has another shape or lies elsewhere, or has values that no noise level has.
     """
     from mri_denoise.io.nifti.image import read_array
 
-    array, _ = read_array(path)
+    array, place = read_array(path)
     array = array[..., None] if array.ndim == 3 else array
     if array.shape[:3] != shape[1:] or array.shape[3] not in (1, shape[0]):
         raise InputError(f"{path}: the noise map has the shape {array.shape[:3]}, the image {shape[1:]}.")
+    if affine is not None and not in_one_space(affine.cpu(), place, shape[1:]):
+        raise InputError(
+            f"{path}: the noise map lies in another space than the image; resample it to the image's grid."
+        )
     if not np.isfinite(array).all() or (array < 0).any():
         raise InputError(f"{path}: a noise map must be finite and not negative; correct it.")
     return torch.from_numpy(np.moveaxis(array, -1, 0)).expand(shape).float()

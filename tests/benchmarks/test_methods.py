@@ -71,6 +71,10 @@ def test_accuracy_lists_each_bundle_with_its_variants() -> None:
     assert list(found) == [
         "noisy", "gaussian", "wiener", "median", "tv", "wavelet", "nlmeans", "ants", "bm3d", "bm4d", "dncnn", "rician"
     ]  # fmt: skip
-    assert list(found["rician"].variants) == ["rician-3", "rician-3-auto", "rician-1", "rician-1-auto"]
-    assert found["rician"].variants["rician-3-auto"] == "HMAD-Net (rician), 3 planes, sigma estimated"
-    assert list(found["dncnn"].variants) == ["dncnn-3", "dncnn-1"] and not found["dncnn"].required
+    assert list(found["rician"].variants) == [
+        f"rician-{quality}{auto}" for quality in ("balanced", "best", "fast") for auto in ("", "-auto")
+    ]
+    assert found["rician"].variants["rician-best-auto"] == "HMAD-Net (rician), best, sigma estimated"
+    assert (
+        list(found["dncnn"].variants) == ["dncnn-balanced", "dncnn-best", "dncnn-fast"] and not found["dncnn"].required
+    )

@@ -28,7 +28,13 @@ from mri_denoise.simulation import head_phantom, phantom_affine
 ROOT = Path(__file__).parents[2]
 NAMES = ["hmad_rician", "hmad_salt_pepper"]
 SHAPE = (40, 44, 24)
-APART = ("train.yaml", "inference.yaml", "adapt.yaml")  # all others are merged on top of the first
+APART = (
+    "train.yaml",
+    "inference.yaml",
+    "adapt.yaml",
+    "export.yaml",
+    "inference_trt.yaml",
+)  # all others are merged on top of the first
 QUICK = "--max_epochs 1 --epoch_length 2 --batch_size 2 --patch_size 32 --num_workers 0"
 
 
@@ -219,6 +225,7 @@ def test_train_and_inference_run_the_network_alike(name: str) -> None:
 def test_the_bundle_is_complete(name: str) -> None:
     folder = ROOT / "bundles" / name
     configs = [f"{c}.yaml" for c in ("train", "finetune", "multi_gpu_train", "evaluate", "inference")]
+    configs += ["export.yaml", "inference_trt.yaml"]
     configs += ["metadata.json", "logging.conf"]
     for file in ["LICENSE", "docs/metadata_schema.json", "docs/README.md", *(f"configs/{c}" for c in configs)]:
         assert (folder / file).is_file(), file
@@ -240,7 +247,8 @@ def leaves(value: Any) -> list[Any]:
 def test_expressions_are_python_and_references_have_a_target(name: str) -> None:
     folder = ROOT / "bundles" / name / "configs"
     onto_train = [["train.yaml", p.name] for p in folder.glob("*.yaml") if p.name not in APART]
-    for files in (["train.yaml"], ["inference.yaml"], *onto_train):
+    onto_inference = [["inference.yaml", name] for name in ("export.yaml", "inference_trt.yaml")]
+    for files in (["train.yaml"], ["inference.yaml"], *onto_train, *onto_inference):
         parser = ConfigParser()
         parser.read_config([folder / file for file in files])
         for text in [leaf for leaf in leaves(parser.get()) if isinstance(leaf, str)]:

@@ -20,7 +20,7 @@ from mri_denoise.cli.main import app
 unit = 1 if sys.platform == "darwin" else 1024
 for path in sys.argv[1:]:
     try:
-        app(["denoise", path, path.replace(".nii", "_out.nii"), "--device", "cpu", "--planes", "1"])
+        app(["denoise", path, path.replace(".nii", "_out.nii"), "--device", "cpu"])
     except SystemExit as end:
         assert not end.code
     print("peak", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit)

@@ -37,7 +37,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, clean: np.ndarray, sigma: n
         noisy = add_rician(clean, level, np.random.default_rng(0))
         nib.save(nib.Nifti1Image(noisy, phantom_affine(SHAPE)), folder / f"{name}.nii")
     for kind, level in (("auto", "auto"), ("map", "map"), ("number", float(np.median(sigma)))):
-        options = ("--sigma", level, "--planes", 1, "--noise-map", "--json")
+        options = ("--sigma", level, "--noise-map", "--json")
         said = cli("denoise", folder / "uneven.nii", folder / f"{kind}.nii", *options).stdout
         (folder / f"{kind}.json").write_text(said)
     return folder
@@ -76,6 +76,6 @@ def test_a_file_called_map_is_named_with_its_folder(
     monkeypatch.chdir(tmp_path)
     nib.save(nib.Nifti1Image(np.full(SHAPE, 33, np.float32), phantom_affine(SHAPE)), "map.nii")
     Path("map.nii").rename("map")
-    options = ("--noise-map", "--strength", 0, "--planes", 1)
+    options = ("--noise-map", "--strength", 0)
     cli("denoise", folder / "uneven.nii", "a.nii", "--sigma", "./map", *options)
     assert (values(tmp_path / "a_noise.nii.gz") == 33).all()

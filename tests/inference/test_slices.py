@@ -9,8 +9,9 @@ from monai.data import MetaTensor
 from torch import nn
 
 from mri_denoise.inference.collaborative_filter import filter_blocks
-from mri_denoise.inference.mixed_precision import MixedPrecisionInferer
+from mri_denoise.inference.mixed_precision import MixedPrecisionInferer, piece_size
 from mri_denoise.inference.slices import SliceDenoiseInferer
+from mri_denoise.networks import HMADNet
 from mri_denoise.runtime import choose_precision
 
 SHAPE = (5, 6, 7)
@@ -79,7 +80,7 @@ def test_a_noise_map_follows_its_slices(axis: int) -> None:
 def test_without_a_noise_map_no_channel_is_added() -> None:
     spy = Spy()
     SliceDenoiseInferer(3, batch_size=4)(volumes(1), spy, sigma=torch.tensor([[0.1]]), slice_axis=2)
-    assert [x.shape for x in spy.seen] == [(4, 3, 5, 6), (3, 3, 5, 6)]
+    assert [x.shape[:2] for x in spy.seen] == [(7, 3)]
 
 
 def test_volumes_are_never_mixed() -> None:
@@ -96,7 +97,7 @@ def test_the_axis_comes_from_the_affine_and_the_metadata_stays() -> None:
     x = MetaTensor(volumes(1)[0], affine=torch.diag(torch.tensor([4.0, 1, 1, 1])), meta={"note": "kept"})
     spy = Spy()
     y = SliceDenoiseInferer(1, batch_size=99)(x[None], spy)
-    assert spy.seen[0].shape == (5, 1, 6, 7)
+    assert spy.seen[0].shape[:2] == (5, 1) and not spy.seen[0][..., 6:, :].any() and not spy.seen[0][..., 7:].any()
     assert isinstance(y, MetaTensor) and y.meta["note"] == "kept"
 
 
@@ -137,15 +138,32 @@ def test_mixed_precision_runs_the_network_in_that_precision() -> None:
     assert kinds == [torch.float32, torch.bfloat16]
 
 
-@pytest.mark.parametrize(("precision", "counts"), [("float32", [2, 2, 1]), ("bfloat16", [4, 1])])
-def test_on_a_cpu_large_batches_go_through_the_network_in_pieces(precision: str, counts: list[int]) -> None:
-    spy, x = Spy(), torch.rand(5, 2, 256, 256)
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_in_inference_on_a_cpu_images_go_through_the_network_in_pieces_of_a_fixed_size(precision: str) -> None:
+    spy, x = Spy(), torch.rand(5, 2, 256, 200)
     with torch.inference_mode():
         y = MixedPrecisionInferer(precision)(x, spy)
-    assert [len(piece) for piece in spy.seen] == counts
+    assert [len(piece) for piece in spy.seen] == [1] * 5 and piece_size(torch.empty(64, 64)) == 16
     torch.testing.assert_close(y, x[:, :1] + 2 * x[:, 1:])
     MixedPrecisionInferer(precision)(x, spy)  # with gradients: normalisation over a batch needs it whole
     assert len(spy.seen[-1]) == 5
+
+
+def test_the_bits_do_not_depend_on_threads_and_batches() -> None:
+    torch.manual_seed(0)
+    network = HMADNet(channels=(8, 16), num_slices=3, noise_map=True).eval().to(memory_format=torch.channels_last)
+    x = MetaTensor(torch.rand(1, 1, 33, 37, 9), affine=torch.eye(4))
+    before, results = torch.get_num_threads(), []
+    try:
+        for threads, batch_size in ((1, 8), (2, 8), (3, 1), (4, 3)):
+            torch.set_num_threads(threads)
+            with torch.no_grad():
+                inferer = SliceDenoiseInferer(3, True, batch_size, "float32", filter_passes=2)
+                results.append(inferer(x, network, sigma=torch.tensor([[0.1]]), slice_axis=2))
+            assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+    assert all(torch.equal(results[0], other) for other in results[1:])
 
 
 def test_wrong_arguments_are_refused() -> None:
@@ -153,8 +171,6 @@ def test_wrong_arguments_are_refused() -> None:
         MixedPrecisionInferer("int8")
     with pytest.raises(ValueError, match="one item"):
         SliceDenoiseInferer()(torch.rand(2, 1, 3, 3, 3), Spy())
-    with pytest.raises(ValueError, match="sigma"):
-        SliceDenoiseInferer(noise_map=True)(torch.rand(1, 1, 3, 3, 3), Spy())
 
 
 def test_three_planes_are_averaged() -> None:
@@ -177,7 +193,7 @@ def test_three_planes_are_averaged() -> None:
     ],
 )
 def test_planes_are_chosen_by_the_voxels(shape: tuple, voxel: tuple, contiguous: bool, axes: int) -> None:
-    x = MetaTensor(torch.ones(1, 1, *shape), affine=torch.diag(torch.tensor([*voxel, 1.0])))
+    x = MetaTensor(torch.rand(1, 1, *shape), affine=torch.diag(torch.tensor([*voxel, 1.0])))
     spy = Spy()
     SliceDenoiseInferer(batch_size=1000, precision="float32", planes="auto")(x, spy, contiguous=contiguous)
     assert len(spy.seen) == axes
@@ -214,32 +230,56 @@ def test_filter_needs_the_noise_level() -> None:
         SliceDenoiseInferer(filter_passes=1)
 
 
-def test_slices_that_are_empty_within_reach_are_not_computed() -> None:
-    x = torch.zeros(1, 2, 4, 5, 12)
-    x[0, 0, 1, 1, 5] = 1
-    spy = Spy()
-    y = SliceDenoiseInferer(3, noise_map=True, batch_size=2, precision="float32")(
+@pytest.mark.parametrize("value", [0.0, 0.5, -7.0])
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_blank_slices_stay_and_are_no_context_for_others(axis: int, value: float) -> None:
+    x = torch.rand(1, 2, 12, 13, 14)
+    x[0, 0].movedim(axis, 0)[[0, 5, 6, -1]] = value
+    spy, runs = Spy(), ((1, 5), (7, x.shape[2 + axis] - 1))
+    y = SliceDenoiseInferer(3, noise_map=True, precision="float32")(
         x, spy, sigma=torch.full((1, 2), 0.25), slice_axis=2
     )
-    assert [len(batch) for batch in spy.seen] == [2, 1]  # slices 4, 5 and 6 of the first volume; none of the second
-    level = np.float32(0.25)
-    wanted = expected(x[0, 0].numpy(), 2, 3, level, True)
-    np.testing.assert_allclose(y[0, 0, ..., 4:7], wanted[..., 4:7], rtol=1e-6)
-    assert not y[0, 0, ..., :4].any() and not y[0, 0, ..., 7:].any() and not y[0, 1].any()
+    kept = [n for run in runs for n in range(*run)]
+    others = [n for n in range(x.shape[2 + axis]) if n not in kept]
+    assert torch.equal(y[0, 0].movedim(axis, 0)[others], x[0, 0].movedim(axis, 0)[others])
+    for first, last in runs:
+        part = x[0, 0].movedim(axis, 0)[first:last].movedim(0, axis).numpy()
+        wanted = torch.from_numpy(expected(part, 2, 3, np.float32(0.25), True))
+        torch.testing.assert_close(y[0, 0].movedim(axis, 0)[first:last], wanted.movedim(axis, 0))
+    np.testing.assert_allclose(y[0, 1], expected(x[0, 1].numpy(), 2, 3, np.float32(0.25), True), rtol=1e-5)
 
 
-@pytest.mark.parametrize(("num_slices", "contiguous"), [(5, False), (1, True)])
-def test_without_context_the_slices_beside_an_occupied_one_are_computed_too(num_slices: int, contiguous: bool) -> None:
-    x = torch.zeros(1, 1, 4, 5, 6)
-    x[..., 3] = 1
+def test_a_volume_of_one_value_is_not_computed() -> None:
+    spy, x = Spy(), torch.full((1, 1, 8, 8, 8), 0.3)
+    assert torch.equal(SliceDenoiseInferer(3)(x, spy, slice_axis=2), x) and not spy.seen
+
+
+@pytest.mark.parametrize("value", [1e4, -1e4, 1e30])
+def test_a_voxel_beyond_the_scale_stays_and_its_neighbours_do_not_see_it(value: float) -> None:
+    x = torch.rand(1, 1, 9, 10, 12)
+    hot = x.clone()
+    hot[0, 0, 4, 5, 6] = value
     spy = Spy()
-    SliceDenoiseInferer(num_slices, precision="float32")(x, spy, slice_axis=2, contiguous=contiguous)
-    assert [tuple(batch.shape) for batch in spy.seen] == [(3, num_slices, 4, 5)]
+    y = SliceDenoiseInferer(3, precision="float32")(hot, spy, slice_axis=2)
+    assert y[0, 0, 4, 5, 6] == hot[0, 0, 4, 5, 6]
+    assert max(float(batch.abs().max()) for batch in spy.seen) <= 1
+
+
+def test_the_noise_is_found_if_it_is_not_given() -> None:
+    noisy = np.random.default_rng(0).rayleigh(0.1, (1, 1, 24, 24, 6)).astype(np.float32)
+    spy = Spy()
+    SliceDenoiseInferer(1, noise_map=True, precision="float32")(torch.from_numpy(noisy), spy, slice_axis=2)
+    assert float(spy.seen[0][:, 1, :24, :24].mean()) == pytest.approx(0.1, rel=0.2)
+
+
+def test_strips_too_narrow_for_a_network_stay() -> None:
+    spy, x = Spy(), torch.rand(1, 1, 3, 40, 40)
+    assert torch.equal(SliceDenoiseInferer(3)(x, spy, slice_axis=2), x) and not spy.seen
 
 
 def test_larger_slices_come_in_smaller_batches() -> None:
     spy = Spy()
-    SliceDenoiseInferer(1, batch_size=4, precision="float32")(torch.ones(1, 1, 6, 512, 256), spy, slice_axis=0)
+    SliceDenoiseInferer(1, batch_size=4, precision="float32")(torch.rand(1, 1, 6, 1024, 512), spy, slice_axis=0)
     assert [len(batch) for batch in spy.seen] == [2, 2, 2]
 
 

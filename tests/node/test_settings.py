@@ -58,7 +58,7 @@ def test_defaults_are_safe() -> None:
         ({"limits.file_mb": float("nan")}, "limits.file_mb: must be"),
         ({"rules": [{}, {"strength": 2}]}, r"rules\[1\].strength: must be 0 to 1"),
         ({"rules": [{"sigma": "loud"}]}, r"rules\[0\].sigma: must be auto"),
-        ({"rules": [{"planes": 2}]}, r"rules\[0\].planes: must be one of auto, 1, 3"),
+        ({"rules": [{"quality": "good"}]}, r"rules\[0\].quality: must be one of fast, balanced, best"),
         ({"rules": [{"model": "nonsense"}]}, r"rules\[0\].model: model nonsense"),
         ({"rules": [{"match": {"SeriesDescripton": "x"}}]}, r"rules\[0\].match.SeriesDescripton: no such DICOM"),
         ({"rules": [{"match": {"SeriesDescription": "("}}]}, r"rules\[0\].match.SeriesDescription: not a regular"),

@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy import ndimage
 
-from mri_denoise.transforms import BlendStrengthd, RestoreBackgroundd
+from mri_denoise.transforms import BlendStrengthd, RestoreBackgroundd, ScaleIntensityRobust
 from mri_denoise.transforms.background import empty_voxels
 
 SHAPE = (9, 8, 7)
@@ -40,10 +42,55 @@ def test_empty_voxels_are_those_with_empty_neighbours(shape: tuple[int, ...]) ->
         np.testing.assert_array_equal(found[t], wanted)
 
 
-def test_masked_air_stays_empty_and_the_rest_is_left() -> None:
-    raw = torch.zeros(2, *SHAPE)
-    raw[0, 4:, :, :] = 5
-    raw[1, :, 3:, :] = 5
-    out = RestoreBackgroundd("pred")({"pred": torch.ones_like(raw), "raw": raw})["pred"]
-    assert (out[0, :3] == 0).all() and (out[0, 3:] == 1).all()
-    assert (out[1, :, :2] == 0).all() and (out[1, :, 2:] == 1).all()
+def restored(raw: torch.Tensor, pred: torch.Tensor, **item: torch.Tensor) -> torch.Tensor:
+    return RestoreBackgroundd("pred")({"pred": pred.clone(), "raw": raw, **item})["pred"]
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.sampled_from([1.0, 0.01]), st.sampled_from(["float", "integer"]))
+def test_where_a_masked_image_is_0_the_result_is_0(seed: int, scale: float, kind: str) -> None:
+    rng = np.random.default_rng(seed)
+    inside = ndimage.gaussian_filter(rng.standard_normal((12, 12, 12)), 1.5) > 0  # clefts, holes and islands
+    values = rng.rayleigh(200, inside.shape) + 2
+    raw = torch.from_numpy(np.where(inside, np.rint(values) if kind == "integer" else values, 0) * scale)[None].float()
+    out = restored(raw, raw + torch.randn(raw.shape) * scale, sigma=torch.tensor([200.0 * scale]))
+    assert (out[raw == 0] == 0).all()
+    assert (out >= 0).all()
+
+
+def test_zeros_of_rounded_noise_are_no_mask() -> None:
+    noise = np.rint(np.random.default_rng(0).rayleigh(2, (24, 24, 24)))
+    raw = torch.from_numpy(noise).float()[None]
+    assert int((raw == 0).sum()) > 100 and (restored(raw, torch.ones_like(raw)) == 1).all()
+    raw[0, :3, :12] = 0  # a defaced part of it: the block alone
+    out = restored(raw, torch.ones_like(raw))[0]
+    assert (out[:3, :12] == 0).all() and (out[4:] == 1).all() and (out[:, 13:] == 1).all()
+
+
+def test_no_voxel_moves_farther_than_noise_explains() -> None:
+    raw, pred = torch.full((2, *SHAPE), 50.0), torch.full((2, *SHAPE), 20.0)
+    raw[1, 0, 0, 0] = 51
+    out = restored(raw, pred, sigma=torch.tensor([4.0, 10.0]))
+    assert (out[0] == 30).all() and (out[1] == 20).all()
+    level = torch.full((2, *SHAPE), 1.0)
+    assert (restored(raw, pred, sigma=level) == (raw - 5)).all()
+    assert (restored(raw, 80 - pred, sigma=level) == (raw + 5)).all()
+    assert (restored(raw, pred, sigma=torch.zeros(2)) == raw).all()
+    assert (restored(raw, pred, sigma=torch.tensor([4.0, 4.0]), coils=torch.tensor([16.0, 1.0]))[0] == 20).all()
+
+
+def test_what_did_not_move_has_the_bits_of_the_input() -> None:
+    raw = torch.rand(1, *SHAPE) * 1000 - 300
+    scaler = ScaleIntensityRobust()
+    there_and_back = scaler.inverse(scaler(raw)).as_tensor()
+    assert torch.equal(restored(raw, there_and_back), raw)
+
+
+def test_results_are_negative_only_where_the_input_has_negative_values() -> None:
+    raw = torch.rand(1, *SHAPE) + 1
+    assert (restored(raw, raw - 3) == 0).all()
+    padded = raw.clone()
+    padded[..., -1] = -1024  # a value for what is outside of the scan
+    out = restored(padded, torch.where(padded < 0, padded, padded - 3))
+    assert (out[..., :-1] == 0).all() and (out[..., -1] == -1024).all()
+    assert (restored(raw - 1.5, raw - 4.5) == raw - 4.5).all()

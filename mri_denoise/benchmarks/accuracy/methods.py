@@ -10,7 +10,7 @@ from mri_denoise.benchmarks.baselines.learned import learned
 from mri_denoise.benchmarks.methods import DNCNN_CITATION, Candidate, baseline_candidates
 from mri_denoise.bundles.registry import SHORT_NAMES, Bundle
 from mri_denoise.denoiser import Denoiser
-from mri_denoise.settings import Planes
+from mri_denoise.settings import QUALITIES, Quality
 
 CLASSICAL = ("gaussian", "wiener", "median", "tv", "wavelet", "nlmeans", "ants", "bm3d", "bm4d")
 OVERLAY = "dncnn.yaml"
@@ -38,19 +38,19 @@ def candidates(bundles: Sequence[Bundle], device: str = "auto") -> list[Candidat
 
 
 def _hmad(bundle: Bundle, name: str, label: str, device: str) -> Candidate:
-    """Three planes and one, each with the true sigma and with the estimated one."""
+    """Each quality with the true sigma and with the estimated one."""
     variants = {}
-    for planes in _planes(bundle):
-        variants[f"{name}-{planes}"] = words = _label(label, planes)
+    for quality in _qualities(bundle):
+        variants[f"{name}-{quality}"] = words = f"{label}, {quality}"
         if "sigma" in bundle.options:
-            variants[f"{name}-{planes}{AUTO}"] = f"{words}, sigma estimated"
+            variants[f"{name}-{quality}{AUTO}"] = f"{words}, sigma estimated"
 
     @cache
     def model() -> Denoiser:
         return Denoiser(bundle, device=device)
 
     def load(variant: str) -> Method:
-        auto, slicing = variant.endswith(AUTO), Slicing(planes=_planes_of(variant))
+        auto, slicing = variant.endswith(AUTO), Slicing(quality=_quality_of(variant))
         return learned(model(), slicing, name=variant, label=variants[variant], estimates_sigma=auto)
 
     return Candidate(name=name, label=label, variants=variants, load=load)
@@ -58,28 +58,26 @@ def _hmad(bundle: Bundle, name: str, label: str, device: str) -> Candidate:
 
 def _dncnn(bundle: Bundle, name: str, label: str, device: str) -> Candidate:
     """DnCNN trained on the same data, with the true sigma."""
-    variants = {f"{name}-{planes}": _label(label, planes) for planes in _planes(bundle)}
+    variants = {f"{name}-{quality}": f"{label}, {quality}" for quality in _qualities(bundle)}
 
     @cache
     def model() -> Denoiser:
         return Denoiser(bundle, overlay=OVERLAY, device=device)
 
     def load(variant: str) -> Method:
-        slicing = Slicing(planes=_planes_of(variant))
+        slicing = Slicing(quality=_quality_of(variant))
         return learned(model(), slicing, name=variant, label=variants[variant], citation=DNCNN_CITATION, ours=False)
 
     hint = f"has no weights that fit; train {bundle.name} with configs/{OVERLAY} on top"
     return Candidate(name=name, label=label, variants=variants, load=load, hint=hint, required=False)
 
 
-def _planes(bundle: Bundle) -> tuple[Planes, ...]:
-    return (3, 1) if "planes" in bundle.options else (1,)
+def _qualities(bundle: Bundle) -> tuple[Quality, ...]:
+    """The default, the better one and the faster one."""
+    return ("balanced", "best", "fast") if "quality" in bundle.options else ("balanced",)
 
 
-def _planes_of(variant: str) -> Planes:
-    """The planes of a variant by its name."""
-    return 3 if variant.removesuffix(AUTO).endswith("-3") else 1
-
-
-def _label(label: str, planes: Planes) -> str:
-    return f"{label}, {planes} plane{'s' if planes == 3 else ''}"
+def _quality_of(variant: str) -> Quality:
+    """The quality of a variant by its name."""
+    name = variant.removesuffix(AUTO).rsplit("-", 1)[-1]
+    return next(quality for quality in QUALITIES if quality == name)

@@ -87,8 +87,8 @@ def _facts(settings: Settings, machine: str) -> list[str]:
     return [
         f"Rician noise of seed {settings.seed} on {part}; sigma in percent of the maximum R. PSNR with the "
         "peak R and mean SSIM (3D, Gaussian window of 1.5 voxels, range R) over the head (above 10/255 R). The true "
-        "sigma is given unless a line says otherwise (ANTs takes none). Three planes where voxels are nearly "
-        "isotropic, else one. Best in bold; what ours is short of the best rival in brackets.",
+        "sigma is given unless a line says otherwise (ANTs takes none). Best in bold; "
+        " what ours is short of the best rival in brackets.",
         f"{machine}. Times of a cached result are those of the run that made it.",
     ]
 

@@ -79,7 +79,7 @@ class Table:
 
     @cached_property
     def main(self) -> Method | None:
-        """The first of ours: three planes, true sigma."""
+        """The first of ours: the default quality, true sigma."""
         return next((method for method in self.methods if method.ours), None)
 
     def best_rival(self, measure: str, level: float, references: Sequence[str]) -> tuple[str, float] | None:

@@ -15,7 +15,7 @@ import numpy as np
 from mri_denoise import __version__
 from mri_denoise.errors import InputError
 from mri_denoise.noise.level import estimate_sigma
-from mri_denoise.settings import Planes
+from mri_denoise.settings import DEFAULTS, Quality
 
 Noise = Literal["rician", "salt-pepper"]
 Function = Callable[[np.ndarray, float], np.ndarray]
@@ -27,14 +27,14 @@ class Slicing:
     """How a volume is cut into slices.
 
     Args:
-        planes: 1, 3, or ``"auto"`` for 3 where voxels are nearly isotropic. Only networks use it.
+        quality: ``"fast"``, ``"balanced"`` or ``"best"`` (:class:`~mri_denoise.settings.Settings`), for networks alone.
         slice_axis: the axis across the slices: 0, 1 or 2.
         affine: voxel index to RAS+ mm, shape (4, 4); None stands for isotropic voxels. Only networks use it.
         white_level: the value of white where the image has one (255 for 8-bit pictures).
         contiguous: False denoises each slice without its neighbours.
     """
 
-    planes: Planes = 1
+    quality: Quality = DEFAULTS.quality
     slice_axis: int = 2
     affine: np.ndarray | None = None
     white_level: float | None = None

@@ -33,7 +33,7 @@ class Learned(Method):
         return {
             "method": self.model.bundle.name,
             "made_by": self.implementation(),
-            "planes": self.slicing.planes,
+            "quality": self.slicing.quality,
             "sigma": "estimated" if self.estimates_sigma else "true",
         }
 
@@ -49,7 +49,7 @@ class Learned(Method):
             contiguous=self.slicing.contiguous,
             white_level=self.slicing.white_level,
         )
-        return self.model(volume, sigma=sigma, planes=self.slicing.planes).array.reshape(image.shape)
+        return self.model(volume, sigma=sigma, quality=self.slicing.quality).array.reshape(image.shape)
 
 
 def learned(

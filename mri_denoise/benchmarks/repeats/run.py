@@ -28,15 +28,15 @@ from mri_denoise.io import Case
 from mri_denoise.noise.level import estimate_series
 from mri_denoise.report.figures import comparison
 from mri_denoise.report.text import markdown_table, write_csv, write_text
-from mri_denoise.settings import Planes
-from mri_denoise.volume import Volume, slice_axis_of, suits_three_planes
+from mri_denoise.settings import DEFAULTS, Quality
+from mri_denoise.volume import Volume, slice_axis_of
 
 
 def run_repeats(
     cases: Sequence[Case],
     model: Denoiser,
     output: Path,
-    planes: Planes = "auto",
+    quality: Quality = DEFAULTS.quality,
     sigma: float | None = None,
     span: tuple[int, int] | None = None,
     progress: Progress = SILENT,
@@ -47,7 +47,7 @@ def run_repeats(
         cases: one series, or several files of the same object.
         model: what denoises.
         output: the folder.
-        planes: 1, 3 or ``"auto"``.
+        quality: ``"fast"``, ``"balanced"`` or ``"best"``.
         sigma: noise level to denoise with, in the unit of the files; by default it is estimated from each volume.
             Scores use the estimates.
         span: numbers of the first and of the last volume that are repeats, from 0; all by default.
@@ -63,11 +63,9 @@ def run_repeats(
     mask = object_mask(series.array)
     if not mask.any():
         raise InputError(f"{cases[0].label}: has no voxel above 0; choose another series.")
-    if planes == "auto":
-        planes = _planes(model, series)
     start = time.perf_counter()
     levels = [level.sigma for level in estimate_series(series.array, slice_axis=slice_axis_of(series))]
-    denoised = _denoise(series, model, planes, [level if sigma is None else sigma for level in levels], progress)
+    denoised = _denoise(series, model, quality, sigma, progress)
     seconds = (time.perf_counter() - start) / len(denoised)
     scores = score_repeats(series.array, denoised, levels, mask, span[0] if span else 0)
     noise = noise_of_repeats(series.array, mask)
@@ -76,7 +74,7 @@ def run_repeats(
     write_text(_markdown(cases, scores, noise), output / "repeats.md")
     done: dict[str, object] = record.run() | {
         "model": {"name": model.bundle.name, "weights_sha256": model.model.weights_sha256},
-        "settings": {"planes": planes, "sigma": "auto" if sigma is None else sigma, "volumes": span},
+        "settings": {"quality": quality, "sigma": "auto" if sigma is None else sigma, "volumes": span},
         "inputs": [{"path": str(path), "sha256": sha256(path)} for case in cases for path in case.sources],
         "seconds_per_volume": seconds,
         "noise_of_repeats": None if noise is None else asdict(noise),
@@ -86,23 +84,16 @@ def run_repeats(
     return done
 
 
-def _planes(model: Denoiser, series: Volume) -> Planes:
-    """3 where the model averages over planes and the voxels of the series are nearly isotropic."""
-    averages = "planes" in model.bundle.options and series.contiguous
-    return 3 if averages and suits_three_planes(series.array.shape[1:], series.affine) else 1
-
-
-def _denoise(
-    series: Volume, model: Denoiser, planes: Planes, sigmas: Sequence[float], progress: Progress
-) -> np.ndarray:
+def _denoise(series: Volume, model: Denoiser, quality: Quality, sigma: float | None, progress: Progress) -> np.ndarray:
     """Each volume denoised by itself, float32 (T, X, Y, Z)."""
     axis, affine = slice_axis_of(series), series.affine
-    method = learned(model, Slicing(planes=planes, slice_axis=axis, affine=affine, contiguous=series.contiguous))
+    slicing = Slicing(quality=quality, slice_axis=axis, affine=affine, contiguous=series.contiguous)
+    method = learned(model, slicing, estimates_sigma=sigma is None)
     denoised = np.empty_like(series.array)
     with progress.stage("", len(denoised)) as step:
-        for number, (volume, sigma) in enumerate(zip(series.array, sigmas, strict=True)):
+        for number, volume in enumerate(series.array):
             step(0, f"volume {number + 1} of {len(denoised)}")
-            denoised[number] = method(volume, sigma)
+            denoised[number] = method(volume, sigma or 0.0)
             step()
     return denoised
 

@@ -18,6 +18,7 @@ from mri_denoise.bundles.registry import find_bundle
 from mri_denoise.denoiser import Denoiser
 from mri_denoise.inference.slices import SliceDenoiseInferer
 from mri_denoise.networks import DnCNN
+from mri_denoise.settings import QUALITIES
 
 CLASSICAL: tuple[Classical, ...] = (
     BASELINES["tv"],
@@ -35,18 +36,17 @@ def candidates(model: str, device: str) -> list[Candidate]:
         device: for networks.
 
     Returns:
-        the candidates in the order of the table; ``ours-3-bfloat16`` is a variant of ``ours`` with three planes.
+        the candidates in the order of the table; ``ours-best-bfloat16`` is a variant of ``ours``.
     """
     kinds = list(reversed(precisions(device)))
-    ours = {f"ours-{n}-{kind}": f"ours, {n} plane{'s' if n > 1 else ''}, {kind}" for kind in kinds for n in (1, 3)}
+    ours = {f"ours-{quality}-{kind}": f"ours, {quality}, {kind}" for kind in kinds for quality in QUALITIES}
     dncnn = {f"dncnn-1-{kind}": f"DnCNN, 1 plane, {kind}" for kind in kinds}
 
     def load_ours(name: str) -> Method:
-        _, planes, precision = name.split("-")
-        bundle = find_bundle(model)
-        slicing = Slicing(planes=3 if planes == "3" and "planes" in bundle.options else 1)
-        network = Denoiser(bundle, device=device, precision=precision)
-        return learned(network, slicing, name=name, label=ours[name])
+        _, wanted, precision = name.split("-")
+        quality = next(quality for quality in QUALITIES if quality == wanted)
+        network = Denoiser(find_bundle(model), device=device, precision=precision)
+        return learned(network, Slicing(quality=quality), name=name, label=ours[name])
 
     def load_dncnn(name: str) -> Method:
         return _dncnn(name, dncnn[name], name.split("-")[2], device)

@@ -151,7 +151,7 @@ def _growth_table(growth: Growth) -> str:
         rows.append([f"{voxels:.3g}", f"{seconds:.2f}", f"{past:.3f}" if past > 0 else "-", _mebibytes(peak)])
     slope = "not known" if growth.slope is None else f"{growth.slope:.3f}"
     head = (
-        f"`mri-denoise denoise --planes 1`. With next to no voxels it takes {growth.start:.2f} s; past that the "
+        f"`mri-denoise denoise`. With next to no voxels it takes {growth.start:.2f} s; past that the "
         f"slope of log(seconds) against log(voxels) is {slope} (1 is proportional)."
     )
     table = markdown_table(["voxels", "s", "s a million voxels past the start", "peak memory (MiB)"], rows)

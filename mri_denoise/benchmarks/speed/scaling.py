@@ -70,7 +70,7 @@ def measure_growth(
         progress: told which size is measured.
     """
     points = []
-    options = ["--overwrite", "--planes", "1", "--model", model, "--device", device]
+    options = ["--overwrite", "--model", model, "--device", device]
     with tempfile.TemporaryDirectory() as folder:
         for shape in (TINY, *map(volume_shape, sizes)):
             progress.say("volume of " + " x ".join(map(str, shape)))

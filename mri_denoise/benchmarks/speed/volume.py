@@ -18,6 +18,7 @@ from mri_denoise.benchmarks.speed.timing import PROGRAM, Timing, run_command
 from mri_denoise.errors import InputError
 from mri_denoise.noise.level import estimate_sigma
 from mri_denoise.noise.simulate import add_rician
+from mri_denoise.settings import QUALITIES
 from mri_denoise.simulation import head_phantom, phantom_affine
 
 NOISE = 0.05
@@ -136,11 +137,11 @@ def _programs(volume: Path, model: str, device: str, skip: Sequence[str]) -> tup
     programs: dict[str, _Program] = {}
     absent: dict[str, str] = {}
     if "command" not in skip:
-        for planes in ("1", "3"):
-            options = ["--model", model, "--device", device, "--planes", planes, "--overwrite"]
-            label = f"mri-denoise denoise --planes {planes}"
+        for quality in QUALITIES:
+            options = ["--model", model, "--device", device, "--quality", quality, "--overwrite"]
+            label = f"mri-denoise denoise --quality {quality}"
             command = _command(volume, options)
-            programs[f"command-{planes}"] = _Program(label=label, command=command, times_itself=False)
+            programs[f"command-{quality}"] = _Program(label=label, command=command, times_itself=False)
     for candidate in candidates(model, device):
         if candidate.name in skip:
             continue

@@ -25,6 +25,7 @@ def accuracy(
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the noise.")] = 0,
     device: shared.Device = "auto",
+    trust: common.Trust = False,
     as_json: shared.AsJson = False,
 ) -> None:
     """Add noise to clean volumes and compare what denoisers make of it: PSNR, SSIM, HFEN, bias and time."""
@@ -33,10 +34,9 @@ def accuracy(
         from mri_denoise.benchmarks.accuracy.methods import candidates
         from mri_denoise.benchmarks.methods import load_methods
         from mri_denoise.benchmarks.references import find_references
-        from mri_denoise.bundles.registry import find_bundle
 
         found = find_references(references, split)
-        bundles = [find_bundle(name) for name in model or ["rician"]]
+        bundles = [common.find_model(name, trust=trust) for name in model or ["rician"]]
         chosen = load_methods(candidates(bundles, device), shared.words(methods) if methods else None)
     from mri_denoise.benchmarks.accuracy.report import Settings, write_report
     from mri_denoise.benchmarks.accuracy.run import run_accuracy

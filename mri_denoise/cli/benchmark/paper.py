@@ -31,6 +31,7 @@ def paper(
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override train.yaml in all trainings.")
     ] = None,
+    trust: common.Trust = False,
     as_json: shared.AsJson = False,
 ) -> None:
     """Repeat the paper's experiment: Tables 2, 3 and 4, Figures 7, 8, 11 and 12, the paper's figures beside them."""
@@ -42,12 +43,10 @@ def paper(
     shared.need_folder(output)
     left_out = shared.words(skip)
     from mri_denoise.benchmarks.paper.methods import RIVALS
-    from mri_denoise.bundles.registry import find_bundle
 
     if not set(left_out) <= set(RIVALS):
         common.stop(f"--skip {skip}: must be of {', '.join(RIVALS)}.", common.WRONG_USAGE)
-    with common.one_line_errors(common.WRONG_USAGE):
-        bundle = find_bundle(model)
+    bundle = common.find_model(model, trust=trust)
     from mri_denoise.benchmarks.paper.experiment import Experiment
     from mri_denoise.benchmarks.paper.run import run_experiment
 

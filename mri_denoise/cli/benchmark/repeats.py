@@ -9,7 +9,7 @@ import typer
 
 from mri_denoise.cli import common
 from mri_denoise.cli.benchmark import shared
-from mri_denoise.cli.denoise import Planes
+from mri_denoise.cli.choices import QUALITY_HELP, Quality
 
 
 def repeats(
@@ -24,8 +24,9 @@ def repeats(
     volumes: Annotated[
         str | None, typer.Option(help="Which volumes are repeats, from 0, as 1-12; all by default.")
     ] = None,
-    planes: Annotated[Planes, typer.Option(help="As for denoise.")] = Planes.auto,
+    quality: Annotated[Quality, typer.Option(help=QUALITY_HELP)] = Quality.balanced,
     device: shared.Device = "auto",
+    trust: common.Trust = False,
     as_json: shared.AsJson = False,
 ) -> None:
     """Real noise: judge each scan of a repeated series against the mean of the others, and look at what was removed.
@@ -37,16 +38,15 @@ def repeats(
     if not cases:
         common.stop("there is no volume to denoise.", common.SOME_FAILED)
     with common.one_line_errors(common.WRONG_USAGE), common.busy("loading the network"):
-        from mri_denoise.bundles.registry import find_bundle
         from mri_denoise.denoiser import Denoiser
 
-        network = Denoiser(find_bundle(model), device=device)
-    if "planes" not in network.bundle.options and planes is not Planes.auto:
-        common.stop(f"model {model} does not average over planes: no --planes.", common.WRONG_USAGE)
+        network = Denoiser(common.find_model(model, trust=trust), device=device)
+    if "quality" not in network.bundle.options and quality is not Quality.balanced:
+        common.stop(f"model {model} knows one quality: no --quality.", common.WRONG_USAGE)
     from mri_denoise.benchmarks.repeats.run import run_repeats
 
     with common.one_line_errors():
-        record = run_repeats(cases, network, output, planes.number, sigma, span, shared.Bars(transient=True))
+        record = run_repeats(cases, network, output, quality.value, sigma, span, shared.Bars(transient=True))
     shared.show(record, (output / "repeats.md").read_text(encoding="utf-8").removesuffix("\n"), as_json)
 
 

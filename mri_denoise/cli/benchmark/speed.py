@@ -32,6 +32,7 @@ def speed(
     quick: Annotated[bool, typer.Option("--quick", help="Small sizes, once: does it run? The figures mean little.")] = (
         False
     ),
+    trust: common.Trust = False,
     as_json: shared.AsJson = False,
 ) -> None:
     """Measure speed and memory of ours and of rivals on this machine, and against what the machine can do at best."""
@@ -41,11 +42,10 @@ def speed(
     left_out = shared.words(skip)
     from mri_denoise.benchmarks.speed.report import write_speed
     from mri_denoise.benchmarks.speed.run import QUICK, Effort, Settings, measure_speed, skippable
-    from mri_denoise.bundles.registry import find_bundle
     from mri_denoise.runtime import choose_device
 
+    common.find_model(model, trust=trust)
     with common.one_line_errors(common.WRONG_USAGE):
-        find_bundle(model)
         device = choose_device(device)
     unknown = [word for word in left_out if word not in skippable(device)]
     if unknown:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from collections.abc import Iterable, Sequence
 
 import torch
 
@@ -13,11 +11,10 @@ from mri_denoise.inference.block_matching import Grid
 from mri_denoise.inference.group_design import AIR, LEAST_LEFT, LEAST_POWER, GroupDesign
 from mri_denoise.inference.native.library import FilterJob, FilterLibrary, available, installed_library
 from mri_denoise.inference.rician_bias import BIAS_TABLE, SNR_STEPS
+from mri_denoise.inference.threads import run_in_threads
 
 MAX_EDGE, MAX_REACH, MAX_MEMBERS = 8, 8, 32  # of filter.h
 _PLANES = 4  # whose bias a thread subtracts at a time
-
-_Item = TypeVar("_Item")
 
 
 class CompiledGroupFilter:
@@ -77,9 +74,9 @@ class CompiledGroupFilter:
         job.noisy, job.pilot, job.unbiased = noisy.data_ptr(), pilot.data_ptr(), unbiased.data_ptr()
         job.values, job.weights = sums[0].data_ptr(), sums[1].data_ptr()
         parts = _split(len(pilot), _PLANES)
-        _run_in_threads(lambda planes: self.library.unbias(job, planes), parts)
+        run_in_threads(lambda planes: self.library.unbias(job, planes), parts)
         for boxes in self._rounds(grid):
-            _run_in_threads(lambda box: self.library.filter_box(job, *box), boxes)
+            run_in_threads(lambda box: self.library.filter_box(job, *box), boxes)
 
     def _job(self, shape: Sequence[int], starts: Sequence[torch.Tensor]) -> FilterJob:
         """Describe the filter to the library; the pointers are those of tensors that the caller and ``self`` hold."""
@@ -128,10 +125,3 @@ def _split(count: int, size: int) -> list[range]:
 def _pointers(tensors: Sequence[torch.Tensor]) -> tuple[int, ...]:
     """Addresses of the tensors' data."""
     return tuple(tensor.data_ptr() for tensor in tensors)
-
-
-def _run_in_threads(function: Callable[[_Item], None], items: Sequence[_Item]) -> None:
-    """Call a function that releases the interpreter's lock with each item."""
-    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-        for _ in pool.map(function, items):
-            pass

@@ -173,9 +173,13 @@ def table_of_three() -> Table:
             scores += [
                 score(name, level, "noisy", base - 8, contrast),
                 score(name, level, "bm4d", base, contrast, seconds=100.0),
-                score(name, level, "rician-3", base + extra, contrast),
+                score(name, level, "rician-balanced", base + extra, contrast),
             ]
-    methods = (method("noisy"), method("bm4d"), replace(method("noisy"), name="rician-3", label="Ours", ours=True))
+    methods = (
+        method("noisy"),
+        method("bm4d"),
+        replace(method("noisy"), name="rician-balanced", label="Ours", ours=True),
+    )
     return Table(scores=scores, methods=methods)
 
 

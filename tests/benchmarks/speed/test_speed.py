@@ -153,7 +153,7 @@ def test_every_method_has_a_name_of_its_own_and_rivals_are_there_or_absent() -> 
     names = [name for candidate in found for name in candidate.variants]
     assert len(set(names)) == len(names)
     assert {"ours", "dncnn", *(method.name for method in CLASSICAL)} == {candidate.name for candidate in found}
-    assert {"ours-1-float32", "ours-3-float32"} <= set(names)
+    assert {"ours-balanced-float32", "ours-best-float32"} <= set(names)
     installed = {method.name: method.available() for method in CLASSICAL}
     for candidate in found:
         assert candidate.available == installed.get(candidate.name, True)

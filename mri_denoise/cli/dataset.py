@@ -1,0 +1,187 @@
+"""Denoise a BIDS data set: what `bids` and `denoise` do with one, with its messages."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mri_denoise.bids.dataset import Dataset, open_dataset
+from mri_denoise.bids.description import check_output
+from mri_denoise.bids.layout import Kind, Layout
+from mri_denoise.bids.selection import Selection, Wanted, select
+from mri_denoise.cli import common
+from mri_denoise.cli.choices import find_model
+from mri_denoise.cli.pages import write_pages
+from mri_denoise.cli.watch import watch
+from mri_denoise.pipeline.files import record_path
+from mri_denoise.settings import Settings
+
+if TYPE_CHECKING:  # the command line answers faster without
+    from mri_denoise.bids.run import Plan
+    from mri_denoise.pipeline.stream import Outcome, Report
+
+_NAMED = 10  # participants that a message lists
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What a user asks for.
+
+    Args:
+        dataset: root of the raw data.
+        output: folder of the results.
+        model: as on the command line.
+        trust: run the code of a bundle that is not known here.
+        settings: the choices for each image.
+        wanted: which images.
+        kind: how results are laid out.
+        jobs: scans side by side.
+        cores: processor cores in all; None for all.
+        limit_mb: memory in megabytes; None for no limit.
+        lenient: take a data set without a description.
+        skull_stripped: said in the JSON files where the source says nothing.
+        overwrite: denoise again what is up to date.
+        dry_run: say what would be done.
+        as_json: print JSON.
+    """
+
+    dataset: Path
+    output: Path
+    model: str
+    settings: Settings
+    wanted: Wanted = field(default_factory=Wanted)
+    kind: Kind = "derivative"
+    jobs: int = 1
+    cores: int | None = None
+    limit_mb: int | None = None
+    lenient: bool = False
+    skull_stripped: bool = False
+    overwrite: bool = False
+    dry_run: bool = False
+    as_json: bool = False
+    trust: bool = False
+
+
+def denoise_dataset(request: Request) -> int:
+    """Denoise the participants of a data set.
+
+    Returns:
+        the exit code.
+    """
+    dataset, selection = choose(request)
+    bundle = find_model(request.model, request.settings, trust=request.trust)
+    from mri_denoise.bids.fieldmaps import carry_fieldmaps
+    from mri_denoise.bids.run import Job, denoise_scans, plan_scans, prepare, side_by_side
+
+    with common.one_line_errors(common.WRONG_USAGE):
+        job = Job(
+            dataset=dataset,
+            output=request.output,
+            layout=Layout(kind=request.kind),
+            bundle=bundle,
+            settings=request.settings,
+            skull_stripped=request.skull_stripped,
+        )
+    with common.busy("looking at earlier results"):
+        plans = plan_scans(job, selection.scans, overwrite=request.overwrite, limit_mb=request.limit_mb)
+    _say_plans(plans)
+    outcomes: list[Outcome] = []
+    if not request.dry_run:
+        with common.one_line_errors():
+            prepare(job)
+        jobs = side_by_side(plans, request.jobs, request.limit_mb)
+        if jobs < request.jobs:
+            common.messages.print(f"note: {jobs} scans side by side, not {request.jobs}, to stay below --mem-mb.")
+
+        def run(report: Report, progress: bool) -> list[Outcome]:
+            return denoise_scans(job, plans, report=report, jobs=jobs, cores=request.cores, progress=progress)
+
+        due = sum(bool(plan.why) and not plan.error for plan in plans)
+        outcomes = watch(run, due, request.output, quiet=request.as_json)
+    errors = {plan.scan.label: plan.error for plan in plans if plan.error}
+    errors |= {outcome.case.label: outcome.error for outcome in outcomes if outcome.error}
+    if request.kind == "raw" and not request.dry_run:
+        with common.busy("copying field maps"):
+            errors |= dict(carry_fieldmaps(dataset, request.output, job.layout, selection.scans))
+    if "report" in request.settings.extras and not request.dry_run:
+        before = [record_path(plan.case, request.output) for plan in plans if not plan.why and not plan.error]
+        errors |= dict(write_pages(before, request.output, group=True))
+    return _report(request, selection, plans, outcomes, errors)
+
+
+def choose(request: Request) -> tuple[Dataset, Selection]:
+    """Open the data set, check the output, and select; the command ends here if there is nothing to do.
+
+    Exit code 2 for a data set or an output that cannot be used, and if no participant asked for exists; 1 if nothing is
+    left to do.
+    """
+    with common.one_line_errors(common.WRONG_USAGE):
+        dataset = open_dataset(request.dataset, lenient=request.lenient)
+        check_output(dataset, request.output, request.kind)
+    with common.busy("looking for images"):
+        selection = select(dataset, request.wanted)
+    for skip in selection.skips:
+        common.messages.print(f"{'failed' if skip.damaged else 'skipped'} {skip.source}: {skip.reason}")
+    for label in selection.absent:
+        common.messages.print(f"failed participant {label}: not in {dataset.root} (it has {_some(dataset)})")
+    if selection.absent and len(selection.absent) == len(set(request.wanted.participants)):
+        common.stop(f"{dataset.root}: has none of the participants asked for.", common.WRONG_USAGE)
+    if not selection.scans:
+        common.stop(f"{dataset.root}: no image to denoise is left after the selection.", common.SOME_FAILED)
+    return dataset, selection
+
+
+def _some(dataset: Dataset) -> str:
+    """The first participants of a data set."""
+    labels = dataset.participants
+    return ", ".join(labels[:_NAMED]) + (f" and {len(labels) - _NAMED} more" if len(labels) > _NAMED else "")
+
+
+def _say_plans(plans: Sequence[Plan]) -> None:
+    """Say what was selected, and what must be done."""
+    for plan in plans:
+        if not plan.error:
+            common.messages.print(f"selected {plan.scan.label}: {plan.why or 'up to date'}")
+    kinds = Counter(plan.scan.name.suffix for plan in plans)
+    counted = ", ".join(f"{count} {suffix}" for suffix, count in sorted(kinds.items()))
+    people = len({plan.scan.name.entities["sub"] for plan in plans})
+    due = sum(bool(plan.why) and not plan.error for plan in plans)
+    common.messages.print(
+        f"{len(plans)} scans of {people} participant{'s' * (people != 1)} selected ({counted}), {due} to denoise."
+    )
+
+
+def _report(
+    request: Request,
+    selection: Selection,
+    plans: Sequence[Plan],
+    outcomes: Sequence[Outcome],
+    errors: Mapping[str, str],
+) -> int:
+    """Say what was done; the exit code."""
+    for error in errors.values():
+        common.messages.print(f"failed {error}")
+    done = [outcome.record for outcome in outcomes if outcome.record is not None]
+    current = [plan.scan.label for plan in plans if not plan.why and plan.scan.label not in errors]
+    due = [plan.scan.label for plan in plans if plan.why and not plan.error]
+    damaged = [skip for skip in selection.skips if skip.damaged]
+    failed = [{"case": label, "error": error} for label, error in errors.items()]
+    failed += [{"case": f"sub-{label}", "error": "no such participant"} for label in selection.absent]
+    if request.as_json:
+        answer: dict[str, Any] = {
+            "selected": [scan.label for scan in selection.scans],
+            "due": due,
+            "done": [record.as_dict() for record in done],
+            "done_before": current,
+            "skipped": [{"path": str(s.source), "reason": s.reason, "damaged": s.damaged} for s in selection.skips],
+            "failed": failed,
+        }
+        common.print_json(answer)
+    else:
+        what = f"{len(due)} to denoise" if request.dry_run else f"{len(done)} denoised"
+        left = len(selection.skips) - len(damaged)
+        common.say(f"{what}, {len(current)} up to date, {left} skipped, {len(failed) + len(damaged)} failed.")
+    return common.SOME_FAILED if failed or damaged else common.DONE

@@ -1,0 +1,47 @@
+"""A run that somebody watches: a bar, and a line for each image."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mri_denoise.cli import common
+from mri_denoise.io.case import Case
+
+if TYPE_CHECKING:  # the command line answers faster without
+    from mri_denoise.pipeline.stream import Outcome, Report
+    from mri_denoise.record import RunRecord
+
+
+def watch(run: Callable[[Report, bool], list[Outcome]], count: int, folder: Path, *, quiet: bool) -> list[Outcome]:
+    """Run with a bar and a line for each image; ends with code 2 if the bundle cannot be run.
+
+    Args:
+        run: takes what is called after each image, and whether the slices of each are counted on a bar.
+        count: how many images.
+        folder: where the results go.
+        quiet: whether the lines are left out.
+    """
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    watched, single = common.interactive(), count == 1
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=common.messages, disable=not watched or single, transient=True) as bar:
+        task = bar.add_task("denoising", total=count)
+
+        def report(outcome: Outcome) -> None:
+            bar.advance(task)
+            if outcome.record is not None and not quiet:
+                bar.console.print(_line(outcome.case, outcome.record, folder))
+
+        with common.one_line_errors(common.WRONG_USAGE):
+            return run(report, watched and single)
+
+
+def _line(case: Case, record: RunRecord, folder: Path) -> str:
+    """What was done to a case, in one line."""
+    level = ", ".join(f"{sigma:.4g}" for sigma in (record.sigma or [])[:3])
+    more = " ..." if len(record.sigma or []) > 3 else ""
+    noise = f"  sigma {level}{more}" if level else ""
+    return f"{case.label} -> {folder / case.output}{noise}  {record.seconds:.1f} s"

@@ -1,0 +1,67 @@
+"""Share work among processor cores so that results do not depend on their number.
+
+A library that splits an operation among threads rounds differently for each number of them. So the work is cut into
+pieces of a fixed size, each piece is computed by one thread, and threads only decide how many pieces run at a time.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import TypeVar
+
+import torch
+
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
+_here = threading.local()
+
+
+@contextmanager
+def one_thread_each() -> Iterator[None]:
+    """Let each operation of PyTorch run in one thread inside the block; :func:`run_in_threads` still takes them all."""
+    if getattr(_here, "count", None) is not None:
+        yield
+        return
+    _here.count = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        yield
+    finally:
+        torch.set_num_threads(_here.count)
+        _here.count = None
+
+
+def threads() -> int:
+    """How many pieces of work may run at a time: as many as PyTorch had threads (``torch.get_num_threads``)."""
+    return getattr(_here, "count", None) or torch.get_num_threads()
+
+
+def run_in_threads(function: Callable[[_Item], _Result], items: Sequence[_Item]) -> list[_Result]:
+    """Call a function with each item, some at a time, each in one thread.
+
+    Args:
+        function: releases the interpreter's lock most of the time, as PyTorch's operators do.
+        items: the pieces of work.
+
+    Returns:
+        the results, in the order of ``items``.
+
+    Examples:
+        >>> run_in_threads(lambda n: n * n, [1, 2, 3])
+        [1, 4, 9]
+    """
+    count = min(threads(), len(items))
+    with one_thread_each():
+        if count <= 1:
+            return [function(item) for item in items]
+        gradients, inference = torch.is_grad_enabled(), torch.is_inference_mode_enabled()
+
+        def call(item: _Item) -> _Result:
+            with torch.inference_mode(inference), torch.set_grad_enabled(gradients and not inference):
+                return function(item)
+
+        with ThreadPoolExecutor(count, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            return list(pool.map(call, items))

@@ -1,0 +1,98 @@
+"""Which files a run will write, and whether it may; imports no torch, so that a command can answer before it starts."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from pathlib import Path
+
+from mri_denoise.io.case import Case
+from mri_denoise.settings import Extra, Settings
+
+_COMPANIONS: Mapping[Extra, tuple[str, str | None]] = {
+    "residual": ("_residual", None),
+    "noise-map": ("_noise", None),
+    "figure": ("_figure", ".png"),
+    "report": ("_report", ".html"),
+}
+
+
+def record_path(case: Case, folder: Path) -> Path:
+    """Where the run record of a case is written.
+
+    Args:
+        case: what is denoised.
+        folder: what ``Case.output`` is relative to.
+    """
+    return case.companion(folder, "", ".mri-denoise.json")
+
+
+def companion_path(case: Case, folder: Path, extra: Extra) -> Path:
+    """Where a companion of a result is written.
+
+    Args:
+        case: what is denoised.
+        folder: what ``Case.output`` is relative to.
+        extra: which companion.
+    """
+    return case.companion(folder, *_COMPANIONS[extra])
+
+
+def planned_files(case: Case, folder: Path, extras: Collection[Extra]) -> list[Path]:
+    """All files that a run writes for a case: the result, its companions and its record.
+
+    Args:
+        case: what is denoised.
+        folder: what ``Case.output`` is relative to.
+        extras: the companions that are wanted.
+    """
+    companions = [companion_path(case, folder, extra) for extra in _COMPANIONS if extra in extras]
+    return [*case.outputs(folder), *companions, record_path(case, folder)]
+
+
+def find_conflicts(cases: Sequence[Case], folder: Path, settings: Settings) -> dict[int, str]:
+    """Find files of a run that are an input, or that two cases would write.
+
+    Args:
+        cases: all that are to be denoised.
+        folder: what ``Case.output`` is relative to.
+        settings: the user's choices; the map of the noise level is an input, too.
+
+    Returns:
+        for the numbers of such cases, the reason in one line.
+    """
+    sources = [source for case in cases for source in case.sources]
+    inputs = _Files([*sources, settings.sigma.path] if settings.sigma.path else sources)
+    claimed: dict[str, Case] = {}
+    conflicts: dict[int, str] = {}
+    for number, case in enumerate(cases):
+        for path in planned_files(case, folder, settings.extras):
+            other = claimed.setdefault(os.path.abspath(path).casefold(), case)
+            if path in inputs:
+                conflicts[number] = f"{path}: is an input and is not overwritten; choose another output"
+            elif other is not case:
+                conflicts[number] = f"{path}: is written for {other.label}, too; denoise one of them to another folder"
+    return conflicts
+
+
+class _Files:
+    """Existing files, however a path leads to them; looked at when the first is asked for."""
+
+    def __init__(self, paths: Iterable[Path]) -> None:
+        self._paths, self._known = paths, set[tuple[int, int]]()
+
+    def __contains__(self, path: Path) -> bool:
+        try:
+            wanted = path.stat()
+        except OSError:
+            return False
+        if not self._known:
+            self._known = {(found.st_dev, found.st_ino) for found in map(_stat, self._paths) if found is not None}
+        return (wanted.st_dev, wanted.st_ino) in self._known
+
+
+def _stat(path: Path) -> os.stat_result | None:
+    try:
+        return path.stat()
+    except OSError:
+        return None

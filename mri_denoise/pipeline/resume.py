@@ -1,0 +1,117 @@
+"""Tell whether a result on disk is what a run would make, by its record; imports no torch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from mri_denoise import __version__
+from mri_denoise.bundles.registry import Bundle
+from mri_denoise.bundles.weights import sha256
+from mri_denoise.io.case import Case
+from mri_denoise.pipeline.files import find_conflicts, planned_files, record_path
+from mri_denoise.settings import Settings
+
+
+class Resumption:
+    """What a run would record of a bundle and its settings, to be held against the records on disk.
+
+    Args:
+        bundle: what would run.
+        settings: the user's choices.
+    """
+
+    def __init__(self, bundle: Bundle, settings: Settings) -> None:
+        self._settings = settings
+        self._model = {"name": bundle.name, "version": bundle.version}
+        self._model["weights_sha256"] = sha256(bundle.weights) if bundle.weights.is_file() else ""
+        config = yaml.safe_load(bundle.config("inference.yaml").read_text(encoding="utf-8"))
+        fixed = {key: value for key, value in config.items() if not isinstance(value, str | list | dict)}
+        self._choices = {**fixed, **settings.choices(bundle.options)}
+
+    def difference(self, case: Case, folder: Path) -> str | None:
+        """Say how a result that exists differs from what a run would make.
+
+        Args:
+            case: what is denoised.
+            folder: what ``Case.output`` is relative to.
+
+        Returns:
+            None if it is the same, by its record; otherwise what differs, in a few words.
+        """
+        from_run = [extra for extra in self._settings.extras if extra != "report"]  # pages are made from records, too
+        missing = [path for path in planned_files(case, folder, from_run) if not path.exists()]
+        if missing:
+            return f"lacks {missing[0].name}"
+        try:
+            record = json.loads(record_path(case, folder).read_text(encoding="utf-8"))
+            return next(self._differences(record, case), None)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return "its record cannot be read"
+
+    def _differences(self, record: Mapping[str, Any], case: Case) -> Iterator[str]:
+        made = record["versions"].get("mri-denoise")
+        if made != __version__:
+            yield f"made by mri-denoise {made}, this is {__version__}"
+        for key, value in self._model.items():
+            if record["model"][key] != value:
+                yield f"made by other weights, {record['model']['name']} {record['model']['version']}"
+        for key, value in record["settings"].items():
+            if key in self._choices and value != self._choices[key]:
+                yield f"made with {key} {value}, not {self._choices[key]}"
+        sources = [*case.sources, *([self._settings.sigma.path] if self._settings.sigma.path else [])]
+        if [file["sha256"] for file in record["inputs"]] != [sha256(path) for path in sources]:
+            yield "made of another input"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Todo:
+    """What is left to do of some cases.
+
+    Args:
+        ready: to be denoised.
+        done: denoised before, by the same weights and settings.
+        refused: which may not be written, each with the reason in one line.
+    """
+
+    ready: Sequence[Case]
+    done: Sequence[Case]
+    refused: Sequence[tuple[Case, str]]
+
+
+def find_todo(
+    cases: Sequence[Case], folder: Path, bundle: Bundle, settings: Settings, *, overwrite: bool = False
+) -> Todo:
+    """Sort cases by whether they are still to be denoised.
+
+    Args:
+        cases: what was found.
+        folder: what ``Case.output`` is relative to.
+        bundle: what would run.
+        settings: the user's choices.
+        overwrite: whether results that exist are made again.
+    """
+    conflicts = find_conflicts(cases, folder, settings)
+    ready: list[Case] = []
+    done: list[Case] = []
+    refused: list[tuple[Case, str]] = []
+    before: Resumption | None = None
+    for number, case in enumerate(cases):
+        there = next((path for path in planned_files(case, folder, settings.extras) if path.exists()), None)
+        if number in conflicts:
+            refused.append((case, f"{conflicts[number]}."))
+        elif overwrite or there is None:
+            ready.append(case)
+        else:
+            before = before or Resumption(bundle, settings)
+            differs = before.difference(case, folder)
+            if differs is None:
+                done.append(case)
+            else:
+                refused.append((case, f"{there}: exists ({differs}); use --overwrite to replace it."))
+    return Todo(ready=ready, done=done, refused=refused)

@@ -1,0 +1,178 @@
+"""What a report shows, read back from disk: the images before and after, by the run record that names them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+
+from mri_denoise.bundles.weights import sha256
+from mri_denoise.errors import InputError
+from mri_denoise.io import discover, open_reader
+from mri_denoise.io.case import Case
+from mri_denoise.io.sniff import is_dicom
+from mri_denoise.record import FileHash, RunRecord
+from mri_denoise.report.planes import orientation_of
+
+_NOISE_MAPS = ("_noise", "desc-sigma")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scan:
+    """The first volume of a denoised image.
+
+    Args:
+        record: what was done.
+        before: the input, float32 (X, Y, Z), turned to the closest axes that run right, forward and up; a picture
+            (rows, columns, 1) is not turned. NaN and infinity are replaced by 0.
+        after: the result, likewise.
+        noise_map: sigma at each voxel, likewise, if there is such a file.
+        affine: of the turned arrays, voxel index to RAS+ mm, shape (4, 4).
+        turn: how the file's axes became these, as nibabel describes orientations, shape (3, 2).
+        picture: whether it is a picture and no scan.
+        volumes: how many volumes the file has.
+        not_finite: voxels of the input that are NaN or infinite.
+        rebuilt: whether the input is gone, so that ``before`` is the result plus the stored residual.
+    """
+
+    record: RunRecord
+    before: np.ndarray
+    after: np.ndarray
+    noise_map: np.ndarray | None
+    affine: np.ndarray
+    turn: np.ndarray
+    picture: bool
+    volumes: int
+    not_finite: int
+    rebuilt: bool = False
+
+    @property
+    def sigma(self) -> float | None:
+        """Level of the noise in the first volume, in the file's unit; None where the model does not use it."""
+        return float(self.record.sigma[0]) if self.record.sigma else None
+
+    @property
+    def spacing(self) -> np.ndarray:
+        """Millimetres along each axis, shape (3,)."""
+        return np.asarray(nib.affines.voxel_sizes(self.affine))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Image:
+    """The first volume of a file or a series, turned."""
+
+    array: np.ndarray
+    affine: np.ndarray
+    turn: np.ndarray
+    picture: bool
+    volumes: int
+
+
+def load_scan(record: RunRecord, folder: Path) -> Scan:
+    """Read the images that a record names.
+
+    Paths of a record are as they were given on the command line. Results are looked for beside the record first, so
+    that a folder that was moved or copied keeps its own.
+
+    Args:
+        record: of the run.
+        folder: where the record lies.
+
+    Raises:
+        InputError: if a file is missing, has changed since, or does not fit the others.
+    """
+    after = _open([_find(path, folder) for path in record.outputs], record.case)
+    before, rebuilt = _before(record, folder, after)
+    if before.array.shape != after.array.shape:
+        shapes = " and ".join("x".join(map(str, image.array.shape)) for image in (before, after))
+        raise InputError(f"{record.case}: input and result differ in size ({shapes} voxels); no report of it")
+    levels = next((path for path in record.companions if any(word in Path(path).name for word in _NOISE_MAPS)), None)
+    noise = None if levels is None else _open([_find(levels, folder)], record.case).array
+    return Scan(
+        record=record,
+        before=_finite(before.array),
+        after=_finite(after.array),
+        noise_map=None if noise is None or noise.shape != after.array.shape else _finite(noise),
+        affine=after.affine,
+        turn=after.turn,
+        picture=after.picture,
+        volumes=after.volumes,
+        not_finite=int(np.count_nonzero(~np.isfinite(before.array))),
+        rebuilt=rebuilt,
+    )
+
+
+def _before(record: RunRecord, folder: Path, after: _Image) -> tuple[_Image, bool]:
+    """The input; where it is gone, the result plus the residual, if that was written."""
+    try:
+        return _open([_find_input(file, folder) for file in record.inputs], record.case), False
+    except InputError:
+        residual = next((path for path in record.companions if "residual" in Path(path).name), None)
+        if residual is None:
+            raise
+        removed = _open([_find(residual, folder)], record.case)
+        if removed.array.shape != after.array.shape:
+            raise
+    return _Image(**{**vars(after), "array": after.array + removed.array}), True
+
+
+def _candidates(text: str, folder: Path) -> list[Path]:
+    path = Path(text)
+    return [folder / path.name, folder / path.parent.name / path.name, path, folder / path]
+
+
+def _find(text: str, folder: Path) -> Path:
+    for path in _candidates(text, folder):
+        if path.is_file():
+            return path
+    raise InputError(f"{text}: no such file, which the run record names; run from the folder where it was denoised")
+
+
+def _find_input(file: FileHash, folder: Path) -> Path:
+    """An input with the content that was denoised."""
+    there = [path for path in _candidates(file.path, folder) if path.is_file()]
+    for path in there:
+        if sha256(path) == file.sha256:
+            return path
+    if Path(file.path) in there:
+        raise InputError(f"{file.path}: has changed since it was denoised; denoise it again")
+    raise InputError(f"{file.path}: the input is gone; put it back, or denoise it again with --residual")
+
+
+def _open(paths: Sequence[Path], label: str) -> _Image:
+    """Read the first volume of the image that these files are."""
+    case = _case_of(paths, label)
+    with open_reader(case) as reader:
+        count = reader.count
+        volume = reader.take(count if reader.whole else 1)
+    array, affine = volume.array[0], np.asarray(volume.affine, dtype=np.float64)
+    if volume.picture:
+        turn = np.array([[0, 1], [1, 1], [2, 1]], dtype=np.float64)
+        return _Image(array=array, affine=affine, turn=turn, picture=True, volumes=count)
+    turn = orientation_of(affine)
+    turned = affine @ nib.orientations.inv_ornt_aff(turn, array.shape)
+    array = nib.orientations.apply_orientation(array, turn)
+    return _Image(array=array, affine=turned, turn=turn, picture=False, volumes=count)
+
+
+def _case_of(paths: Sequence[Path], label: str) -> Case:
+    if not paths:
+        raise InputError(f"{label}: its run record names no files")
+    if is_dicom(paths[0]):
+        from mri_denoise.io.dicom.discover import discover as discover_dicom
+
+        root = Path(os.path.commonpath([path.parent.resolve() for path in paths]))
+        cases, _ = discover_dicom([path.resolve() for path in paths], root, force=True)
+    else:
+        cases, _ = discover(paths[0], force=True)
+    if len(cases) != 1:
+        raise InputError(f"{label}: {paths[0]} and its series hold {len(cases)} images where one is needed")
+    return cases[0]
+
+
+def _finite(array: np.ndarray) -> np.ndarray:
+    return np.nan_to_num(array.astype(np.float32, copy=False), nan=0.0, posinf=0.0, neginf=0.0)

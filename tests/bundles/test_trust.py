@@ -1,0 +1,132 @@
+"""Bundles are code: which run without being asked about, and what is said of broken ones."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+import torch
+
+from mri_denoise.bundles.registry import find_bundle
+from mri_denoise.bundles.trust import is_trusted, remember
+from mri_denoise.bundles.weights import record_sha256
+from tests.commands import cli, make_bundle
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_bundle("hmad_rician", tmp_path_factory.mktemp("bundle") / "mine")
+
+
+@pytest.fixture
+def bundle(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setenv("LOCALAPPDATA", str(tmp_path / "state"))
+    return Path(shutil.copytree(made, tmp_path / "bundle"))
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> Path:
+    values = np.random.default_rng(0).rayleigh(100, (16, 16, 4)).astype(np.int16)
+    nib.save(nib.Nifti1Image(values, np.diag([1.0, 1, 3, 1])), tmp_path / "a.nii")
+    return tmp_path / "a.nii"
+
+
+def change(bundle: Path, old: str, new: str) -> None:
+    config = bundle / "configs" / "inference.yaml"
+    text = config.read_text()
+    assert old in text
+    config.write_text(text.replace(old, new, 1))
+
+
+def test_the_configs_of_shipped_bundles_are_trusted_wherever_they_lie(bundle: Path) -> None:
+    assert is_trusted(find_bundle("rician")) and is_trusted(find_bundle(str(bundle)))
+    (bundle / "scripts.py").write_text("print('hello')")
+    assert not is_trusted(find_bundle(str(bundle)))
+
+
+def test_other_code_runs_only_if_trusted_and_is_named(tmp_path: Path, bundle: Path, image: Path) -> None:
+    mark = tmp_path / "ran"
+    change(bundle, "batch_size: 8", f"batch_size: $8 if open('{mark}', 'w') else 8")
+    said = cli("denoise", image, tmp_path / "out.nii", "--model", bundle, code=2).stderr
+    assert "add --trust" in said and len(said.splitlines()) == 1 and not mark.exists()
+    assert (
+        f"trusting bundle {bundle}" in cli("denoise", image, tmp_path / "out.nii", "--model", bundle, "--trust").stderr
+    )
+    assert mark.exists()
+    remember(bundle)  # as training and adaptation do
+    assert is_trusted(find_bundle(str(bundle)))
+    assert "trusting" not in cli("denoise", image, tmp_path / "again.nii", "--model", bundle).stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("metadata.json", b"[1, 2]", "not a MONAI bundle"),
+        ("metadata.json", b'{"version": ["1"]}', "version"),
+        ("metadata.json", b'{"name": 5, "version": "1"}', "name"),
+        ("metadata.json", b'{"version": "1\\u001b[2J"}', "version"),
+        ("metadata.json", b"[" * 100_000, "not a MONAI bundle"),
+        ("metadata.json", b"\xff\xfe\x00", "not a MONAI bundle"),
+        ("inference.yaml", b"- 1\n- 2\n", "inference.yaml"),
+        ("inference.yaml", b"a: [", "not a MONAI bundle"),
+        ("inference.yaml", b"", "inference.yaml"),
+        ("inference.yaml", b"1: 2\n", "inference.yaml"),
+    ],
+)
+def test_nonsense_in_metadata_and_configs_is_one_line(
+    tmp_path: Path, bundle: Path, image: Path, name: str, content: bytes, says: str
+) -> None:
+    (bundle / "configs" / name).write_bytes(content)
+    said = cli("denoise", image, tmp_path / "out.nii", "--model", bundle, "--trust", code=2).stderr
+    assert says in said and len(said.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("batch_size: 8", "batch_size: $exit(0)"),
+        ("precision: $choose_precision(@device)", "precision: $1 / 0"),
+        ("denoise: [", "denoise: 7 #["),
+        ("extra_keys:", "extra_keys: 3\nother_keys:"),
+        ("network: $load_weights(@network_def, @ckpt_path)", "network: $3 #"),
+        ("mri_denoise.networks.HMADNet", "no.such.Network"),
+        ("num_slices: 5", "num_slices: '@num_slices'"),
+    ],
+)
+def test_configs_that_cannot_run_are_one_line(tmp_path: Path, bundle: Path, image: Path, old: str, new: str) -> None:
+    change(bundle, old, new)
+    said = cli("denoise", image, tmp_path / "out.nii", "--model", bundle, "--trust", code=2).stderr
+    assert len([line for line in said.splitlines() if not line.startswith("trusting")]) == 1
+    assert not (tmp_path / "out.nii").exists()
+
+
+@pytest.mark.parametrize("content", [b"\xff\x00nonsense", b"abc  model.pt\n", b"0" * 64 + b"  model.pt\n"])
+def test_sums_that_cannot_be_right_are_one_line(tmp_path: Path, bundle: Path, image: Path, content: bytes) -> None:
+    (bundle / "models" / "SHA256SUMS").write_bytes(content)
+    said = cli("denoise", image, tmp_path / "out.nii", "--model", bundle, code=2).stderr
+    assert "SHA256SUMS" in said and len(said.splitlines()) == 1
+
+
+def test_missing_sums_are_said(tmp_path: Path, bundle: Path, image: Path) -> None:
+    (bundle / "models" / "SHA256SUMS").unlink()
+    assert "has no SHA256SUMS" in cli("denoise", image, tmp_path / "out.nii", "--model", bundle).stderr
+
+
+def test_weights_of_nan_are_refused(tmp_path: Path, bundle: Path, image: Path) -> None:
+    weights = bundle / "models" / "model.pt"
+    state = torch.load(weights, weights_only=True)
+    next(iter(state.values())).view(-1)[0] = float("nan")
+    torch.save(state, weights)
+    record_sha256(weights.parent)
+    said = cli("denoise", image, tmp_path / "out.nii", "--model", bundle, code=2).stderr
+    assert "NaN" in said and len(said.splitlines()) == 1
+
+
+def test_the_version_in_the_metadata_is_what_the_record_says(tmp_path: Path, bundle: Path, image: Path) -> None:
+    report = json.loads(cli("denoise", image, tmp_path / "out.nii", "--model", bundle, "--json").stdout)
+    assert report["done"][0]["model"]["version"] == find_bundle(str(bundle)).version

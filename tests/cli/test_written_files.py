@@ -1,0 +1,186 @@
+"""What a run may write, what it leaves alone, and how a second run goes on."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from tests.commands import cli, make_bundle
+
+SHAPE = (24, 24, 6)
+AFFINE = np.diag([2.0, 2.0, 4.0, 1.0])
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_bundle("hmad_rician", tmp_path_factory.mktemp("bundle") / "tiny")
+
+
+def save(path: Path, seed: int = 0, affine: np.ndarray = AFFINE) -> Path:
+    path.parent.mkdir(exist_ok=True)
+    values = np.random.default_rng(seed).rayleigh(100, SHAPE).astype(np.int16)
+    kind = nib.MGHImage if path.suffix == ".mgz" else nib.Nifti1Image
+    nib.save(kind(values, affine), path)
+    return path
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    return save(tmp_path / "in" / "a.nii")
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_a_second_run_goes_on_where_the_first_ended(tmp_path: Path, source: Path, bundle: Path) -> None:
+    output, options = tmp_path / "out", ("--model", bundle, "--sigma", 50)
+    cli("denoise", source.parent, output, *options)
+    before = contents(output)
+    save(source.with_name("b.nii"), 1)
+    again = cli("denoise", source.parent, output, *options)
+    assert "1 done before by the same weights and settings" in again.stdout and "1 denoised" in again.stdout
+    assert before.items() <= contents(output).items() and (output / "b.nii").exists()
+    report = json.loads(cli("denoise", source.parent, output, *options, "--json").stdout)
+    assert report["done_before"] == ["a.nii", "b.nii"] and report["done"] == report["failed"] == []
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (("--strength", 0.5), "made with strength 1.0, not 0.5"),
+        (("--sigma", 40), "made with sigma 50, not 40"),
+        (("--residual",), "lacks a_residual.nii.gz"),
+        ((), "made of another input"),
+        ((), "its record cannot be read"),
+        ((), "made by other weights"),
+    ],
+)
+def test_what_differs_from_a_result_that_exists_is_said(
+    tmp_path: Path, source: Path, bundle: Path, change: tuple, says: str
+) -> None:
+    output, model = tmp_path / "out", bundle
+    cli("denoise", source, output, "--model", bundle, "--sigma", 50)
+    if "input" in says:
+        save(source, 1)
+    if "record" in says:
+        (output / "a.mri-denoise.json").write_text("[]")
+    if "weights" in says:
+        model = make_bundle("hmad_rician", tmp_path / "other")
+        weights = model / "models" / "model.pt"
+        weights.write_bytes(weights.read_bytes() + b"\0")
+    before = contents(output)
+    again = cli("denoise", source, output, "--model", model, "--sigma", 50, *change, code=1)
+    assert says in again.stderr and "use --overwrite" in again.stderr
+    assert contents(output) == before
+
+
+def test_a_map_of_other_content_is_another_setting(tmp_path: Path, source: Path, bundle: Path) -> None:
+    level = tmp_path / "level.nii.gz"
+    options = ("denoise", source, tmp_path / "out", "--model", bundle, "--sigma", level)
+    for value, code in ((30, 0), (30, 0), (31, 1)):
+        nib.save(nib.Nifti1Image(np.full(SHAPE, value, np.float32), AFFINE), level)
+        said = cli(*options, code=code)
+    assert "another input" in said.stderr
+
+
+def test_the_map_that_was_given_is_not_overwritten(tmp_path: Path, source: Path, bundle: Path) -> None:
+    output = tmp_path / "out"
+    output.mkdir()
+    level = output / "a_noise.nii.gz"
+    nib.save(nib.Nifti1Image(np.full(SHAPE, 30, np.float32), AFFINE), level)
+    before = level.read_bytes()
+    options = ("--model", bundle, "--sigma", level, "--noise-map", "--overwrite")
+    said = cli("denoise", source, output, *options, code=1).stderr
+    assert "a_noise.nii.gz: is an input and is not overwritten" in said and level.read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["a_residual.nii.gz", "a_noise.nii.gz", "a_figure.png", "a.mri-denoise.json"])
+def test_companions_are_not_overwritten_unasked(tmp_path: Path, source: Path, bundle: Path, name: str) -> None:
+    output = tmp_path / "out"
+    output.mkdir()
+    (output / name).write_text("another's")
+    options = ("--model", bundle, "--residual", "--noise-map", "--figure")
+    assert f"{name}: exists" in cli("denoise", source, output, *options, code=1).stderr
+    assert contents(output) == {name: b"another's"}
+    cli("denoise", source, output, *options, "--overwrite")
+    assert len(contents(output)) == 5 and contents(output)[name] != b"another's"
+
+
+def test_images_of_one_name_have_companions_of_their_own(tmp_path: Path, source: Path, bundle: Path) -> None:
+    for number, name in enumerate(("a.nii.gz", "a.mgz", "b.nii")):
+        save(source.with_name(name), 1 + number)
+    output = tmp_path / "out"
+    cli("denoise", source.parent, output, "--model", bundle, "--residual", "--figure")
+    records = [json.loads(path.read_text()) for path in sorted(output.glob("*.json"))]
+    assert sorted(record["case"] for record in records) == ["a.mgz", "a.nii", "a.nii.gz", "b.nii"]
+    written = [path for record in records for path in record["outputs"] + record["companions"]]
+    assert len(written) == len(set(written)) == 12 and (output / "b_residual.nii.gz").exists()
+
+
+def test_a_companion_is_never_written_over_another_result(tmp_path: Path, source: Path, bundle: Path) -> None:
+    save(source.with_name("a_residual.nii.gz"), 1)
+    said = cli("denoise", source.parent, tmp_path / "out", "--model", bundle, "--residual", code=1)
+    assert "a_residual.nii.gz: is written for a.nii, too" in said.stderr and "1 denoised" in said.stdout
+
+
+def test_a_folder_may_have_a_dot_in_its_name(tmp_path: Path, source: Path, bundle: Path) -> None:
+    cli("denoise", source, tmp_path / "study.v2", "--model", bundle)
+    assert (tmp_path / "study.v2" / "a.nii").is_file()
+
+
+def test_names_cannot_steer_the_terminal(tmp_path: Path, source: Path, bundle: Path) -> None:
+    odd = source.with_name("a\x1b[31m\u202e\nb.nii")
+    source.rename(odd)
+    (source.parent / "c\x1b]0;.nii").write_bytes(b"no image")
+    said = cli("denoise", source.parent, tmp_path / "out", "--model", bundle, code=1)
+    assert (tmp_path / "out" / odd.name).is_file()
+    assert not {"\x1b", "\u202e"} & set(said.output) and "a\\x1b[31m\\u202e\\nb.nii" in said.output
+
+
+@pytest.mark.parametrize("tail", [bytes(700), b"what an upload left behind" * 40, b"x"])
+def test_what_follows_the_gzip_data_is_ignored(tmp_path: Path, source: Path, bundle: Path, tail: bytes) -> None:
+    packed = source.with_name("b.nii.gz")
+    packed.write_bytes(gzip.compress(source.read_bytes()) + tail)
+    cli("denoise", source.parent, tmp_path / "out", "--model", bundle)
+    assert np.array_equal(*(nib.load(tmp_path / "out" / name).dataobj for name in ("a.nii", "b.nii.gz")))
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = os.name == "posix" and hasattr(os, "geteuid") and os.geteuid() == 0
+    if not mounted or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8k", "none", folder]).returncode:
+        pytest.skip("needs the right to mount a file system")
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+def test_a_full_disk_is_one_line(small_disk: Path, source: Path, bundle: Path) -> None:
+    said = cli("denoise", source, small_disk, "--model", bundle, code=1).stderr
+    assert said.startswith("failed ") and len(said.splitlines()) == 1 and "No space left" in said
+    assert not any(small_disk.iterdir())
+
+
+def test_maps_and_images_in_another_space_are_refused(tmp_path: Path, source: Path, bundle: Path) -> None:
+    moved = AFFINE.copy()
+    moved[0, 3] = 6
+    level = tmp_path / "level.nii.gz"
+    nib.save(nib.Nifti1Image(np.full(SHAPE, 30, np.float32), moved), level)
+    said = cli("denoise", source, tmp_path / "out", "--model", bundle, "--sigma", level, code=1).stderr
+    assert "another space than the image" in said and len(said.splitlines()) == 1
+    other = save(tmp_path / "other" / "a.nii", 0, moved)
+    assert "another space" in cli("evaluate", source, other, code=1).stderr
+    assert "another space" in cli("evaluate", source, source, "--mask", level, code=1).stderr
+    series = nib.concat_images([str(source)] * 3)
+    nib.save(series, tmp_path / "series.nii")
+    assert "holds 3 volumes" in cli("evaluate", source, tmp_path / "series.nii", code=1).stderr

@@ -1,0 +1,196 @@
+"""Reports from outside: the command, the files it writes, what they say and what they never say."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+from mri_denoise.bundles.registry import Model
+from mri_denoise.report.cite import PAPER, SOFTWARE
+from mri_denoise.report.group_page import write_group_page
+from mri_denoise.report.summary import load_summary
+from mri_denoise.simulation import write_phantom_dicom
+from tests.commands import cli, make_bundle
+from tests.phantoms import head
+from tests.report.scans import SHAPE, images, save, write_scan
+
+ROOT = Path(__file__).parents[2]
+NAME = "<img src=x onerror=alert(1)>\"'&"
+EVIL = '<img src=x onerror=alert(1)>"></script><script>alert(2)</script>'
+
+
+class _Tags(HTMLParser):
+    """The elements of a page, and its text outside scripts and styles."""
+
+    def __init__(self, page: Path) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text, self._raw = "", False
+        self.feed(page.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        self._raw = tag in ("script", "style")
+
+    def handle_endtag(self, tag: str) -> None:
+        self._raw = self._raw and tag not in ("script", "style")
+
+    def handle_data(self, data: str) -> None:
+        self.text += "" if self._raw else data
+
+
+def links(page: Path) -> Iterator[str]:
+    for _, attributes in _Tags(page).tags:
+        yield from (value for name in ("src", "href", "action", "data") if (value := attributes.get(name)))
+
+
+def test_a_folder_gets_a_page_a_scan_and_one_of_all(tmp_path: Path) -> None:
+    names = [f"sub-{i:02}_T1w" for i in range(8)]
+    for i, name in enumerate(names):
+        noisy, better = images(seed=i, sigma=400 if i == 7 else 40)
+        write_scan(tmp_path, name, before=noisy, after=better, sigma=400.0 if i == 7 else 40.0 + i)
+    out = tmp_path / "out"
+    said = json.loads(cli("report", out, "--json").stdout)
+    assert [Path(page["page"]).name for page in said["pages"]] == [f"{name}_report.html" for name in names]
+    page, group = out / "sub-00_T1w_report.html", out / "mri-denoise-report.html"
+    assert said["group"] == str(group) and said["failed"] == []
+    text = _Tags(page).text
+    for words in ("sub-00_T1w", "Does what was removed look like noise?", "1.2.3", "36 × 40 × 14", "How to cite"):
+        assert words in text
+    assert all(link.startswith("data:image/jpeg;base64,") for link in links(page))
+    assert [link for link in links(group) if not link.startswith("data:")] == [
+        f"{name}_report.html" for _ in range(2) for name in names
+    ]
+    rows = re.findall(r"<tr[^>]*><th scope=\"row\">.*?</tr>", group.read_text(encoding="utf-8"))
+    marked = [row.count("unlike the others") for row in rows]
+    assert len(marked) == 8 and max(marked[:7]) < marked[7] >= 3
+    assert "0 reported, 8 kept" in cli("report", out).stdout
+
+
+def test_nothing_from_a_header_or_name_becomes_markup_and_no_folder_is_named(tmp_path: Path) -> None:
+    patient = tmp_path / "Doe^Jane"
+    settings = {"sigma": "Doe^Jane/map.nii.gz", EVIL: NAME}
+    model = Model(name=EVIL, version=EVIL, weights_sha256=EVIL)
+    case = f"Doe^Jane/{NAME}.nii.gz"
+    write_scan(patient, case=case, settings=settings, time=EVIL, model=model, descrip="Doe^Jane")
+    cli("report", patient / "out")
+    page = patient / "out" / "sub-01_T1w_report.html"
+    found = _Tags(page)
+    assert EVIL in found.text and NAME in found.text and "sigma map.nii.gz" in found.text
+    scripts = [attributes.get("type") for tag, attributes in found.tags if tag == "script"]
+    assert scripts == ["application/json", "application/json", "text/plain", "text/plain", None]
+    assert not any("onerror" in attributes for _, attributes in found.tags)
+    assert "Doe^Jane" not in page.read_text(encoding="utf-8")
+    policies = [attributes["content"] for _, attributes in found.tags if "http-equiv" in attributes]
+    assert len(policies) == 1 and "default-src 'none'" in policies[0] and "sha256-" in policies[0]
+    group = _Tags(patient / "out" / "mri-denoise-report.html")
+    assert NAME in group.text and not any("onerror" in attributes for _, attributes in group.tags)
+
+
+def test_what_is_wrong_is_said_in_one_line_and_the_rest_goes_on(tmp_path: Path) -> None:
+    good, changed, gone, rebuilt, odd, foreign = (
+        write_scan(tmp_path, name) for name in ("good", "changed", "gone", "rebuilt", "odd", "foreign")
+    )
+    raw, out = tmp_path / "raw", tmp_path / "out"
+    noisy, better = images()
+    save(raw / "changed.nii.gz", noisy + 1)
+    (raw / "gone.nii.gz").unlink()
+    save(out / "rebuilt_residual.nii.gz", noisy - better)
+    (raw / "rebuilt.nii.gz").unlink()
+    content = json.loads(rebuilt.read_text()) | {"companions": [str(out / "rebuilt_residual.nii.gz")]}
+    rebuilt.write_text(json.dumps(content))
+    odd.write_text("{}")
+    (out / "foreign_report.html").write_text("mine")
+    result = cli("report", out, code=1)
+    assert "2 reported, 0 kept, 4 failed" in result.stdout
+    for words in (
+        "changed.nii.gz: has changed",
+        "gone.nii.gz: the input is gone",
+        "odd.mri-denoise.json: not the record",
+    ):
+        assert words in result.stderr
+    assert "foreign_report.html: exists" in result.stderr and (out / "foreign_report.html").read_text() == "mine"
+    assert "rebuilt from the result" in _Tags(out / "rebuilt_report.html").text
+    assert load_summary(out / "rebuilt_report.html").ratio == pytest.approx(
+        load_summary(out / "good_report.html").ratio
+    )
+    assert sorted(path.name for path in out.glob("*.html")) == [
+        "foreign_report.html", "good_report.html", "mri-denoise-report.html", "rebuilt_report.html"
+    ]  # fmt: skip
+    (out / "mri-denoise-report.html").write_text("mine too")
+    assert "not overwritten" in cli("report", out, "--overwrite", code=1).stderr
+    assert (out / "mri-denoise-report.html").read_text() == "mine too"
+
+
+def test_a_folder_without_records_and_no_folder(tmp_path: Path) -> None:
+    assert "no run record" in cli("report", tmp_path, code=1).stderr
+    assert "no such folder" in cli("report", tmp_path / "none", code=2).stderr
+    (tmp_path / "file").touch()
+    assert "is a file" in cli("report", tmp_path / "file", code=2).stderr
+
+
+def test_series_and_odd_values(tmp_path: Path) -> None:
+    noisy, better = images()
+    noisy[0, 0, 0], noisy[1, 0, 0] = np.nan, -5
+    write_scan(
+        tmp_path,
+        before=np.stack([noisy, noisy], axis=3),
+        after=np.stack([better, better], axis=3),
+        sigma_variation=[2.0],
+    )
+    text = _text_after(tmp_path)
+    for words in ("first of 2 volumes", "1 voxels", "Negative values", "varies over the image"):
+        assert words in text
+
+
+def test_a_picture_of_a_model_without_noise_level(tmp_path: Path) -> None:
+    record = write_scan(tmp_path, sigma=None)
+    rng = np.random.default_rng(0)
+    paths = []
+    for name in ("raw", "out"):
+        paths.append(tmp_path / name / "slice.png")
+        Image.fromarray(rng.integers(0, 255, (40, 30), dtype=np.uint8)).save(paths[-1])
+    inputs = [{"path": str(paths[0]), "sha256": hashlib.sha256(paths[0].read_bytes()).hexdigest()}]
+    record.write_text(json.dumps(json.loads(record.read_text()) | {"inputs": inputs, "outputs": [str(paths[1])]}))
+    text = _text_after(tmp_path)
+    assert "40 × 30 pixels" in text and "Amount removed" not in text
+
+
+def _text_after(folder: Path) -> str:
+    cli("report", folder / "out")
+    return _Tags(folder / "out" / "sub-01_T1w_report.html").text
+
+
+def test_denoise_with_report_nifti_and_dicom(tmp_path: Path) -> None:
+    bundle = make_bundle("hmad_rician", tmp_path / "bundle")
+    noisy, _ = images()
+    save(tmp_path / "in" / "head.nii.gz", noisy)
+    write_phantom_dicom(tmp_path / "in" / "series", head(SHAPE), (4.0, 4.0, 10.0))
+    out = tmp_path / "out"
+    options = ("--model", bundle, "--report", "--noise-map", "--planes", 1)
+    cli("denoise", tmp_path / "in", out, *options)
+    pages = sorted(out.rglob("*_report.html"))
+    assert len(pages) == 2 and (out / "mri-denoise-report.html").is_file()
+    assert "Noise map" in _Tags(out / "head_report.html").text
+    record = json.loads((out / "head.mri-denoise.json").read_text())
+    assert str(out / "head_report.html") in record["companions"]
+    # the pages are those that the command on its own makes
+    assert "0 reported, 2 kept" in cli("report", out).stdout
+    content = pages[0].read_bytes()
+    cli("report", out, "--overwrite")
+    assert pages[0].read_bytes() == content
+    assert len(write_group_page(pages, tmp_path / "other.html")) == 2
+
+
+def test_the_citation_is_that_of_the_repository() -> None:
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert citation["title"] == SOFTWARE and citation["references"][0]["title"] == PAPER
