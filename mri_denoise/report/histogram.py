@@ -58,6 +58,7 @@ def removed_chart(removed: np.ndarray, expected: float | None) -> Chart:
         removed: values of what was removed, any shape.
         expected: standard deviation of the noise, in the same unit; None where it is not known.
     """
+    removed = removed.astype(np.float64)  # float32 of 1e36 has squares that float32 has not
     spread = float(removed.std())
     limit = 4 * max(spread, expected or 0.0) or 1.0
     edges = _edges(removed, -limit, limit)
@@ -84,6 +85,7 @@ def intensity_chart(before: np.ndarray, after: np.ndarray) -> Chart:
         before: of the input, any shape.
         after: of the result.
     """
+    before, after = before.astype(np.float64), after.astype(np.float64)
     low, high = (float(v) for v in np.percentile(before, (0.1, 99.8)))
     high = high if high > low else low + 1
     edges = _edges(before, low, high)
