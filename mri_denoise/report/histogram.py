@@ -87,7 +87,7 @@ def intensity_chart(before: np.ndarray, after: np.ndarray) -> Chart:
     """
     before, after = before.astype(np.float64), after.astype(np.float64)
     low, high = (float(v) for v in np.percentile(before, (0.1, 99.8)))
-    high = high if high > low else low + 1
+    high = high if high > low else low + max(abs(low), 1.0)
     edges = _edges(before, low, high)
     low, high = float(edges[0]), float(edges[-1])
     shares = [np.histogram(values, edges)[0] / max(values.size, 1) for values in (before, after)]
