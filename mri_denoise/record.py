@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import os
 import platform
 import sys
@@ -109,7 +110,11 @@ def _check_types(record: RunRecord) -> None:
     texts += [text for pair in record.versions.items() for text in pair]
     numbers = [record.seconds, *(record.sigma or []), *(record.sigma_variation or []), *(record.returned or [])]
     plain = all(isinstance(value, str | int | float | None) for value in dict(record.settings).values())
-    if not plain or not all(isinstance(t, str) for t in texts) or not all(isinstance(n, int | float) for n in numbers):
+    if (
+        not plain
+        or not all(isinstance(t, str) for t in texts)
+        or not all(isinstance(n, int | float) and math.isfinite(n) for n in numbers)
+    ):
         raise TypeError("a field is of another type")
 
 

@@ -16,6 +16,7 @@ from PIL import Image
 
 from mri_denoise.bundles.registry import Model
 from mri_denoise.report.cite import PAPER, SOFTWARE
+from mri_denoise.report.folder import report_record
 from mri_denoise.report.group_page import write_group_page
 from mri_denoise.report.summary import load_summary
 from mri_denoise.simulation import write_phantom_dicom
@@ -157,6 +158,16 @@ def test_series_and_odd_values(tmp_path: Path) -> None:
     text = _text_after(tmp_path)
     for words in ("first of 2 volumes", "1 voxels", "Negative values", "varies over the image"):
         assert words in text
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1), (30, 30, 1), (1, 9, 9), (3, 4, 5)])
+@pytest.mark.parametrize("values", ["noise", "zero", "not a number", "huge"])
+def test_images_of_any_shape_and_value_have_a_page(tmp_path: Path, shape: tuple[int, ...], values: str) -> None:
+    noise = np.random.default_rng(0).normal(100, 10, shape).astype(np.float32)
+    factor = {"noise": 1.0, "zero": 0.0, "not a number": np.nan, "huge": 1e36}[values]
+    record = write_scan(tmp_path, before=noise * np.float32(factor), after=(noise + 1) * np.float32(factor), sigma=10.0)
+    made = report_record(record)
+    assert made.error == "" and made.page is not None and load_summary(made.page).name == "sub-01_T1w"
 
 
 def test_a_picture_of_a_model_without_noise_level(tmp_path: Path) -> None:
