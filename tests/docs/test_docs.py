@@ -26,7 +26,9 @@ DOCUMENTS = [
     *sorted(ROOT.glob("docs/**/*.md")),
     *(bundle / "docs" / "README.md" for bundle in BUNDLES),
 ]
-PLACES = ("mri_denoise", "bundles", "data", "docs", "tests")
+PLACES = ("mri_denoise", "bundles", "data", "docs", "pipelines", "tests")
+FOREIGN = ("nipype",)  # what pipelines are for, and nothing of ours needs
+PIPELINES = {path.stem: path.read_text(encoding="utf-8") for path in ROOT.glob("pipelines/*/mri_denoise_*.py")}
 FENCE = re.compile(r"(?P<mark><!-- run -->\n)?^```(?P<language>\w*)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
 RUNS_FILES = ("--meta_file", "--ckpt_file")
 
@@ -67,7 +69,7 @@ def leaf(words: list[str]) -> tuple[typer.core.TyperCommand | typer.core.TyperGr
 
 
 def options(command: typer.core.TyperCommand | typer.core.TyperGroup) -> set[str]:
-    return {"--help"}.union(*(p.opts for p in command.params if p.param_type_name == "option"))
+    return {"--help"}.union(*([*p.opts, *p.secondary_opts] for p in command.params if p.param_type_name == "option"))
 
 
 @cache
@@ -167,7 +169,10 @@ def test_python_snippets_compile_and_import_what_exists(document: Path) -> None:
             if isinstance(node, ast.Import):
                 for alias in node.names:
                     importlib.import_module(alias.name)
-            elif isinstance(node, ast.ImportFrom) and node.module:
+            elif isinstance(node, ast.ImportFrom) and node.module in PIPELINES:
+                names = {found.name for found in ast.parse(PIPELINES[node.module]).body if hasattr(found, "name")}
+                assert {alias.name for alias in node.names} <= names
+            elif isinstance(node, ast.ImportFrom) and node.module and node.module not in FOREIGN:
                 module = importlib.import_module(node.module)
                 for alias in node.names:
                     assert hasattr(module, alias.name), f"from {node.module} import {alias.name}"

@@ -60,15 +60,13 @@ def test_boutiques_describes_the_bids_app() -> None:
         "bids_dir": "data", "output_dir": "out", "analysis_level": "participant", "participant_label": ["01", "02"],
         "session_label": ["a"], "suffix": ["T1w"], "output_layout": "raw", "model": "rician", "sigma": "map",
         "strength": 0.5, "quality": "best", "device": "cpu", "jobs": 2, "n_cpus": 4, "mem_mb": 8000,
-        **dict.fromkeys(("residual", "noise_map", "figure", "skip_bids_validation"), True),
+        **dict.fromkeys(("no_guard", "residual", "noise_map", "figure", "skip_bids_validation"), True),
         **dict.fromkeys(("skull_stripped", "overwrite"), True),
     }  # fmt: skip
     assert set(invocation) == {entry["id"] for entry in descriptor["inputs"]}
     program, *words = filled(descriptor, invocation)
     found = parse(words)
-    assert program == "mri-denoise" and found["participant_label"] == ("01", "02") or found["participant_label"] == [
-        "01", "02"
-    ]  # fmt: skip
+    assert program == "mri-denoise" and list(found["participant_label"]) == ["01", "02"]
     assert (found["strength"], found["n_cpus"], found["residual"]) == (0.5, 4, True)
 
 
@@ -118,7 +116,10 @@ def test_babs_names_options_that_exist() -> None:
 
 
 def test_babs_makes_a_script_of_its_configuration(tmp_path: Path) -> None:
-    generate = pytest.importorskip("babs.generate_bidsapp_runscript").generate_bidsapp_runscript
+    try:
+        from babs.generate_bidsapp_runscript import generate_bidsapp_runscript as generate
+    except Exception as error:  # not installed, or DataLad under it does not fit its own libraries
+        pytest.skip(f"babs cannot be imported: {error}")
     config = yaml.safe_load(BABS.read_text(encoding="utf-8"))
     folder = config["input_datasets"]["BIDS"]["path_in_babs"]
     script = generate(

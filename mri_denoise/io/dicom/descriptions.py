@@ -15,7 +15,7 @@ from mri_denoise.io.dicom.dataset import text
 
 _LOCALIZER = re.compile(
     r"\b(\w*(locali[sz]|lokali[sz])\w*|\w*scout\w*|survey|smart ?brain|locator|loca?s?"
-    r"|(3|three|tri)[- ]?pl(ane?s?)?|tri[- ]?pilot|plan ?scan|rep[eé]rage|scanogram|topogram|fastview)\b"
+    r"|(3|three|tri)[- ]?pl(an|anes?)?|tri[- ]?pilot|plan ?scan|rep[eé]rage|scanogram|topogram|fastview)\b"
     r"|^pilot\b",
     re.IGNORECASE,
 )

@@ -11,6 +11,7 @@ from pydicom.dataset import Dataset
 from pydicom.filereader import read_file_meta_info
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
+from mri_denoise.io.bounded import BoundedFile
 from mri_denoise.io.dicom.dataset import PARSE_ERRORS, instance_uid, number, transfer_syntax
 from mri_denoise.io.dicom.eligibility import MAX_BYTES
 
@@ -21,6 +22,21 @@ _ALWAYS_INFLATED = 64 << 20
 _DEFLATE_RATIO = 200
 _UNDEFINED_LENGTH = 0xFFFFFFFF
 _PIXEL_DATA = 0x7FE00010
+
+
+def parse_file(path: Path, *, defer_size: int | None = None) -> Dataset:
+    """Read a data set, with or without preamble.
+
+    Args:
+        path: the file.
+        defer_size: values of more bytes than this are left in the file until they are asked for.
+
+    Raises:
+        OSError: The file cannot be read.
+        ValueError: It is damaged; it may be another of `mri_denoise.io.dicom.dataset.PARSE_ERRORS`.
+    """
+    with BoundedFile(path) as file:
+        return pydicom.dcmread(file, defer_size=defer_size, force=True)
 
 
 def read_header(path: Path) -> Dataset:
@@ -35,7 +51,7 @@ def read_header(path: Path) -> Dataset:
         try:
             # Values left in a deflated file could not be found again.
             defer = None if check_deflated(path) else _DEFER_BYTES
-            return pydicom.dcmread(str(path), defer_size=defer, force=True)
+            return parse_file(path, defer_size=defer)
         except (*PARSE_ERRORS, zlib.error) as error:
             raise ValueError(str(error)) from error
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pydicom
 from pydicom.dataset import Dataset
 from pydicom.pixels.utils import pixel_array
 from pydicom.uid import (
@@ -21,6 +20,7 @@ from pydicom.uid import (
 from mri_denoise.errors import InputError
 from mri_denoise.io.dicom.dataset import PARSE_ERRORS, error_words, number, text, transfer_syntax
 from mri_denoise.io.dicom.decoder import decode_apart
+from mri_denoise.io.dicom.open import parse_file
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +60,7 @@ def open_image(path: Path) -> Dataset:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            ds = pydicom.dcmread(str(path), force=True)
+            ds = parse_file(path)
     except (*PARSE_ERRORS, OSError) as error:
         raise InputError(f"{path}: cannot be read as DICOM ({error_words(error)})") from error
     if not text(ds.file_meta, "TransferSyntaxUID"):

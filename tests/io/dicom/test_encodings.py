@@ -42,9 +42,9 @@ def halved(case: Case, folder: Path) -> list[Path]:
 @pytest.mark.parametrize(
     ("charset", "words"),
     [
-        ("ISO_IR 192", b"caf\xe9 M\xfcller "),
+        ("ISO_IR 192", b"t\xeate M\xfcller "),
         ("ISO_IR 100", "T1 平扫".encode("gbk").ljust(12)),
-        ("", b"caf\xe9 M\xfcller "),
+        ("", b"t\xeate M\xfcller "),
         ("ISO 2022 IR 6\\ISO 2022 IR 87", b"T2\x1b$BF,It\x1b(B "),
     ],
 )
@@ -90,9 +90,9 @@ def test_text_in_functional_groups_keeps_its_bytes(tmp_path: Path) -> None:
     for groups in ds.PerFrameFunctionalGroupsSequence:
         groups.FrameContentSequence[0].FrameComments = PLACEHOLDER.decode()
     (path,) = save([ds], tmp_path / "in")
-    with_bytes(path, PLACEHOLDER, b"caf\xe9 M\xfcller ")
+    with_bytes(path, PLACEHOLDER, b"t\xeate M\xfcller ")
     (result,) = halved(only_case(tmp_path / "in"), tmp_path / "out")
-    assert result.read_bytes().count(b"caf\xe9 M\xfcller ") == len(ds.PerFrameFunctionalGroupsSequence)
+    assert result.read_bytes().count(b"t\xeate M\xfcller ") == len(ds.PerFrameFunctionalGroupsSequence)
 
 
 @pytest.mark.parametrize("vr", ["UT", "LO", "UN", "OB"])
