@@ -206,7 +206,8 @@ class SliceDenoiseInferer(MixedPrecisionInferer):
 
         def run(batch: torch.Tensor) -> torch.Tensor:
             if max(batch.shape[2:]) > self.tile:
-                return denoise_in_tiles(whole, network, batch, self.tile)
+                # one by one: what tiles share is of one slice
+                return torch.cat([denoise_in_tiles(whole, network, image, self.tile) for image in batch.split(1)])
             height, width = batch.shape[2:]
             air = F.pad(batch, (0, max(_LEAST_SIDE - width, 0), 0, max(_LEAST_SIDE - height, 0)))
             return whole(air)[:, :, :height, :width]
