@@ -39,6 +39,7 @@ class Residual:
         signal: median of the result, in the file's unit.
         mean: of what was removed, in the file's unit.
         std: its standard deviation, likewise.
+        changed: share of the tissue's voxels that differ at all.
         expected: what all noise of the recorded level would have, likewise; None where no level is known.
         strength: 0 to 1: how much of the noise was to be removed.
         image: correlation with the result, -1 to 1.
@@ -53,6 +54,7 @@ class Residual:
     signal: float
     mean: float
     std: float
+    changed: float
     expected: float | None
     strength: float
     image: float
@@ -157,6 +159,7 @@ def measure_residual(
         signal=float(np.median(after[tissue])),
         mean=plain_mean,
         std=spread,
+        changed=float(np.mean((before != after)[tissue])),
         expected=expected,
         strength=strength,
         image=_correlation(inside, after[tissue]),

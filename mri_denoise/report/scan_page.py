@@ -189,6 +189,7 @@ def _provenance(record: RunRecord, found: Residual) -> list[tuple[str, str]]:
         ("Noise level", levels or "not used"),
         ("Noise in tissue", "–" if found.expected is None else f"standard deviation {number(found.expected)}"),
         ("Removed from tissue", f"mean {number(found.mean)}, standard deviation {number(found.std)}"),
+        *([("Signal given back", f"in {record.returned[0]} voxels, by the guard")] if record.returned else []),
         *(
             (f"Setting: {name}", "–" if value is None else without_folders(value))
             for name, value in record.settings.items()

@@ -64,7 +64,14 @@ def test_a_folder_gets_a_page_a_scan_and_one_of_all(tmp_path: Path) -> None:
     page, group = out / "sub-00_T1w_report.html", out / "mri-denoise-report.html"
     assert said["group"] == str(group) and said["failed"] == []
     text = _Tags(page).text
-    for words in ("sub-00_T1w", "Does what was removed look like noise?", "1.2.3", "36 × 40 × 14", "How to cite"):
+    for words in (
+        "sub-00_T1w",
+        "Does what was removed look like noise?",
+        "1.2.3",
+        "36 × 40 × 14",
+        "321 voxels",
+        "How to cite",
+    ):
         assert words in text
     assert all(link.startswith("data:image/jpeg;base64,") for link in links(page))
     assert [link for link in links(group) if not link.startswith("data:")] == [
@@ -162,7 +169,7 @@ def test_a_picture_of_a_model_without_noise_level(tmp_path: Path) -> None:
     inputs = [{"path": str(paths[0]), "sha256": hashlib.sha256(paths[0].read_bytes()).hexdigest()}]
     record.write_text(json.dumps(json.loads(record.read_text()) | {"inputs": inputs, "outputs": [str(paths[1])]}))
     text = _text_after(tmp_path)
-    assert "40 × 30 pixels" in text and "Amount removed" not in text
+    assert "40 × 30 pixels" in text and "No noise level is known" in text
 
 
 def _text_after(folder: Path) -> str:
@@ -176,7 +183,7 @@ def test_denoise_with_report_nifti_and_dicom(tmp_path: Path) -> None:
     save(tmp_path / "in" / "head.nii.gz", noisy)
     write_phantom_dicom(tmp_path / "in" / "series", head(SHAPE), (4.0, 4.0, 10.0))
     out = tmp_path / "out"
-    options = ("--model", bundle, "--report", "--noise-map", "--planes", 1)
+    options = ("--model", bundle, "--report", "--noise-map", "--quality", "fast")
     cli("denoise", tmp_path / "in", out, *options)
     pages = sorted(out.rglob("*_report.html"))
     assert len(pages) == 2 and (out / "mri-denoise-report.html").is_file()
