@@ -51,7 +51,10 @@ def read_header(path: Path) -> Dataset:
         try:
             # Values left in a deflated file could not be found again.
             defer = None if check_deflated(path) else _DEFER_BYTES
-            return parse_file(path, defer_size=defer)
+            ds = parse_file(path, defer_size=defer)
+            if not len(ds):  # pydicom gives up all elements where one never ends
+                raise ValueError("an element, perhaps the pixel data, has no end")
+            return ds
         except (*PARSE_ERRORS, zlib.error) as error:
             raise ValueError(str(error)) from error
 
