@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import os
 import platform
 import sys
@@ -21,6 +22,7 @@ from mri_denoise.inference import native
 from mri_denoise.io.files import reading, write_beside
 from mri_denoise.runtime import usable_cores
 
+_NOT_ALWAYS = ("sigma_variation", "returned", "collaborative_filter")  # None where a record does not say
 PACKAGES = ("torch", "monai", "numpy", "nibabel", "pydicom")
 
 
@@ -81,7 +83,7 @@ def load_record(path: Path) -> RunRecord:
     """Read the record of a denoised image.
 
     Args:
-        path: a file that :func:`write_record` wrote.
+        path: a file that :func:`write_record` wrote, also of a version that did not record all that this one does.
 
     Raises:
         InputError: if it cannot be read, or is not such a record.
@@ -90,10 +92,11 @@ def load_record(path: Path) -> RunRecord:
         content = path.read_bytes()
     try:
         found = json.loads(content)
-        fields = {field.name: found[field.name] for field in dataclasses.fields(RunRecord)}
-        record = RunRecord(
-            **fields | {"model": Model(**found["model"]), "inputs": [FileHash(**f) for f in found["inputs"]]}
-        )
+        known = {field.name: found[field.name] for field in dataclasses.fields(RunRecord) if field.name in found}
+        fields: dict[str, Any] = {**dict.fromkeys(_NOT_ALWAYS), **known}
+        fields["model"] = Model(**found["model"])
+        fields["inputs"] = [FileHash(**file) for file in found["inputs"]]
+        record = RunRecord(**fields)
         _check_types(record)
     except (ValueError, TypeError, KeyError) as error:
         raise InputError(f"{path}: not the record of a denoised image") from error
@@ -105,9 +108,13 @@ def _check_types(record: RunRecord) -> None:
     texts = [record.time, record.case, *asdict(record.model).values(), *record.outputs, *record.companions]
     texts += [text for file in record.inputs for text in (file.path, file.sha256)]
     texts += [text for pair in record.versions.items() for text in pair]
-    numbers = [record.seconds, *(record.sigma or []), *(record.sigma_variation or [])]
+    numbers = [record.seconds, *(record.sigma or []), *(record.sigma_variation or []), *(record.returned or [])]
     plain = all(isinstance(value, str | int | float | None) for value in dict(record.settings).values())
-    if not plain or not all(isinstance(t, str) for t in texts) or not all(isinstance(n, int | float) for n in numbers):
+    if (
+        not plain
+        or not all(isinstance(t, str) for t in texts)
+        or not all(isinstance(n, int | float) and math.isfinite(n) for n in numbers)
+    ):
         raise TypeError("a field is of another type")
 
 

@@ -51,6 +51,12 @@ def test_a_wheel_holds_the_compiled_filter_if_there_is_a_compiler(wheel: Path) -
         assert wheel.name.endswith("-py3-none-any.whl")
 
 
+def test_a_wheel_holds_the_templates_of_reports(wheel: Path) -> None:
+    page = ROOT / "mri_denoise" / "report" / "page"
+    with zipfile.ZipFile(wheel) as archive:
+        assert {f"mri_denoise/report/page/{path.name}" for path in page.iterdir()} <= set(archive.namelist())
+
+
 def test_without_a_compiler_the_wheel_is_pure_python(tmp_path: Path) -> None:
     build = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(tmp_path)]
     environment = {**os.environ, "CC": f"{shlex.quote(sys.executable)} -c exit(1)", "PATH": str(tmp_path)}

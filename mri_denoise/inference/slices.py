@@ -14,6 +14,7 @@ from monai.data import MetaTensor
 
 from mri_denoise.inference.collaborative_filter import filter_blocks
 from mri_denoise.inference.floor import match_floor
+from mri_denoise.inference.levels import find_levels
 from mri_denoise.inference.limits import without_extremes
 from mri_denoise.inference.mixed_precision import MixedPrecisionInferer, piece_size
 from mri_denoise.inference.parts import solid_parts
@@ -21,7 +22,6 @@ from mri_denoise.inference.slice_plan import NARROW, SlicePlan, SliceStack, plan
 from mri_denoise.inference.threads import one_thread_each, threads
 from mri_denoise.inference.tiling import denoise_in_tiles
 from mri_denoise.noise.correlation import noise_correlation
-from mri_denoise.noise.series import find_series_noise
 
 _LEAST_TILE = 256
 _LEAST_SIDE = (
@@ -132,7 +132,7 @@ class SliceDenoiseInferer(MixedPrecisionInferer):
         run = self._runner(network, *args, **kwargs)
         out = volumes.to(torch.float32, copy=True)
         if self.noise_map and sigma is None:
-            sigma, floor, coils, correlation = _find_noise(volumes, plan(tuple(volumes.shape[1:])).slice_axis)
+            sigma, floor, coils, correlation = find_levels(volumes, plan(tuple(volumes.shape[1:])).slice_axis)
         with one_thread_each(), _slice_bar(volumes.numel(), shown=self.progress) as advance:
             known = None if correlation is None else correlation.reshape(3, -1).cpu().numpy()
             if self.filter_passes and known is None:
@@ -206,7 +206,8 @@ class SliceDenoiseInferer(MixedPrecisionInferer):
 
         def run(batch: torch.Tensor) -> torch.Tensor:
             if max(batch.shape[2:]) > self.tile:
-                return denoise_in_tiles(whole, network, batch, self.tile)
+                # one by one: what tiles share is of one slice
+                return torch.cat([denoise_in_tiles(whole, network, image, self.tile) for image in batch.split(1)])
             height, width = batch.shape[2:]
             air = F.pad(batch, (0, max(_LEAST_SIDE - width, 0), 0, max(_LEAST_SIDE - height, 0)))
             return whole(air)[:, :, :height, :width]
@@ -237,24 +238,6 @@ class SliceDenoiseInferer(MixedPrecisionInferer):
                 continue
             yield numbers, slices[:, 0]
             todo = todo[size:]
-
-
-def _find_noise(volumes: torch.Tensor, slice_axis: int) -> tuple[torch.Tensor, ...]:
-    """Level, floor, coils and correlation of volumes, (T, X, Y, Z), as the inferer takes them."""
-    models = find_series_noise(volumes.cpu().numpy(), slice_axis=slice_axis)
-    shape = tuple(volumes.shape[1:])
-
-    def stacked(values: list[np.ndarray]) -> torch.Tensor:
-        maps = any(value.ndim for value in values)
-        every = [np.broadcast_to(value, shape) if maps else value for value in values]
-        return torch.from_numpy(np.stack(every).astype(np.float32))[None].to(volumes.device)
-
-    return (
-        stacked([np.asarray(model.sigma) for model in models]),
-        stacked([np.asarray(model.floor_ratio) for model in models]),
-        torch.tensor([[model.coils for model in models]]),
-        torch.from_numpy(np.mean([model.correlation for model in models], axis=0))[None],
-    )
 
 
 def _batch_size(wanted: int, slices: torch.Tensor) -> int:

@@ -21,6 +21,7 @@ import numpy as np
 from PIL import Image, ImageFile, UnidentifiedImageError
 
 from mri_denoise.errors import InputError, OutputError
+from mri_denoise.io.bounded import BoundedFile
 from mri_denoise.io.case import Case
 from mri_denoise.io.files import SteppedWriter, reading, write_beside
 from mri_denoise.io.formats import VolumeReader, VolumeWriter
@@ -149,7 +150,7 @@ def _load(path: Path) -> tuple[Image.Image, np.ndarray]:
 def _opened(path: Path) -> Iterator[ImageFile.ImageFile]:
     """Open a picture, and turn every way of being broken into one line, here and in the block."""
     try:
-        with reading(path), warnings.catch_warnings(), open(path, "rb") as file:
+        with reading(path), warnings.catch_warnings(), BoundedFile(path) as file:
             warnings.simplefilter("ignore")  # Pillow's remarks on broken metadata
             try:
                 image = Image.open(file, formats=["PNG", "JPEG", "BMP", "TIFF"])

@@ -33,6 +33,7 @@ class Resumption:
         config = yaml.safe_load(bundle.config("inference.yaml").read_text(encoding="utf-8"))
         fixed = {key: value for key, value in config.items() if not isinstance(value, str | list | dict)}
         self._choices = {**fixed, **settings.choices(bundle.options)}
+        self._recorded = (config.get("settings") or {}).keys()
 
     def difference(self, case: Case, folder: Path) -> str | None:
         """Say how a result that exists differs from what a run would make.
@@ -61,6 +62,8 @@ class Resumption:
         for key, value in self._model.items():
             if record["model"][key] != value:
                 yield f"made by other weights, {record['model']['name']} {record['model']['version']}"
+        for key in sorted(self._recorded - record["settings"].keys()):
+            yield f"its record does not name the {key}"
         for key, value in record["settings"].items():
             if key in self._choices and value != self._choices[key]:
                 yield f"made with {key} {value}, not {self._choices[key]}"

@@ -51,8 +51,9 @@ def check_residual(found: Residual, *, picture: bool = False) -> list[Check]:
     """
     if found.std == 0:
         return [Check(title="Amount removed", status="note", text="Nothing was removed: the result equals the input.")]
-    checks = [] if found.ratio is None else [_amount(found, found.ratio)]
-    return [*checks, _image(found), _edges(found), _neighbours(found, picture), _spots(found)]
+    if found.ratio is None:
+        return [_changed(found), _neighbours(found, picture)]
+    return [_amount(found, found.ratio), _image(found), _edges(found), _neighbours(found, picture), _spots(found)]
 
 
 def check_input(scan: Scan, found: Residual) -> list[Check]:
@@ -73,7 +74,8 @@ def check_input(scan: Scan, found: Residual) -> list[Check]:
         )
         checks.append(Check(title="Noise level", status="note", text=text, value=f"SNR {snr:.1f}"))
     if not checks:
-        text = "Values, size and noise level are within what the model was trained for."
+        what = "Values and size" if snr is None else "Values, size and noise level"
+        text = f"{what} are within what the model was trained for."
         checks.append(Check(title="Input", status="good", text=text))
     return checks
 
@@ -106,6 +108,13 @@ def _amount(found: Residual, ratio: float) -> Check:
     else:
         text = "More was removed than noise of this level explains. The rest is anatomy, or the level is too low."
     return Check(title="Amount removed", status=status, text=text, value=value)
+
+
+def _changed(found: Residual) -> Check:
+    """For impulse noise, which has no level: it takes whole voxels, and its sign follows the image."""
+    text = "No noise level is known, so that the amount and its place cannot be judged: look at what was removed."
+    value = f"{100 * found.changed:.3g} % of the voxels differ"
+    return Check(title="Amount removed", status="note", text=text, value=value)
 
 
 def _image(found: Residual) -> Check:

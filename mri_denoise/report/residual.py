@@ -39,6 +39,7 @@ class Residual:
         signal: median of the result, in the file's unit.
         mean: of what was removed, in the file's unit.
         std: its standard deviation, likewise.
+        changed: share of the tissue's voxels that differ at all.
         expected: what all noise of the recorded level would have, likewise; None where no level is known.
         strength: 0 to 1: how much of the noise was to be removed.
         image: correlation with the result, -1 to 1.
@@ -53,6 +54,7 @@ class Residual:
     signal: float
     mean: float
     std: float
+    changed: float
     expected: float | None
     strength: float
     image: float
@@ -144,7 +146,7 @@ def measure_residual(
     removed, expected = before - after, None
     plain_mean = float(removed[tissue].mean(dtype=np.float64))
     if sigma is not None and np.max(sigma) > 0:
-        level = np.broadcast_to(np.asarray(sigma, dtype=np.float32), after.shape)[tissue].clip(1e-30)
+        level = np.broadcast_to(np.asarray(sigma, dtype=np.float64), after.shape)[tissue].clip(1e-30)
         snr = (after[tissue] / level).clip(0, 100)
         mean, std = rice_moments(snr)
         removed[tissue] -= (strength * level * (mean - snr)).astype(np.float32)
@@ -157,6 +159,7 @@ def measure_residual(
         signal=float(np.median(after[tissue])),
         mean=plain_mean,
         std=spread,
+        changed=float(np.mean((before != after)[tissue])),
         expected=expected,
         strength=strength,
         image=_correlation(inside, after[tissue]),
@@ -170,7 +173,8 @@ def measure_residual(
 
 
 def _gradient(array: np.ndarray) -> np.ndarray:
-    """Magnitude of the gradient in units a voxel."""
+    """Magnitude of the gradient a voxel, in units of the highest value, so that no square overflows."""
+    array = array / np.float32(np.abs(array).max() or 1)
     power = np.zeros(array.shape, dtype=np.float32)
     for axis, length in enumerate(array.shape):
         if length > 1:

@@ -188,9 +188,13 @@ def _provenance(record: RunRecord, found: Residual) -> list[tuple[str, str]]:
         ("Model", f"{record.model.name} {record.model.version}, weights SHA-256 {record.model.weights_sha256}"),
         ("Noise level", levels or "not used"),
         ("Noise in tissue", "–" if found.expected is None else f"standard deviation {number(found.expected)}"),
-        ("Removed from tissue", f"mean {number(found.mean)}, standard deviation {number(found.std)}"),
+        (
+            "Removed from tissue",
+            f"mean {number(found.mean)}, standard deviation {number(found.std)}, excess kurtosis {found.kurtosis:.1f}",
+        ),
+        *([("Signal given back", f"in {record.returned[0]} voxels, by the guard")] if record.returned else []),
         *(
-            (f"Setting: {name}", "–" if value is None else without_folders(value))
+            (f"Setting: {name.replace('_', ' ')}", "–" if value is None else without_folders(value))
             for name, value in record.settings.items()
         ),
         ("Denoised", f"{record.time}, in {record.seconds:g} s"),

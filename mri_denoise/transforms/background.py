@@ -16,6 +16,7 @@ from mri_denoise.transforms.intensity import robust_range
 
 REACH = 5.0  # sigma: one voxel in a million lies farther from its signal
 _SLAB = 2**22  # voxels looked at at a time, which bounds the memory it takes
+_FINE = 0.02  # of REACH sigma
 _ROUNDING = 2.0**-22  # relative, of scaling there and back: two units in the last place
 
 
@@ -102,7 +103,8 @@ def masked_voxels(volume: torch.Tensor) -> torch.Tensor:
 class RestoreBackgroundd(MapTransform):
     """Leave alone what holds no noise, and move no voxel farther than noise explains.
 
-    * Masked voxels (:func:`masked_voxels`) stay 0, so that a mask of the result is the mask of the input.
+    * Masked voxels (:func:`masked_voxels`) stay 0, and others do not become 0, so that the mask of a result is that of
+      its input.
     * No voxel moves by more than 5 sigma; where several coils add up (``coils``), by the mean of their noise more.
     * A result is not negative if its input is nowhere.
     * A voxel that differs by the rounding of scaling there and back alone is given back bit for bit.
@@ -137,7 +139,9 @@ def _restore(image: torch.Tensor, raw: torch.Tensor, down: torch.Tensor | None, 
     """Overwrite a volume where its input stays, some planes at a time."""
     lowest = min((float(raw[part].min()) for part in solid_parts(raw)), default=0.0)  # without a padding of -1024
     lower = robust_range(np.asarray(raw))[0] if lowest < 0 else 0.0
-    image[masked_voxels(raw)] = 0
+    masked = masked_voxels(raw)
+    image[masked] = 0
+    least = _least_inside(raw, masked, up) if lowest >= 0 else 0.0
     step = max(_SLAB // raw[0].numel(), 1)
     for start in range(0, len(raw), step):
         part = slice(start, start + step)
@@ -146,6 +150,14 @@ def _restore(image: torch.Tensor, raw: torch.Tensor, down: torch.Tensor | None, 
             fall, rise = (reach if reach.ndim == 0 else reach[part] for reach in (down, up))
             new.copy_(torch.where(old == 0, new, torch.maximum(torch.minimum(new, old + rise), old - fall)))
         if lowest >= 0:
-            new.copy_(torch.maximum(new, old.clamp_max(0)))
+            new.copy_(torch.maximum(new, old.clamp_max(least)))
         same = (new - old).abs() <= _ROUNDING * old.abs().clamp_min(abs(lower))
         new.copy_(torch.where(same, old, new))
+
+
+def _least_inside(raw: torch.Tensor, masked: torch.Tensor, reach: torch.Tensor | None) -> float:
+    """The smallest value inside a mask or a tenth of sigma, so that no voxel in it becomes 0; 0 without a mask."""
+    if reach is None or not masked.any() or int(masked.sum()) < int((raw == 0).sum()):
+        return 0.0
+    least = float(raw[~masked].min()) if not masked.all() else 0.0
+    return min(least, _FINE * float(reach.mean()))

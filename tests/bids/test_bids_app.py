@@ -194,6 +194,15 @@ def test_weights_that_changed_are_a_reason_and_stale_maps_go(one: Path, tmp_path
     ]
 
 
+def test_a_record_that_lacks_a_setting_is_a_reason(one: Path) -> None:
+    run(one)
+    record = one / OUTPUT / "logs" / "sub-01" / "anat" / "sub-01_T1w.json"
+    content = read_json(record)
+    del content["settings"]["quality"]
+    record.write_text(json.dumps(content))
+    assert "does not name the quality" in cli("bids", one, one / OUTPUT, "participant", *FAST, "--dry-run").stderr
+
+
 def test_new_metadata_reach_the_json_file_without_denoising(one: Path) -> None:
     run(one)
     put_json(one / "T1w.json", {"EchoTime": 0.004, "SkullStripped": True})

@@ -69,7 +69,7 @@ def leaf(words: list[str]) -> tuple[typer.core.TyperCommand | typer.core.TyperGr
 
 
 def options(command: typer.core.TyperCommand | typer.core.TyperGroup) -> set[str]:
-    return {"--help"}.union(*(p.opts for p in command.params if p.param_type_name == "option"))
+    return {"--help"}.union(*([*p.opts, *p.secondary_opts] for p in command.params if p.param_type_name == "option"))
 
 
 @cache

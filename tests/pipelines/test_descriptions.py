@@ -60,7 +60,7 @@ def test_boutiques_describes_the_bids_app() -> None:
         "bids_dir": "data", "output_dir": "out", "analysis_level": "participant", "participant_label": ["01", "02"],
         "session_label": ["a"], "suffix": ["T1w"], "output_layout": "raw", "model": "rician", "sigma": "map",
         "strength": 0.5, "quality": "best", "device": "cpu", "jobs": 2, "n_cpus": 4, "mem_mb": 8000,
-        **dict.fromkeys(("residual", "noise_map", "figure", "skip_bids_validation"), True),
+        **dict.fromkeys(("no_guard", "residual", "noise_map", "figure", "skip_bids_validation"), True),
         **dict.fromkeys(("skull_stripped", "overwrite"), True),
     }  # fmt: skip
     assert set(invocation) == {entry["id"] for entry in descriptor["inputs"]}

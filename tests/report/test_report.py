@@ -16,6 +16,7 @@ from PIL import Image
 
 from mri_denoise.bundles.registry import Model
 from mri_denoise.report.cite import PAPER, SOFTWARE
+from mri_denoise.report.folder import report_record
 from mri_denoise.report.group_page import write_group_page
 from mri_denoise.report.summary import load_summary
 from mri_denoise.simulation import write_phantom_dicom
@@ -64,7 +65,14 @@ def test_a_folder_gets_a_page_a_scan_and_one_of_all(tmp_path: Path) -> None:
     page, group = out / "sub-00_T1w_report.html", out / "mri-denoise-report.html"
     assert said["group"] == str(group) and said["failed"] == []
     text = _Tags(page).text
-    for words in ("sub-00_T1w", "Does what was removed look like noise?", "1.2.3", "36 × 40 × 14", "How to cite"):
+    for words in (
+        "sub-00_T1w",
+        "Does what was removed look like noise?",
+        "1.2.3",
+        "36 × 40 × 14",
+        "321 voxels",
+        "How to cite",
+    ):
         assert words in text
     assert all(link.startswith("data:image/jpeg;base64,") for link in links(page))
     assert [link for link in links(group) if not link.startswith("data:")] == [
@@ -152,6 +160,16 @@ def test_series_and_odd_values(tmp_path: Path) -> None:
         assert words in text
 
 
+@pytest.mark.parametrize("shape", [(1, 1, 1), (30, 30, 1), (1, 9, 9), (3, 4, 5)])
+@pytest.mark.parametrize("values", ["noise", "zero", "not a number", "huge"])
+def test_images_of_any_shape_and_value_have_a_page(tmp_path: Path, shape: tuple[int, ...], values: str) -> None:
+    noise = np.random.default_rng(0).normal(100, 10, shape).astype(np.float32)
+    factor = {"noise": 1.0, "zero": 0.0, "not a number": np.nan, "huge": 1e36}[values]
+    record = write_scan(tmp_path, before=noise * np.float32(factor), after=(noise + 1) * np.float32(factor), sigma=10.0)
+    made = report_record(record)
+    assert made.error == "" and made.page is not None and load_summary(made.page).name == "sub-01_T1w"
+
+
 def test_a_picture_of_a_model_without_noise_level(tmp_path: Path) -> None:
     record = write_scan(tmp_path, sigma=None)
     rng = np.random.default_rng(0)
@@ -162,7 +180,7 @@ def test_a_picture_of_a_model_without_noise_level(tmp_path: Path) -> None:
     inputs = [{"path": str(paths[0]), "sha256": hashlib.sha256(paths[0].read_bytes()).hexdigest()}]
     record.write_text(json.dumps(json.loads(record.read_text()) | {"inputs": inputs, "outputs": [str(paths[1])]}))
     text = _text_after(tmp_path)
-    assert "40 × 30 pixels" in text and "Amount removed" not in text
+    assert "40 × 30 pixels" in text and "No noise level is known" in text
 
 
 def _text_after(folder: Path) -> str:
@@ -176,7 +194,7 @@ def test_denoise_with_report_nifti_and_dicom(tmp_path: Path) -> None:
     save(tmp_path / "in" / "head.nii.gz", noisy)
     write_phantom_dicom(tmp_path / "in" / "series", head(SHAPE), (4.0, 4.0, 10.0))
     out = tmp_path / "out"
-    options = ("--model", bundle, "--report", "--noise-map", "--planes", 1)
+    options = ("--model", bundle, "--report", "--noise-map", "--quality", "fast")
     cli("denoise", tmp_path / "in", out, *options)
     pages = sorted(out.rglob("*_report.html"))
     assert len(pages) == 2 and (out / "mri-denoise-report.html").is_file()

@@ -6,16 +6,16 @@ import math
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+
 from mri_denoise.io.case import Case
 from mri_denoise.io.dicom.layout import volume_of
 from mri_denoise.io.dicom.read import read_volumes
 from mri_denoise.io.dicom.to_nifti import NIFTI_ENDINGS, write_nifti
 from mri_denoise.io.dicom.write import write_series
 from mri_denoise.io.formats import VolumeReader, VolumeWriter
-from mri_denoise.io.nifti.maps import open_map
+from mri_denoise.io.nifti import maps
 from mri_denoise.io.whole import WholeReader, WholeWriter
-
-__all__ = ["open_map", "open_reader", "open_writer"]
 
 
 def open_reader(case: Case) -> VolumeReader:
@@ -33,3 +33,9 @@ def open_writer(case: Case, destination: Path, *, keep_vendor_headers: bool = Fa
             case, array, destination, derivation, keep_vendor_headers=keep_vendor_headers
         )
     )
+
+
+def open_map(case: Case, destination: Path, *, affine: np.ndarray, count: int) -> VolumeWriter:
+    """Open a map for writing as NIfTI, in scanner coordinates where the header gives them."""
+    placed = all(stack.placed for stack in volume_of(case).stacks)
+    return maps.open_map(case, destination, affine=affine, count=count, code=int(placed))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import os
 import warnings
 import zlib
 from pathlib import Path
@@ -13,6 +11,7 @@ from pydicom.dataset import Dataset
 from pydicom.filereader import read_file_meta_info
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
+from mri_denoise.io.bounded import BoundedFile
 from mri_denoise.io.dicom.dataset import PARSE_ERRORS, instance_uid, number, transfer_syntax
 from mri_denoise.io.dicom.eligibility import MAX_BYTES
 
@@ -23,20 +22,6 @@ _ALWAYS_INFLATED = 64 << 20
 _DEFLATE_RATIO = 200
 _UNDEFINED_LENGTH = 0xFFFFFFFF
 _PIXEL_DATA = 0x7FE00010
-
-
-class FileReader(io.BufferedReader):
-    """A file whose `read` asks for no more than is left, so that a damaged length reserves no memory."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__(io.FileIO(path))
-        self._size = os.fstat(self.fileno()).st_size
-
-    def read(self, size: int | None = -1, /) -> bytes:
-        """Read up to `size` bytes; all that are left by default."""
-        if size is not None and size > _PIECE:
-            size = min(size, max(self._size - self.tell(), 0))
-        return super().read(size)
 
 
 def parse_file(path: Path, *, defer_size: int | None = None) -> Dataset:
@@ -50,7 +35,7 @@ def parse_file(path: Path, *, defer_size: int | None = None) -> Dataset:
         OSError: The file cannot be read.
         ValueError: It is damaged; it may be another of `mri_denoise.io.dicom.dataset.PARSE_ERRORS`.
     """
-    with FileReader(path) as file:
+    with BoundedFile(path) as file:
         return pydicom.dcmread(file, defer_size=defer_size, force=True)
 
 
@@ -66,7 +51,10 @@ def read_header(path: Path) -> Dataset:
         try:
             # Values left in a deflated file could not be found again.
             defer = None if check_deflated(path) else _DEFER_BYTES
-            return parse_file(path, defer_size=defer)
+            ds = parse_file(path, defer_size=defer)
+            if not len(ds):  # pydicom gives up all elements where one never ends
+                raise ValueError("an element, perhaps the pixel data, has no end")
+            return ds
         except (*PARSE_ERRORS, zlib.error) as error:
             raise ValueError(str(error)) from error
 

@@ -17,7 +17,8 @@ def upper_bits(ds: Dataset, path: Path) -> tuple[str, bool]:
 
     Such bits may hold an old overlay or junk, which is masked, or a header that counts too few bits, so that masking
     wraps the values. The image is smoother with bits that belong to the values, as a value that wraps makes an edge;
-    where it is rougher, they may be either. Only uncompressed pixels are looked at.
+    where it is rougher, they may be either. Only uncompressed pixels are looked at, and only where the header does not
+    give their range (Smallest and Largest Image Pixel Value).
 
     Args:
         ds: the header, from `mri_denoise.io.dicom.open.read_header`.
@@ -29,11 +30,14 @@ def upper_bits(ds: Dataset, path: Path) -> tuple[str, bool]:
     allocated, stored = int(number(ds, "BitsAllocated") or 0), int(number(ds, "BitsStored") or 0)
     if allocated not in (16, 32) or not 0 < stored < allocated or _overlay_in_pixels(ds, stored):
         return "", False
+    signed = bool(number(ds, "PixelRepresentation"))
+    low, high = (-(1 << stored - 1), (1 << stored) - 1) if signed else (0, (1 << stored) - 1)
+    range_ = [number(ds, keyword) for keyword in ("SmallestImagePixelValue", "LargestImagePixelValue")]
+    if all(edge is not None and low <= edge <= high for edge in range_):
+        return "", False  # without a look at the pixels of a whole study
     words = _words(ds, path, allocated)
     if words is None or not words.size:
         return "", False
-    signed = bool(number(ds, "PixelRepresentation"))
-    low, high = (-(1 << stored - 1), (1 << stored) - 1) if signed else (0, (1 << stored) - 1)
     values = words.view(words.dtype.str.replace("u", "i")) if signed else words
     if values.min() >= low and values.max() <= high:
         return "", False

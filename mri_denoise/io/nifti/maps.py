@@ -13,15 +13,19 @@ from mri_denoise.io.case import Case
 from mri_denoise.io.files import SteppedWriter, packing, write_beside
 
 
-def open_map(case: Case, destination: Path, *, affine: np.ndarray, count: int) -> SteppedWriter:
-    """Open a map for writing as NIfTI; see `mri_denoise.io.formats.open_map`."""
+def open_map(case: Case, destination: Path, *, affine: np.ndarray, count: int, code: int = 2) -> SteppedWriter:
+    """Open a map for writing as NIfTI; see `mri_denoise.io.formats.open_map`.
+
+    `code` says what space the affine leads to (NIfTI sform_code) where the source is no NIfTI file: 0 unknown, 1 the
+    scanner, 2 another image.
+    """
     if not destination.name.lower().endswith((".nii", ".nii.gz")):
         raise OutputError(f"{destination}: this is written as NIfTI; name the output .nii or .nii.gz")
-    return SteppedWriter(_map_steps(affine, case, destination, count))
+    return SteppedWriter(_map_steps(affine, code, case, destination, count))
 
 
 def _map_steps(
-    affine: np.ndarray, case: Case, path: Path, count: int
+    affine: np.ndarray, code: int, case: Case, path: Path, count: int
 ) -> Generator[None, np.ndarray | None, list[Path]]:
     """Take arrays, then None."""
     dtype: np.dtype | None = None
@@ -29,7 +33,7 @@ def _map_steps(
         while (array := (yield)) is not None:
             if dtype is None:
                 shape = array.shape[1:] if count == 1 else (*array.shape[1:], count)
-                header = _nifti(np.broadcast_to(np.float32(0), shape), affine, case.sources[0]).header
+                header = _nifti(np.broadcast_to(np.float32(0), shape), affine, code, case.sources[0]).header
                 header.set_slope_inter(1, 0)
                 header.write_to(out)
                 out.write(bytes(header.get_data_offset() - out.tell()))
@@ -39,14 +43,16 @@ def _map_steps(
     return [path]
 
 
-def _nifti(data: np.ndarray, affine: np.ndarray, source: Path) -> nib.Nifti1Image:
+def _nifti(data: np.ndarray, affine: np.ndarray, code: int, source: Path) -> nib.Nifti1Image:
     """An image with the space, units and times of a NIfTI source, or with the affine for another source."""
     try:
         image = nib.load(source)
     except (OSError, nib.filebasedimages.ImageFileError):  # DICOM
-        return nib.Nifti1Image(data, affine)
+        image = None
     if not isinstance(image, nib.Nifti1Pair):
-        return nib.Nifti1Image(data, affine)
+        made = nib.Nifti1Image(data, affine)
+        made.set_sform(affine, code)
+        return made
     kind = nib.Nifti2Image if isinstance(image, nib.Nifti2Pair) else nib.Nifti1Image
     header = image.header.copy()
     header.set_data_dtype(np.float32)

@@ -190,3 +190,12 @@ def test_bits_that_may_be_an_overlay_are_said(tmp_path: Path) -> None:
         ds.add_new((0x6000, 0x0102), "US", 12)  # where the overlay is declared, nothing is unusual
     save(datasets, tmp_path / "declared")
     assert only_case(tmp_path / "declared").notes == ()
+
+
+@pytest.mark.parametrize("tail", [b"\xff" * 100, struct.pack("<HHI", 0xFFFE, 0xE000, 0xFFFFFFFF)])
+def test_an_element_without_an_end_is_damage(tmp_path: Path, tail: bytes) -> None:
+    paths = save(series(), tmp_path)
+    paths[0].write_bytes(paths[0].read_bytes() + tail)
+    (case,), (skip,) = discover(tmp_path)
+    assert len(case.sources) == 3
+    assert skip.damaged and "has no end" in skip.reason
