@@ -140,6 +140,22 @@ def _map_steps(case: Case, path: Path) -> Generator[None, np.ndarray | None, lis
     return [path]
 
 
+def read_map(path: Path) -> np.ndarray:
+    """Read a map that was written beside a picture, as the removed noise.
+
+    Args:
+        path: a TIFF of one real number a pixel.
+
+    Returns:
+        float32 (H, W, 1).
+
+    Raises:
+        InputError: if it is not such a file, or cannot be read.
+    """
+    with _opened(path, real=True) as image:
+        return np.asarray(image, dtype=np.float32)[:, :, np.newaxis]
+
+
 def _load(path: Path) -> tuple[Image.Image, np.ndarray]:
     """Open and decode a picture: Pillow's object, and grey pixels."""
     with _opened(path) as image:
@@ -147,8 +163,8 @@ def _load(path: Path) -> tuple[Image.Image, np.ndarray]:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[ImageFile.ImageFile]:
-    """Open a picture, and turn every way of being broken into one line, here and in the block."""
+def _opened(path: Path, *, real: bool = False) -> Iterator[ImageFile.ImageFile]:
+    """Open a picture, or a map of real numbers; every way of being broken becomes one line, here and in the block."""
     try:
         with reading(path), warnings.catch_warnings(), BoundedFile(path) as file:
             warnings.simplefilter("ignore")  # Pillow's remarks on broken metadata
@@ -156,7 +172,7 @@ def _opened(path: Path) -> Iterator[ImageFile.ImageFile]:
                 image = Image.open(file, formats=["PNG", "JPEG", "BMP", "TIFF"])
                 if Image.MAX_IMAGE_PIXELS and image.width * image.height > Image.MAX_IMAGE_PIXELS:
                     raise Image.DecompressionBombError  # Pillow only warns up to twice as many
-                _refuse(image, path)
+                _refuse(image, path, real=real)
                 yield image
             except UnidentifiedImageError as error:
                 raise InputError(f"{path}: not a PNG, JPEG, BMP or TIFF that can be read; check the file") from error
@@ -168,8 +184,11 @@ def _opened(path: Path) -> Iterator[ImageFile.ImageFile]:
         raise InputError(f"{path}: more than {Image.MAX_IMAGE_PIXELS} pixels; cut it into parts") from error
 
 
-def _refuse(image: ImageFile.ImageFile, path: Path) -> None:
-    """Refuse several pages, pixels that Pillow would silently cut to 8 bits, and depths other than 8 and 16 bits."""
+def _refuse(image: ImageFile.ImageFile, path: Path, *, real: bool) -> None:
+    """Refuse several pages, pixels that Pillow would silently cut to 8 bits, and depths other than 8 and 16 bits.
+
+    Of maps, refuse all but real numbers.
+    """
     pages = 1 if _name(image) == "JPEG" else getattr(image, "n_frames", 1)
     if pages > 1:
         raise InputError(f"{path}: {pages} pages in one file; save each page as a file of its own")
@@ -178,7 +197,10 @@ def _refuse(image: ImageFile.ImageFile, path: Path) -> None:
     deep = image.format in ("PNG", "TIFF") and any("16" in str(name) for name in packing)
     if deep and image.mode not in _SIXTEEN_BIT:
         raise InputError(f"{path}: 16-bit colour or signed pixels; save it as 16-bit grey")
-    if image.mode in ("I", "F"):
+    if real:
+        if image.mode != "F":
+            raise InputError(f"{path}: is no map of real numbers; denoise the picture again")
+    elif image.mode in ("I", "F"):
         raise InputError(f"{path}: pixels of more than 16 bits; save it as 16-bit grey or NIfTI")
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from mri_denoise.bundles.weights import sha256
 from mri_denoise.errors import InputError
-from mri_denoise.io import discover, open_reader
+from mri_denoise.io import discover, open_reader, pictures
 from mri_denoise.io.case import Case
 from mri_denoise.io.sniff import is_dicom
 from mri_denoise.record import FileHash, RunRecord
@@ -91,7 +91,7 @@ def load_scan(record: RunRecord, folder: Path) -> Scan:
         shapes = " and ".join("x".join(map(str, image.array.shape)) for image in (before, after))
         raise InputError(f"{record.case}: input and result differ in size ({shapes} voxels); no report of it")
     levels = next((path for path in record.companions if any(word in Path(path).name for word in _NOISE_MAPS)), None)
-    noise = None if levels is None else _open([_find(levels, folder)], record.case).array
+    noise = None if levels is None else _open_map(_find(levels, folder), record.case, after)
     return Scan(
         record=record,
         before=_finite(before.array),
@@ -114,10 +114,10 @@ def _before(record: RunRecord, folder: Path, after: _Image) -> tuple[_Image, boo
         residual = next((path for path in record.companions if "residual" in Path(path).name), None)
         if residual is None:
             raise
-        removed = _open([_find(residual, folder)], record.case)
-        if removed.array.shape != after.array.shape:
+        removed = _open_map(_find(residual, folder), record.case, after)
+        if removed.shape != after.array.shape:
             raise
-    return _Image(**{**vars(after), "array": after.array + removed.array}), True
+    return _Image(**{**vars(after), "array": after.array + removed}), True
 
 
 def _candidates(text: str, folder: Path) -> list[Path]:
@@ -157,6 +157,11 @@ def _open(paths: Sequence[Path], label: str) -> _Image:
     turned = affine @ nib.orientations.inv_ornt_aff(turn, array.shape)
     array = nib.orientations.apply_orientation(array, turn)
     return _Image(array=array, affine=turned, turn=turn, picture=False, volumes=count)
+
+
+def _open_map(path: Path, label: str, like: _Image) -> np.ndarray:
+    """Read a companion of the result: real numbers, which pictures of other programs do not hold."""
+    return pictures.read_map(path) if like.picture else _open([path], label).array
 
 
 def _case_of(paths: Sequence[Path], label: str) -> Case:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import unicodedata
 from pathlib import Path
 
@@ -10,7 +12,7 @@ import numpy as np
 import pytest
 
 from mri_denoise.simulation import phantom_affine
-from tests.commands import cli, make_bundle
+from tests.commands import ROOT, cli, make_bundle
 from tests.io.dicom.phantom import Phantom, save, series
 from tests.phantoms import head
 
@@ -64,6 +66,14 @@ def test_no_command_hands_them_to_the_terminal(scans: Path, bundle: Path, tmp_pa
     for command in (("denoise", scans / EVIL, out), ("noise", scans / EVIL), ("report", scans / EVIL)):
         missing = cli(*command, code=2)
         assert steering(missing.output) == set() and EVIL not in missing.output
+
+
+def test_nor_do_warnings_of_libraries(scans: Path) -> None:
+    """In a process of its own, where warnings and logs reach the terminal."""
+    command = [sys.executable, "-m", "mri_denoise.cli.main", "dicom", scans]
+    done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", cwd=ROOT)
+    assert done.returncode == 1 and "would be denoised" in done.stdout
+    assert steering(done.stdout) == steering(done.stderr) == set()
 
 
 def test_no_page_and_no_record_holds_them(scans: Path, bundle: Path, tmp_path: Path) -> None:

@@ -183,6 +183,19 @@ def test_a_picture_of_a_model_without_noise_level(tmp_path: Path) -> None:
     assert "40 × 30 pixels" in text and "No noise level is known" in text
 
 
+def test_a_picture_with_its_maps_also_when_the_input_is_gone(tmp_path: Path) -> None:
+    bundle, source, out = make_bundle("hmad_rician", tmp_path / "bundle"), tmp_path / "slice.png", tmp_path / "out"
+    Image.fromarray(np.random.default_rng(0).integers(20, 200, (32, 40), dtype=np.uint8)).save(source)
+    options = ("--model", bundle, "--residual", "--noise-map", "--report", "--device", "cpu")
+    assert "1 denoised" in cli("denoise", source, out, *options).stdout
+    (page,) = out.glob("*_report.html")
+    assert any(attributes.get("id") == "volume-noise" for _, attributes in _Tags(page).tags)
+    source.unlink()
+    page.unlink()
+    cli("report", out)
+    assert "rebuilt" in _Tags(page).text
+
+
 def _text_after(folder: Path) -> str:
     cli("report", folder / "out")
     return _Tags(folder / "out" / "sub-01_T1w_report.html").text

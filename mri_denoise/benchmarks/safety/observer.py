@@ -60,8 +60,8 @@ def detectability(present: np.ndarray, absent: np.ndarray) -> tuple[float, float
     areas: list[float] = []
     for half in (0, 1):
         rest = [_flat(values[1 - half :: 2]) for values in (present, absent)]
-        spread = sum(np.cov(values, rowvar=False) for values in rest) / 2
-        spread = spread + np.eye(len(spread)) * max(_RIDGE * float(np.trace(spread)), np.finfo(float).tiny)
+        spread = np.mean([np.cov(values, rowvar=False) for values in rest], axis=0)
+        spread += np.eye(len(spread)) * max(_RIDGE * float(np.trace(spread)), np.finfo(float).tiny)
         weights = np.linalg.solve(spread, rest[0].mean(axis=0) - rest[1].mean(axis=0))
         for with_lesion, without in zip(present[half::2], absent[half::2], strict=True):
             areas.append(area_under_curve(with_lesion @ weights, without @ weights))

@@ -74,7 +74,7 @@ class Head:
     @cached_property
     def affine(self) -> np.ndarray:
         """Voxel index to mm."""
-        return phantom_affine(self.truth.shape)  # type: ignore[arg-type]
+        return phantom_affine(self.truth.shape)
 
     @cached_property
     def voxel(self) -> np.ndarray:
@@ -84,7 +84,7 @@ class Head:
     @cached_property
     def brain(self) -> np.ndarray:
         """Grey and white matter and fluid, boolean."""
-        return sum(self.tissues.values()) > _BRAIN
+        return np.sum(list(self.tissues.values()), axis=0) > _BRAIN
 
     def noisy(self, clean: np.ndarray, plan: Plan, draw: int) -> np.ndarray:
         """An image with the Rician noise of a draw: the same numbers whatever the image."""
