@@ -119,6 +119,20 @@ def test_fine_tuning_goes_on_from_the_shipped_weights(dataset: Path, tmp_path: P
         torch.testing.assert_close(after[key], before[key], rtol=1e-5, atol=1e-6)  # the average rounds
 
 
+def test_a_wider_network_is_pruned_and_trained_on(dataset: Path, tmp_path: Path) -> None:
+    bundle = ROOT / "bundles" / "hmad_rician"
+    narrow = network_of(bundle)
+    wide = HMADNet(channels=(64, 128, 256), num_slices=5, noise_map=True, head="scaled_residual", shuffle=2)
+    torch.save(wide.state_dict(), tmp_path / "wide.pt")
+    files = ["--config_file", "['configs/train.yaml','configs/prune.yaml']", "--wide_path", str(tmp_path / "wide.pt")]
+    arguments = f"run --dataset_dir {dataset} --output_dir {tmp_path} --pruning_batches 1 {QUICK}"
+    run(bundle, arguments, more=files)
+    state = torch.load(tmp_path / "models" / "model.pt", weights_only=True)
+    assert {name: value.shape for name, value in state.items()} == {
+        name: value.shape for name, value in narrow.state_dict().items()
+    }
+
+
 def test_evaluation_scores_each_volume_at_each_level(trained: Path, dataset: Path, tmp_path: Path) -> None:
     rician = trained.name == "hmad_rician"
     levels = ["--sigmas", "[0.05]", "--val_thickness", "12"] if rician else ["--densities", "[0.1,0.3]"]
