@@ -163,4 +163,4 @@ def test_what_came_back_is_counted_unless_nobody_looks(noisy: np.ndarray) -> Non
     for guard in (True, False):
         settings = Settings(sigma=Sigma(kind="level", level=30.0), guard=guard)
         found[guard] = denoiser.finish(denoiser.measure(volume, settings)).returned
-    assert found[False] is None and found[True] is not None and 0 <= found[True][0] < 0.01 * noisy.size
+    assert found[False] is None and found[True] is not None and 0 <= found[True][0] < 0.03 * noisy.size
