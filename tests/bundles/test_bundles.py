@@ -27,6 +27,7 @@ from mri_denoise.simulation import head_phantom, phantom_affine
 
 ROOT = Path(__file__).parents[2]
 NAMES = ["hmad_rician", "hmad_salt_pepper"]
+ONE = ["hmad_rician", pytest.param("hmad_salt_pepper", marks=pytest.mark.slow)]  # each takes a quarter of a minute
 SHAPE = (40, 44, 24)
 APART = (
     "train.yaml",
@@ -93,6 +94,7 @@ def test_training_leaves_the_best_weights_a_state_and_curves(trained: Path) -> N
     assert list((trained / "train").glob("events.out.tfevents*"))
 
 
+@pytest.mark.slow
 def test_training_resumes_from_its_last_state(trained: Path, dataset: Path, tmp_path: Path) -> None:
     shutil.copytree(trained / "train", tmp_path / "train")
     quick = QUICK.replace("--max_epochs 1", "--max_epochs 2")
@@ -107,7 +109,7 @@ def test_training_resumes_from_its_last_state(trained: Path, dataset: Path, tmp_
     assert [float(s) for s in steps] == [2, 4]
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", ONE)
 def test_fine_tuning_goes_on_from_the_shipped_weights(dataset: Path, tmp_path: Path, name: str) -> None:
     """At a learning rate of 0 it leaves them."""
     bundle = ROOT / "bundles" / name
@@ -121,16 +123,13 @@ def test_fine_tuning_goes_on_from_the_shipped_weights(dataset: Path, tmp_path: P
 
 def test_a_wider_network_is_pruned_and_trained_on(dataset: Path, tmp_path: Path) -> None:
     bundle = ROOT / "bundles" / "hmad_rician"
-    narrow = network_of(bundle)
     wide = HMADNet(channels=(64, 128, 256), num_slices=5, noise_map=True, head="scaled_residual", shuffle=2)
     torch.save(wide.state_dict(), tmp_path / "wide.pt")
     files = ["--config_file", "['configs/train.yaml','configs/prune.yaml']", "--wide_path", str(tmp_path / "wide.pt")]
     arguments = f"run --dataset_dir {dataset} --output_dir {tmp_path} --pruning_batches 1 {QUICK}"
     run(bundle, arguments, more=files)
-    state = torch.load(tmp_path / "models" / "model.pt", weights_only=True)
-    assert {name: value.shape for name, value in state.items()} == {
-        name: value.shape for name, value in narrow.state_dict().items()
-    }
+    found, shipped = (torch.load(p / "models" / "model.pt", weights_only=True) for p in (tmp_path, bundle))
+    assert {name: value.shape for name, value in found.items()} == {n: value.shape for n, value in shipped.items()}
 
 
 def test_evaluation_scores_each_volume_at_each_level(trained: Path, dataset: Path, tmp_path: Path) -> None:

@@ -78,7 +78,9 @@ def subnormal_numbers() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def adapted(tmp_path_factory: pytest.TempPathFactory, bundle: Path, volume: Path) -> tuple[Path, dict[str, Any]]:
     output = tmp_path_factory.mktemp("out") / "mine"
-    result = cli("adapt", volume, "--output", output, "--model", bundle, "--sigma", SIGMA, "--steps", 60, "--json")
+    result = cli(
+        "adapt", volume, "--output", output, "--model", bundle, "--trust", "--sigma", SIGMA, "--steps", 60, "--json"
+    )
     return output, json.loads(result.stdout)
 
 
@@ -109,7 +111,7 @@ def test_the_new_bundle_denoises_better_than_the_old(
     errors = []
     for model in (bundle, adapted[0]):
         output = tmp_path / f"{model.name}.nii.gz"
-        cli("denoise", volume, output, "--model", model, "--sigma", SIGMA)
+        cli("denoise", volume, output, "--model", model, "--trust", "--sigma", SIGMA)
         found = nib.load(output).get_fdata(dtype=np.float32)
         errors.append(float(np.sqrt(np.mean((found - clean)[clean > 200] ** 2))))
     assert errors[0] > 0.7 * SIGMA  # the old network does nothing, and the filter that follows it only some
@@ -123,14 +125,14 @@ def test_the_same_seed_learns_the_same_and_several_inputs_are_taken(
     again = adapt_bundle(find_bundle(str(bundle)), discover(volume)[0], tmp_path / "again", settings)
     assert again.weights_sha256 == adapted[1]["weights_sha256"]
     shutil.copy(volume, tmp_path / "second.nii.gz")
-    options = ("--output", tmp_path / "both", "--model", bundle, "--steps", 1, "--seed", 3, "--json")
+    options = ("--output", tmp_path / "both", "--model", bundle, "--trust", "--steps", 1, "--seed", 3, "--json")
     both = json.loads(cli("adapt", volume, tmp_path / "second.nii.gz", *options).stdout)
     assert [Path(entry["path"]).name for entry in both["inputs"]] == ["head.nii.gz", "second.nii.gz"]
     assert both["settings"]["seed"] == 3 and both["settings"]["sigma"] == "auto"
 
 
 def test_weights_that_gain_nothing_are_left_as_they_were(tmp_path: Path, bundle: Path, volume: Path) -> None:
-    options = ("--output", tmp_path / "same", "--model", bundle, "--steps", 2, "--learning-rate", 0)
+    options = ("--output", tmp_path / "same", "--model", bundle, "--trust", "--steps", 2, "--learning-rate", 0)
     said = cli("adapt", volume, *options).stdout
     assert "no gain on held-out slices" in said and "the original ones" in said
     for name in ("model.pt", "SHA256SUMS"):
@@ -148,7 +150,7 @@ def test_wrong_usage_is_2_and_names_what_is_wrong(tmp_path: Path, bundle: Path, 
         assert "--sigma" in cli("adapt", volume, "--output", output, f"--sigma={sigma}", code=2).stderr
     said = cli("adapt", volume, "--output", output, "--model", "salt-pepper", code=2).stderr
     assert "salt-pepper" in said and "cannot be adapted" in said
-    assert "exists" in cli("adapt", volume, "--output", volume.parent, "--model", bundle, code=2).stderr
+    assert "exists" in cli("adapt", volume, "--output", volume.parent, "--model", bundle, "--trust", code=2).stderr
     assert not output.exists()
 
 
@@ -157,6 +159,6 @@ def test_inputs_that_teach_nothing_are_1_and_leave_nothing(tmp_path: Path, bundl
     flat = tmp_path / "flat.nii"
     nib.save(nib.Nifti1Image(np.full((20, 20, 8), 7, np.int16), np.eye(4)), flat)
     for source, words in ((tmp_path / "empty", "no image found"), (flat, "nothing to learn from")):
-        said = cli("adapt", source, "--output", tmp_path / "out", "--model", bundle, code=1).stderr
+        said = cli("adapt", source, "--output", tmp_path / "out", "--model", bundle, "--trust", code=1).stderr
         assert words in said
     assert sorted(p.name for p in tmp_path.iterdir()) == ["empty", "flat.nii"]

@@ -54,6 +54,7 @@ def test_a_volume_takes_a_few_times_its_own_size(tmp_path: Path) -> None:
     assert not result[:, :, :70].any()
 
 
+@pytest.mark.slow
 def test_a_pipeline_takes_the_memory_of_one_more_volume(tmp_path: Path) -> None:
     alone = mostly_air(tmp_path / "alone.nii.gz", (320, 320, 160), 2)
     several = tmp_path / "several.nii"
@@ -65,6 +66,7 @@ def test_a_pipeline_takes_the_memory_of_one_more_volume(tmp_path: Path) -> None:
     assert after - before < volume + 100e6  # which the C library's second pool of memory keeps, whatever the volume
 
 
+@pytest.mark.slow
 def test_a_series_is_never_in_memory_as_a_whole(tmp_path: Path) -> None:
     shape = (128, 128, 60, 90)
     small = mostly_air(tmp_path / "small.nii", shape[:3], 2)

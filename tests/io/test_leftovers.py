@@ -16,7 +16,8 @@ from mri_denoise.io.leftovers import Temporary, sweep
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no locks of that kind, no signals")
 UNPACKS = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # who runs the tests may ignore it, as nohup does
 from pathlib import Path
 from mri_denoise.io.archive import Unpacking
 from mri_denoise.io.files import folder_beside, write_beside

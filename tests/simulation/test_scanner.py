@@ -47,7 +47,7 @@ def run(parameters: ScannerParameters, seed: int = 0, truth: np.ndarray = HEAD) 
     return scan(truth, VOXEL, parameters, np.random.default_rng(seed))
 
 
-@pytest.mark.parametrize("name", SCANNERS)
+@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow if "grappa" in n else ()) for n in SCANNERS])
 def test_sigma_and_floor_are_those_of_repeats(name: str) -> None:
     parameters = replace(SCANNERS[name], level=0.03)
     slab = HEAD[:, :, 10:14]
@@ -70,6 +70,7 @@ def test_sigma_and_floor_are_those_of_repeats(name: str) -> None:
     assert np.median(std[dark] / one.floor_std[dark]) == pytest.approx(1, abs=0.06)
 
 
+@pytest.mark.slow
 def test_a_signal_with_strong_noise_is_rician() -> None:
     image = np.stack([run(ScannerParameters(coils=4, level=0.4), seed).image for seed in range(40)])
     found = run(ScannerParameters(coils=4, level=0.4))
@@ -102,6 +103,7 @@ def test_without_losses_the_truth_is_the_object() -> None:
     assert even.sigma[head].std() / even.sigma[head].mean() > 0.15 > shaded.sigma[head].std()
 
 
+@pytest.mark.slow
 def test_the_level_is_the_median_over_the_head() -> None:
     for parameters in SCANNERS.values():
         found = run(parameters)

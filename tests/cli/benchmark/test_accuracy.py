@@ -60,7 +60,8 @@ def test_accuracy_from_end_to_end_and_again(tmp_path: Path, phantom: np.ndarray,
     output = tmp_path / "out"
     command = (
         "benchmark", "accuracy", tmp_path / "datalist.json", "--split", "validation", "--output", output,
-        "--levels", "3,9", "--methods", "gaussian,wiener,tiny,dncnn", "--model", bundle, "--device", "cpu", "--json",
+        "--levels", "3,9", "--methods", "gaussian,wiener,tiny,dncnn", "--model", bundle, "--trust", "--device", "cpu",
+        "--json",
     )  # fmt: skip
     result = cli(*command)
     record = json.loads(result.stdout)
@@ -127,7 +128,7 @@ def test_repeats_from_end_to_end(tmp_path: Path, phantom: np.ndarray, bundle: Pa
     rng = np.random.default_rng(0)
     series = np.stack([add_rician(phantom, 40.0, rng) for _ in range(3)], axis=-1)
     path, output = save(series, tmp_path / "series.nii.gz"), tmp_path / "out"
-    options = ("--output", output, "--model", bundle, "--device", "cpu")
+    options = ("--output", output, "--model", bundle, "--trust", "--device", "cpu")
     record = json.loads(cli("benchmark", "repeats", path, *options, "--json").stdout)
     assert [v["volume"] for v in record["volumes"]] == [0, 1, 2] and record["settings"]["sigma"] == "auto"
     assert record["noise_of_repeats"]["sigma"] == pytest.approx(40, rel=0.1)

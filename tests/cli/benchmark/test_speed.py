@@ -14,6 +14,7 @@ from mri_denoise.cli.main import app
 SLOW = "bm3d,bm4d,ants,nlmeans,dncnn,ours,itk-bilateral,command"
 
 
+@pytest.mark.slow
 def test_quick_from_end_to_end(tmp_path: Path) -> None:
     output = tmp_path / "out"
     skip = f"{SLOW},torch.compile,OpenVINO,scaling,start"
