@@ -21,8 +21,8 @@ from mri_denoise.noise.rician import rice_moments
 THRESHOLD = 4.5  # standard deviations
 _WIDTHS = (1, 3, 6)  # voxels of the boxes
 _RAMP = 0.5  # standard deviations above the threshold from which the whole mean comes back
-_CHUNK = 2**23  # voxels at a time
-_HALO = 16  # planes that reach a plane through all widths, and a multiple of 2
+_CHUNK = 2**20  # voxels at a time, which bounds the memory it takes
+_HALO = 8  # planes that reach a plane through all widths, and a multiple of 2
 _MOST, _STEPS = 20, 20  # of the tables: the largest signal / sigma, and steps in 1
 _BRIGHT = 3.0  # signal / sigma above which a voxel counts as tissue
 _SHORT = 16  # voxels of an axis whose boxes are told apart; even
