@@ -132,11 +132,11 @@ def find_noise(
     for _ in range(2 if floor.coils > 1 else 0):  # the noise of many coils is less than sigma at low signal
         tissue, factor, source = measure_tissue(slices, coverage, rows, floor.coils) or tissue, 1.0, "tissue"
         floor = find_floor(tissue.blocks, tissue.level, masked)
-    levels, ratio = tissue.levels() * factor, floor.ratio.astype(np.float32)
-    if source == "air" or is_even(levels):
-        sigma = np.array(simple.sigma if source == "air" else scale * float(np.median(levels)), dtype=np.float32)
+    ratio = floor.ratio.astype(np.float32)
+    if source == "air":
+        sigma = np.array(simple.sigma, dtype=np.float32)
     else:
-        sigma = np.float32(scale * factor) * _at_voxels(tissue.level, tissue.blocks, slices.shape, axis)
+        sigma = np.float32(scale * factor) * _level(tissue, slices.shape, axis)
     snr = simple.snr * simple.sigma / max(float(np.median(sigma)), 1e-30)
     if _CLEAN < snr < simple.snr:
         sigma, snr = sigma * np.float32(snr / simple.snr), simple.snr
@@ -150,6 +150,14 @@ def find_noise(
         confidence=_confidence(tissue, floor, source),
         source=source,
     )
+
+
+def _level(tissue: Tissue, shape: tuple[int, ...], slice_axis: int) -> np.ndarray:
+    """The level in the unit of the slices, float32: a number if it is even, otherwise a map of the volume."""
+    levels = tissue.levels()
+    if is_even(levels):
+        return np.array(np.median(levels), dtype=np.float32)
+    return _at_voxels(tissue.level, tissue.blocks, shape, slice_axis)
 
 
 def _plain(simple: NoiseLevel, correlation: np.ndarray) -> NoiseModel:
