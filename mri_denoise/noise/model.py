@@ -82,7 +82,7 @@ def find_noise(
     volume: np.ndarray,
     *,
     slice_axis: int | None = None,
-    limit: NoiseLevel | None = None,
+    simple: NoiseLevel | None = None,
     correlation: np.ndarray | None = None,
 ) -> NoiseModel:
     """Find the noise of a volume.
@@ -93,7 +93,7 @@ def find_noise(
     Args:
         volume: magnitudes, shape (X, Y, Z), any unit; NaN, infinity and masks are ignored.
         slice_axis: the axis across the slices; the shortest one by default.
-        limit: the simple estimate, if a series tells it better than the volume alone
+        simple: the simple estimate, if a series tells it better than the volume alone
             (:func:`~mri_denoise.noise.level.estimate_sigma` by default).
         correlation: of the noise in air or by k-space, if a series tells it better
             (:func:`~mri_denoise.noise.correlation.noise_correlation` by default).
@@ -117,9 +117,8 @@ def find_noise(
     scale, mask = find_signal(data)
     axis = int(np.argmin(data.shape)) if slice_axis is None else slice_axis
     slices = np.moveaxis(normalise(data, scale), axis, 2)
-    simple = estimate_sigma(data, slice_axis=axis) if limit is None else limit
-    if correlation is None:
-        correlation = noise_correlation(data[None], axis)
+    simple = estimate_sigma(data, slice_axis=axis) if simple is None else simple
+    correlation = noise_correlation(data[None], axis) if correlation is None else correlation
     pure = simple.sigma / scale if simple.method == "background" else None
     rows = np.delete(correlation, axis, axis=0) if pure is not None and correlation[:, 1:].any() else None
     coverage = find_coverage(middle_slices(slices, 2))
@@ -132,7 +131,6 @@ def find_noise(
     for _ in range(2 if floor.coils > 1 else 0):  # the noise of many coils is less than sigma at low signal
         tissue, factor, source = measure_tissue(slices, coverage, rows, floor.coils) or tissue, 1.0, "tissue"
         floor = find_floor(tissue.blocks, tissue.level, masked)
-    ratio = floor.ratio.astype(np.float32)
     if source == "air":
         sigma = np.array(simple.sigma, dtype=np.float32)
     else:
@@ -144,7 +142,7 @@ def find_noise(
         sigma=sigma,
         snr=snr,
         floor=floor.kind,
-        floor_ratio=_at_voxels(ratio, tissue.blocks, slices.shape, axis) if ratio.ndim else ratio,
+        floor_ratio=_at_voxels(floor.ratio, tissue.blocks, slices.shape, axis),
         coils=floor.coils,
         correlation=correlation if source == "air" else _with_tissue(correlation, tissue.spectrum, axis),
         confidence=_confidence(tissue, floor, source),
@@ -155,9 +153,8 @@ def find_noise(
 def _level(tissue: Tissue, shape: tuple[int, ...], slice_axis: int) -> np.ndarray:
     """The level in the unit of the slices, float32: a number if it is even, otherwise a map of the volume."""
     levels = tissue.levels()
-    if is_even(levels):
-        return np.array(np.median(levels), dtype=np.float32)
-    return _at_voxels(tissue.level, tissue.blocks, shape, slice_axis)
+    level = np.median(levels) if is_even(levels) else tissue.level
+    return _at_voxels(np.asarray(level), tissue.blocks, shape, slice_axis)
 
 
 def _plain(simple: NoiseLevel, correlation: np.ndarray) -> NoiseModel:
@@ -186,7 +183,9 @@ def _with_tissue(correlation: np.ndarray, spectrum: np.ndarray, slice_axis: int)
 
 
 def _at_voxels(values: np.ndarray, blocks: DetailBlocks, shape: tuple[int, ...], slice_axis: int) -> np.ndarray:
-    """Interpolate from the grid of blocks to voxels, with the slices back on their axis; float32."""
+    """Interpolate from the grid of blocks to voxels, slices back on their axis; a number stays one. float32."""
+    if values.ndim == 0:
+        return values.astype(np.float32)
     for axis in range(2):
         values = interpolate_blocks(values, axis, shape[axis], blocks.offset[axis], blocks.edges[axis])
     place = np.interp(np.arange(shape[2]), blocks.slices, np.arange(len(blocks.slices)))

@@ -28,9 +28,9 @@ def find_series_noise(volumes: np.ndarray, *, slice_axis: int | None = None) -> 
     if np.ndim(volumes) != 4:
         raise ValueError(f"a series has four axes, got an array of shape {np.shape(volumes)}.")
     axis = int(np.argmin(volumes.shape[1:])) if slice_axis is None else slice_axis
-    limits = estimate_series(volumes, slice_axis=axis)
+    levels = estimate_series(volumes, slice_axis=axis)
     correlation = noise_correlation(volumes, axis)
     return [
-        find_noise(volume, slice_axis=axis, limit=limit, correlation=correlation)
-        for volume, limit in zip(volumes, limits, strict=True)
+        find_noise(volume, slice_axis=axis, simple=level, correlation=correlation)
+        for volume, level in zip(volumes, levels, strict=True)
     ]
