@@ -27,6 +27,7 @@ _DEFERRED = (
     *("transformers", "zarr"),
 )
 _UTILS = "monai.utils.module"
+_DISTRIBUTED = "torch.distributed.optim"
 PLAIN = "MRI_DENOISE_PLAIN_IMPORT"
 # where the classes of the shipped bundles' steps live: MONAI looks a class up by name among loaded modules.
 # apps comes first as in `import monai`: transforms and data import each other, and only this way round goes well
@@ -68,6 +69,14 @@ class _Deferred:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self._load()(*args, **kwargs)
+
+
+class _IsInstance(type):
+    """The class of a stand-in, which has the instances of the class that it stands for."""
+
+    def __instancecheck__(cls, instance: object) -> bool:
+        real = getattr(sys.modules.get(_DISTRIBUTED), cls.__name__, cls)  # not loaded by anybody: no instances
+        return real is not cls and isinstance(instance, real)
 
 
 class _Finder(MetaPathFinder, Loader):
@@ -118,10 +127,18 @@ def _deferring(usual: Callable[..., tuple[Any, bool]]) -> Callable[..., tuple[An
 
 @contextmanager
 def _without_extras() -> Iterator[None]:
-    """Quick helpers in the place of MONAI's own while its packages are imported."""
-    finder = _Finder()
+    """Quick helpers in the place of MONAI's own while its packages are imported.
+
+    MONAI's enumerations load Ignite, whose checkpoints know one class of torch.distributed, which in turn loads SymPy
+    and takes as long as all of MONAI. They test for its instances alone, so a stand-in answers for it.
+    """
+    finder, stand_in = _Finder(), ModuleType(_DISTRIBUTED)
+    stand_in.ZeroRedundancyOptimizer = _IsInstance("ZeroRedundancyOptimizer", (), {})  # type: ignore[attr-defined]
+    needed = sys.modules.setdefault(_DISTRIBUTED, stand_in) is stand_in
     sys.meta_path.insert(0, finder)
     try:
         yield
     finally:
         sys.meta_path.remove(finder)
+        if needed:
+            del sys.modules[_DISTRIBUTED]

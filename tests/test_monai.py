@@ -50,6 +50,8 @@ def test_monai_comes_without_what_inference_does_not_use() -> None:
         "skimage",
         "tifffile",
         "scipy.signal",
+        "sympy",
+        "torch.distributed.optim",
         "monai.handlers",
         "monai.engines",
     }
@@ -64,6 +66,11 @@ from monai.transforms import KeepLargestConnectedComponent
 image = torch.zeros(1, 8, 8); image[0, :3, :3] = 1; image[0, 6, 6] = 1
 assert KeepLargestConnectedComponent(applied_labels=[1])(image).sum() == 9
 import matplotlib.pyplot
+from ignite.handlers import checkpoint
+assert not isinstance(image, checkpoint.ZeroRedundancyOptimizer)
+from torch.distributed.optim import ZeroRedundancyOptimizer
+assert isinstance(object.__new__(ZeroRedundancyOptimizer), checkpoint.ZeroRedundancyOptimizer)
+assert not isinstance(image, checkpoint.ZeroRedundancyOptimizer)
 import_monai(everything=True)
 """
     loaded = modules_after(code)

@@ -10,7 +10,7 @@ blocks hold noise alone, and gently if all of them hold texture; the true level 
 from __future__ import annotations
 
 import numpy as np
-from scipy.stats import chi2
+from scipy.special import chdtr
 
 BINS = 64
 _RANGE = (-5.0, 6.0)  # natural logarithm of variance / reference
@@ -66,6 +66,6 @@ def lower_edges(counts: np.ndarray, freedom: float, quantiles: tuple[float, ...]
 def _scatter(freedom: float) -> np.ndarray:
     """Probability of each bin (columns) for each true variance (rows)."""
     half = (_RANGE[1] - _RANGE[0]) / BINS / 2
-    upper = chi2.cdf(freedom * np.exp(_CENTRES + half - _CENTRES[:, None]), freedom)
-    lower = chi2.cdf(freedom * np.exp(_CENTRES - half - _CENTRES[:, None]), freedom)
+    upper = chdtr(freedom, freedom * np.exp(_CENTRES + half - _CENTRES[:, None]))
+    lower = chdtr(freedom, freedom * np.exp(_CENTRES - half - _CENTRES[:, None]))
     return upper - lower + 1e-12

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from scipy.optimize import brentq
 from scipy.special import gammaln, hyp1f1, i0e, i1e
 
 RAYLEIGH_MEAN = math.sqrt(math.pi / 2)  # mean and standard deviation of Rayleigh's distribution with sigma 1
@@ -66,7 +65,11 @@ def chi_coils(mean: float) -> float:
     Returns:
         the number, at least 1, not necessarily an integer.
     """
-    return 1.0 if mean <= chi_mean(1) else float(brentq(lambda coils: chi_mean(coils) - mean, 1, 1000))
+    if mean <= chi_mean(1):
+        return 1.0
+    from scipy.optimize import brentq  # slow to import, and few images need it
+
+    return float(brentq(lambda coils: chi_mean(coils) - mean, 1, 1000))
 
 
 # the moments at SNR 0 to 50, for interpolation

@@ -10,9 +10,6 @@ import torch
 from monai.config import KeysCollection
 from monai.transforms import MapTransform, RandomizableTransform
 
-from mri_denoise.simulation.scanner import scan
-from mri_denoise.simulation.scanner_choice import FixedParameters, random_parameters
-from mri_denoise.simulation.scanner_parameters import ScannerParameters
 from mri_denoise.transforms.draws import Level, draw_from_range
 
 
@@ -53,11 +50,13 @@ class RandScannerNoised(MapTransform, RandomizableTransform):
         RandomizableTransform.__init__(self, prob)
         self.level, self.power, self.channels, self.voxel = level, power, channels, voxel
         self.truth_key, self.sigma_key = truth_key, sigma_key
-        self.parameters = ScannerParameters()
         self.bore_axis, self.seed = 0, 0
 
     def randomize(self, data: Any = None) -> None:
         """Choose whether to act, the scanner, the direction of its bore and the seed of the noise."""
+        # not at the top: inference imports this package, and the scanner would slow its start
+        from mri_denoise.simulation.scanner_choice import FixedParameters, random_parameters
+
         super().randomize(None)
         level = draw_from_range(self.level, self.R, self.power)
         self.bore_axis = int(self.R.randint(3))
@@ -80,6 +79,8 @@ class RandScannerNoised(MapTransform, RandomizableTransform):
 
     def _scan(self, clean: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Image, truth and sigma of a slab by the scanner that was chosen."""
+        from mri_denoise.simulation.scanner import scan
+
         rng = np.random.default_rng(self.seed)
         found = scan(clean, self.voxel, self.parameters, rng, slice_axis=0, bore_axis=self.bore_axis)
         return found.image, found.truth, found.sigma
