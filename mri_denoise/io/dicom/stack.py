@@ -102,15 +102,17 @@ def _rounding(positions: np.ndarray) -> float:
 def _only_rounded(stack: Stack) -> bool:
     """Whether the positions are those of equal steps after rounding to few decimals.
 
-    Rounding moves a coordinate by half a step; its residual from the line of least squares is less than a whole one.
+    Rounding moves each coordinate by up to half a step. The residual from the line of least squares is a weighted sum
+    of these moves, so it is at most half a step times the sum of the weights.
     """
     positions = _positions(stack)
-    step = np.linalg.norm(positions[-1] - positions[0]) / (len(stack) - 1)
-    index = np.arange(len(stack)) - (len(stack) - 1) / 2
-    centred = positions - positions.mean(axis=0)
-    line = np.outer(index, index @ centred / (index @ index))
+    count = len(stack)
+    step = np.linalg.norm(positions[-1] - positions[0]) / (count - 1)
+    index = np.arange(count) - (count - 1) / 2
+    weights = np.eye(count) - 1 / count - np.outer(index, index) / (index @ index)
     rounding = _rounding(positions)
-    return bool(3 * rounding <= step and np.abs(centred - line).max() < rounding)
+    most = rounding / 2 * np.abs(weights).sum(axis=1, keepdims=True)
+    return bool(3 * rounding <= step and (np.abs(weights @ positions) <= most + 1e-6).all())
 
 
 def _sideways(stack: Stack, gap: float) -> float:
