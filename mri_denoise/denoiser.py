@@ -7,28 +7,19 @@ through the same steps between reading and writing, so both give the same bits.
 from __future__ import annotations
 
 import hashlib
-import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from os import PathLike
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
-from mri_denoise._monai import import_monai
+from mri_denoise.bundles.parsed import Item, ParsedBundle
 from mri_denoise.bundles.registry import Bundle, Model, find_bundle
 from mri_denoise.bundles.weights import sha256
-from mri_denoise.errors import InputError, find_error, reason
 from mri_denoise.runtime import choose_device, quiet
 from mri_denoise.settings import DEFAULTS, Quality, Settings, Sigma
 from mri_denoise.volume import Volume, slice_axis_of
-
-Item = dict[str, Any]  # what MONAI's dictionary transforms hand on
-Step = Callable[[Mapping[str, Any]], Item]
-INFER = "infer"  # the step that stands for the network through the inferer
-ESTIMATE = "estimate"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,15 +61,6 @@ class Denoised:
     device: str
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Chain:
-    """A bundle's steps for some choices, up to the estimate of the noise and after it, and what is recorded of them."""
-
-    early: list[Step]
-    late: list[Step]
-    settings: Mapping[str, str | float | int | None]
-
-
 class Denoiser:
     """A bundle as a function from a volume to a volume.
 
@@ -113,18 +95,14 @@ class Denoiser:
         self.bundle, self.device = bundle, choose_device(device)
         self.uses_sigma = "sigma" in bundle.options
         self.config_sha256 = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
-        self._lock = threading.Lock()  # one thread measures while another one finishes
-        self._last: tuple[Settings, _Chain] | None = None
         with quiet():
-            import_monai(everything=not bundle.shipped)
-            from monai.bundle import ConfigParser
+            self._parsed = ParsedBundle(bundle, files, device=self.device, precision=precision, progress=progress)
+        self.model = Model(name=bundle.name, version=bundle.version, weights_sha256=sha256(self._parsed.weights))
 
-            self._parser = ConfigParser()
-            try:
-                weights = self._load(files, precision, progress)
-            except (Exception, SystemExit) as error:  # a config may call exit()
-                raise find_error(error) or InputError(f"{bundle.folder}: cannot be used ({reason(error)}).") from error
-        self.model = Model(name=bundle.name, version=bundle.version, weights_sha256=sha256(weights))
+    @property
+    def network(self) -> torch.nn.Module:
+        """The network with its weights, on the device."""
+        return self._parsed.network
 
     @classmethod
     def load(
@@ -135,7 +113,7 @@ class Denoiser:
         precision: str | None = None,
         progress: bool = False,
     ) -> Denoiser:
-        """The denoiser of a model.
+        """Load the denoiser of a model.
 
         Args:
             model: ``"rician"``, ``"salt-pepper"``, or the folder of a bundle.
@@ -182,7 +160,7 @@ class Denoiser:
         return replace(result, array=array)
 
     def measure(self, volume: Volume, settings: Settings) -> Measured:
-        """The first steps, up to the estimate of the noise: what may be done while the network is busy elsewhere.
+        """Do the first steps, up to the estimate of the noise: what may be done while the network is busy elsewhere.
 
         Args:
             volume: as for :meth:`__call__`.
@@ -192,12 +170,12 @@ class Denoiser:
             InputError: if the noise level that was given does not fit.
         """
         item = item_of(volume)
-        for step in self._chain(settings).early:
+        for step in self._parsed.chain(settings).early:
             item = step(item)
         return Measured(item=item, settings=settings, volume=volume)
 
     def finish(self, measured: Measured, *, with_raw: bool = False) -> Denoised:
-        """The other steps, the network among them.
+        """Do the other steps, the network among them.
 
         Args:
             measured: of :meth:`measure`.
@@ -206,7 +184,7 @@ class Denoiser:
         Raises:
             InputError: if the image cannot be denoised.
         """
-        chain, item = self._chain(measured.settings), measured.item
+        chain, item = self._parsed.chain(measured.settings), measured.item
         for step in chain.late:
             item = step(item)
         sigma, variation, returned = (item.get(name) for name in ("sigma", "sigma_variation", "returned"))
@@ -220,77 +198,9 @@ class Denoiser:
             device=self.device,
         )
 
-    def _load(self, files: list[Path], precision: str | None, progress: bool) -> Path:
-        """Read the configs, and make the network and the steps; returns the path of the weights."""
-        self._parser.read_config([str(file) for file in files])
-        self._names = self._step_names()
-        self._parser["bundle_root"] = str(self.bundle.folder)
-        self._parser["device"] = f"$torch.device('{self.device}')"
-        if precision is not None:
-            self._parser["precision"] = precision
-        if progress:
-            self._parser["inferer"]["progress"] = True
-        self.network: torch.nn.Module = self._parser.get_parsed_content("network")
-        if not isinstance(self.network, torch.nn.Module):
-            raise InputError(f"{self.bundle.folder}: its network is none of PyTorch's; correct network in its config.")
-        weights = Path(self._parser.get_parsed_content("ckpt_path"))
-        self._extra_keys: dict[str, str] = dict(self._parser.get_parsed_content("extra_keys"))
-        self._chain(DEFAULTS)  # what is wrong with a step shows before the first image
-        return weights
-
-    def _step_names(self) -> list[str]:
-        """The bundle's steps.
-
-        Raises:
-            InputError: if its config does not name them.
-        """
-        needed = ["denoise", "network", "inferer", "ckpt_path", "extra_keys", "settings"]
-        missing = [name for name in needed if name not in self._parser]
-        names = [] if missing else self._parser["denoise"]
-        missing += [name for name in names if name != INFER and name not in self._parser]
-        if missing or INFER not in names:
-            lacks = ", ".join(missing) or f'the step "{INFER}" in "denoise"'
-            raise InputError(
-                f"{self.bundle.folder}: its inference.yaml lacks {lacks}; add it as in the shipped bundles, or run the "
-                "bundle with python -m monai.bundle run."
-            )
-        return list(names)
-
-    def _chain(self, settings: Settings) -> _Chain:
-        """The steps for these choices; those of the last choices are kept."""
-        with self._lock:
-            if self._last is None or self._last[0] != settings:
-                for name, value in settings.choices(self.bundle.options).items():
-                    self._parser[name] = value
-                steps = [self._step(name) for name in self._names]
-                early = self._names.index(ESTIMATE) + 1 if ESTIMATE in self._names else 0
-                recorded = dict(self._parser.get_parsed_content("settings"))
-                self._last = settings, _Chain(early=steps[:early], late=steps[early:], settings=recorded)
-            return self._last[1]
-
-    def _step(self, name: str) -> Step:
-        if name != INFER:
-            return self._parser.get_parsed_content(name)
-        return self._inference(self._parser.get_parsed_content("inferer"))
-
-    def _inference(self, inferer: Callable[..., torch.Tensor]) -> Step:
-        """The network as a step from ``image`` to ``pred``."""
-
-        def infer(item: Mapping[str, Any]) -> Item:
-            from monai.data import MetaTensor
-
-            image = item["image"]
-            extra = {name: item[key] for name, key in self._extra_keys.items()}
-            extra = {k: v[None].to(self.device) if isinstance(v, torch.Tensor) else v for k, v in extra.items()}
-            with torch.no_grad():
-                pred = inferer(image[None].to(self.device), self.network, **extra)[0].cpu()
-            return {**item, "pred": MetaTensor(pred, meta=image.meta)}
-
-        return infer
-
 
 def item_of(volume: Volume) -> Item:
-    """The item that a bundle's steps begin with.
+    """Make the item that a bundle's steps begin with.
 
     Args:
         volume: what was read; its array is shared where it is finite everywhere, and never changed.
