@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from mri_denoise.denoiser import Denoiser
     from mri_denoise.images import denoise, estimate_noise
-    from mri_denoise.io import discover, read, write
+    from mri_denoise.io import discover, read
+    from mri_denoise.io.writing import write
     from mri_denoise.settings import Settings
     from mri_denoise.volume import Volume
 
@@ -31,7 +32,7 @@ _HOMES = {
     "discover": "io",
     "estimate_noise": "images",
     "read": "io",
-    "write": "io",
+    "write": "io.writing",
 }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from mri_denoise.errors import InputError
 from mri_denoise.io.case import Case
 from mri_denoise.io.chunks import CHUNK_VOXELS
-from mri_denoise.io.formats import open_reader
+from mri_denoise.io.reading import open_reader
 
 _PROGRAM_MB = 600
 _COPIES = 5  # of the voxels as float32: four at work, and the next chunk

@@ -56,19 +56,19 @@ _TIFF_TEXT = (270, 271, 272, 305, 306, 315)
 
 
 def open_reader(case: Case) -> VolumeReader:
-    """Open a picture for reading; see `mri_denoise.io.formats.open_reader`."""
+    """Open a picture for reading; see `mri_denoise.io.reading.open_reader`."""
     with _opened(case.sources[0]) as image:
         voxels = image.width * image.height
     return WholeReader(partial(read, case), count=1, volume_voxels=voxels)
 
 
 def open_writer(case: Case, destination: Path, *, keep_vendor_headers: bool = False) -> VolumeWriter:
-    """Open a result for writing; see `mri_denoise.io.formats.open_writer`. There are no vendor headers."""
+    """Open a result for writing; see `mri_denoise.io.writing.open_writer`. There are no vendor headers."""
     return WholeWriter(lambda array, derivation: write(case, array, destination))
 
 
 def open_map(case: Case, destination: Path, *, affine: np.ndarray, count: int) -> SteppedWriter:
-    """Open a map for writing as a float32 TIFF; see `mri_denoise.io.formats.open_map`."""
+    """Open a map for writing as a float32 TIFF; see `mri_denoise.io.writing.open_map`."""
     return SteppedWriter(_map_steps(case, destination))
 
 

@@ -15,7 +15,8 @@ from mri_denoise.denoiser import Denoised
 from mri_denoise.errors import OutputError
 from mri_denoise.io.case import Case, Derivation
 from mri_denoise.io.chunks import Chunk
-from mri_denoise.io.formats import VolumeWriter, open_map, open_writer
+from mri_denoise.io.formats import VolumeWriter
+from mri_denoise.io.writing import open_map, open_writer
 from mri_denoise.pipeline.files import companion_path, record_path
 from mri_denoise.record import FileHash, RunRecord
 from mri_denoise.settings import DEFAULTS, Extra, Sigma, check_extras

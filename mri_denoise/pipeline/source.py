@@ -10,7 +10,7 @@ from mri_denoise.denoiser import Denoiser, Measured
 from mri_denoise.errors import InputError, as_input_error
 from mri_denoise.io.case import Case
 from mri_denoise.io.chunks import Chunk, plan_chunks
-from mri_denoise.io.formats import open_reader
+from mri_denoise.io.reading import open_reader
 from mri_denoise.settings import Settings
 from mri_denoise.volume import Volume
 

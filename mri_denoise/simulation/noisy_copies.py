@@ -10,7 +10,8 @@ from typing import Any, Literal
 import numpy as np
 
 from mri_denoise import __version__
-from mri_denoise.io import Case, Derivation, open_map, read, write
+from mri_denoise.io import Case, Derivation, read
+from mri_denoise.io.writing import open_map, write
 from mri_denoise.noise.simulate import add_rician, add_salt_pepper
 from mri_denoise.record import now, versions, write_record
 from mri_denoise.volume import Volume, slice_axis_of

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from mri_denoise.io import Case, open_map, read
+from mri_denoise.io import Case, read
+from mri_denoise.io.writing import open_map
 from mri_denoise.record import now, versions, write_record
 from mri_denoise.simulation.noisy_copies import SimulationRecord, simulation_derivation, write_copy
 from mri_denoise.simulation.scanner import scan_volume

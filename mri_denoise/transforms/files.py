@@ -25,7 +25,7 @@ from mri_denoise.errors import InputError
 from mri_denoise.io.case import Case
 from mri_denoise.io.chunks import Chunk
 from mri_denoise.io.discover import discover
-from mri_denoise.io.formats import chunks_of, read
+from mri_denoise.io.reading import chunks_of, read
 from mri_denoise.pipeline.result import Output, ResultWriter
 from mri_denoise.pipeline.source import read_chunks
 from mri_denoise.settings import Extra

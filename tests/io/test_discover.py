@@ -16,7 +16,8 @@ import pytest
 from PIL import Image
 
 from mri_denoise.errors import InputError
-from mri_denoise.io import discover, read, write
+from mri_denoise.io import discover, read
+from mri_denoise.io.writing import write
 from tests.io.derivation import DERIVATION
 
 

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from mri_denoise.errors import OutputError
-from mri_denoise.io import Case, discover, open_map, open_reader, open_writer, read, write
+from mri_denoise.io import Case, discover, open_reader, read
 from mri_denoise.io.chunks import CHUNK_VOXELS, plan_chunks
 from mri_denoise.io.dicom.to_nifti import as_nifti
+from mri_denoise.io.writing import open_map, open_writer, write
 from tests.io.derivation import DERIVATION
 from tests.io.dicom.phantom import Phantom, save, series
 

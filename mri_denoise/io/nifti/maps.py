@@ -14,7 +14,7 @@ from mri_denoise.io.files import SteppedWriter, packing, write_beside
 
 
 def open_map(case: Case, destination: Path, *, affine: np.ndarray, count: int, code: int = 2) -> SteppedWriter:
-    """Open a map for writing as NIfTI; see `mri_denoise.io.formats.open_map`.
+    """Open a map for writing as NIfTI; see `mri_denoise.io.writing.open_map`.
 
     `code` says what space the affine leads to (NIfTI sform_code) where the source is no NIfTI file: 0 unknown, 1 the
     scanner, 2 another image.

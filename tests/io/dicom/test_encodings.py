@@ -12,8 +12,9 @@ import pydicom
 import pytest
 from pydicom.uid import ExplicitVRBigEndian, ImplicitVRLittleEndian
 
-from mri_denoise.io import discover, read, write
+from mri_denoise.io import discover, read
 from mri_denoise.io.case import Case
+from mri_denoise.io.writing import write
 from tests.io.derivation import DERIVATION
 from tests.io.dicom.frames_phantom import enhanced, frames
 from tests.io.dicom.phantom import Phantom, save, series, set_stored

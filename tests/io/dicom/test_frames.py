@@ -22,9 +22,10 @@ from pydicom.uid import (
 )
 
 from mri_denoise.errors import InputError
-from mri_denoise.io import read, write
+from mri_denoise.io import read
 from mri_denoise.io.case import Case
 from mri_denoise.io.dicom.discover import discover
+from mri_denoise.io.writing import write
 from tests.io.derivation import DERIVATION
 from tests.io.dicom.frames_phantom import Frame, enhanced, frames
 from tests.io.dicom.phantom import Phantom

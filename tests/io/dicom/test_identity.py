@@ -12,9 +12,10 @@ from pydicom.dataset import Dataset
 from pydicom.uid import generate_uid
 
 from mri_denoise.io import discover as discover_all
-from mri_denoise.io import read, write
+from mri_denoise.io import read
 from mri_denoise.io.case import Case
 from mri_denoise.io.dicom.discover import discover
+from mri_denoise.io.writing import write
 from tests.io.derivation import DERIVATION
 from tests.io.dicom.phantom import Phantom, save, series, set_stored
 

@@ -14,9 +14,10 @@ import pytest
 from pydicom.dataset import Dataset
 from pydicom.uid import RLELossless
 
-from mri_denoise.io import read, write
+from mri_denoise.io import read
 from mri_denoise.io.case import Case
 from mri_denoise.io.dicom.discover import discover
+from mri_denoise.io.writing import write
 from tests.io.derivation import DERIVATION
 from tests.io.dicom.frames_phantom import grid, mosaic
 from tests.io.dicom.phantom import AXIAL, OBLIQUE

@@ -10,11 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 
-from mri_denoise.io import read, write
+from mri_denoise.io import read
 from mri_denoise.io.case import Case
 from mri_denoise.io.dicom.discover import discover
 from mri_denoise.io.dicom.stack import evenly_spaced, stack_problem
 from mri_denoise.io.dicom.to_nifti import as_nifti
+from mri_denoise.io.writing import write
 from tests.io.derivation import DERIVATION
 from tests.io.dicom.phantom import AXIAL, OBLIQUE, Phantom, save, series
 from tests.io.dicom.test_time_points import instance

@@ -11,9 +11,10 @@ import pytest
 from pydicom.dataset import Dataset
 from pydicom.uid import generate_uid
 
-from mri_denoise.io import read, write
+from mri_denoise.io import read
 from mri_denoise.io.dicom.discover import discover
 from mri_denoise.io.dicom.to_nifti import as_nifti
+from mri_denoise.io.writing import write
 from tests.io.derivation import DERIVATION
 from tests.io.dicom.frames_phantom import enhanced, frames, mosaic
 from tests.io.dicom.phantom import AXIAL, OBLIQUE, Phantom, save, series

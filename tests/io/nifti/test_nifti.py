@@ -18,8 +18,8 @@ from nibabel.nifti1 import Nifti1PairHeader
 
 from mri_denoise.errors import InputError, OutputError
 from mri_denoise.io import Case, read
-from mri_denoise.io import write as write_any
 from mri_denoise.io.nifti.image import read_array
+from mri_denoise.io.writing import write as write_any
 from tests.io.derivation import DERIVATION
 
 INTEGERS = ["u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8"]
