@@ -17,6 +17,14 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
     if MARK not in markdown:
         return markdown
     command = typer.main.get_command(app)
+    _summarise(command)
     context = typer.Context(command, info_name="mri-denoise")  # type: ignore[arg-type]
     reference = get_docs_for_click(obj=command, ctx=context, name="mri-denoise", indent=1)  # type: ignore[arg-type]
     return markdown.replace(MARK, reference)
+
+
+def _summarise(command: Any) -> None:
+    """Give each command its first sentence as the summary in lists, where typer would cut it off."""
+    command.short_help = (command.help or "").partition("\n\n")[0].replace("\n", " ")
+    for child in getattr(command, "commands", {}).values():
+        _summarise(child)

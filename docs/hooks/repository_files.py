@@ -14,7 +14,7 @@ from mkdocs.structure.pages import Page
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 LINK = re.compile(r"(?<=\]\()(?![a-z]+:|#)([^)\s#]+)")
-LANGUAGES = {".c": "c", ".html": "html", ".json": "json", ".py": "python", ".sh": "bash", ".xml": "xml", ".yaml": "yaml"}
+LANGUAGES = {".py": "python", ".sh": "bash", **{f".{name}": name for name in ("c", "html", "json", "xml", "yaml")}}
 
 _origins: dict[str, Path] = {}  # where the pages that were added come from
 
