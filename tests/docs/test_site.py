@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import re
-from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urldefrag
@@ -36,7 +34,7 @@ class Elements(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     try:
         import material  # noqa: F401
         import mkdocstrings  # noqa: F401
@@ -47,10 +45,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             raise
         pytest.skip(f"{error.name} is not installed: the extra docs")
     folder = tmp_path_factory.mktemp("site")
-    level = logging.getLogger("mkdocs").level
     build(load_config(str(ROOT / "mkdocs.yml"), site_dir=str(folder), strict=True))
-    logging.getLogger("mkdocs").setLevel(level)
-    yield folder
+    return folder
 
 
 @pytest.fixture(scope="module")
