@@ -2,34 +2,168 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mri_denoise.bids.dataset import is_dataset, open_dataset
+from mri_denoise.bids.selection import Wanted, select
 from mri_denoise.cli import common
+from mri_denoise.io.case import Case, Skip
+from mri_denoise.settings import DEFAULTS
+
+if TYPE_CHECKING:
+    from mri_denoise.training.scans import Candidate
+    from mri_denoise.training.train import TrainingRecord
+
+_STOPPED = 130  # as a shell says of a command that Ctrl-C ended
 
 
 def train(
-    dataset: Annotated[Path, typer.Argument(metavar="DATASET", help="Folder with datalist.json (mri-denoise data).")],
-    output: Annotated[Path, typer.Argument(metavar="OUTPUT", help="Folder of the new bundle and its logs.")],
+    scans: Annotated[
+        Path,
+        typer.Argument(metavar="SCANS", help="Folder of scans, BIDS data set, or folder with a datalist.json."),
+    ],
+    output: Annotated[Path, typer.Argument(metavar="OUTPUT", help="Folder of the new bundle, its pictures and logs.")],
     model: Annotated[str, typer.Option(help="Bundle whose training is run: a name or a folder.")] = "rician",
-    epochs: Annotated[int | None, typer.Option(min=1, help="Epochs, instead of the bundle's.")] = None,
+    from_scratch: Annotated[
+        bool, typer.Option("--from-scratch", help="Begin with random weights, not with those of the model.")
+    ] = False,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Epochs in all, instead of the bundle's.")] = None,
+    suffix: Annotated[
+        list[str] | None, typer.Option("--suffix", help="Only files whose name ends like this, as T1w; all by default.")
+    ] = None,
+    references: Annotated[
+        bool, typer.Option("--references/--no-references", help="Also learn from the scans denoised once.")
+    ] = True,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the split and of everything random.")] = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = DEFAULTS.device,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the training in OUTPUT.")] = False,
     trust: common.Trust = False,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last state in OUTPUT.")] = False,
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override any value of train.yaml.")
     ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the record as JSON.")] = False,
 ) -> None:
-    """Train a bundle on your own data; the result is a bundle that denoise --model takes."""
-    if not (dataset / "datalist.json").is_file():
-        common.stop(f"{dataset}: has no datalist.json; make one with mri-denoise data prepare.", common.WRONG_USAGE)
+    """Fine-tune a model on your own scans; the result is a bundle that denoise --model takes."""
     overrides = common.parse_settings(settings)
-    if epochs is not None:
-        overrides["max_epochs"] = epochs
+    _check_folders(scans, output, resume=resume)
     bundle = common.find_model(model, trust=trust)
-    from mri_denoise.training.train import train_bundle
+    from mri_denoise.cli.training_bar import TrainingBar
+    from mri_denoise.training.begin import begin, check_start, load_beginning
+    from mri_denoise.training.scans import is_prepared
+    from mri_denoise.training.train import TrainSettings, train_bundle
 
-    with common.one_line_errors():
-        weights = train_bundle(bundle, dataset, output, resume, overrides)
-    print(f"{weights}\nuse it with: mri-denoise denoise INPUT OUTPUT --model {output}")
+    skips: list[Skip] = []
+    with TrainingBar() as bar:
+        if resume:
+            with common.one_line_errors(common.WRONG_USAGE):
+                beginning = load_beginning(output, bundle)
+        else:
+            with common.one_line_errors(common.WRONG_USAGE):
+                check_start(bundle, from_scratch=from_scratch)
+            found, skips = _find(scans, output, suffix or [])
+            made = references and not is_prepared(scans)  # a list that is there already says what is learned from
+            with common.one_line_errors():
+                beginning, listed = begin(
+                    *(bundle, found, output, scans, bar),
+                    from_scratch=from_scratch,
+                    references=made,
+                    seed=seed,
+                )
+            skips = [*skips, *listed.skips]
+            for split in ("training", "validation"):
+                people = listed.subjects(split)
+                count = len({entry["name"] for entry in listed.lists[split]})
+                common.messages.print(f"{split}: {count} volumes of {len(people)} subjects ({_some(people)})")
+        chosen = TrainSettings(epochs=epochs, device=device, overrides=overrides)
+        try:
+            with common.one_line_errors():
+                record = train_bundle(bundle, output, beginning, chosen, bar)
+        except KeyboardInterrupt:
+            common.stop(f"stopped; the same command with --resume goes on from the last epoch in {output}.", _STOPPED)
+    if as_json:
+        common.print_json(record.as_dict())
+    else:
+        _say(record, output)
+    raise typer.Exit(common.SOME_FAILED if any(skip.damaged for skip in skips) else common.DONE)
+
+
+def _check_folders(scans: Path, output: Path, *, resume: bool) -> None:
+    """End with code 2 for folders that cannot be what the user means."""
+    if not scans.exists():
+        common.stop(f"{scans}: no such file or folder.", common.WRONG_USAGE)
+    if output.resolve() == scans.resolve() or output.resolve().is_relative_to(scans.resolve()):
+        common.stop(f"{output}: is inside {scans}; choose an output outside of the scans.", common.WRONG_USAGE)
+    if resume or not output.exists():
+        return
+    if not output.is_dir():
+        common.stop(f"{output}: is a file, but the new bundle needs a folder.", common.WRONG_USAGE)
+    if any(output.iterdir()):
+        hint = "add --resume to go on with its training, or choose another output"
+        common.stop(f"{output}: exists; {hint}.", common.WRONG_USAGE)
+
+
+def _find(scans: Path, output: Path, suffixes: list[str]) -> tuple[list[Candidate], list[Skip]]:
+    """Find the images of a prepared folder, a BIDS data set or any folder; says what is left alone."""
+    from mri_denoise.training.scans import candidates_of, is_prepared, read_datalist
+
+    if is_prepared(scans):
+        with common.one_line_errors():
+            found, skips = read_datalist(scans)
+        _say_skips(skips)
+    elif is_dataset(scans):
+        with common.one_line_errors(common.WRONG_USAGE):
+            selection = select(open_dataset(scans), Wanted(suffixes=suffixes))
+        cases = [
+            Case(kind="nifti", sources=(scan.path,), output=scan.folder / str(scan.name), label=scan.label)
+            for scan in selection.scans
+        ]
+        skips = list(selection.skips)
+        _say_skips(skips)
+        found = candidates_of(cases)
+    else:
+        cases, skips = common.find_cases(scans, output, own_results=False)
+        found = candidates_of(cases)
+    if suffixes:
+        found = [one for one in found if _suffix(one.case.sources[0]) in suffixes]
+        skips = [skip for skip in skips if _suffix(skip.source) in suffixes]
+    return found, skips
+
+
+def _suffix(path: Path) -> str:
+    """The last word of a name: T1w of sub-01_T1w.nii.gz."""
+    return path.name.split(".")[0].split("_")[-1]
+
+
+def _say_skips(skips: list[Skip]) -> None:
+    for skip in skips:
+        common.messages.print(f"{'failed' if skip.damaged else 'skipped'} {skip.source}: {skip.reason}")
+
+
+def _some(names: list[str], most: int = 8) -> str:
+    """The first names of a list."""
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def _say(record: TrainingRecord, output: Path) -> None:
+    """What came of it, in words."""
+    after = _words(record.best.metrics)
+    if record.before is None:
+        common.say(f"validation: {after}, by the weights of epoch {record.best.epoch}")
+    elif record.improved:
+        before = _words(record.before.metrics)
+        common.say(f"validation: {before} before, {after} after, by the weights of epoch {record.best.epoch}")
+    else:
+        common.say(f"fine-tuning did not help on the validation scans ({after}): the weights are the original ones")
+    common.say(f"use it with: mri-denoise denoise INPUT OUTPUT --model {output}")
+
+
+def _words(metrics: Mapping[str, float]) -> str:
+    """PSNR and SSIM where they are known, otherwise all metrics."""
+    known = {"val_psnr": "PSNR {:.2f} dB", "val_ssim": "SSIM {:.4f}"}
+    if not known.keys() <= metrics.keys():
+        return ", ".join(f"{name} {value:.4g}" for name, value in metrics.items())
+    return ", ".join(words.format(metrics[name]) for name, words in known.items())

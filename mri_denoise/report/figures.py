@@ -29,12 +29,14 @@ class LabelledPair:
         noisy: the input, shape (rows, columns).
         denoised: the result, same shape and unit.
         spacing: (height, width) of a pixel, in any unit.
+        reference: what the result should be, same shape and unit; None where that is not known.
     """
 
     label: str
     noisy: np.ndarray
     denoised: np.ndarray
     spacing: tuple[float, float] = (1.0, 1.0)
+    reference: np.ndarray | None = None
 
 
 def comparison(
@@ -79,7 +81,7 @@ def comparison(
 def comparison_rows(
     images: Sequence[LabelledPair],
     path: Path,
-    titles: tuple[str, str, str] = ("Noisy", "Denoised", "Absolute residual"),
+    titles: Sequence[str] = ("Noisy", "Denoised", "Absolute residual"),
     window: tuple[float, float] = (0.0, 1.0),
 ) -> Path:
     """Draw several pictures below one another as in :func:`comparison`, each below its label and filling its cell.
@@ -87,22 +89,24 @@ def comparison_rows(
     Args:
         images: the rows, from the top down.
         path: the PNG to write.
-        titles: of the three columns.
+        titles: of the columns: three, or four with that of the reference before the last.
         window: black and white of the grey columns.
 
     Returns:
         the path.
 
     Raises:
-        ValueError: if there are no images, or the shapes of a pair differ.
+        ValueError: if there are no images, the shapes of a pair differ, or a reference has no title or a title none.
         OutputError: if the file cannot be written.
     """
     rows = []
     for image in images:
         if image.noisy.shape != image.denoised.shape:
             raise ValueError(f"shapes differ: {image.noisy.shape} and {image.denoised.shape}")
+        if (image.reference is not None) != (len(titles) == 4):
+            raise ValueError("a reference needs a title, and a title a reference")
         (before,), (after,) = (middle_planes(array, image.spacing) for array in (image.noisy, image.denoised))
-        rows.append(_row(image.label, before, after, _LARGEST_CELL / max(before.size)))
+        rows.append(_row(image.label, before, after, _LARGEST_CELL / max(before.size), image.reference))
     if not rows:
         raise ValueError("a figure needs one image at least")
     return _draw_rows(rows, path, titles, window)
@@ -117,21 +121,31 @@ class _Row:
     residual: np.ndarray
     after: Plane
     scale: float
+    reference: np.ndarray | None
+
+    @property
+    def pictures(self) -> list[np.ndarray]:
+        """One of each column; the last is the residual."""
+        shown = [self.before.pixels, self.after.pixels]
+        return [*shown, *([] if self.reference is None else [self.reference]), self.residual]
 
 
-def _row(label: str, before: Plane, after: Plane, scale: float) -> _Row:
+def _row(label: str, before: Plane, after: Plane, scale: float, reference: np.ndarray | None = None) -> _Row:
     residual = np.abs(before.pixels - after.pixels)
-    return _Row(label=label, before=before, residual=residual, after=after, scale=scale)
+    return _Row(label=label, before=before, residual=residual, after=after, scale=scale, reference=reference)
 
 
-def _draw_rows(rows: Sequence[_Row], path: Path, titles: tuple[str, str, str], grey: tuple[float, float]) -> Path:
+def _draw_rows(rows: Sequence[_Row], path: Path, titles: Sequence[str], grey: tuple[float, float]) -> Path:
     removed = np.concatenate([row.residual.ravel() for row in rows])
     top = float(np.percentile(removed, 99.5)) or float(removed.max()) or 1.0
     heights = [max(1, round(row.before.size[0] * row.scale)) for row in rows]
     widths = [max(1, round(row.before.size[1] * row.scale)) for row in rows]
     labels = [_LABEL if row.label else 0 for row in rows]
     cell = max(150, *widths)  # a title is about 150 wide
-    canvas = _Canvas(3 * cell + 2 * _GAP, _TITLE + sum(heights) + sum(labels) + _GAP * (len(rows) - 1))
+    columns = len(titles)
+    canvas = _Canvas(
+        columns * cell + (columns - 1) * _GAP, _TITLE + sum(heights) + sum(labels) + _GAP * (len(rows) - 1)
+    )
     for column, title in enumerate(titles):
         canvas.text(title, column * (cell + _GAP) + cell / 2, _TITLE / 2, 12)
     row_top = _TITLE
@@ -139,9 +153,9 @@ def _draw_rows(rows: Sequence[_Row], path: Path, titles: tuple[str, str, str], g
         if row.label:
             canvas.text(row.label, canvas.width / 2, row_top + label / 2, 9)
         row_top += label
-        for column, pixels in enumerate((row.before.pixels, row.after.pixels, row.residual)):
+        for column, pixels in enumerate(row.pictures):
             left = column * (cell + _GAP) + (cell - width) // 2
-            colours, window = ("gray", grey) if column < 2 else ("hot", (0.0, top))
+            colours, window = ("gray", grey) if column < columns - 1 else ("hot", (0.0, top))
             canvas.picture(pixels, (left, row_top, width, height), colours, window)
         row_top += height + _GAP
     return save_png(canvas.figure, path)

@@ -132,7 +132,8 @@ def _adapt(
     bundle: Bundle, cases: Sequence[Case], folder: Path, settings: AdaptSettings, overrides: Mapping[str, object]
 ) -> AdaptationRecord:
     """Fine-tune, and write the new bundle into an empty folder; returns the record."""
-    from mri_denoise.training.train import copy_bundle, export_weights
+    from mri_denoise.training.begin import copy_bundle
+    from mri_denoise.training.train import export_weights
 
     copy_bundle(bundle, folder)
     curve, values = _run(bundle, cases, folder / "adapt", settings, overrides)

@@ -26,7 +26,7 @@ class Draw(NamedTuple):
     seed: int
 
 
-class WeightedDraws(DistributedSampler):
+class WeightedDraws(DistributedSampler[Draw]):
     """Draw volumes by weight, with replacement; each draw has a seed of its own.
 
     All processes draw the same batches, and each takes its part of every batch. An epoch's draws depend on the seed
@@ -69,7 +69,7 @@ class WeightedDraws(DistributedSampler):
         self.shares = shares / shares.sum()
         self.batch_size, self.epoch_length = batch_size, epoch_length
 
-    def __iter__(self) -> Iterator[Draw]:  # type: ignore[override]
+    def __iter__(self) -> Iterator[Draw]:
         """Give this process's draws of the epoch, in order."""
         rng = np.random.default_rng([self.seed, self.epoch])
         size = (self.epoch_length, self.num_replicas, self.batch_size // self.num_replicas)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from mri_denoise.bundles.registry import Bundle
@@ -21,13 +22,14 @@ from mri_denoise.settings import Settings, Sigma
 from mri_denoise.volume import slice_axis_of
 
 FOLDER = "references"
+FACTOR, WEIGHT = 1.5, 3.0
 
 
 def add_references(
     dataset: Path,
     bundle: Bundle,
-    factor: float = 1.5,
-    weight: float = 3.0,
+    factor: float = FACTOR,
+    weight: float = WEIGHT,
     on_volume: Callable[[str, float], None] = lambda image, sigma: None,
 ) -> int:
     """Denoise each training volume of a data set and add the result to its datalist.
@@ -61,7 +63,7 @@ def add_references(
         target = Path(FOLDER) / Path(entry["image"]).relative_to(Path(entry["image"]).parts[0])
         if not (dataset / target).exists():
             denoiser = denoiser or Denoiser(bundle)
-            on_volume(entry["image"], _denoise(dataset / entry["image"], dataset / target, denoiser, factor))
+            on_volume(entry["image"], make_reference(dataset / entry["image"], dataset / target, denoiser, factor))
         references.append({**entry, "image": target.as_posix(), "weight": weight})
     lists["training"] = [{**entry, "weight": 1.0} for entry in images] + references
     with write_beside(listed) as temporary:
@@ -69,12 +71,26 @@ def add_references(
     return len(references)
 
 
-def _denoise(source: Path, target: Path, denoiser: Denoiser, factor: float) -> float:
-    """Denoise one volume; returns the noise level that the model was given."""
+def make_reference(source: Path, target: Path, denoiser: Denoiser, factor: float = FACTOR) -> float:
+    """Denoise one volume.
+
+    Args:
+        source: a file with one volume.
+        target: the result.
+        denoiser: the model.
+        factor: times the estimated noise level is the level that the model is given.
+
+    Returns:
+        that level, in the file's unit.
+
+    Raises:
+        InputError: if the file cannot be read, does not hold one volume, or the result cannot be written.
+    """
     cases, skips = discover(source)
     if len(cases) != 1:
         raise InputError(f"{source}: {skips[0].reason if skips else 'not one volume'}.")
     volume = read(cases[0])
     sigma = factor * find_noise(volume.array[0], slice_axis=slice_axis_of(volume)).level
-    denoise_case(denoiser, cases[0], target.parent, Settings(sigma=Sigma(kind="level", level=sigma)))
+    case = replace(cases[0], output=Path(target.name))
+    denoise_case(denoiser, case, target.parent, Settings(sigma=Sigma(kind="level", level=sigma)))
     return sigma

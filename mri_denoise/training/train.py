@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
-from collections.abc import Mapping
-from importlib.util import find_spec
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,21 +13,143 @@ import torch
 from monai.bundle import ConfigWorkflow
 
 from mri_denoise._monai import import_monai
-from mri_denoise.bundles.registry import Bundle
+from mri_denoise.bundles.registry import Bundle, Model
 from mri_denoise.bundles.trust import remember
-from mri_denoise.bundles.weights import record_sha256
+from mri_denoise.bundles.weights import record_sha256, sha256
 from mri_denoise.errors import InputError, find_error
+from mri_denoise.record import now, versions, write_record
+from mri_denoise.runtime import choose_device, quiet
+from mri_denoise.settings import DEFAULTS
+from mri_denoise.training.begin import TRAIN, Beginning, check_start, copy_bundle
+from mri_denoise.training.course import Course, EpochResult, Silent, Watcher
+from mri_denoise.training.pictures import ValidationPictures
+from mri_denoise.training.scans import DATALIST
+
+RECORD = "training.json"
+_MEMORY_SHARE = 0.5  # of the free memory, for training volumes
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainSettings:
+    """What a user chooses for a training; the configs choose what is None.
+
+    Args:
+        epochs: in all, 1 or more.
+        device: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
+        overrides: values of the configs to change.
+    """
+
+    epochs: int | None = None
+    device: str = DEFAULTS.device
+    overrides: Mapping[str, object] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingRecord:
+    """How a bundle was trained.
+
+    Args:
+        time: when it was done, UTC, ISO 8601.
+        configs: of the bundle, merged in this order.
+        before: the validation of the weights that training began with; None from scratch.
+        best: the epoch whose weights the new bundle has.
+        improved: whether it has new weights; otherwise it has those that training began with.
+        epochs: what each epoch gave.
+        settings: the values that the user changed, by name.
+        seed: of the split and of everything random.
+        original: the bundle that was trained.
+        weights_sha256: SHA-256 of the new bundle's weights in hexadecimal digits.
+        datalist_sha256: of the list of the scans.
+        versions: of this package and of those that shape the result.
+    """
+
+    time: str
+    configs: Sequence[str]
+    before: EpochResult | None
+    best: EpochResult
+    improved: bool
+    epochs: Sequence[EpochResult]
+    settings: Mapping[str, object]
+    seed: int
+    original: Model
+    weights_sha256: str
+    datalist_sha256: str
+    versions: Mapping[str, str]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give the record in types that JSON knows."""
+        return asdict(self)
 
 
 def train_bundle(
+    bundle: Bundle, output: Path, beginning: Beginning, settings: TrainSettings, watcher: Watcher | None = None
+) -> TrainingRecord:
+    """Train, or go on with a training, and make a bundle of the same configs with the best weights.
+
+    Args:
+        bundle: what is trained.
+        output: folder of the new bundle, which :func:`~mri_denoise.training.begin.begin` made. The states of training,
+            its pictures and logs are in its ``train`` folder.
+        beginning: how the training began.
+        settings: the user's choices.
+        watcher: is told how far it is.
+
+    Returns:
+        the record, which is also in ``docs/training.json`` of the new bundle.
+
+    Raises:
+        InputError: if the bundle or a scan cannot be used, or the training is complete already.
+    """
+    work = output / TRAIN
+    chosen = dict(settings.overrides or {})
+    if settings.epochs is not None:
+        chosen["max_epochs"] = settings.epochs
+    with quiet():
+        values = _values(bundle, work, beginning, settings.device)
+        workflow = _workflow(output, beginning.configs, {**values, **chosen})
+        course = Course(work / "history.json", watcher or Silent())
+        done = max((result.epoch for result in course.results), default=0)
+        epochs = int(workflow.parser.get_parsed_content("max_epochs"))
+        finished = (output / "models" / "model.pt").is_file()
+        if done >= epochs and finished:
+            raise InputError(f"{output}: has {done} epochs already; ask for more with --epochs.")
+        if done < epochs:
+            run_training(workflow, bundle, course, work / "pictures")
+    best = course.best()
+    if best.epoch:
+        export_weights(work / "models" / "model.pt", output / "models")
+    else:
+        _keep_weights(bundle, output / "models")
+    remember(output)
+    before = next((result for result in course.results if result.epoch == 0), None)
+    record = TrainingRecord(
+        time=now(),
+        configs=beginning.configs,
+        before=before,
+        best=best,
+        improved=best.epoch > 0,
+        epochs=course.results,
+        settings=chosen,
+        seed=beginning.seed,
+        original=Model(name=bundle.name, version=bundle.version, weights_sha256=beginning.weights_sha256),
+        weights_sha256=sha256(output / "models" / "model.pt"),
+        datalist_sha256=sha256(work / DATALIST),
+        versions=versions(),
+    )
+    (output / "docs").mkdir(exist_ok=True)
+    write_record(record.as_dict(), output / "docs" / RECORD)
+    return record
+
+
+def train_listed(
     bundle: Bundle, dataset: Path, output: Path, resume: bool = False, overrides: Mapping[str, object] | None = None
 ) -> Path:
-    """Run a bundle's ``train.yaml`` and make a bundle of the same configs with the best weights.
+    """Run a bundle's ``train.yaml`` on a prepared folder and make a bundle with the best weights, without a record.
 
     Args:
         bundle: what is trained.
         dataset: folder with ``datalist.json``.
-        output: folder of the new bundle; the states of training and the logs go to its ``train`` folder.
+        output: folder of the new bundle.
         resume: whether to go on from the last state.
         overrides: values of ``train.yaml`` to change.
 
@@ -34,37 +157,57 @@ def train_bundle(
         the path of the new weights.
 
     Raises:
-        InputError: if ``output`` is the bundle itself, the bundle or an input cannot be used, TensorBoard is missing,
-            or the training leaves no weights.
+        InputError: if the bundle or an input cannot be used, TensorBoard is missing, or the training leaves no weights.
     """
-    if output.resolve() == bundle.folder:
-        raise InputError(f"{output}: is the bundle itself; choose another output.")
-    config = bundle.config("train.yaml")
-    if config.is_file() and "TensorBoard" in config.read_text(encoding="utf-8") and find_spec("tensorboard") is None:
-        raise InputError(f"{config}: needs TensorBoard; run: python -m pip install 'mri-denoise[train]'.")
+    check_start(bundle, from_scratch=True)
     copy_bundle(bundle, output)
-    values: dict[str, Any] = {"bundle_root": str(output), "dataset_dir": str(dataset), "resume": resume}
-    import_monai(everything=True)  # a run before this one may have left most of it out
-    workflow = ConfigWorkflow(
-        config_file=str(output / "configs" / "train.yaml"),
-        meta_file=str(output / "configs" / "metadata.json"),
-        workflow_type="train",
-        **{**values, **(overrides or {})},
-    )
-    run_training(workflow, bundle)
-    best = output / "train" / "models" / "model.pt"
+    values = {"dataset_dir": str(dataset), "resume": resume, **(overrides or {})}
+    run_training(_workflow(output, ["train.yaml"], values), bundle)
+    best = output / TRAIN / "models" / "model.pt"
     if not best.is_file():
         raise InputError(f"{best}: the training left no weights; give it at least one epoch with validation.")
     remember(output)
     return export_weights(best, output / "models")
 
 
-def run_training(workflow: ConfigWorkflow, bundle: Bundle) -> None:
+def _values(bundle: Bundle, work: Path, beginning: Beginning, device: str) -> dict[str, Any]:
+    """What the configs need to know of a training."""
+    values: dict[str, Any] = {
+        "dataset_dir": str(work),
+        "resume": any((work / "models").glob("state_checkpoint_*.pt")),
+        "seed": beginning.seed,
+    }
+    if beginning.fine_tuning:
+        values["ckpt_path"] = str(bundle.weights)
+    if device != "auto":
+        values["device"] = f"$torch.device('{choose_device(device)}')"
+    rate = _cache_rate(beginning.voxels)
+    return {**values, "cache_rate": rate} if rate < 1 else values
+
+
+def _workflow(output: Path, configs: Sequence[str], values: Mapping[str, Any]) -> ConfigWorkflow:
+    """The workflow of the configs of a new bundle, not yet initialised."""
+    import_monai(everything=True)  # a run before this one may have left most of it out
+    return ConfigWorkflow(
+        config_file=[str(output / "configs" / name) for name in configs],
+        meta_file=str(output / "configs" / "metadata.json"),
+        logging_file=False,
+        workflow_type="train",
+        bundle_root=str(output),
+        **values,
+    )
+
+
+def run_training(
+    workflow: ConfigWorkflow, bundle: Bundle, course: Course | None = None, pictures: Path | None = None
+) -> None:
     """Run a training workflow from its start to its end.
 
     Args:
         workflow: what is run.
         bundle: named in messages.
+        course: follows it.
+        pictures: folder for pictures of validation volumes.
 
     Raises:
         InputError: if the bundle lacks a property that MONAI requires of a training, or an input cannot be used.
@@ -75,6 +218,8 @@ def run_training(workflow: ConfigWorkflow, bundle: Bundle) -> None:
             missing = workflow.check_properties()
             if missing:
                 raise InputError(f"{bundle.folder}: not a training bundle, it lacks {', '.join(missing)}.")
+            if course is not None:
+                _follow(workflow, course, pictures)
             workflow.run()
         finally:
             workflow.finalize()
@@ -82,20 +227,37 @@ def run_training(workflow: ConfigWorkflow, bundle: Bundle) -> None:
         raise find_error(error) or error from error
 
 
-def copy_bundle(bundle: Bundle, output: Path) -> None:
-    """Copy a bundle without its weights: configs, docs and licence.
+def _follow(workflow: ConfigWorkflow, course: Course, pictures: Path | None) -> None:
+    """Attach what watches to the trainer and the evaluator of a bundle."""
+    parse = workflow.parser.get_parsed_content
+    trainer, evaluator = parse("train#trainer"), parse("validate#evaluator")
+    if pictures is not None:
+        items = parse("validate#data")
+        names = [f"{item.get('name', Path(item['image']).name)}{_level(item)}" for item in items]
+        ValidationPictures(pictures, trainer, names).attach(evaluator)
+    course.attach(trainer, evaluator)
 
-    Args:
-        bundle: what is copied.
-        output: the new folder; it may exist.
-    """
-    output.mkdir(parents=True, exist_ok=True)
-    for part in ("configs", "docs", "LICENSE"):
-        source = bundle.folder / part
-        if source.is_dir():
-            shutil.copytree(source, output / part, dirs_exist_ok=True)
-        elif source.is_file():
-            shutil.copy2(source, output / part)
+
+def _level(item: Mapping[str, Any]) -> str:
+    """The noise of a validation item, in words."""
+    levels = [f", {100 * float(item[key]):g} % noise" for key in ("sigma", "density") if key in item]
+    return levels[0] if levels else ""
+
+
+def _cache_rate(voxels: int) -> float:
+    """The share of the volumes that fits into half of the free memory; 1 where that cannot be told."""
+    try:
+        free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, OSError, ValueError):  # Windows, macOS
+        return 1.0
+    return min(1.0, _MEMORY_SHARE * free / (4 * max(voxels, 1)))
+
+
+def _keep_weights(bundle: Bundle, models: Path) -> None:
+    """Copy the weights that training began with."""
+    models.mkdir(parents=True, exist_ok=True)
+    shutil.copy2(bundle.weights, models / "model.pt")
+    record_sha256(models)
 
 
 def export_weights(checkpoint: Path, models: Path) -> Path:

@@ -14,7 +14,6 @@ from typing import Any, ClassVar
 
 import yaml
 from ignite.engine import Events
-from monai.data import CacheDataset
 from monai.engines import Trainer
 
 from mri_denoise.benchmarks.cache import read_json
@@ -24,7 +23,8 @@ from mri_denoise.bundles.weights import SUMS, sha256
 from mri_denoise.io.files import write_beside
 from mri_denoise.record import write_record
 from mri_denoise.runtime import quiet
-from mri_denoise.training.train import train_bundle
+from mri_denoise.training.draws import DrawnDataset
+from mri_denoise.training.train import train_listed
 
 STEPS_AN_EPOCH = 250  # the state of a training is saved once an epoch
 OVERLAY = "variant.yaml"
@@ -97,7 +97,7 @@ class Training:
 def train_variant(training: Training, variant: Variant, seed: int, progress: Progress = SILENT) -> Bundle:
     """Train a network from scratch, or take its weights from the folder if they are there.
 
-    A training that was stopped continues from its last saved state, with other random numbers. One with other settings
+    A training that was stopped continues from its last saved state. One with other settings
     starts again.
 
     Args:
@@ -123,17 +123,15 @@ def train_variant(training: Training, variant: Variant, seed: int, progress: Pro
     if (folder / "models" / SUMS).is_file():  # written last
         return find_bundle(str(folder))
     states = list((folder / "train" / "models").glob("state_checkpoint_epoch=*.pt"))
-    done = max((int(path.stem.partition("=")[2]) for path in states), default=0)
     with progress.stage(f"training {variant.label}, seed {seed}", training.epochs * training.epoch_length) as step:
         overrides = {
             **settings["overrides"],
-            # a training that continues would otherwise see its first samples again
-            "seed": seed + 1000 * done,
+            "seed": seed,
             "train#dataset#_target_": SharedCacheDataset,
             "run": [{"_target_": partial(run_counted, step=step), "trainer": "@train#trainer"}],
         }
         with quiet():
-            train_bundle(training.bundle, training.dataset, folder, resume=bool(states), overrides=overrides)
+            train_listed(training.bundle, training.dataset, folder, resume=bool(states), overrides=overrides)
     shutil.rmtree(folder / "train" / "models")
     gc.collect()  # engines refer to themselves and would keep their worker processes
     return find_bundle(str(folder))
@@ -173,8 +171,8 @@ def run_counted(trainer: Trainer, step: Step) -> None:
     trainer.run()
 
 
-class SharedCacheDataset(CacheDataset):
-    """MONAI's ``CacheDataset`` that loads the same volumes once for all trainings of this process."""
+class SharedCacheDataset(DrawnDataset):
+    """A dataset that loads the same volumes once for all trainings of this process."""
 
     _loaded: ClassVar[dict[str, list[Any]]] = {}
 
