@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,7 +16,7 @@ from mri_denoise.io.case import Case, Skip
 from mri_denoise.settings import DEFAULTS
 
 if TYPE_CHECKING:
-    from mri_denoise.training.scans import Candidate
+    from mri_denoise.training.scans import Candidate, TrainingScans
     from mri_denoise.training.train import TrainingRecord
 
 _STOPPED = 130  # as a shell says of a command that Ctrl-C ended
@@ -41,6 +42,9 @@ def train(
     seed: Annotated[int, typer.Option(min=0, help="Seed of the split and of everything random.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = DEFAULTS.device,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the training in OUTPUT.")] = False,
+    prepare_only: Annotated[
+        bool, typer.Option("--prepare-only", help="Make OUTPUT with its lists, and do not train; for torchrun.")
+    ] = False,
     trust: common.Trust = False,
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override any value of train.yaml.")
@@ -53,11 +57,15 @@ def train(
     bundle = common.find_model(model, trust=trust)
     from mri_denoise.cli.training_bar import TrainingBar
     from mri_denoise.training.begin import begin, check_start, load_beginning
+    from mri_denoise.training.course import Silent
     from mri_denoise.training.scans import is_prepared
-    from mri_denoise.training.train import TrainSettings, train_bundle
+    from mri_denoise.training.train import TrainSettings, process_rank, train_bundle
 
+    rank, processes = process_rank()
+    if processes > 1 and not resume:
+        common.stop("torchrun: make OUTPUT with --prepare-only first, then add --resume.", common.WRONG_USAGE)
     skips: list[Skip] = []
-    with TrainingBar() as bar:
+    with TrainingBar() if rank == 0 else nullcontext(Silent()) as watcher:
         if resume:
             with common.one_line_errors(common.WRONG_USAGE):
                 beginning = load_beginning(output, bundle)
@@ -68,27 +76,38 @@ def train(
             made = references and not is_prepared(scans)  # a list that is there already says what is learned from
             with common.one_line_errors():
                 beginning, listed = begin(
-                    *(bundle, found, output, scans, bar),
-                    from_scratch=from_scratch,
-                    references=made,
-                    seed=seed,
+                    *(bundle, found, output, scans, watcher), from_scratch=from_scratch, references=made, seed=seed
                 )
             skips = [*skips, *listed.skips]
-            for split in ("training", "validation"):
-                people = listed.subjects(split)
-                count = len({entry["name"] for entry in listed.lists[split]})
-                common.messages.print(f"{split}: {count} volumes of {len(people)} subjects ({_some(people)})")
+            _say_lists(listed)
+        if prepare_only:
+            raise typer.Exit(_code(skips))
         chosen = TrainSettings(epochs=epochs, device=device, overrides=overrides)
         try:
             with common.one_line_errors():
-                record = train_bundle(bundle, output, beginning, chosen, bar)
+                record = train_bundle(bundle, output, beginning, chosen, watcher)
         except KeyboardInterrupt:
             common.stop(f"stopped; the same command with --resume goes on from the last epoch in {output}.", _STOPPED)
-    if as_json:
+    if record is not None and as_json:
         common.print_json(record.as_dict())
-    else:
+    elif record is not None:
         _say(record, output)
-    raise typer.Exit(common.SOME_FAILED if any(skip.damaged for skip in skips) else common.DONE)
+    raise typer.Exit(_code(skips))
+
+
+def _code(skips: list[Skip]) -> int:
+    return common.SOME_FAILED if any(skip.damaged for skip in skips) else common.DONE
+
+
+def _say_lists(scans: TrainingScans) -> None:
+    """Say how many volumes of whom are learned from, and how many validate."""
+    for split in ("training", "validation"):
+        people = scans.subjects(split)
+        volumes = len({entry["name"] for entry in scans.lists[split]})
+        common.messages.print(
+            f"{split}: {volumes} volume{'s' * (volumes != 1)} of {len(people)} subject{'s' * (len(people) != 1)} "
+            f"({_some(people)})"
+        )
 
 
 def _check_folders(scans: Path, output: Path, *, resume: bool) -> None:

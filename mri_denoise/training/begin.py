@@ -15,6 +15,7 @@ from mri_denoise.bundles.registry import Bundle
 from mri_denoise.bundles.weights import sha256
 from mri_denoise.errors import InputError
 from mri_denoise.io.files import folder_beside
+from mri_denoise.io.own_results import RECORD_ENDING
 from mri_denoise.training.course import Watcher
 from mri_denoise.training.references import WEIGHT, make_reference
 from mri_denoise.training.scans import DATALIST, Candidate, TrainingScans, gather, write_datalist
@@ -189,6 +190,7 @@ def _with_references(scans: TrainingScans, bundle: Bundle, work: Path, watcher: 
     for number, entry in enumerate(training):
         target = work / "references" / f"{number:04d}.nii.gz"
         make_reference(work / entry["image"], target, denoiser)
+        target.with_name(f"{number:04d}{RECORD_ENDING}").unlink(missing_ok=True)  # it names a folder of the moment
         image = target.relative_to(work).as_posix()
         listed.append({**entry, "image": image, "sha256": sha256(target), "weight": WEIGHT})
         watcher.scan("making references", number + 1, len(training))

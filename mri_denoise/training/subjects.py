@@ -19,9 +19,8 @@ _CONTRAST = re.compile(r"(?i)(?<![a-z0-9])(t[12]|pd|[1-9](\.[0-9]+)?t)(?![0-9])"
 def find_subjects(places: Sequence[Path]) -> list[str]:
     """Tell the subject of each scan: by its label of BIDS (``sub-01``), else by its folder, else by its name.
 
-    Folders that all scans share tell nothing. Of those below, the first one counts. In a folder without subfolders it
-    is the name of the file up to its first number, so that several images of one person stay together; numbers of
-    contrasts (T1, 3T) do not count.
+    The first folder counts; where all scans share it, the one below. Of files that lie in no folder it is the name up
+    to its first number, so that several images of one person stay together; numbers of contrasts (T1, 3T) do not count.
 
     Args:
         places: paths relative to the folder that holds the scans.
@@ -29,11 +28,15 @@ def find_subjects(places: Sequence[Path]) -> list[str]:
     Examples:
         >>> find_subjects([Path("anna/T1.nii"), Path("anna/T2.nii"), Path("ben/T1.nii")])
         ['anna', 'anna', 'ben']
+        >>> find_subjects([Path("data/anna/T1.nii"), Path("data/ben/T1.nii")]), find_subjects([Path("anna/T1.nii")])
+        (['anna', 'ben'], ['anna'])
         >>> find_subjects([Path("p07_visit2_T1w.nii.gz"), Path("T1_anna.nii"), Path("a/sub-03_T1w.nii")])
         ['p07', 'T1_anna', 'sub-03']
     """
     parents = [place.parent.as_posix() for place in places]
-    shared = len(Path(os.path.commonpath(parents)).parts) if places and all(p != "." for p in parents) else 0
+    shared = len(Path(os.path.commonpath(parents)).parts) if places else 0
+    if any(len(place.parts) == shared + 1 for place in places):  # its folder would be lost
+        shared = max(shared - 1, 0)
     return [_subject(Path(*place.parts[shared:])) for place in places]
 
 

@@ -26,6 +26,7 @@ from mri_denoise.training.pictures import ValidationPictures
 from mri_denoise.training.scans import DATALIST
 
 RECORD = "training.json"
+MANY = "multi_gpu_train.yaml"
 _MEMORY_SHARE = 0.5  # of the free memory, for training volumes
 
 
@@ -83,8 +84,10 @@ class TrainingRecord:
 
 def train_bundle(
     bundle: Bundle, output: Path, beginning: Beginning, settings: TrainSettings, watcher: Watcher | None = None
-) -> TrainingRecord:
+) -> TrainingRecord | None:
     """Train, or go on with a training, and make a bundle of the same configs with the best weights.
+
+    Under ``torchrun`` the processes share the work, by ``multi_gpu_train.yaml``; the first one writes and tells.
 
     Args:
         bundle: what is trained.
@@ -95,18 +98,20 @@ def train_bundle(
         watcher: is told how far it is.
 
     Returns:
-        the record, which is also in ``docs/training.json`` of the new bundle.
+        the record, which is also in ``docs/training.json`` of the new bundle; None in all processes but the first.
 
     Raises:
         InputError: if the bundle or a scan cannot be used, or the training is complete already.
     """
     work = output / TRAIN
+    rank, processes = process_rank()
     chosen = dict(settings.overrides or {})
     if settings.epochs is not None:
         chosen["max_epochs"] = settings.epochs
+    configs = [*beginning.configs, *([MANY] if processes > 1 else [])]
     with quiet():
-        values = _values(bundle, work, beginning, settings.device)
-        workflow = _workflow(output, beginning.configs, {**values, **chosen})
+        values = _values(bundle, work, beginning, settings.device if processes == 1 else "auto")
+        workflow = _workflow(output, configs, {**values, **chosen})
         course = Course(work / "history.json", watcher or Silent())
         done = max((result.epoch for result in course.results), default=0)
         epochs = int(workflow.parser.get_parsed_content("max_epochs"))
@@ -114,8 +119,20 @@ def train_bundle(
         if done >= epochs and finished:
             raise InputError(f"{output}: has {done} epochs already; ask for more with --epochs.")
         if done < epochs:
-            run_training(workflow, bundle, course, work / "pictures")
-    best = course.best()
+            run_training(workflow, bundle, *((course, work / "pictures") if rank == 0 else ()))
+    return _finish(bundle, output, beginning, course, chosen) if rank == 0 else None
+
+
+def process_rank() -> tuple[int, int]:
+    """Which process this is, and of how many, as ``torchrun`` tells them; (0, 1) without it."""
+    return int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def _finish(
+    bundle: Bundle, output: Path, beginning: Beginning, course: Course, chosen: Mapping[str, object]
+) -> TrainingRecord:
+    """Put the best weights into the new bundle, and record how it was trained."""
+    work, best = output / TRAIN, course.best()
     if best.epoch:
         export_weights(work / "models" / "model.pt", output / "models")
     else:

@@ -28,6 +28,7 @@ from mri_denoise.simulation import head_phantom, phantom_affine
 ROOT = Path(__file__).parents[2]
 NAMES = ["hmad_rician", "hmad_salt_pepper"]
 ONE = ["hmad_rician", pytest.param("hmad_salt_pepper", marks=pytest.mark.slow)]  # each takes a quarter of a minute
+RICIAN, STATE = ROOT / "bundles" / "hmad_rician", "state_checkpoint_epoch"
 SHAPE = (40, 44, 24)
 APART = (
     "train.yaml",
@@ -184,15 +185,27 @@ def test_exports_give_what_the_network_gives(trained: Path, tmp_path: Path) -> N
     np.testing.assert_allclose(found, wanted.numpy(), rtol=1e-4, atol=1e-5)
 
 
-def test_two_processes_train_together(dataset: Path, tmp_path: Path) -> None:
-    bundle = tmp_path / "hmad_rician"
-    shutil.copytree(ROOT / "bundles" / bundle.name, bundle, ignore=shutil.ignore_patterns("models", "train"))
-    files = ["--config_file", "['configs/train.yaml','configs/multi_gpu_train.yaml']"]
-    arguments = f"--standalone --nproc_per_node=2 -m monai.bundle run --dataset_dir {dataset} {QUICK}"
-    run(bundle, arguments, "torch.distributed.run", more=files)
-    state = torch.load(checkpoint(bundle), weights_only=True)
-    assert set(state) == set(network_of(bundle).state_dict())  # no prefix "module."
-    assert len(list(checkpoint(bundle).parent.glob("state_*"))) == 1
+def test_two_processes_train_as_one_does(dataset: Path, tmp_path: Path) -> None:
+    """The same batches, divided between them: the same losses, weights and validation, but for rounding."""
+    merged, more = "'configs/train.yaml','configs/finetune.yaml'", "--max_epochs 2 --epoch_length 1 --precision float32"
+    quick = f"{QUICK} {more} --batch_size 4"
+    found = []
+    for processes in (1, 2):
+        arguments = f"run --dataset_dir {dataset} --output_dir {tmp_path / str(processes)} {quick}"
+        if processes == 1:
+            output = run(RICIAN, arguments, more=["--config_file", f"[{merged}]"])
+        else:
+            files = ["--config_file", f"[{merged},'configs/multi_gpu_train.yaml']"]
+            launched = f"--standalone --nproc_per_node=2 -m monai.bundle {arguments}"
+            output = run(RICIAN, launched, "torch.distributed.run", more=files)
+        numbers = re.findall(r"(?:train_loss|val_psnr|val_ssim): (-?[0-9.]+)", output)
+        models = tmp_path / str(processes) / "models"
+        assert sorted(path.name for path in models.iterdir()) == ["model.pt", *(f"{STATE}={n}.pt" for n in (1, 2))]
+        found.append(([float(number) for number in numbers], torch.load(models / f"{STATE}=2.pt")["network"]))
+    (one, alone), (two, together) = found
+    assert len(one) == 2 * (1 + 2) + 2 and two == pytest.approx(one, abs=2e-4)
+    for name in alone:  # no prefix "module."
+        torch.testing.assert_close(together[name], alone[name], rtol=1e-4, atol=1e-6)
 
 
 def config(name: str, file: str) -> dict[str, Any]:

@@ -22,7 +22,6 @@ from mri_denoise.errors import InputError
 from mri_denoise.inference.native import description
 from mri_denoise.runtime import choose_precision
 from mri_denoise.simulation import head_phantom, phantom_affine, write_phantom_dicom
-from mri_denoise.training.train import train_bundle
 from tests.commands import cli, make_bundle
 
 ROOT = Path(__file__).parents[2]
@@ -341,29 +340,6 @@ def test_preparing_data_reports_what_is_missing(tmp_path: Path) -> None:
     report = json.loads(cli("data", "prepare", tmp_path / "in", tmp_path / "out", "--json", code=1).stdout)
     assert report["placed"] == [] and report["missing"] and Path(report["datalist"]).is_file()
     assert "nowhere" in cli("data", "prepare", tmp_path / "nowhere", tmp_path / "out", code=2).stderr
-
-
-def test_training_needs_a_datalist_and_another_folder(tmp_path: Path, tiny_bundle: Path) -> None:
-    assert "datalist.json" in cli("train", tmp_path, tmp_path / "out", code=2).stderr
-    (tmp_path / "datalist.json").write_text("{}")
-    assert "KEY=VALUE" in cli("train", tmp_path, tmp_path / "out", "--set", "batch_size", code=2).stderr
-    assert "the bundle itself" in cli("train", tmp_path, tiny_bundle, "--model", tiny_bundle, code=1).stderr
-    with pytest.raises(InputError, match="the bundle itself"):
-        train_bundle(find_bundle(str(tiny_bundle)), tmp_path, tiny_bundle)
-
-
-def test_training_gives_a_bundle_that_denoises(tmp_path: Path, volume: Path) -> None:
-    data = tmp_path / "data"
-    data.mkdir()
-    shutil.copy(volume, data / "head.nii.gz")
-    entry = [{"image": "head.nii.gz", "contrast": "T1w"}]
-    (data / "datalist.json").write_text(json.dumps({"training": entry, "validation": entry}))
-    quick = {"epoch_length": 1, "batch_size": 1, "patch_size": 16, "num_workers": 0, "val_thickness": 11}
-    options = [part for key, value in quick.items() for part in ("--set", f"{key}={value}")]
-    result = cli("train", data, tmp_path / "mine", "--epochs", 1, *options)
-    assert str(tmp_path / "mine") in result.stdout
-    cli("denoise", volume, tmp_path / "out.nii.gz", "--model", tmp_path / "mine", "--sigma", 30)
-    assert values(tmp_path / "out.nii.gz").shape == SHAPE
 
 
 def python(code: str) -> subprocess.CompletedProcess[str]:
