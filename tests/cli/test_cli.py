@@ -17,8 +17,6 @@ import torch
 from PIL import Image
 from skimage.metrics import peak_signal_noise_ratio
 
-from mri_denoise.bundles.registry import find_bundle
-from mri_denoise.errors import InputError
 from mri_denoise.inference.native import description
 from mri_denoise.runtime import choose_precision
 from mri_denoise.simulation import head_phantom, phantom_affine, write_phantom_dicom
