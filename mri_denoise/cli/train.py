@@ -145,7 +145,11 @@ def _find(scans: Path, output: Path, suffixes: list[str]) -> tuple[list[Candidat
         found = candidates_of(cases)
     else:
         cases, skips = common.find_cases(scans, output, own_results=False)
-        found = candidates_of(cases)
+        packed = [case for case in cases if not case.sources[0].is_relative_to(scans)]
+        zipped = [Skip(source=scans / case.label, reason="in a zip file; unpack it") for case in packed]
+        _say_skips(zipped)
+        skips = [*skips, *zipped]
+        found = candidates_of([case for case in cases if case not in packed])
     if suffixes:
         found = [one for one in found if _suffix(one.case.sources[0]) in suffixes]
         skips = [skip for skip in skips if _suffix(skip.source) in suffixes]

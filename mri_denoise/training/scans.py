@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,6 +11,8 @@ from typing import Any, Literal
 
 import nibabel as nib
 import numpy as np
+from pydicom import dcmread
+from pydicom.errors import InvalidDicomError
 
 from mri_denoise.bundles.weights import sha256
 from mri_denoise.errors import InputError
@@ -69,9 +72,22 @@ def is_prepared(folder: Path) -> bool:
 
 
 def candidates_of(cases: Sequence[Case]) -> list[Candidate]:
-    """Cases with their subjects."""
+    """Cases with their subjects: of DICOM by the patient's number, of others by place and name."""
     subjects = find_subjects([case.output for case in cases])
-    return [Candidate(case=case, subject=subject) for case, subject in zip(cases, subjects, strict=True)]
+    return [
+        Candidate(case=case, subject=(_patient(case) if case.series else "") or subject)
+        for case, subject in zip(cases, subjects, strict=True)
+    ]
+
+
+def _patient(case: Case) -> str:
+    """A name made of a DICOM file's Patient ID, which nobody can read in it; empty if it has none."""
+    try:
+        header = dcmread(case.sources[0], stop_before_pixels=True, force=True, specific_tags=["PatientID"])
+        number = str(header.get("PatientID") or "").strip()
+    except (OSError, ValueError, InvalidDicomError):
+        return ""
+    return f"patient-{hashlib.sha256(number.encode()).hexdigest()[:8]}" if number else ""
 
 
 def read_datalist(dataset: Path) -> tuple[list[Candidate], list[Skip]]:
