@@ -143,11 +143,6 @@ def copy_bundle(bundle: Bundle, output: Path) -> None:
             shutil.copy2(source, output / part)
 
 
-def begun(output: Path) -> bool:
-    """Whether a folder holds a training, finished or not."""
-    return (output / TRAIN / _BEGINNING).is_file()
-
-
 def load_beginning(output: Path, bundle: Bundle) -> Beginning:
     """Read how a training began, to go on with it.
 
@@ -166,6 +161,7 @@ def load_beginning(output: Path, bundle: Bundle) -> Beginning:
         entries = [*lists["training"], *lists["validation"]]
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise InputError(f"{output}: holds no training to go on with; leave out --resume.") from error
+    check_start(bundle, from_scratch=not beginning.fine_tuning)
     if beginning.fine_tuning and (not bundle.weights.is_file() or sha256(bundle.weights) != beginning.weights_sha256):
         raise InputError(f"{output}: began with other weights than those of {bundle.folder}; name its --model.")
     for entry in entries:

@@ -198,7 +198,8 @@ def test_two_processes_train_as_one_does(dataset: Path, tmp_path: Path) -> None:
             files = ["--config_file", f"[{merged},'configs/multi_gpu_train.yaml']"]
             launched = f"--standalone --nproc_per_node=2 -m monai.bundle {arguments}"
             output = run(RICIAN, launched, "torch.distributed.run", more=files)
-        numbers = re.findall(r"(?:train_loss|val_psnr|val_ssim): (-?[0-9.]+)", output)
+        said = " ".join(re.findall(r"Metrics -- (.*)", output))
+        numbers = re.findall(r"(?:train_loss|val_psnr|val_ssim): (-?[0-9.]+)", said)
         models = tmp_path / str(processes) / "models"
         assert sorted(path.name for path in models.iterdir()) == ["model.pt", *(f"{STATE}={n}.pt" for n in (1, 2))]
         found.append(([float(number) for number in numbers], torch.load(models / f"{STATE}=2.pt")["network"]))
