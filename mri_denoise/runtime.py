@@ -42,6 +42,11 @@ def _exit(number: int, frame: object) -> None:
     sys.exit(128 + number)
 
 
+def process_rank() -> tuple[int, int]:
+    """Which process this is, and of how many, as ``torchrun`` tells them; (0, 1) without it."""
+    return int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+
+
 def choose_device(device: str) -> str:
     """The device to run on: what was asked for, or with ``"auto"`` CUDA, then Apple's MPS, then the CPU.
 

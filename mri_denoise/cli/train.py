@@ -13,6 +13,7 @@ from mri_denoise.bids.dataset import is_dataset, open_dataset
 from mri_denoise.bids.selection import Wanted, select
 from mri_denoise.cli import common
 from mri_denoise.io.case import Case, Skip
+from mri_denoise.runtime import process_rank
 from mri_denoise.settings import DEFAULTS
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def train(
     from mri_denoise.training.begin import begin, check_start, load_beginning
     from mri_denoise.training.course import Silent
     from mri_denoise.training.scans import is_prepared
-    from mri_denoise.training.train import TrainSettings, process_rank, train_bundle
+    from mri_denoise.training.train import TrainSettings, train_bundle
 
     rank, processes = process_rank()
     if processes > 1 and not resume:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,8 +10,6 @@ from typing import Any, Literal
 
 import nibabel as nib
 import numpy as np
-from pydicom import dcmread
-from pydicom.errors import InvalidDicomError
 
 from mri_denoise.bundles.weights import sha256
 from mri_denoise.errors import InputError
@@ -20,7 +17,7 @@ from mri_denoise.io import discover, open_reader
 from mri_denoise.io.case import Case, Skip
 from mri_denoise.io.files import write_beside
 from mri_denoise.training.course import Watcher
-from mri_denoise.training.subjects import choose_validation, find_subjects
+from mri_denoise.training.subjects import choose_validation, find_subjects, patient_of
 from mri_denoise.volume import Volume
 
 DATALIST = "datalist.json"
@@ -75,19 +72,9 @@ def candidates_of(cases: Sequence[Case]) -> list[Candidate]:
     """Cases with their subjects: of DICOM by the patient's number, of others by place and name."""
     subjects = find_subjects([case.output for case in cases])
     return [
-        Candidate(case=case, subject=(_patient(case) if case.series else "") or subject)
+        Candidate(case=case, subject=(patient_of(case.sources[0]) if case.series else "") or subject)
         for case, subject in zip(cases, subjects, strict=True)
     ]
-
-
-def _patient(case: Case) -> str:
-    """A name made of a DICOM file's Patient ID, which nobody can read in it; empty if it has none."""
-    try:
-        header = dcmread(case.sources[0], stop_before_pixels=True, force=True, specific_tags=["PatientID"])
-        number = str(header.get("PatientID") or "").strip()
-    except (OSError, ValueError, InvalidDicomError):
-        return ""
-    return f"patient-{hashlib.sha256(number.encode()).hexdigest()[:8]}" if number else ""
 
 
 def read_datalist(dataset: Path) -> tuple[list[Candidate], list[Skip]]:

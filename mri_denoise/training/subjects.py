@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
+from pydicom import dcmread
+from pydicom.errors import InvalidDicomError
 
 from mri_denoise.io.files import natural
 
@@ -50,6 +53,20 @@ def _subject(place: Path) -> str:
     masked = _CONTRAST.sub(lambda found: "_" * len(found.group()), stem)
     number = re.search(r"[0-9]+", masked)
     return stem[: number.end()] if number else stem
+
+
+def patient_of(path: Path) -> str:
+    """Make a name of a DICOM file's Patient ID, which cannot be read from it; empty if there is none.
+
+    Args:
+        path: the file.
+    """
+    try:
+        header = dcmread(path, stop_before_pixels=True, force=True, specific_tags=["PatientID"])
+        number = str(header.get("PatientID") or "").strip()
+    except (OSError, ValueError, InvalidDicomError):
+        return ""
+    return f"patient-{hashlib.sha256(number.encode()).hexdigest()[:8]}" if number else ""
 
 
 def choose_validation(subjects: Iterable[str], seed: int) -> set[str]:

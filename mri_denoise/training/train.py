@@ -18,7 +18,7 @@ from mri_denoise.bundles.trust import remember
 from mri_denoise.bundles.weights import record_sha256, sha256
 from mri_denoise.errors import InputError, find_error
 from mri_denoise.record import now, versions, write_record
-from mri_denoise.runtime import choose_device, quiet
+from mri_denoise.runtime import choose_device, process_rank, quiet
 from mri_denoise.settings import DEFAULTS
 from mri_denoise.training.begin import TRAIN, Beginning, check_start, copy_bundle
 from mri_denoise.training.course import Course, EpochResult, Silent, Watcher
@@ -121,11 +121,6 @@ def train_bundle(
         if done < epochs:
             run_training(workflow, bundle, *((course, work / "pictures") if rank == 0 else ()))
     return _finish(bundle, output, beginning, course, chosen) if rank == 0 else None
-
-
-def process_rank() -> tuple[int, int]:
-    """Which process this is, and of how many, as ``torchrun`` tells them; (0, 1) without it."""
-    return int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def _finish(
