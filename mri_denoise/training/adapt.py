@@ -159,7 +159,7 @@ def _run(
         import_monai(everything=True)  # a run before this one may have left most of it out
         from monai.bundle import ConfigWorkflow
 
-        from mri_denoise.training.train import run_training
+        from mri_denoise.training.workflow import run_training
 
         workflow = ConfigWorkflow(
             config_file=[str(bundle.config("inference.yaml")), str(bundle.config("adapt.yaml"))],

@@ -56,7 +56,7 @@ def _subject(place: Path) -> str:
 
 
 def patient_of(path: Path) -> str:
-    """Make a name of a DICOM file's Patient ID, which cannot be read from it; empty if there is none.
+    """Make a name of a DICOM file's Patient ID that does not show it; empty if there is none.
 
     Args:
         path: the file.

@@ -10,20 +10,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from monai.bundle import ConfigWorkflow
 
-from mri_denoise._monai import import_monai
 from mri_denoise.bundles.registry import Bundle, Model
 from mri_denoise.bundles.trust import remember
 from mri_denoise.bundles.weights import record_sha256, sha256
-from mri_denoise.errors import InputError, find_error
+from mri_denoise.errors import InputError
 from mri_denoise.record import now, versions, write_record
 from mri_denoise.runtime import choose_device, process_rank, quiet
 from mri_denoise.settings import DEFAULTS
 from mri_denoise.training.begin import TRAIN, Beginning, check_start, copy_bundle
 from mri_denoise.training.course import Course, EpochResult, Silent, Watcher
-from mri_denoise.training.pictures import ValidationPictures
 from mri_denoise.training.scans import DATALIST
+from mri_denoise.training.workflow import make_workflow, run_training
 
 RECORD = "training.json"
 MANY = "multi_gpu_train.yaml"
@@ -111,7 +109,7 @@ def train_bundle(
     configs = [*beginning.configs, *([MANY] if processes > 1 else [])]
     with quiet():
         values = _values(bundle, work, beginning, settings.device if processes == 1 else "auto")
-        workflow = _workflow(output, configs, {**values, **chosen})
+        workflow = make_workflow(output, configs, {**values, **chosen})
         course = Course(work / "history.json", watcher or Silent())
         done = max((result.epoch for result in course.results), default=0)
         epochs = int(workflow.parser.get_parsed_content("max_epochs"))
@@ -174,7 +172,7 @@ def train_listed(
     check_start(bundle, from_scratch=True)
     copy_bundle(bundle, output)
     values = {"dataset_dir": str(dataset), "resume": resume, **(overrides or {})}
-    run_training(_workflow(output, ["train.yaml"], values), bundle)
+    run_training(make_workflow(output, ["train.yaml"], values), bundle)
     best = output / TRAIN / "models" / "model.pt"
     if not best.is_file():
         raise InputError(f"{best}: the training left no weights; give it at least one epoch with validation.")
@@ -195,65 +193,6 @@ def _values(bundle: Bundle, work: Path, beginning: Beginning, device: str) -> di
         values["device"] = f"$torch.device('{choose_device(device)}')"
     rate = _cache_rate(beginning.voxels)
     return {**values, "cache_rate": rate} if rate < 1 else values
-
-
-def _workflow(output: Path, configs: Sequence[str], values: Mapping[str, Any]) -> ConfigWorkflow:
-    """The workflow of the configs of a new bundle, not yet initialised."""
-    import_monai(everything=True)  # a run before this one may have left most of it out
-    return ConfigWorkflow(
-        config_file=[str(output / "configs" / name) for name in configs],
-        meta_file=str(output / "configs" / "metadata.json"),
-        logging_file=False,
-        workflow_type="train",
-        bundle_root=str(output),
-        **values,
-    )
-
-
-def run_training(
-    workflow: ConfigWorkflow, bundle: Bundle, course: Course | None = None, pictures: Path | None = None
-) -> None:
-    """Run a training workflow from its start to its end.
-
-    Args:
-        workflow: what is run.
-        bundle: named in messages.
-        course: follows it.
-        pictures: folder for pictures of validation volumes.
-
-    Raises:
-        InputError: if the bundle lacks a property that MONAI requires of a training, or an input cannot be used.
-    """
-    try:
-        try:
-            workflow.initialize()
-            missing = workflow.check_properties()
-            if missing:
-                raise InputError(f"{bundle.folder}: not a training bundle, it lacks {', '.join(missing)}.")
-            if course is not None:
-                _follow(workflow, course, pictures)
-            workflow.run()
-        finally:
-            workflow.finalize()
-    except Exception as error:
-        raise find_error(error) or error from error
-
-
-def _follow(workflow: ConfigWorkflow, course: Course, pictures: Path | None) -> None:
-    """Attach what watches to the trainer and the evaluator of a bundle."""
-    parse = workflow.parser.get_parsed_content
-    trainer, evaluator = parse("train#trainer"), parse("validate#evaluator")
-    if pictures is not None:
-        items = parse("validate#data")
-        names = [f"{item.get('name', Path(item['image']).name)}{_level(item)}" for item in items]
-        ValidationPictures(pictures, trainer, names).attach(evaluator)
-    course.attach(trainer, evaluator)
-
-
-def _level(item: Mapping[str, Any]) -> str:
-    """The noise of a validation item, in words."""
-    levels = [f", {100 * float(item[key]):g} % noise" for key in ("sigma", "density") if key in item]
-    return levels[0] if levels else ""
 
 
 def _cache_rate(voxels: int) -> float:
