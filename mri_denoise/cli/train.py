@@ -65,16 +65,18 @@ def train(
     rank, processes = process_rank()
     if processes > 1 and not resume:
         common.stop("torchrun: make OUTPUT with --prepare-only first, then add --resume.", common.WRONG_USAGE)
+    found: list[Candidate] = []
     skips: list[Skip] = []
+    if not resume:
+        with common.one_line_errors(common.WRONG_USAGE):
+            check_start(bundle, from_scratch=from_scratch)
+        found, skips = _find(scans, output, suffix or [])
+    made = references and not is_prepared(scans)  # a list that is there already says what is learned from
     with TrainingBar() if rank == 0 else nullcontext(Silent()) as watcher:
         if resume:
             with common.one_line_errors(common.WRONG_USAGE):
                 beginning = load_beginning(output, bundle)
         else:
-            with common.one_line_errors(common.WRONG_USAGE):
-                check_start(bundle, from_scratch=from_scratch)
-            found, skips = _find(scans, output, suffix or [])
-            made = references and not is_prepared(scans)  # a list that is there already says what is learned from
             with common.one_line_errors():
                 beginning, listed = begin(
                     *(bundle, found, output, scans, watcher), from_scratch=from_scratch, references=made, seed=seed

@@ -16,7 +16,7 @@ class TrainingBar:
     """
 
     def __init__(self) -> None:
-        columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:.0f} %"))
+        columns = (TextColumn("{task.description}"), BarColumn(bar_width=12))
         self._bar = Progress(
             *columns,
             TimeRemainingColumn(),
