@@ -6,20 +6,21 @@ import numpy as np
 import torch
 
 from mri_denoise.noise.series import find_series_noise
+from mri_denoise.noise.zero_level import ZeroLevel
 
 
 def find_levels(volumes: torch.Tensor, slice_axis: int) -> tuple[torch.Tensor, ...]:
     """Find the noise of the volumes of a series.
 
     Args:
-        volumes: shape (T, X, Y, Z), any unit.
+        volumes: shape (T, X, Y, Z), any unit, counted from 0.
         slice_axis: the axis across the slices.
 
     Returns:
         level and floor, both of shape (1, T) or (1, T, X, Y, Z); coils, shape (1, T); correlation, shape (1, 3, lags):
         see :class:`~mri_denoise.inference.slices.SliceDenoiseInferer`.
     """
-    models = find_series_noise(volumes.cpu().numpy(), slice_axis=slice_axis)
+    models = find_series_noise(volumes.cpu().numpy(), slice_axis=slice_axis, zeros=[ZeroLevel()] * len(volumes))
     shape = tuple(volumes.shape[1:])
 
     def stacked(values: list[np.ndarray]) -> torch.Tensor:

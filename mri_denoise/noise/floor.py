@@ -19,7 +19,7 @@ from scipy import ndimage
 from mri_denoise.noise.detail import DetailBlocks
 from mri_denoise.noise.rician import RAYLEIGH_MEAN, chi_coils
 
-FloorKind = Literal["rician", "chi", "suppressed", "masked", "unknown"]
+FloorKind = Literal["rician", "chi", "suppressed", "masked", "unknown", "none"]
 _DARK = 1.7  # sigma: a block of a lower mean holds hardly any signal
 _CHI_MOST = 8.0  # sigma: mean of the noise of 32 coils
 _CHI_SPREAD = (0.5, 0.84)  # sigma: standard deviation of the noise alone, for any number of coils
@@ -36,7 +36,8 @@ class Floor:
 
     Args:
         kind: ``"rician"``; ``"chi"`` of several coils; ``"suppressed"``, darker than sigma of the tissue explains;
-            ``"masked"``, exactly 0; ``"unknown"``, if the image shows no air.
+            ``"masked"``, exactly 0; ``"unknown"``, if the image shows no air; ``"none"``, if the image is no magnitude
+            (:class:`~mri_denoise.noise.zero_level.ZeroLevel`).
         ratio: the sigma that explains the floor by Rice's distribution, divided by sigma of the tissue: 0 to 1; on the
             grid of blocks if it varies, otherwise a number.
         coils: channels of the non-central chi distribution; 1 except for ``"chi"``.

@@ -7,7 +7,8 @@ the correlation from the air, the k-space coverage or the tissue (:mod:`mri_deno
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -19,6 +20,7 @@ from mri_denoise.noise.floor import Floor, FloorKind, find_floor
 from mri_denoise.noise.level import NoiseLevel, estimate_sigma
 from mri_denoise.noise.spectrum import spectrum_correlation
 from mri_denoise.noise.zero_filling import find_coverage
+from mri_denoise.noise.zero_level import ZeroLevel, find_zero
 
 _CLEAN = 30.0  # SNR from which texture may hide the noise
 _MASKED = 0.1  # fraction of voxels that are 0 or not finite, above which an image counts as masked
@@ -55,6 +57,7 @@ class NoiseModel:
         confidence: in each of them.
         source: of the level: ``"air"``, ``"tissue"``, ``"air and tissue"`` if tissue shows more than the air and is
             textured, so that the truth lies in between, or ``"none"``.
+        zero: the value that the magnitudes count from.
     """
 
     sigma: np.ndarray
@@ -65,6 +68,7 @@ class NoiseModel:
     correlation: np.ndarray
     confidence: Confidence
     source: Source
+    zero: ZeroLevel = ZeroLevel()
 
     @property
     def level(self) -> float:
@@ -84,6 +88,7 @@ def find_noise(
     slice_axis: int | None = None,
     simple: NoiseLevel | None = None,
     correlation: np.ndarray | None = None,
+    zero: ZeroLevel | None = None,
 ) -> NoiseModel:
     """Find the noise of a volume.
 
@@ -97,6 +102,7 @@ def find_noise(
             (:func:`~mri_denoise.noise.level.estimate_sigma` by default).
         correlation: of the noise in air or by k-space, if a series tells it better
             (:func:`~mri_denoise.noise.correlation.noise_correlation` by default).
+        zero: the value that the magnitudes count from (:func:`~mri_denoise.noise.zero_level.find_zero` by default).
 
     Returns:
         the model. If there are too few blocks of tissue, it has one number for the level
@@ -113,7 +119,17 @@ def find_noise(
         >>> model.floor, round(model.level)
         ('rician', 20)
     """
-    data = np.asarray(volume, dtype=np.float32)
+    zero = find_zero(volume) if zero is None else zero
+    model = _find(zero.measurable(np.asarray(volume, dtype=np.float32)), slice_axis, simple, correlation)
+    if not zero.signed:
+        return replace(model, zero=zero)
+    return replace(model, zero=zero, floor="none", snr=_signed_snr(volume, zero, model.level))
+
+
+def _find(
+    data: np.ndarray, slice_axis: int | None, simple: NoiseLevel | None, correlation: np.ndarray | None
+) -> NoiseModel:
+    """The model of a volume that counts from 0."""
     scale, mask = find_signal(data)
     axis = int(np.argmin(data.shape)) if slice_axis is None else slice_axis
     slices = np.moveaxis(normalise(data, scale), axis, 2)
@@ -148,6 +164,15 @@ def find_noise(
         confidence=_confidence(tissue, floor, source),
         source=source,
     )
+
+
+def _signed_snr(volume: np.ndarray, zero: ZeroLevel, level: float) -> float:
+    """Root mean square of the voxels that hold an image, without that of the noise, divided by the level."""
+    inside = np.isfinite(volume)
+    if zero.fill is not None:
+        inside &= volume != np.float32(zero.fill)
+    power = float(np.mean(np.square(volume, dtype=np.float64), where=inside)) if inside.any() else 0.0
+    return math.sqrt(max(power - level**2, 0.0)) / level if level > 0 else math.inf
 
 
 def _level(tissue: Tissue, shape: tuple[int, ...], slice_axis: int) -> np.ndarray:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from mri_denoise.noise.correlation import noise_correlation
 from mri_denoise.noise.level import estimate_series
 from mri_denoise.noise.model import NoiseModel, find_noise
+from mri_denoise.noise.zero_level import ZeroLevel, find_zero
 
 
-def find_series_noise(volumes: np.ndarray, *, slice_axis: int | None = None) -> list[NoiseModel]:
+def find_series_noise(
+    volumes: np.ndarray, *, slice_axis: int | None = None, zeros: Sequence[ZeroLevel] | None = None
+) -> list[NoiseModel]:
     """Find the noise of each volume of a series.
 
     What several volumes tell better than one is measured on them together: the limit of the level
@@ -18,6 +23,7 @@ def find_series_noise(volumes: np.ndarray, *, slice_axis: int | None = None) -> 
     Args:
         volumes: magnitudes, shape (T, X, Y, Z), any unit; NaN, infinity and masks are ignored.
         slice_axis: the axis across the slices; the shortest one by default.
+        zeros: the value that each volume counts from (:func:`~mri_denoise.noise.zero_level.find_zero` by default).
 
     Returns:
         T models (:class:`~mri_denoise.noise.model.NoiseModel`).
@@ -28,9 +34,26 @@ def find_series_noise(volumes: np.ndarray, *, slice_axis: int | None = None) -> 
     if np.ndim(volumes) != 4:
         raise ValueError(f"a series has four axes, got an array of shape {np.shape(volumes)}.")
     axis = int(np.argmin(volumes.shape[1:])) if slice_axis is None else slice_axis
-    levels = estimate_series(volumes, slice_axis=axis)
-    correlation = noise_correlation(volumes, axis)
+    zeros = [find_zero(volume) for volume in volumes] if zeros is None else zeros
+    counted = counted_from_zero(volumes, zeros)
+    levels = estimate_series(counted, slice_axis=axis)
+    correlation = noise_correlation(counted, axis)
     return [
-        find_noise(volume, slice_axis=axis, simple=level, correlation=correlation)
-        for volume, level in zip(volumes, levels, strict=True)
+        find_noise(volume, slice_axis=axis, simple=level, correlation=correlation, zero=zero)
+        for volume, level, zero in zip(volumes, levels, zeros, strict=True)
     ]
+
+
+def counted_from_zero(volumes: np.ndarray, zeros: Sequence[ZeroLevel]) -> np.ndarray:
+    """Count each volume of a series from its zero; voxels whose noise is not that of tissue become NaN.
+
+    Args:
+        volumes: shape (T, X, Y, Z).
+        zeros: of each.
+
+    Returns:
+        the same shape; the argument itself if all count from 0.
+    """
+    if all(zero.usual for zero in zeros):
+        return volumes
+    return np.stack([zero.measurable(volume) for volume, zero in zip(volumes, zeros, strict=True)])

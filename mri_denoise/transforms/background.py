@@ -106,10 +106,12 @@ class RestoreBackgroundd(MapTransform):
     * Masked voxels (:func:`masked_voxels`) stay 0, and others do not become 0, so that the mask of a result is that of
       its input.
     * No voxel moves by more than 5 sigma; where several coils add up (``coils``), by the mean of their noise more.
-    * A result is not negative if its input is nowhere.
+    * A result is not negative if its input is nowhere. Of an image that counts from another value than 0, this and the
+      mask are those of the image that is counted from there.
     * A voxel that differs by the rounding of scaling there and back alone is given back bit for bit.
 
-    The item has ``raw``, the input in the file's units, and where it is known ``sigma``, of shape (T,) or (T, X, Y, Z).
+    The item has ``raw``, the input in the file's units, and where it is known ``sigma``, of shape (T,) or (T, X, Y, Z),
+    ``zero`` and ``fill``, of shape (T,) (:class:`~mri_denoise.transforms.EstimateNoised`).
 
     Args:
         keys: denoised images of shape (T, X, Y, Z) in the file's units.
@@ -121,7 +123,11 @@ class RestoreBackgroundd(MapTransform):
         for key in self.key_iterator(d):
             for t, (image, raw) in enumerate(zip(d[key], d["raw"], strict=True)):
                 down, up = _reach(d, t)
-                _restore(torch.as_tensor(image), torch.as_tensor(raw), down, up)
+                zero, fill = (float(torch.as_tensor(d[n])[t]) if n in d else 0.0 for n in ("zero", "fill"))
+                if zero == 0 and not fill < 0 and not fill > 0:
+                    _restore(torch.as_tensor(image), torch.as_tensor(raw), down, up)
+                else:
+                    _restore_counted(torch.as_tensor(image), torch.as_tensor(raw), down, up, zero, fill)
         return d
 
 
@@ -135,10 +141,34 @@ def _reach(item: Mapping[Hashable, Any], number: int) -> tuple[torch.Tensor | No
     return sigma * max(REACH, floor + REACH / 2), sigma * REACH
 
 
-def _restore(image: torch.Tensor, raw: torch.Tensor, down: torch.Tensor | None, up: torch.Tensor | None) -> None:
-    """Overwrite a volume where its input stays, some planes at a time."""
+def _restore_counted(
+    image: torch.Tensor,
+    raw: torch.Tensor,
+    down: torch.Tensor | None,
+    up: torch.Tensor | None,
+    zero: float,
+    fill: float,
+) -> None:
+    """Overwrite a volume that counts from another value than 0, or whose masked voxels have another value."""
+    counted = raw - zero
+    counted[raw == fill] = 0
+    image -= zero
+    _restore(image, counted, down, up, abs(zero))
+    same = image == counted
+    image += zero
+    image.copy_(torch.where(same, raw, image))
+
+
+def _restore(
+    image: torch.Tensor,
+    raw: torch.Tensor,
+    down: torch.Tensor | None,
+    up: torch.Tensor | None,
+    coarse: float = 0.0,
+) -> None:
+    """Overwrite a volume where its input stays, some planes at a time; ``coarse`` is a value that rounding follows."""
     lowest = min((float(raw[part].min()) for part in solid_parts(raw)), default=0.0)  # without a padding of -1024
-    lower = robust_range(np.asarray(raw))[0] if lowest < 0 else 0.0
+    lower = max(abs(robust_range(np.asarray(raw))[0]) if lowest < 0 else 0.0, coarse)
     masked = masked_voxels(raw)
     image[masked] = 0
     least = _least_inside(raw, masked, up) if lowest >= 0 else 0.0
@@ -151,7 +181,7 @@ def _restore(image: torch.Tensor, raw: torch.Tensor, down: torch.Tensor | None, 
             new.copy_(torch.where(old == 0, new, torch.maximum(torch.minimum(new, old + rise), old - fall)))
         if lowest >= 0:
             new.copy_(torch.maximum(new, old.clamp_max(least)))
-        same = (new - old).abs() <= _ROUNDING * old.abs().clamp_min(abs(lower))
+        same = (new - old).abs() <= _ROUNDING * old.abs().clamp_min(lower)
         new.copy_(torch.where(same, old, new))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
@@ -60,12 +61,21 @@ class ScaleIntensityRobust(InvertibleTransform):
     def __init__(self, upper: float = 99.9) -> None:
         self.upper = upper
 
-    def __call__(self, img: torch.Tensor, white_level: float | None = None) -> MetaTensor:
+    def __call__(
+        self,
+        img: torch.Tensor,
+        white_level: float | None = None,
+        zero: Sequence[float] | None = None,
+        fill: Sequence[float] | None = None,
+    ) -> MetaTensor:
         """Scale.
 
         Args:
             img: shape (C, ...).
             white_level: the value that becomes 1, with 0 kept (255 for 8-bit pictures); None for the percentile.
+            zero: the value of each channel that becomes 0; 0 or None for the usual one.
+            fill: another value of each channel that becomes 0, that of masked voxels; NaN or None for no other. These
+                voxels do not come back by the inverse.
 
         Returns:
             float32, shape (C, ...).
@@ -74,11 +84,17 @@ class ScaleIntensityRobust(InvertibleTransform):
         if white_level is not None:
             ranges = [(0.0, float(white_level))] * plain.shape[0]
         else:
-            ranges = [robust_range(_solid(channel.cpu()), self.upper) for channel in plain]
+            fills = [math.nan] * plain.shape[0] if fill is None else fill
+            solid = [_solid(channel.cpu(), value) for channel, value in zip(plain, fills, strict=True)]
+            ranges = [robust_range(values, self.upper) for values in solid]
+            if zero is not None:
+                ranges = [_from_zero(given, float(value)) for given, value in zip(ranges, zero, strict=True)]
         out = torch.empty(plain.shape, dtype=torch.float32, device=plain.device)
         for channel, (lower, width) in enumerate(ranges):
             for part, scaled in zip(_slabs(plain[channel]), _slabs(out[channel]), strict=True):
                 scaled.copy_((part.double() - lower) / width)
+                if fill is not None and not math.isnan(fill[channel]):
+                    scaled.masked_fill_(part == fill[channel], 0)
         result = _like(out, img)
         self.push_transform(result, extra_info={"ranges": ranges})
         return result
@@ -105,8 +121,16 @@ class ScaleIntensityRobust(InvertibleTransform):
         return _like(plain, img)
 
 
-def _solid(channel: torch.Tensor) -> np.ndarray:
-    """The voxels of a volume outside of blank planes, whose value (padding) says nothing of the image's range."""
+def _from_zero(given: tuple[float, float], zero: float) -> tuple[float, float]:
+    """A range that begins at the zero of an image, if that is not 0."""
+    lower, width = given
+    return (zero, lower + width - zero) if zero and lower + width > zero else given
+
+
+def _solid(channel: torch.Tensor, fill: float) -> np.ndarray:
+    """The voxels outside of a mask and of blank planes, whose value (padding) says nothing of the image's range."""
+    if not math.isnan(fill):
+        return channel[channel != fill].numpy()
     parts = list(solid_parts(channel)) if channel.ndim == 3 else []
     if len(parts) == 1 and channel[parts[0]].shape == channel.shape:
         return channel.numpy()
@@ -127,11 +151,18 @@ def _like(data: torch.Tensor, img: torch.Tensor) -> MetaTensor:
     return result
 
 
+def _zeros(item: Mapping[Hashable, Any]) -> list[list[float] | None]:
+    """The values of an item that become 0, for each channel."""
+    return [torch.as_tensor(item[name]).tolist() if name in item else None for name in ("zero", "fill")]
+
+
 class ScaleIntensityRobustd(MapTransform, InvertibleTransform):
     """Dictionary version of :class:`ScaleIntensityRobust`, which scales the noise level too.
 
     If the item has a ``sigma`` in the image's units, shape (C,) or (C, ...), it is kept, and the level on the scale of
     the first key goes to ``scaled_sigma``. If the item has a ``white_level``, it becomes 1 in place of the percentile.
+    If the image counts from another value than 0, ``zero``, or masked voxels have another value, ``fill``, both of
+    shape (C,) (:class:`~mri_denoise.transforms.EstimateNoised`), these become 0.
 
     Args:
         keys: images of shape (C, ...).
@@ -155,7 +186,7 @@ class ScaleIntensityRobustd(MapTransform, InvertibleTransform):
         """Scale each key by its own range, and sigma by the first key's."""
         d = dict(data)
         for number, key in enumerate(self.key_iterator(d)):
-            d[key] = self.scaler(d[key], d.get("white_level"))
+            d[key] = self.scaler(d[key], d.get("white_level"), *_zeros(d))
             if number == 0 and "sigma" in d:
                 sigma = torch.as_tensor(d["sigma"], dtype=torch.float32)
                 ranges = d[key].applied_operations[-1]["extra_info"]["ranges"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
@@ -14,6 +15,8 @@ from monai.data import MetaTensor
 from monai.transforms import MapTransform
 
 from mri_denoise.errors import InputError
+from mri_denoise.noise.series import counted_from_zero, find_series_noise
+from mri_denoise.noise.zero_level import ZeroLevel, find_zero
 from mri_denoise.settings import Sigma
 from mri_denoise.volume import in_one_space
 
@@ -24,7 +27,8 @@ class EstimateNoised(MapTransform):
     The level goes to ``sigma``: shape (T,), or (T, X, Y, Z) for a map. Beside it go the floor, ``floor``, in the shape
     of ``sigma`` or (T,), and ``coils``, shape (T,) (:class:`~mri_denoise.noise.model.NoiseModel`), and the correlation
     with neighbours, ``correlation``, shape (3, lags); if they are found, also ``sigma_variation``, the ratio of high to
-    low sigma in each volume, shape (T,).
+    low sigma in each volume, shape (T,). ``zero``, shape (T,), is the value that magnitudes count from, and ``fill``,
+    shape (T,), that of masked voxels, NaN where it is ``zero`` (:class:`~mri_denoise.noise.zero_level.ZeroLevel`).
 
     Args:
         keys: images of shape (T, X, Y, Z) in the file's units; the estimate is that of the first one.
@@ -46,10 +50,25 @@ class EstimateNoised(MapTransform):
         image = data[self.keys[0]]
         volumes, slice_axis = np.asarray(image), int(data.get("slice_axis", 2))
         affine = image.affine if isinstance(image, MetaTensor) and not data.get("picture") else None
-        found = self._given(volumes, slice_axis, affine)
-        return {**data, **(_find(volumes, slice_axis) if found is None else _rician(found, volumes, slice_axis))}
+        if data.get("white_level") is not None:  # a picture, whose black is 0
+            zeros = [ZeroLevel()] * len(volumes)
+        else:
+            zeros = [find_zero(volume) for volume in volumes]
+        found = self._given(volumes, zeros, slice_axis, affine)
+        if found is None:
+            noise = _find(volumes, zeros, slice_axis)
+        else:
+            noise = _rician(found, counted_from_zero(volumes, zeros), slice_axis)
+        return {
+            **data,
+            **noise,
+            "zero": torch.tensor([zero.value for zero in zeros], dtype=torch.float64),
+            "fill": torch.tensor([math.nan if zero.fill is None else zero.fill for zero in zeros]),
+        }
 
-    def _given(self, volumes: np.ndarray, slice_axis: int, affine: torch.Tensor | None) -> torch.Tensor | None:
+    def _given(
+        self, volumes: np.ndarray, zeros: Sequence[ZeroLevel], slice_axis: int, affine: torch.Tensor | None
+    ) -> torch.Tensor | None:
         """The level by hand, or of each voxel; None if everything is to be found."""
         if self.sigma.level is not None:
             return torch.full((len(volumes),), self.sigma.level, dtype=torch.float32)
@@ -58,7 +77,8 @@ class EstimateNoised(MapTransform):
         if self.sigma.kind == "local":
             from mri_denoise.noise.local import estimate_map
 
-            return torch.from_numpy(np.stack([estimate_map(volume, slice_axis=slice_axis) for volume in volumes]))
+            counted = counted_from_zero(volumes, zeros)
+            return torch.from_numpy(np.stack([estimate_map(volume, slice_axis=slice_axis) for volume in counted]))
         return None
 
 
@@ -71,11 +91,9 @@ def _rician(sigma: torch.Tensor, volumes: np.ndarray, slice_axis: int) -> dict[H
     return {"sigma": sigma, "floor": one, "coils": one, "correlation": correlation}
 
 
-def _find(volumes: np.ndarray, slice_axis: int) -> dict[Hashable, torch.Tensor]:
+def _find(volumes: np.ndarray, zeros: Sequence[ZeroLevel], slice_axis: int) -> dict[Hashable, torch.Tensor]:
     """What goes beside the image if all of its noise is to be found."""
-    from mri_denoise.noise.series import find_series_noise
-
-    models = find_series_noise(volumes, slice_axis=slice_axis)
+    models = find_series_noise(volumes, slice_axis=slice_axis, zeros=zeros)
     return {
         "sigma": _stack([model.sigma for model in models], volumes.shape[1:]),
         "floor": _stack([model.floor_ratio for model in models], volumes.shape[1:]),

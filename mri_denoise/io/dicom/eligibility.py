@@ -79,7 +79,7 @@ def _other_object(ds: Dataset) -> str | None:
         return f"{modality or 'unknown modality'}, no SOP Class UID: cannot tell what it is"
     if modality == "MR" and "Secondary Capture" in uid.name:
         return f"screenshot or other secondary capture ({uid.name})"
-    return f"{modality or 'unknown modality'}, not MR ({uid.name})"
+    return f"{modality or 'unknown modality'}, not MR ({uid.name[:64]})"
 
 
 def _layout(ds: Dataset) -> str | None:

@@ -7,6 +7,7 @@ import zlib
 from pathlib import Path
 
 import pydicom
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.filereader import read_file_meta_info
 from pydicom.uid import DeflatedExplicitVRLittleEndian
@@ -54,9 +55,23 @@ def read_header(path: Path) -> Dataset:
             ds = parse_file(path, defer_size=defer)
             if not len(ds):  # pydicom gives up all elements where one never ends
                 raise ValueError("an element, perhaps the pixel data, has no end")
+            _check_lengths(ds, path)
             return ds
         except (*PARSE_ERRORS, zlib.error) as error:
             raise ValueError(str(error)) from error
+
+
+def _check_lengths(ds: Dataset, path: Path) -> None:
+    """Check the values that were left in the file: pydicom reserves their length before it reads them.
+
+    Raises:
+        ValueError: A value before the pixel data is longer than the file.
+    """
+    size = path.stat().st_size
+    for element in ds.values():
+        if element.tag < _PIXEL_DATA and isinstance(element, RawDataElement) and element.value is None:
+            if element.length != _UNDEFINED_LENGTH and element.value_tell + element.length > size:
+                raise ValueError(f"the element {element.tag} is longer than the file")
 
 
 def check_deflated(path: Path) -> bool:
