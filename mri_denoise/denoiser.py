@@ -16,6 +16,7 @@ import torch
 
 from mri_denoise.bundles.parsed import Item, ParsedBundle
 from mri_denoise.bundles.registry import Bundle, Model, find_bundle
+from mri_denoise.bundles.trust import require_trust
 from mri_denoise.bundles.weights import sha256
 from mri_denoise.runtime import choose_device, quiet
 from mri_denoise.settings import DEFAULTS, Quality, Settings, Sigma
@@ -47,6 +48,7 @@ class Denoised:
         sigma: noise level of each volume, shape (T,), or of each voxel, (T, X, Y, Z), in the unit of the input; None
             where the model does not use it.
         variation: high by low sigma over the image for each of the T volumes, where it was measured.
+        zero: the value that counts as no signal in each of the T volumes, where it was looked for.
         returned: voxels of each volume in which removed signal came back, shape (T,), where the model looks for it.
         settings: everything that shaped the result, by name, for the record.
         device: where the network ran.
@@ -56,6 +58,7 @@ class Denoised:
     raw: np.ndarray | None
     sigma: np.ndarray | None
     variation: np.ndarray | None
+    zero: np.ndarray | None
     returned: np.ndarray | None
     settings: Mapping[str, str | float | int | None]
     device: str
@@ -112,6 +115,7 @@ class Denoiser:
         device: str = DEFAULTS.device,
         precision: str | None = None,
         progress: bool = False,
+        trust: bool = False,
     ) -> Denoiser:
         """Load the denoiser of a model.
 
@@ -120,11 +124,14 @@ class Denoiser:
             device: as for :class:`Denoiser`.
             precision: as for :class:`Denoiser`.
             progress: as for :class:`Denoiser`.
+            trust: whether a bundle runs that is neither shipped nor trained here: its configs are code.
 
         Raises:
-            InputError: if there is no such model, or it cannot be used.
+            InputError: if there is no such model, it cannot be used, or it is not trusted.
         """
-        return cls(find_bundle(model), device=device, precision=precision, progress=progress)
+        bundle = find_bundle(model)
+        require_trust(bundle, given=trust)
+        return cls(bundle, device=device, precision=precision, progress=progress)
 
     def __call__(
         self,
@@ -187,12 +194,15 @@ class Denoiser:
         chain, item = self._parsed.chain(measured.settings), measured.item
         for step in chain.late:
             item = step(item)
-        sigma, variation, returned = (item.get(name) for name in ("sigma", "sigma_variation", "returned"))
+        sigma, variation, zero, returned = (
+            item.get(name) for name in ("sigma", "sigma_variation", "zero", "returned")
+        )
         return Denoised(
             volume=replace(measured.volume, array=item["pred"].as_tensor().numpy()),
             raw=item["raw"].as_tensor().numpy() if with_raw else None,
             sigma=None if sigma is None else np.asarray(sigma),
             variation=None if variation is None else np.asarray(variation),
+            zero=None if zero is None else np.asarray(zero),
             returned=None if returned is None else np.asarray(returned),
             settings=chain.settings,
             device=self.device,

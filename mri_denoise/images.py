@@ -33,6 +33,7 @@ def denoise(
     strength: float = DEFAULTS.strength,
     quality: Quality = DEFAULTS.quality,
     device: str = DEFAULTS.device,
+    trust: bool = False,
 ) -> Image:
     """Denoise an image and give back the same kind of object, with its header and its type.
 
@@ -53,13 +54,15 @@ def denoise(
         strength: from 0, which gives the input back, to 1, the full result.
         quality: ``"fast"``, ``"balanced"`` or ``"best"`` (:class:`~mri_denoise.settings.Settings`).
         device: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
+        trust: whether a bundle runs that is neither shipped nor trained here: its configs are code.
 
     Returns:
         the result. Integers are rounded and clipped to their type; NaN and infinity stay where they were. For a list,
         the list of the results.
 
     Raises:
-        InputError: if the image is of another kind or shape, or a choice is out of its range.
+        InputError: if the image is of another kind or shape, a choice is out of its range, or the bundle is not
+            trusted.
 
     Examples:
         >>> import numpy as np
@@ -72,15 +75,24 @@ def denoise(
         if output is not None:
             raise InputError("output: names one result; denoise the paths of a list one by one.")
         each = [
-            denoise(one, spacing=spacing, model=model, sigma=sigma, strength=strength, quality=quality, device=device)
+            denoise(
+                one,
+                spacing=spacing,
+                model=model,
+                sigma=sigma,
+                strength=strength,
+                quality=quality,
+                device=device,
+                trust=trust,
+            )
             for one in image
         ]
         return cast(Image, each)
     settings = Settings(sigma=Sigma.parse(sigma), strength=strength, quality=quality, device=device)
     if isinstance(image, str | os.PathLike):
-        return cast(Image, _denoise_path(Path(image), output, _load(model, device), settings))
+        return cast(Image, _denoise_path(Path(image), output, _load(model, device, trust), settings))
     taken = take(image, spacing)
-    result = _load(model, device)(taken.volume, sigma=settings.sigma, strength=strength, quality=quality)
+    result = _load(model, device, trust)(taken.volume, sigma=settings.sigma, strength=strength, quality=quality)
     return cast(Image, taken.give_back(result.array))
 
 
@@ -113,11 +125,11 @@ def estimate_noise(image: object, *, spacing: Sequence[float] | None = None) -> 
 
 
 @lru_cache(maxsize=_MODELS)
-def _load(model: str, device: str) -> Denoiser:
+def _load(model: str, device: str, trust: bool) -> Denoiser:
     """Each model once a process."""
     from mri_denoise.denoiser import Denoiser
 
-    return Denoiser.load(model, device=device)
+    return Denoiser.load(model, device=device, trust=trust)
 
 
 def _denoise_path(source: Path, output: str | os.PathLike[str] | None, denoiser: Denoiser, settings: Settings) -> Path:

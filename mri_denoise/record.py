@@ -22,7 +22,7 @@ from mri_denoise.inference import native
 from mri_denoise.io.files import reading, write_beside
 from mri_denoise.runtime import usable_cores
 
-_NOT_ALWAYS = ("sigma_variation", "returned", "collaborative_filter")  # None where a record does not say
+_NOT_ALWAYS = ("sigma_variation", "zero", "returned", "collaborative_filter")  # None where a record does not say
 PACKAGES = ("torch", "monai", "numpy", "nibabel", "pydicom")
 
 
@@ -51,6 +51,8 @@ class RunRecord:
         sigma: noise level of each volume (of a map its median) in the unit of the file; None where the model does not
             use it.
         sigma_variation: high by low sigma over the image for each volume (95th by 5th percentile), where it was found.
+        zero: the value that counts as no signal in each volume, where the model looks for it; 0 unless the image was
+            shifted.
         returned: voxels of each volume in which removed signal came back, where the model looks for it.
         inputs: the files that were read.
         outputs: the files of the result.
@@ -66,6 +68,7 @@ class RunRecord:
     settings: Mapping[str, str | float | int | None]
     sigma: Sequence[float] | None
     sigma_variation: Sequence[float] | None
+    zero: Sequence[float] | None
     returned: Sequence[int] | None
     inputs: Sequence[FileHash]
     outputs: Sequence[str]
@@ -108,7 +111,8 @@ def _check_types(record: RunRecord) -> None:
     texts = [record.time, record.case, *asdict(record.model).values(), *record.outputs, *record.companions]
     texts += [text for file in record.inputs for text in (file.path, file.sha256)]
     texts += [text for pair in record.versions.items() for text in pair]
-    numbers = [record.seconds, *(record.sigma or []), *(record.sigma_variation or []), *(record.returned or [])]
+    measured = (record.sigma, record.sigma_variation, record.zero, record.returned)
+    numbers = [record.seconds, *(value for values in measured for value in values or [])]
     plain = all(isinstance(value, str | int | float | None) for value in dict(record.settings).values())
     if (
         not plain

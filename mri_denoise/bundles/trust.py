@@ -72,7 +72,7 @@ def require_trust(bundle: Bundle, *, given: bool) -> None:
     if not given and not is_trusted(bundle):
         raise InputError(
             f"{bundle.folder}: a bundle is code that runs with your rights, and this one is neither shipped nor "
-            "trained here; look at its configs, then add --trust."
+            "trained here; look at its configs, then add --trust (in Python trust=True)."
         )
 
 

@@ -34,6 +34,7 @@ def node(
         str | None, typer.Option(metavar="AE@HOST:PORT|URL", help="Where results go: C-STORE, or STOW-RS.")
     ] = None,
     show_status: Annotated[bool, typer.Option("--status", help="Say what lies in the queue, and end.")] = False,
+    trust: common.Trust = False,
     as_json: Annotated[bool, typer.Option("--json", help="Log lines, or the status, as JSON on standard output.")] = (
         False
     ),
@@ -48,6 +49,8 @@ def node(
         if show_status:
             _print_status(status(found), as_json)
             raise typer.Exit(common.DONE)
+        for model in dict.fromkeys(rule.model for rule in found.rules):
+            common.find_model(model, trust=trust)
         stop = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             # in a thread of its own: the main thread may hold the event's lock at this moment

@@ -42,6 +42,11 @@ def _line(found: dict[str, Any]) -> str:
     """What was found in one volume, in words."""
     volume = "" if found["volume"] is None else f" volume {found['volume']}"
     notes = [f"sigma {found['sigma']:.6g}", f"SNR {found['snr']:.4g} (from {found['source']})"]
+    if found["signed"]:
+        notes.append("no magnitude image: no bias is removed")
+    elif found["zero"]:
+        way = "down " if found["sign"] < 0 else ""
+        notes.append(f"counted {way}from {found['zero']:.6g}, where air begins")
     if found["variation"] > 1:
         notes.append(f"varies x{found['variation']:.1f} over the image")
     floor, ratio = found["floor"], found["floor_ratio"]
@@ -49,7 +54,7 @@ def _line(found: dict[str, Any]) -> str:
         notes.append(f"air darker than its noise explains (x{ratio:.2f})")
     elif floor == "chi":
         notes.append(f"air of {found['coils']:.1f} channels")
-    elif floor != "rician":
+    elif floor not in ("rician", "none"):
         notes.append(f"air {floor}")
     if any(found["correlation"]):
         alike = " / ".join(f"{value:.2f}" for value in found["correlation"])
@@ -77,6 +82,9 @@ def _measure(case: Case) -> list[dict[str, Any]]:
             "snr": model.snr,
             "source": model.source,
             "variation": model.variation,
+            "zero": model.zero.value,
+            "sign": model.zero.sign,
+            "signed": model.zero.signed,
             "floor": model.floor,
             "floor_ratio": float(np.median(model.floor_ratio)),
             "coils": model.coils,

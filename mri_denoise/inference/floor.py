@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 
+from mri_denoise.inference.limits import mean_around
 from mri_denoise.noise.rician import chi_moments
 
 _END, _STEPS = 40, 20  # of a table of means: the largest signal / sigma, and steps in 1
@@ -57,7 +57,7 @@ def match_floor(
 def _local_mean(volume: torch.Tensor) -> torch.Tensor:
     """Mean of the voxels around that are not 0, 3 x 3 x 3."""
     mask = (volume != 0).to(volume)
-    sums = [F.avg_pool3d(v[None, None], 3, stride=1, padding=1)[0, 0] for v in (volume, mask)]
+    sums = [mean_around(values) for values in (volume, mask)]
     return sums[0] / sums[1].clamp_min(1 / 27)
 
 

@@ -25,6 +25,15 @@ def without_extremes(volume: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     if not extreme.any():
         return volume, extreme
     inside = torch.where(extreme, 0, volume)
-    sums, counts = (F.avg_pool3d(v[None, None], 3, stride=1, padding=1)[0, 0] for v in (inside, (~extreme).to(volume)))
+    sums, counts = (mean_around(values) for values in (inside, (~extreme).to(volume)))
     around = torch.where(counts > 0, sums / counts.clamp_min(1 / 27), volume.clamp(LOW, HIGH))
     return torch.where(extreme, around, volume), extreme
+
+
+def mean_around(volume: torch.Tensor) -> torch.Tensor:
+    """Mean of each voxel and its neighbours, 3 x 3 x 3; voxels beyond the edge count as 0.
+
+    Args:
+        volume: shape (X, Y, Z), any of which may be 1: PyTorch's own padding needs 3.
+    """
+    return F.avg_pool3d(F.pad(volume[None, None], (1,) * 6), 3, stride=1)[0, 0]

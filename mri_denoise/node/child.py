@@ -78,7 +78,7 @@ class SeriesDenoiser:
         if denoiser is None:
             if len(self._warm) >= _MAX_WARM:
                 self._warm.pop(next(iter(self._warm)))
-            denoiser = Denoiser.load(name, device=self._device)
+            denoiser = Denoiser.load(name, device=self._device, trust=True)
         self._warm[name] = denoiser
         return denoiser
 

@@ -23,6 +23,7 @@ from mri_denoise.noise.zero_filling import find_coverage
 from mri_denoise.noise.zero_level import ZeroLevel, find_zero
 
 _CLEAN = 30.0  # SNR from which texture may hide the noise
+_DRAWN = 0.7  # fraction of voxels that equal their neighbours, above which an image holds no noise
 _MASKED = 0.1  # fraction of voxels that are 0 or not finite, above which an image counts as masked
 
 
@@ -133,6 +134,8 @@ def _find(
     scale, mask = find_signal(data)
     axis = int(np.argmin(data.shape)) if slice_axis is None else slice_axis
     slices = np.moveaxis(normalise(data, scale), axis, 2)
+    if _is_drawn(middle_slices(slices, 2)):
+        simple = NoiseLevel(sigma=0.0, snr=math.inf, method="none")
     simple = estimate_sigma(data, slice_axis=axis) if simple is None else simple
     correlation = noise_correlation(data[None], axis) if correlation is None else correlation
     pure = simple.sigma / scale if simple.method == "background" else None
@@ -164,6 +167,14 @@ def _find(
         confidence=_confidence(tissue, floor, source),
         source=source,
     )
+
+
+def _is_drawn(slices: np.ndarray) -> bool:
+    """Whether most voxels equal their neighbours exactly, as in labels and drawings: noise would make them differ."""
+    here = slices[:-1, :-1]
+    inside = np.isfinite(here) & (here != 0)
+    same = (here == slices[1:, :-1]) & (here == slices[:-1, 1:])
+    return bool(inside.any() and same[inside].mean() > _DRAWN)
 
 
 def _signed_snr(volume: np.ndarray, zero: ZeroLevel, level: float) -> float:

@@ -21,6 +21,7 @@ from mri_denoise.noise.rician import RAYLEIGH_STD, grey_step, rayleigh_distance
 
 _SAMPLE = 1_000_000  # voxels
 _FILL = 0.02  # fraction of voxels of one value, above which it may be a mask or padding
+_FEW, _APART = 9, 0.1  # voxels, and distance from the next value in the image's range: a few that lie apart are padding
 _NEGATIVE = 0.05  # fraction of negative voxels, below which they are ringing of an interpolation
 _LEAST = 20  # blocks of air
 _COARSE = 1.2  # standard deviation of the air in grey levels, below which its distribution cannot be told
@@ -36,19 +37,21 @@ class ZeroLevel:
         value: the true zero, in the unit of the volume; 0 for images as scanners write them. For signed images a value
             far below the darkest voxel: counted from there, noise is the same at every value.
         signed: whether the image is no magnitude, so that its noise has no bias.
+        sign: -1 if brighter voxels have smaller values, so that air is the brightest; 1 otherwise.
         fill: the value of masked or padded voxels, if that is neither ``value`` nor 0; None otherwise.
         speckle: whether voxels without signal hold any value of the range (MP2RAGE's uniform image).
     """
 
     value: float = 0.0
     signed: bool = False
+    sign: int = 1
     fill: float | None = None
     speckle: bool = False
 
     @property
     def usual(self) -> bool:
         """Whether the image counts from 0, as scanners write it."""
-        return self.value == 0 and self.fill is None
+        return self.value == 0 and self.fill is None and self.sign > 0
 
     def counted(self, volume: np.ndarray) -> np.ndarray:
         """Count a volume from its zero.
@@ -61,7 +64,7 @@ class ZeroLevel:
         """
         if self.usual:
             return volume
-        shifted = np.asarray(volume, dtype=np.float32) - np.float32(self.value)
+        shifted = np.float32(self.sign) * (np.asarray(volume, dtype=np.float32) - np.float32(self.value))
         if self.fill is not None:
             shifted[volume == np.float32(self.fill)] = 0
         return shifted
@@ -109,9 +112,13 @@ def find_zero(volume: np.ndarray) -> ZeroLevel:
     lowest = float(values[0])
     fill = fills[0] if len(fills) == 1 else None
     if not speckle:
-        found = _zero_of_air(np.where(np.isin(volume, fills), np.nan, volume) if fills else volume)
+        solid = np.where(np.isin(volume, fills), np.float32(np.nan), volume) if fills else volume
+        found = _zero_of_air(solid)
         if found is not None:
             return ZeroLevel(value=found, fill=fill if found or fill else None)
+        found = _zero_of_air(-solid)
+        if found is not None:
+            return ZeroLevel(value=-found, sign=-1, fill=fill)
         if lowest in fills and (lowest > 0 or (low < 0 and low - lowest < (high - low) / 2)):
             return ZeroLevel(value=lowest)
         if lowest in fills and low >= 0:
@@ -131,22 +138,22 @@ def _begins_at_zero(values: np.ndarray) -> bool:
     """Whether sorted voxels are of a magnitude image with air, or with masked air, as scanners write it."""
     if values[0] < 0:
         return False
-    if values[int(_FILL * values.size)] > 0:
-        return _at(values, 0.0001) < _at(values, 0.01) / 2
-    if not _is_fill(values, 0.0):
-        return True
-    inside = values[np.searchsorted(values, 0, "right") :]
-    return _at(inside, 0.0001) < _at(inside, 0.5) / 2
+    if _is_fill(values, 0.0):
+        inside = values[np.searchsorted(values, 0, "right") :]
+        return not inside.size or _at(inside, 0.0001) <= _at(inside, 0.5) / 2
+    return _at(values, 0.01) == 0 or _at(values, 0.0001) < _at(values, 0.01) / 2
 
 
 def _is_fill(values: np.ndarray, fill: float) -> bool:
-    """Whether a value occurs more often in sorted voxels than any noise explains: more than both its neighbours."""
+    """Whether a value of sorted voxels is no measurement: it lies apart, or noise would not give it so often."""
     start, stop = (int(np.searchsorted(values, fill, side)) for side in ("left", "right"))
-    if stop - start < _FILL * values.size:
+    if stop - start < _FEW or stop - start == values.size:
         return False
-    gaps = [abs(float(values[place]) - fill) for place in (start - 1, stop) if 0 <= place < values.size]
-    around = [np.searchsorted(values, fill + side * 1.5 * min(gaps, default=0.0)) for side in (-1, 1)]
-    return bool(2 * (stop - start) > around[1] - around[0])
+    gap = min(abs(float(values[place]) - fill) for place in (start - 1, stop) if 0 <= place < values.size)
+    if gap > _APART * (_at(values, 0.99) - _at(values, 0.01)):
+        return True
+    around = [np.searchsorted(values, fill + side * 1.5 * gap) for side in (-1, 1)]
+    return bool(stop - start > _FILL * values.size and 2 * (stop - start) > around[1] - around[0])
 
 
 def _zero_of_air(volume: np.ndarray) -> float | None:

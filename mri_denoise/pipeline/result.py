@@ -62,6 +62,7 @@ class ResultWriter:
         self._pictures: list[Path] = []
         self._sigma: list[float] | None = None
         self._variation: list[float] | None = None
+        self._zero: list[float] | None = None
         self._returned: list[float] | None = None
         self._settings: Mapping[str, str | float | int | None] = {}
         self._device = "cpu"
@@ -106,6 +107,7 @@ class ResultWriter:
             settings=self._settings,
             sigma=self._sigma,
             sigma_variation=self._variation,
+            zero=self._zero,
             returned=None if self._returned is None else [int(count) for count in self._returned],
             inputs=[FileHash(path=str(path), sha256=sha256(path)) for path in self._inputs()],
             outputs=[str(path) for path in files],
@@ -149,6 +151,7 @@ class ResultWriter:
             self._pictures.append(self._draw(denoised.raw, denoised.volume))
         self._sigma = _more(self._sigma, denoised.sigma)
         self._variation = _more(self._variation, denoised.variation)
+        self._zero = _more(self._zero, denoised.zero)
         self._returned = _more(self._returned, denoised.returned)
 
     def _put_maps(self, denoised: Denoised, count: int) -> None:

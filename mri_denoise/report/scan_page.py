@@ -95,7 +95,7 @@ def _measure(scan: Scan, tissue: np.ndarray) -> Residual:
     correlation = np.eye(1, MAX_LAG + 1).repeat(3, axis=0)
     if not scan.picture:
         volume = Volume(array=scan.before[None], affine=scan.affine)
-        correlation = noise_correlation(volume.array, slice_axis_of(volume))
+        correlation = noise_correlation(volume.array - np.float32((scan.record.zero or [0])[0]), slice_axis_of(volume))
     sigma = scan.noise_map if scan.noise_map is not None else scan.sigma
     strength = float(scan.record.settings.get("strength", 1.0) or 0)
     return measure_residual(scan.before, scan.after, tissue, sigma=sigma, strength=strength, correlation=correlation)
@@ -138,6 +138,8 @@ def _notes(scan: Scan, left_out: str) -> list[str]:
         notes.append(f"The first of {scan.volumes} volumes is shown and measured.")
     if scan.rebuilt:
         notes.append("The input was not found. It is rebuilt from the result and the stored residual.")
+    if scan.record.zero and scan.record.zero[0]:
+        notes.append(f"The image does not count from 0: no signal was taken for {number(scan.record.zero[0])}.")
     variation = scan.record.sigma_variation
     if scan.noise_map is None and variation and variation[0] > 1:
         notes.append("The noise level varies over the image; with --noise-map its map would be shown here.")

@@ -123,11 +123,11 @@ class RestoreBackgroundd(MapTransform):
         for key in self.key_iterator(d):
             for t, (image, raw) in enumerate(zip(d[key], d["raw"], strict=True)):
                 down, up = _reach(d, t)
-                zero, fill = (float(torch.as_tensor(d[n])[t]) if n in d else 0.0 for n in ("zero", "fill"))
-                if zero == 0 and not fill < 0 and not fill > 0:
+                zero, fill, sign = _counting(d, t)
+                if zero == 0 and sign > 0 and not abs(fill) > 0:
                     _restore(torch.as_tensor(image), torch.as_tensor(raw), down, up)
                 else:
-                    _restore_counted(torch.as_tensor(image), torch.as_tensor(raw), down, up, zero, fill)
+                    _restore_counted(torch.as_tensor(image), torch.as_tensor(raw), down, up, (zero, fill, sign))
         return d
 
 
@@ -141,21 +141,28 @@ def _reach(item: Mapping[Hashable, Any], number: int) -> tuple[torch.Tensor | No
     return sigma * max(REACH, floor + REACH / 2), sigma * REACH
 
 
+def _counting(item: Mapping[Hashable, Any], number: int) -> tuple[float, float, float]:
+    """What a volume counts from, the value of its masked voxels (NaN for 0), and its direction."""
+    usual = {"zero": 0.0, "fill": float("nan"), "sign": 1.0}
+    zero, fill, sign = (float(torch.as_tensor(item[k])[number]) if k in item else v for k, v in usual.items())
+    return zero, fill, sign
+
+
 def _restore_counted(
     image: torch.Tensor,
     raw: torch.Tensor,
     down: torch.Tensor | None,
     up: torch.Tensor | None,
-    zero: float,
-    fill: float,
+    counting: tuple[float, float, float],
 ) -> None:
     """Overwrite a volume that counts from another value than 0, or whose masked voxels have another value."""
-    counted = raw - zero
+    zero, fill, sign = counting
+    counted = (raw - zero) * sign
     counted[raw == fill] = 0
-    image -= zero
+    image.sub_(zero).mul_(sign)
     _restore(image, counted, down, up, abs(zero))
     same = image == counted
-    image += zero
+    image.mul_(sign).add_(zero)
     image.copy_(torch.where(same, raw, image))
 
 

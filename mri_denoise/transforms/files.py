@@ -175,7 +175,7 @@ class SaveVolumed(MapTransform):
 
     def _denoised(self, d: Mapping[Hashable, Any]) -> Denoised:
         result = d[self.keys[0]]
-        sigma, variation, returned = (d.get(name) for name in ("sigma", "sigma_variation", "returned"))
+        sigma, variation, zero, returned = (d.get(name) for name in ("sigma", "sigma_variation", "zero", "returned"))
         geometry = result if isinstance(result, MetaTensor) else d["raw"]
         volume = Volume(
             array=np.asarray(result),
@@ -187,6 +187,7 @@ class SaveVolumed(MapTransform):
             raw=np.asarray(d["raw"]),
             sigma=None if sigma is None else np.asarray(sigma),
             variation=None if variation is None else np.asarray(variation),
+            zero=None if zero is None else np.asarray(zero),
             returned=None if returned is None else np.asarray(returned),
             settings=self.settings,
             device=result.device.type if isinstance(result, torch.Tensor) else "cpu",

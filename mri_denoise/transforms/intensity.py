@@ -67,6 +67,7 @@ class ScaleIntensityRobust(InvertibleTransform):
         white_level: float | None = None,
         zero: Sequence[float] | None = None,
         fill: Sequence[float] | None = None,
+        sign: Sequence[float] | None = None,
     ) -> MetaTensor:
         """Scale.
 
@@ -76,6 +77,7 @@ class ScaleIntensityRobust(InvertibleTransform):
             zero: the value of each channel that becomes 0; 0 or None for the usual one.
             fill: another value of each channel that becomes 0, that of masked voxels; NaN or None for no other. These
                 voxels do not come back by the inverse.
+            sign: -1 for channels whose air is the brightest: lower values become higher ones.
 
         Returns:
             float32, shape (C, ...).
@@ -88,7 +90,11 @@ class ScaleIntensityRobust(InvertibleTransform):
             solid = [_solid(channel.cpu(), value) for channel, value in zip(plain, fills, strict=True)]
             ranges = [robust_range(values, self.upper) for values in solid]
             if zero is not None:
-                ranges = [_from_zero(given, float(value)) for given, value in zip(ranges, zero, strict=True)]
+                signs = [1.0] * plain.shape[0] if sign is None else sign
+                ranges = [
+                    _mirrored(values, value, self.upper) if side < 0 else _from_zero(given, value)
+                    for given, values, value, side in zip(ranges, solid, zero, signs, strict=True)
+                ]
         out = torch.empty(plain.shape, dtype=torch.float32, device=plain.device)
         for channel, (lower, width) in enumerate(ranges):
             for part, scaled in zip(_slabs(plain[channel]), _slabs(out[channel]), strict=True):
@@ -127,6 +133,12 @@ def _from_zero(given: tuple[float, float], zero: float) -> tuple[float, float]:
     return (zero, lower + width - zero) if zero and lower + width > zero else given
 
 
+def _mirrored(values: np.ndarray, zero: float, upper: float) -> tuple[float, float]:
+    """A range that runs from the zero of an image down, if its air is the brightest: the width is negative."""
+    _, width = robust_range(zero - values, upper)
+    return zero, -width
+
+
 def _solid(channel: torch.Tensor, fill: float) -> np.ndarray:
     """The voxels outside of a mask and of blank planes, whose value (padding) says nothing of the image's range."""
     if not math.isnan(fill):
@@ -153,7 +165,7 @@ def _like(data: torch.Tensor, img: torch.Tensor) -> MetaTensor:
 
 def _zeros(item: Mapping[Hashable, Any]) -> list[list[float] | None]:
     """The values of an item that become 0, for each channel."""
-    return [torch.as_tensor(item[name]).tolist() if name in item else None for name in ("zero", "fill")]
+    return [torch.as_tensor(item[name]).tolist() if name in item else None for name in ("zero", "fill", "sign")]
 
 
 class ScaleIntensityRobustd(MapTransform, InvertibleTransform):
@@ -190,7 +202,7 @@ class ScaleIntensityRobustd(MapTransform, InvertibleTransform):
             if number == 0 and "sigma" in d:
                 sigma = torch.as_tensor(d["sigma"], dtype=torch.float32)
                 ranges = d[key].applied_operations[-1]["extra_info"]["ranges"]
-                widths = torch.tensor([width for _, width in ranges]).reshape(-1, *[1] * (sigma.ndim - 1))
+                widths = torch.tensor([abs(width) for _, width in ranges]).reshape(-1, *[1] * (sigma.ndim - 1))
                 d["scaled_sigma"] = sigma / widths
         return d
 
