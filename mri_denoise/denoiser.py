@@ -194,9 +194,7 @@ class Denoiser:
         chain, item = self._parsed.chain(measured.settings), measured.item
         for step in chain.late:
             item = step(item)
-        sigma, variation, zero, returned = (
-            item.get(name) for name in ("sigma", "sigma_variation", "zero", "returned")
-        )
+        sigma, variation, zero, returned = (item.get(name) for name in ("sigma", "sigma_variation", "zero", "returned"))
         return Denoised(
             volume=replace(measured.volume, array=item["pred"].as_tensor().numpy()),
             raw=item["raw"].as_tensor().numpy() if with_raw else None,

@@ -25,6 +25,7 @@ from mri_denoise.settings import Quality, Settings, Sigma
 from mri_denoise.simulation import head_phantom, phantom_affine
 from mri_denoise.training.train import export_weights
 from mri_denoise.volume import Volume
+from tests.phantoms import head
 
 ROOT = Path(__file__).parents[1]
 SHAPE = (34, 36, 33)
@@ -148,13 +149,13 @@ def test_a_bundle_that_does_not_name_its_steps_is_told_what_it_lacks(tmp_path: P
     text = config.read_text()
     config.write_text(text.replace("denoise: [", "steps: ["))
     with pytest.raises(InputError, match=r"inference.yaml lacks denoise; .*python -m monai.bundle run"):
-        Denoiser.load(str(bundle.folder))
+        Denoiser.load(str(bundle.folder), trust=True)
     config.write_text(text.replace("infer, return_signal, unscale, restore", "unscale, restored"))
     with pytest.raises(InputError, match="lacks restored"):
-        Denoiser.load(str(bundle.folder))
+        Denoiser.load(str(bundle.folder), trust=True)
     config.write_text(text.replace("keys: pred\n  strength", "kees: pred\n  strength"))
     with pytest.raises(InputError, match=r"bundle: cannot be used \(.*\)\.$"):
-        Denoiser.load(str(bundle.folder))
+        Denoiser.load(str(bundle.folder), trust=True)
 
 
 def test_what_came_back_is_counted_unless_nobody_looks(noisy: np.ndarray) -> None:
@@ -164,3 +165,28 @@ def test_what_came_back_is_counted_unless_nobody_looks(noisy: np.ndarray) -> Non
         settings = Settings(sigma=Sigma(kind="level", level=30.0), guard=guard)
         found[guard] = denoiser.finish(denoiser.measure(volume, settings)).returned
     assert found[False] is None and found[True] is not None and 0 <= found[True][0] < 0.03 * noisy.size
+
+
+@pytest.mark.parametrize("change", [(1, 1024), (1, -1024), (-1, 4000)])
+def test_an_image_at_an_offset_gets_the_same_result_at_that_offset(rician: Bundle, change: tuple[float, float]) -> None:
+    denoiser = Denoiser(rician, device="cpu")
+    sign, offset = change
+    rng, clean = np.random.default_rng(0), 1000 * head((48, 56, 16))
+    noisy = np.hypot(clean + rng.normal(0, 50, clean.shape), rng.normal(0, 50, clean.shape)).astype(np.float32)
+    usual, shifted = (
+        denoiser(Volume(array=image[None], affine=np.diag([1.0, 1.0, 3.0, 1.0])), quality="fast").array[0]
+        for image in (noisy, np.float32(sign) * noisy + np.float32(offset))
+    )
+    error = np.abs(sign * (shifted - offset) - usual)
+    assert np.mean(error) < 2.0 and np.square(error).mean() < 0.1 * np.square(usual - noisy).mean()
+
+
+def test_masked_voxels_of_any_value_keep_their_bits(rician: Bundle) -> None:
+    denoiser = Denoiser(rician, device="cpu")
+    rng, clean = np.random.default_rng(0), 1000 * head((48, 56, 16))
+    noisy = np.hypot(clean + rng.normal(0, 50, clean.shape), rng.normal(0, 50, clean.shape))
+    for fill in (-1024.3, 17.1):
+        image = np.where(clean > 100, noisy + max(fill, 0), fill).astype(np.float32)
+        result = denoiser(Volume(array=image[None], affine=np.diag([1.0, 1.0, 3.0, 1.0])), quality="fast").array[0]
+        masked = image == np.float32(fill)
+        assert np.array_equal(result[masked], image[masked]) and (result[~masked] > fill).all()

@@ -42,6 +42,8 @@ def _line(found: dict[str, Any]) -> str:
     """What was found in one volume, in words."""
     volume = "" if found["volume"] is None else f" volume {found['volume']}"
     notes = [f"sigma {found['sigma']:.6g}", f"SNR {found['snr']:.4g} (from {found['source']})"]
+    if found["sigma"] == 0:
+        notes.append("no noise found, or too few voxels to tell it from texture; give --sigma to denoise")
     if found["signed"]:
         notes.append("no magnitude image: no bias is removed")
     elif found["zero"]:

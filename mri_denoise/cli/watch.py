@@ -44,4 +44,8 @@ def _line(case: Case, record: RunRecord, folder: Path) -> str:
     level = ", ".join(f"{sigma:.4g}" for sigma in (record.sigma or [])[:3])
     more = " ..." if len(record.sigma or []) > 3 else ""
     noise = f"  sigma {level}{more}" if level else ""
+    if record.sigma and not any(record.sigma):
+        noise += " (no noise found, or too few voxels to find it: left as it was)"
+    if record.zero and any(record.zero):
+        noise += f", counted from {record.zero[0]:.4g}"
     return f"{case.label} -> {folder / case.output}{noise}  {record.seconds:.1f} s"

@@ -21,7 +21,9 @@ from mri_denoise.noise.rician import (
 from mri_denoise.noise.zero_filling import undo_zero_filling
 
 MAD_TO_STD = 1.4826  # standard deviation of a normal distribution by its median absolute deviation
-_LEAST_AIR = 20  # blocks
+_LEAST_AIR, _SURE_AIR = 20, 200  # blocks
+_FEW = 60  # blocks of foreground, below which the quiet ones cannot be chosen by their activity
+_LEAST_QUIET = 6  # blocks of foreground, below which texture cannot be told from noise
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,15 +89,23 @@ def robust_std(response: np.ndarray) -> float:
 def foreground_sigma(foreground: Samples) -> float:
     """Estimate sigma from the high-pass response in the least active blocks, with Koay's correction.
 
+    Of few blocks, most may hold texture: the quietest quarter is taken. Of a handful nothing can be said.
+
     Args:
         foreground: blocks that hold signal.
 
     Returns:
-        sigma, in the units of the blocks' values.
+        sigma, in the units of the blocks' values; 0 if there are fewer than 6 blocks.
     """
+    if len(foreground.activity) < _LEAST_QUIET:
+        return 0.0
+    if len(foreground.activity) < _FEW:
+        spreads = MAD_TO_STD * np.median(np.abs(foreground.response), axis=1)
+        quiet = np.argsort(spreads)[: max(len(spreads) // 4, 2)]
+        return koay_correction(foreground.mean[quiet], spreads[quiet])
     sigma = 0.0
     for fraction in (0.1, 0.5):
-        chosen = np.argsort(foreground.activity)[: max(60, int(fraction * len(foreground.activity)))]
+        chosen = np.argsort(foreground.activity)[: max(_FEW, int(fraction * len(foreground.activity)))]
         mean = foreground.mean[chosen]
         groups = np.array_split(np.argsort(mean), min(8, 1 + len(mean) // 40))
         spreads = np.array([robust_std(foreground.response[chosen[g]]) for g in groups])
@@ -150,7 +160,10 @@ def background_sigma(samples: Samples, *, masked: bool) -> float | None:
         return None
     # Dark tissue inside a mask looks nearly like pure noise, but its high-pass response spreads less.
     measured = robust_std(samples.response[dark]) / RAYLEIGH_STD
-    return None if measured > 1.1 * sigma or (masked and measured < 0.985 * sigma) else sigma
+    if measured > 1.1 * sigma or (masked and measured < 0.985 * sigma):
+        return None
+    # and so does that of a few blocks at the border of an object, in a crop
+    return None if dark.sum() < _SURE_AIR and measured < 0.6 * sigma else sigma
 
 
 def _darkest_mode(means: np.ndarray) -> float:

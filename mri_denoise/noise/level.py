@@ -121,11 +121,12 @@ def estimate_sigma(
         slices = middle_slices(parts[len(parts) // 2], 2)
         # the larger one: white noise that is mistaken for zero-filled noise reads less on the acquired matrix
         foreground = max(foreground, zero_filled_sigma(slices, coverage or find_coverage(slices)))
-    method: Literal["background", "foreground"]
+    method: Literal["background", "foreground", "none"]
     if background is None or foreground > 2 * background or (masked and foreground < background):
         sigma, method = foreground, "foreground"
     else:
         sigma, method = background, "background"
+    method = method if sigma > 0 else "none"
     power = max(float(np.mean(bright.power, dtype=np.float64)) - 2 * sigma**2, 0.0)
     snr = math.sqrt(power) / sigma if sigma > 0 else math.inf
     return NoiseLevel(sigma=sigma * scale, snr=snr, method=method)

@@ -23,7 +23,7 @@ from mri_denoise.noise.zero_filling import find_coverage
 from mri_denoise.noise.zero_level import ZeroLevel, find_zero
 
 _CLEAN = 30.0  # SNR from which texture may hide the noise
-_DRAWN = 0.7  # fraction of voxels that equal their neighbours, above which an image holds no noise
+_DRAWN = 0.4  # fraction of voxels that equal their neighbours, above which an image holds no noise
 _MASKED = 0.1  # fraction of voxels that are 0 or not finite, above which an image counts as masked
 
 

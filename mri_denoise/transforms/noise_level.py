@@ -28,7 +28,8 @@ class EstimateNoised(MapTransform):
     of ``sigma`` or (T,), and ``coils``, shape (T,) (:class:`~mri_denoise.noise.model.NoiseModel`), and the correlation
     with neighbours, ``correlation``, shape (3, lags); if they are found, also ``sigma_variation``, the ratio of high to
     low sigma in each volume, shape (T,). ``zero``, shape (T,), is the value that magnitudes count from, and ``fill``,
-    shape (T,), that of masked voxels, NaN where it is ``zero``; ``sign`` is -1 where air is the brightest (:class:`~mri_denoise.noise.zero_level.ZeroLevel`).
+    shape (T,), that of masked voxels, NaN where it is ``zero``; ``sign`` is -1 where
+    air is the brightest (:class:`~mri_denoise.noise.zero_level.ZeroLevel`).
 
     Args:
         keys: images of shape (T, X, Y, Z) in the file's units; the estimate is that of the first one.

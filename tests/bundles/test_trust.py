@@ -11,9 +11,12 @@ import numpy as np
 import pytest
 import torch
 
+from mri_denoise import denoise
 from mri_denoise.bundles.registry import find_bundle
 from mri_denoise.bundles.trust import is_trusted, remember
 from mri_denoise.bundles.weights import record_sha256
+from mri_denoise.denoiser import Denoiser
+from mri_denoise.errors import InputError
 from tests.commands import cli, make_bundle
 
 
@@ -130,3 +133,16 @@ def test_weights_of_nan_are_refused(tmp_path: Path, bundle: Path, image: Path) -
 def test_the_version_in_the_metadata_is_what_the_record_says(tmp_path: Path, bundle: Path, image: Path) -> None:
     report = json.loads(cli("denoise", image, tmp_path / "out.nii", "--model", bundle, "--json").stdout)
     assert report["done"][0]["model"]["version"] == find_bundle(str(bundle)).version
+
+
+def test_python_and_the_node_ask_for_trust_as_well(tmp_path: Path, bundle: Path) -> None:
+    change(bundle, "batch_size: 8", "batch_size: 4")
+    values = np.random.default_rng(0).rayleigh(100, (16, 16, 4)).astype(np.float32)
+    with pytest.raises(InputError, match="trust=True"):
+        denoise(values, model=str(bundle), device="cpu")
+    with pytest.raises(InputError, match="trust=True"):
+        Denoiser.load(str(bundle), device="cpu")
+    assert denoise(values, model=str(bundle), device="cpu", trust=True).shape == values.shape
+    settings = tmp_path / "node.yaml"
+    settings.write_text(f"spool: {tmp_path / 'spool'}\nrules:\n  - model: {bundle}\n")
+    assert "add --trust" in cli("node", settings, "--send-to", "http://localhost:1", code=2).stderr

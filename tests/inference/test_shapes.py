@@ -44,6 +44,25 @@ def test_a_slab_is_never_worse_than_it_was(
     assert error(denoiser(volume, sigma=LEVEL).array[0], truth) < error(noisy, truth)
 
 
+@settings(max_examples=20, deadline=None, derandomize=True)
+@given(
+    st.tuples(*[st.integers(1, 12), st.integers(8, 44), st.integers(8, 44)]),
+    st.permutations(range(3)),
+    st.tuples(*[st.floats(0.4, 6)] * 3),
+    st.integers(0, 2**32 - 1),
+)
+def test_nor_is_a_crop_whose_noise_is_estimated(
+    denoiser: Denoiser, sides: tuple[int, ...], order: list[int], sizes: tuple[float, ...], seed: int
+) -> None:
+    shape = tuple(sides[axis] for axis in order)
+    rng = np.random.default_rng(seed)
+    starts = [int(rng.integers(0, whole - n + 1)) for whole, n in zip(SIZE, shape, strict=True)]
+    truth = 1000 * head(SIZE)[tuple(slice(start, start + n) for start, n in zip(starts, shape, strict=True))]
+    noisy = np.hypot(truth + rng.normal(0, LEVEL, shape), rng.normal(0, LEVEL, shape)).astype(np.float32)
+    result = denoiser(Volume(array=noisy[None], affine=np.diag([*sizes, 1.0])), quality="fast").array[0]
+    assert error(result, truth) <= 1.01 * error(noisy, truth)
+
+
 @pytest.mark.parametrize("shape", [(1, 40, 5), (3, 1, 5), (3, 40, 3), (5, 5, 5), (4, 6, 6), (1, 1, 30), (2, 2, 2)])
 def test_nor_are_strips_and_blocks_of_a_few_voxels(denoiser: Denoiser, shape: tuple[int, ...]) -> None:
     place = tuple(slice((whole - n) // 2, (whole - n) // 2 + n) for whole, n in zip(SIZE, shape, strict=True))
