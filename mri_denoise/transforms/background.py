@@ -16,6 +16,7 @@ from mri_denoise.transforms.intensity import robust_range
 
 REACH = 5.0  # sigma: one voxel in a million lies farther from its signal
 _SLAB = 2**22  # voxels looked at at a time, which bounds the memory it takes
+_ZERO_ERROR = 0.1  # of REACH sigma: how far the zero that was found may be off
 _FINE = 0.02  # of REACH sigma
 _ROUNDING = 2.0**-22  # relative, of scaling there and back: two units in the last place
 
@@ -160,6 +161,9 @@ def _restore_counted(
     counted = (raw - zero) * sign
     counted[raw == fill] = 0
     image.sub_(zero).mul_(sign)
+    least = min(float(counted.min()), 0.0)
+    if up is not None and -least < _ZERO_ERROR * float(up.mean()):
+        counted.clamp_min_(0)  # the zero was found a little too high
     _restore(image, counted, down, up, abs(zero))
     same = image == counted
     image.mul_(sign).add_(zero)

@@ -69,8 +69,9 @@ def _check_lengths(ds: Dataset, path: Path) -> None:
     """
     size = path.stat().st_size
     for element in ds.values():
-        left = isinstance(element, RawDataElement) and element.value is None and element.length != _UNDEFINED_LENGTH
-        if left and element.tag < _PIXEL_DATA and element.value_tell + element.length > size:
+        if not isinstance(element, RawDataElement) or element.value is not None or element.tag >= _PIXEL_DATA:
+            continue
+        if element.length != _UNDEFINED_LENGTH and element.value_tell + element.length > size:
             raise ValueError(f"the element {element.tag} is longer than the file")
 
 
