@@ -11,7 +11,7 @@ from mri_denoise.bids.dataset import Dataset
 from mri_denoise.bids.description import describe
 from mri_denoise.bids.files import as_json, write_if_new
 from mri_denoise.bids.inheritance import Companion, Inheritance
-from mri_denoise.bids.layout import Image, Layout
+from mri_denoise.bids.layout import LOGS, Image, Layout
 from mri_denoise.bids.memory import megabytes
 from mri_denoise.bids.selection import Scan
 from mri_denoise.bids.sidecars import sidecar
@@ -21,8 +21,9 @@ from mri_denoise.errors import InputError, OutputError
 from mri_denoise.io.case import Case
 from mri_denoise.pipeline.batch import denoise_cases
 from mri_denoise.pipeline.files import record_path
+from mri_denoise.pipeline.outcome import Listener, Outcome
+from mri_denoise.pipeline.parallel import Parallel
 from mri_denoise.pipeline.resume import Resumption
-from mri_denoise.pipeline.stream import Outcome, Report
 from mri_denoise.settings import Settings
 
 IMAGES: tuple[Image, ...] = ("denoised", "sigma", "residual")
@@ -123,20 +124,16 @@ def denoise_scans(
     job: Job,
     plans: Sequence[Plan],
     *,
-    report: Report = lambda outcome: None,
-    jobs: int = 1,
-    cores: int | None = None,
-    progress: bool = False,
+    listener: Listener = Listener(),
+    parallel: Parallel = Parallel(),
 ) -> list[Outcome]:
     """Denoise what must be, and complete what is there already.
 
     Args:
         job: what all scans share.
         plans: of :func:`plan_scans`; those with an error are passed over.
-        report: called after each scan with its outcome.
-        jobs: how many scans side by side.
-        cores: how many processor cores all of them may use; all that this process may use by default.
-        progress: whether the slices of each scan are counted on a bar.
+        listener: is called while the run goes on.
+        parallel: how many scans at a time, and where.
 
     Returns:
         the outcomes of the scans that were denoised, and of others that could not be completed.
@@ -156,7 +153,8 @@ def denoise_scans(
             except InputError as error:
                 failed.append(Outcome(case=plan.case, error=str(error)))
     for outcome in failed:
-        report(outcome)
+        listener.advance()
+        listener.report(outcome)
     done: list[Outcome] = []
 
     def finish(outcome: Outcome) -> None:
@@ -164,12 +162,18 @@ def denoise_scans(
             error = _complete(job, due[outcome.case.label]).error
             outcome = replace(outcome, record=None, error=error) if error else outcome
         done.append(outcome)
-        report(outcome)
+        listener.report(outcome)
 
     if due:
         cases = [plan.case for plan in due.values()]
         denoise_cases(
-            job.bundle, cases, job.output, job.settings, report=finish, jobs=jobs, cores=cores, progress=progress
+            job.bundle,
+            cases,
+            job.output,
+            job.settings,
+            listener=replace(listener, report=finish),
+            parallel=parallel,
+            logs=job.output / LOGS,
         )
     return [*failed, *done]
 

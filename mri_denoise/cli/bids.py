@@ -90,6 +90,7 @@ def bids(
     ] = DEFAULTS.guard,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = DEFAULTS.device,
     jobs: Annotated[int, typer.Option(min=1, help="Scans denoised side by side, sharing cores and memory.")] = 1,
+    scheduler: common.Scheduler = None,
     n_cpus: Annotated[
         int | None,
         typer.Option("--n-cpus", "--n_cpus", "--nprocs", min=1, help="Processor cores in all; all by default."),
@@ -120,6 +121,9 @@ def bids(
     ] = False,
 ) -> None:
     """Denoise a BIDS data set: what is missing or has changed. Results are a BIDS derivative."""
+    bids_dir, output_dir, sigma, parallel = common.parallel(
+        bids_dir, output_dir, sigma, jobs=jobs, cores=n_cpus, memory_mb=mem_mb, scheduler=scheduler
+    )
     settings = make_settings(
         sigma=sigma,
         strength=strength,
@@ -136,9 +140,7 @@ def bids(
         settings=settings,
         wanted=_wanted(participant_label, session_label, task_label, run_label, suffix, bids_filter_file),
         kind=output_layout.value,
-        jobs=jobs,
-        cores=n_cpus,
-        limit_mb=mem_mb,
+        parallel=parallel,
         lenient=skip_bids_validation,
         skull_stripped=skull_stripped,
         overwrite=overwrite,

@@ -17,11 +17,17 @@ from rich.console import Console
 from mri_denoise.errors import InputError, printable
 from mri_denoise.io.case import Case, Skip
 from mri_denoise.io.sniff import named_like_image
+from mri_denoise.pipeline.parallel import Parallel
+from mri_denoise.settings import Sigma
 
 if TYPE_CHECKING:
     from mri_denoise.bundles.registry import Bundle
 
 Trust = Annotated[bool, typer.Option("--trust", help="Run the code in the configs of a bundle that is not known here.")]
+Scheduler = Annotated[
+    str | None,
+    typer.Option(metavar="ADDRESS", help="Let the workers of a Dask cluster that runs do it, as tcp://host:8786."),
+]
 DONE, SOME_FAILED, WRONG_USAGE = 0, 1, 2
 
 
@@ -49,6 +55,30 @@ def one_line_errors(code: int = SOME_FAILED) -> Iterator[None]:
         yield
     except InputError as error:
         stop(str(error), code)
+
+
+def parallel(
+    source: Path,
+    output: Path,
+    sigma: str,
+    *,
+    jobs: int,
+    cores: int | None = None,
+    memory_mb: int | None = None,
+    scheduler: str | None,
+) -> tuple[Path, Path, str, Parallel]:
+    """Where a command's images are denoised; ends with code 2 for options that do not go together.
+
+    Returns:
+        the paths of the source, of the output and of a noise map, absolute if other computers are to find them; and the
+        choices.
+    """
+    with one_line_errors(WRONG_USAGE):
+        where = Parallel(jobs=jobs, cores=cores, memory_mb=memory_mb, scheduler=scheduler)
+        if scheduler is None:
+            return source, output, sigma, where
+        level = Sigma.parse(sigma)
+        return source.absolute(), output.absolute(), str(level.path.absolute()) if level.path else sigma, where
 
 
 def say(text: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,11 +17,12 @@ from mri_denoise.cli.choices import find_model
 from mri_denoise.cli.pages import write_pages
 from mri_denoise.cli.watch import watch
 from mri_denoise.pipeline.files import record_path
+from mri_denoise.pipeline.parallel import Parallel
 from mri_denoise.settings import Settings
 
 if TYPE_CHECKING:  # the command line answers faster without
     from mri_denoise.bids.run import Plan
-    from mri_denoise.pipeline.stream import Outcome, Report
+    from mri_denoise.pipeline.outcome import Listener, Outcome
 
 _NAMED = 10  # participants that a message lists
 
@@ -38,9 +39,7 @@ class Request:
         settings: the choices for each image.
         wanted: which images.
         kind: how results are laid out.
-        jobs: scans side by side.
-        cores: processor cores in all; None for all.
-        limit_mb: memory in megabytes; None for no limit.
+        parallel: how many scans at a time, and where; its memory also bounds what a scan may need.
         lenient: take a data set without a description.
         skull_stripped: said in the JSON files where the source says nothing.
         overwrite: denoise again what is up to date.
@@ -54,9 +53,7 @@ class Request:
     settings: Settings
     wanted: Wanted = field(default_factory=Wanted)
     kind: Kind = "derivative"
-    jobs: int = 1
-    cores: int | None = None
-    limit_mb: int | None = None
+    parallel: Parallel = field(default_factory=Parallel)
     lenient: bool = False
     skull_stripped: bool = False
     overwrite: bool = False
@@ -86,18 +83,19 @@ def denoise_dataset(request: Request) -> int:
             skull_stripped=request.skull_stripped,
         )
     with common.busy("looking at earlier results"):
-        plans = plan_scans(job, selection.scans, overwrite=request.overwrite, limit_mb=request.limit_mb)
+        limit = request.parallel.memory_mb
+        plans = plan_scans(job, selection.scans, overwrite=request.overwrite, limit_mb=limit)
     _say_plans(plans)
     outcomes: list[Outcome] = []
     if not request.dry_run:
         with common.one_line_errors():
             prepare(job)
-        jobs = side_by_side(plans, request.jobs, request.limit_mb)
-        if jobs < request.jobs:
-            common.messages.print(f"note: {jobs} scans side by side, not {request.jobs}, to stay below --mem-mb.")
+        asked, jobs = request.parallel.jobs, side_by_side(plans, request.parallel.jobs, limit)
+        if jobs < asked:
+            common.messages.print(f"note: {jobs} scans side by side, not {asked}, to stay below --mem-mb.")
 
-        def run(report: Report, progress: bool) -> list[Outcome]:
-            return denoise_scans(job, plans, report=report, jobs=jobs, cores=request.cores, progress=progress)
+        def run(listener: Listener) -> list[Outcome]:
+            return denoise_scans(job, plans, listener=listener, parallel=replace(request.parallel, jobs=jobs))
 
         due = sum(bool(plan.why) and not plan.error for plan in plans)
         outcomes = watch(run, due, request.output, quiet=request.as_json)

@@ -21,7 +21,7 @@ from mri_denoise.pipeline.files import record_path
 from mri_denoise.settings import DEFAULTS
 
 if TYPE_CHECKING:  # the command line answers faster without
-    from mri_denoise.pipeline.stream import Outcome, Report
+    from mri_denoise.pipeline.outcome import Listener, Outcome
     from mri_denoise.record import RunRecord
 
 
@@ -56,6 +56,7 @@ def denoise(
         typer.Option("--force", help="Also take phase images, maps, masks, DICOM localizers and own results."),
     ] = False,
     jobs: Annotated[int, typer.Option(min=1, help="Images denoised side by side, sharing the cores and memory.")] = 1,
+    scheduler: common.Scheduler = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Make results that exist again.")] = False,
     trust: common.Trust = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the run records as JSON.")] = False,
@@ -63,6 +64,7 @@ def denoise(
     """Denoise MR images; results keep their headers, type and place in the folder tree."""
     from mri_denoise.pipeline.resume import find_todo
 
+    source, output, sigma, parallel = common.parallel(source, output, sigma, jobs=jobs, scheduler=scheduler)
     settings = make_settings(
         sigma=sigma,
         strength=strength,
@@ -80,7 +82,7 @@ def denoise(
             model=model,
             trust=trust,
             settings=settings,
-            jobs=jobs,
+            parallel=parallel,
             overwrite=overwrite,
         )
         raise typer.Exit(denoise_dataset(replace(asked, wanted=Wanted(everything=force), as_json=as_json)))
@@ -96,10 +98,10 @@ def denoise(
     done: list[RunRecord] = []
     if todo.ready:
 
-        def run(tell: Report, progress: bool) -> list[Outcome]:
+        def run(listener: Listener) -> list[Outcome]:
             from mri_denoise.pipeline.batch import denoise_cases
 
-            return denoise_cases(bundle, todo.ready, folder, settings, report=tell, jobs=jobs, progress=progress)
+            return denoise_cases(bundle, todo.ready, folder, settings, listener=listener, parallel=parallel)
 
         outcomes = watch(run, len(todo.ready), folder, quiet=as_json)
         done = [outcome.record for outcome in outcomes if outcome.record is not None]

@@ -10,20 +10,22 @@ from mri_denoise.cli import common
 from mri_denoise.io.case import Case
 
 if TYPE_CHECKING:  # the command line answers faster without
-    from mri_denoise.pipeline.stream import Outcome, Report
+    from mri_denoise.pipeline.outcome import Listener, Outcome
     from mri_denoise.record import RunRecord
 
 
-def watch(run: Callable[[Report, bool], list[Outcome]], count: int, folder: Path, *, quiet: bool) -> list[Outcome]:
+def watch(run: Callable[[Listener], list[Outcome]], count: int, folder: Path, *, quiet: bool) -> list[Outcome]:
     """Run with a bar and a line for each image; ends with code 2 if the bundle cannot be run.
 
     Args:
-        run: takes what is called after each image, and whether the slices of each are counted on a bar.
+        run: takes what is called while it goes on.
         count: how many images.
         folder: where the results go.
         quiet: whether the lines are left out.
     """
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from mri_denoise.pipeline.outcome import Listener
 
     watched, single = common.interactive(), count == 1
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
@@ -31,12 +33,17 @@ def watch(run: Callable[[Report, bool], list[Outcome]], count: int, folder: Path
         task = bar.add_task("denoising", total=count)
 
         def report(outcome: Outcome) -> None:
-            bar.advance(task)
             if outcome.record is not None and not quiet:
                 bar.console.print(_line(outcome.case, outcome.record, folder))
 
+        listener = Listener(
+            report=report,
+            advance=lambda: bar.advance(task),
+            note=lambda line: bar.console.print(f"note {line}"),
+            slices=watched and single,
+        )
         with common.one_line_errors(common.WRONG_USAGE):
-            return run(report, watched and single)
+            return run(listener)
 
 
 def _line(case: Case, record: RunRecord, folder: Path) -> str:

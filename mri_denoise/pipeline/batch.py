@@ -1,15 +1,18 @@
-"""Many images denoised: in one process, or side by side in several; those that fail do not stop the others."""
+"""Many images denoised: in one process, or by the workers of a cluster; those that fail do not stop the others."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 from mri_denoise.bundles.registry import Bundle
-from mri_denoise.denoiser import Denoiser
+from mri_denoise.errors import OutputError
 from mri_denoise.io.case import Case
-from mri_denoise.pipeline.stream import Outcome, Report, denoise_stream
+from mri_denoise.pipeline.outcome import Listener, Outcome
+from mri_denoise.pipeline.parallel import Parallel
+from mri_denoise.pipeline.table import Table, open_table
 from mri_denoise.settings import Settings
 
 
@@ -19,10 +22,9 @@ def denoise_cases(
     output_dir: Path,
     settings: Settings,
     *,
-    report: Report = lambda outcome: None,
-    jobs: int = 1,
-    cores: int | None = None,
-    progress: bool = False,
+    listener: Listener = Listener(),
+    parallel: Parallel = Parallel(),
+    logs: Path | None = None,
 ) -> list[Outcome]:
     """Denoise cases; those that fail are listed and the rest goes on.
 
@@ -31,35 +33,67 @@ def denoise_cases(
         cases: at least one.
         output_dir: where the results go.
         settings: the user's choices.
-        report: called after each case with its outcome, in the order of ``cases``; from another thread than the
-            caller's, one at a time.
-        jobs: how many cases side by side, each in a process with its share of the cores.
-        cores: how many processor cores may be used in all; by default all that this process may use.
-        progress: whether the slices of each case are counted on a bar.
+        listener: is called while the run goes on.
+        parallel: how many cases at a time, and where.
+        logs: the folder for the table of a run on a cluster, by default ``output_dir``.
 
     Returns:
         the outcome of each case, in their order.
 
     Raises:
-        InputError: if the bundle itself cannot be run.
+        InputError: if the bundle itself, or the cluster, cannot be used.
     """
+    if parallel.on_cluster(len(cases)):
+        return _on_cluster(bundle, cases, output_dir, settings, listener, parallel, logs or output_dir)
+    from mri_denoise.denoiser import Denoiser  # a run on a cluster needs no torch here
+    from mri_denoise.pipeline.stream import denoise_stream
+
+    if parallel.cores is not None:
+        import torch
+
+        torch.set_num_threads(parallel.cores)
     outcomes: list[Outcome] = []
 
     def keep(outcome: Outcome) -> None:
         outcomes.append(outcome)
-        report(outcome)
+        listener.advance()
+        listener.report(outcome)
 
-    if jobs > 1 and len(cases) > 1:
-        from mri_denoise.pipeline.workers import denoise_side_by_side
+    denoiser = Denoiser(bundle, device=settings.device, progress=listener.slices)
+    denoise_stream(denoiser, cases, output_dir, settings, keep)
+    return outcomes
 
-        with closing(denoise_side_by_side(bundle, cases, output_dir, settings, jobs, cores)) as done:
-            for outcome in done:
-                keep(outcome)
-    else:
-        if cores is not None:
-            import torch
 
-            torch.set_num_threads(cores)
-        denoiser = Denoiser(bundle, device=settings.device, progress=progress)
-        denoise_stream(denoiser, cases, output_dir, settings, keep)
+def _on_cluster(
+    bundle: Bundle,
+    cases: Sequence[Case],
+    output_dir: Path,
+    settings: Settings,
+    listener: Listener,
+    parallel: Parallel,
+    logs: Path,
+) -> list[Outcome]:
+    """The same by workers of Dask, with a table of the run."""
+    # Read when Dask is imported, here and in the workers: its messages are for who runs a cluster
+    os.environ.setdefault("DASK_LOGGING__DISTRIBUTED", "critical")
+    from mri_denoise.pipeline.cohort import denoise_cohort
+
+    ended: dict[int, Outcome] = {}
+    outcomes: list[Outcome] = []
+    with ExitStack() as stack:
+        table: Table | None = None
+        run = closing(denoise_cohort(bundle, cases, output_dir, settings, parallel, listener.note))
+        for count, (number, done) in enumerate(stack.enter_context(run)):
+            if count == 0:  # a run that cannot begin leaves no table
+                try:
+                    table = stack.enter_context(open_table(logs, output_dir))
+                except OutputError as error:
+                    listener.note(str(error))
+            ended[number] = Outcome(case=cases[number], record=done.record, error=done.error)
+            if table is not None:
+                table.add(cases[number], done.record, done.error, done.worker)
+            listener.advance()
+            while (following := ended.pop(len(outcomes), None)) is not None:
+                outcomes.append(following)
+                listener.report(following)
     return outcomes

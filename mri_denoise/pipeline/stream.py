@@ -1,5 +1,4 @@
 """Cases one after another: the next chunk is read, and the last one written, while the network is at work.
-one.
 
 A background thread does all that has to do with files, one job after another in the order in which they are handed in:
 read and measure the next chunk, write the last one, read the one after. So nothing is read while a result still waits
@@ -9,37 +8,19 @@ to be written, and there is at any time one image more in memory than those of t
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
 from mri_denoise.denoiser import Denoised, Denoiser
 from mri_denoise.errors import InputError, as_input_error
 from mri_denoise.io.case import Case
+from mri_denoise.pipeline.outcome import Outcome, Report
 from mri_denoise.pipeline.result import Output, ResultWriter
 from mri_denoise.pipeline.source import Loaded, Unreadable, load_chunks
 from mri_denoise.record import RunRecord
 from mri_denoise.runtime import quiet
 from mri_denoise.settings import Settings
-
-
-@dataclass(frozen=True, kw_only=True)
-class Outcome:
-    """What became of a case.
-
-    Args:
-        case: which one.
-        record: its run record, if it was done.
-        error: why it failed, in one line, if it failed.
-    """
-
-    case: Case
-    record: RunRecord | None = None
-    error: str | None = None
-
-
-Report = Callable[[Outcome], None]
 
 
 def denoise_stream(

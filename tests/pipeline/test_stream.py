@@ -16,7 +16,8 @@ from mri_denoise.bundles.registry import Bundle, Model, find_bundle
 from mri_denoise.denoiser import Denoised, Denoiser, Measured
 from mri_denoise.io import discover
 from mri_denoise.pipeline.batch import denoise_cases
-from mri_denoise.pipeline.stream import Outcome, denoise_case, denoise_stream
+from mri_denoise.pipeline.outcome import Listener, Outcome
+from mri_denoise.pipeline.stream import denoise_case, denoise_stream
 from mri_denoise.settings import Settings
 from mri_denoise.volume import Volume
 from tests.commands import make_bundle
@@ -91,7 +92,7 @@ def test_the_pipeline_gives_what_one_case_after_another_gives(tmp_path: Path, fo
     cases, _ = discover(folder)
     settings = Settings(device="cpu", extras=("residual", "noise-map"))
     reported: list[Outcome] = []
-    outcomes = denoise_cases(bundle, cases, tmp_path / "together", settings, report=reported.append)
+    outcomes = denoise_cases(bundle, cases, tmp_path / "together", settings, listener=Listener(report=reported.append))
     assert reported == outcomes
     done = [(outcome.case.label, outcome.error is None) for outcome in outcomes]
     assert done == [("a.nii.gz", True), ("b.nii", False), ("c.nii.gz", True), ("d.nii.gz", True)]
@@ -132,7 +133,9 @@ def test_an_error_in_the_callback_ends_the_run(tmp_path: Path, folder: Path, bun
         raise BrokenPipeError
 
     with pytest.raises(BrokenPipeError):
-        denoise_cases(bundle, discover(folder)[0], tmp_path / "out", Settings(device="cpu"), report=report)
+        denoise_cases(
+            bundle, discover(folder)[0], tmp_path / "out", Settings(device="cpu"), listener=Listener(report=report)
+        )
     assert not [t for t in threading.enumerate() if t.name.startswith("files")]
 
 

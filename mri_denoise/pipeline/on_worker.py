@@ -1,0 +1,178 @@
+"""What runs in a worker of a Dask cluster: the check whether it fits a run, a case, and an early end."""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import logging
+import os
+import signal
+import socket
+import threading
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from distributed import Worker, WorkerPlugin, get_worker
+
+from mri_denoise import __version__
+from mri_denoise.bundles.registry import Bundle, find_bundle
+from mri_denoise.errors import InputError
+from mri_denoise.io.case import Case
+from mri_denoise.record import RunRecord
+from mri_denoise.runtime import choose_device
+from mri_denoise.settings import Settings
+
+if TYPE_CHECKING:  # what starts a run needs no torch
+    from mri_denoise.denoiser import Denoiser
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """What all cases of a run share.
+
+    Args:
+        run: a name that no other run has.
+        model: how :func:`mri_denoise.bundles.registry.find_bundle` finds the bundle.
+        fingerprint: of the bundle where the run was started (:func:`fingerprint`).
+        output_dir: where the results go.
+        settings: the user's choices.
+        version: of mri-denoise where the run was started.
+    """
+
+    run: str
+    model: str
+    fingerprint: str
+    output_dir: Path
+    settings: Settings
+    version: str = __version__
+
+
+@dataclass(frozen=True, kw_only=True)
+class Done:
+    """What became of a case in a worker.
+
+    Args:
+        worker: its host and name; its address if it is unfit.
+        record: the run record, if it was done.
+        error: why it failed, in one line, if it failed.
+        unfit: why this worker may not do it, in one line, if it may not.
+    """
+
+    worker: str
+    record: RunRecord | None = None
+    error: str | None = None
+    unfit: str | None = None
+
+
+class Stopped(BaseException):
+    """A case is given up because its run ends; nothing may take it for an error of the case."""
+
+
+class ForCommand(WorkerPlugin):
+    """For workers that a command started: Ctrl-C reaches them, too, but the command alone ends them, and says what to say."""
+
+    def setup(self, worker: Worker) -> None:
+        """Called when a worker starts."""
+        logging.disable(logging.CRITICAL)
+        with suppress(ValueError):  # not in the main thread
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def fingerprint(bundle: Bundle) -> str:
+    """SHA-256 of what decides about the result: weights and ``inference.yaml``. Bundles without weights have one, too."""
+    digest = hashlib.sha256()
+    for path in (bundle.weights, bundle.config("inference.yaml")):
+        digest.update(path.read_bytes() if path.is_file() else b"")
+    return digest.hexdigest()
+
+
+def why_unfit(order: Order, probes: Sequence[Path] = ()) -> str | None:
+    """Say why this worker may not denoise for a run.
+
+    Args:
+        order: the run.
+        probes: files that the run has seen, and that must be here, too.
+
+    Returns:
+        None if it may; otherwise the reason in a few words.
+    """
+    if __version__ != order.version:
+        return f"has mri-denoise {__version__}, not {order.version}; install the same version"
+    try:
+        if fingerprint(find_bundle(order.model)) != order.fingerprint:
+            return f"has other weights or another config of {order.model}; install the same bundle"
+        choose_device(order.settings.device)
+    except InputError as error:
+        return str(error)
+    for path in probes:
+        if not path.exists():
+            return f"does not see {path}; workers need the same folders at the same paths"
+    if probes and not os.access(order.output_dir, os.W_OK):
+        return f"may not write in {order.output_dir}; change its access rights"
+    return None
+
+
+_one_at_a_time = threading.Lock()  # a worker with several threads uses them for one case
+_guard = threading.Lock()
+_current: tuple[str, int] | None = None  # run and thread of the case that is denoised
+_ended: set[str] = set()
+_loaded: tuple[tuple[str, str], Denoiser] | None = None
+
+
+def denoise_here(order: Order, case: Case) -> Done:
+    """Denoise a case in this worker; the network is loaded with the first one.
+
+    Raises:
+        InputError: if the bundle cannot be run.
+    """
+    global _current
+    worker = get_worker()
+    name = f"{socket.gethostname()}/{worker.name}"
+    with _one_at_a_time:
+        try:
+            with _guard:
+                if order.run in _ended:
+                    raise Stopped
+                _current = (order.run, threading.get_ident())
+            try:
+                return _denoise(order, case, name, worker.state.nthreads)
+            finally:
+                with _guard:
+                    _current = None
+        except Stopped:
+            return Done(worker=name, error=f"{case.label}: stopped, since the run ends")
+
+
+def _denoise(order: Order, case: Case, name: str, threads: int) -> Done:
+    global _loaded
+    import torch
+
+    from mri_denoise.denoiser import Denoiser
+    from mri_denoise.pipeline.stream import denoise_case
+
+    torch.set_num_threads(threads)
+    key = (order.fingerprint, order.settings.device)
+    if _loaded is None or _loaded[0] != key or __version__ != order.version:
+        if reason := why_unfit(order):
+            return Done(worker=get_worker().address, unfit=reason)
+        _loaded = None  # never two networks in memory
+        _loaded = (key, Denoiser(find_bundle(order.model), device=order.settings.device))
+    try:
+        return Done(worker=name, record=denoise_case(_loaded[1], case, order.output_dir, order.settings))
+    except InputError as error:
+        return Done(worker=name, error=str(error))
+
+
+def end_run(run: str) -> None:
+    """Give up the case of a run, and start none of it any more. What is half-written is removed, as after an error.
+
+    Called in the worker's event loop; the case is in another thread, where :class:`Stopped` is raised as soon as it
+    comes back from a library.
+    """
+    with _guard:
+        _ended.add(run)
+        if _current is not None and _current[0] == run:
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(_current[1]), ctypes.py_object(Stopped))

@@ -1,0 +1,231 @@
+"""Cohorts on workers of Dask: processes are killed, told to end, starved; every result is there once, with the same bits."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import psutil
+import pytest
+
+from mri_denoise import __version__
+from mri_denoise.pipeline import cluster
+from mri_denoise.simulation import head_phantom, phantom_affine
+from tests.commands import cli
+
+ROOT = Path(__file__).parents[2]
+SHAPE = (24, 24, 6)
+LONG = 400  # seconds: the computer may be busy
+
+
+def make_scans(folder: Path, count: int, shape: tuple[int, int, int] = SHAPE) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    clean = 900 * head_phantom((*shape[:2], max(shape[2], 8)))[:, :, : shape[2]]
+    for number in range(count):
+        rng = np.random.default_rng(number)
+        noisy = np.hypot(clean + rng.normal(0, 30, shape), rng.normal(0, 30, shape)).astype(np.int16)
+        nib.save(nib.Nifti1Image(noisy, phantom_affine(shape)), folder / f"scan-{number:03d}.nii.gz")
+    return folder
+
+
+def start(*arguments: object) -> subprocess.Popen[str]:
+    """The command in a Python of its own."""
+    words = [sys.executable, "-m", "mri_denoise.cli.main", *map(str, arguments), "--device", "cpu"]
+    return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def finish(process: subprocess.Popen[str], code: int = 0) -> tuple[str, str]:
+    """What it said; it ended with ``code`` and no traceback."""
+    said, errors = process.communicate(timeout=LONG)
+    assert process.returncode == code, said + errors
+    assert "Traceback" not in errors, errors
+    return said, errors
+
+
+def run(*arguments: object, code: int = 0) -> tuple[str, str]:
+    return finish(start(*arguments), code)
+
+
+def rows(out: Path) -> list[dict[str, str]]:
+    """The rows of all tables of runs."""
+    found = []
+    for path in sorted(out.glob("mri-denoise-*.tsv")):
+        with open(path, encoding="utf-8", newline="") as file:
+            found += list(csv.DictReader(file, delimiter="\t"))
+    return found
+
+
+def until(true: Callable[[], bool], process: subprocess.Popen[str]) -> None:
+    """Wait for something while a command runs."""
+    end = time.monotonic() + LONG
+    while not true():
+        assert process.poll() is None and time.monotonic() < end, process.communicate()
+        time.sleep(0.05)
+
+
+def workers(process: psutil.Process | subprocess.Popen[str]) -> list[psutil.Process]:
+    children = psutil.Process(process.pid).children(recursive=True)
+    return [child for child in children if any("spawn_main" in word for word in child.cmdline())]
+
+
+def hidden(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.name.startswith(".")]
+
+
+def same_images(one: Path, other: Path) -> int:
+    """Hold the images of two folders equal byte for byte; how many there are."""
+    names = sorted(path.name for path in one.glob("*.nii.gz"))
+    assert names == sorted(path.name for path in other.glob("*.nii.gz"))
+    for name in names:
+        assert (one / name).read_bytes() == (other / name).read_bytes(), name
+    return len(names)
+
+
+def test_a_run_that_ends_early_and_one_whose_worker_is_killed_lose_nothing(tmp_path: Path) -> None:
+    """Twelve scans and a damaged one, two workers."""
+    source, alone, out = make_scans(tmp_path / "in", 12), tmp_path / "alone", tmp_path / "out"
+    packed = (source / "scan-003.nii.gz").read_bytes()
+    (source / "scan-003.nii.gz").write_bytes(packed[: len(packed) // 2])
+    run("denoise", source, alone, code=1)
+
+    told = start("denoise", source, out, "--jobs", 2)
+    until(lambda: len(rows(out)) >= 2, told)
+    their = workers(told)
+    assert len(their) == 2
+    for process in (*their, told):  # as Ctrl-C does, which all processes of a terminal get
+        process.send_signal(signal.SIGINT)
+    told.communicate(timeout=LONG)
+    assert told.returncode != 0 and not any(process.is_running() for process in their)
+    assert not hidden(out)
+    before = len(list(out.glob("*.nii.gz")))
+    assert 1 <= before < 11
+
+    again = start("denoise", source, out, "--jobs", 2, "--json")
+    until(lambda: len(rows(out)) >= before + 4, again)
+    workers(again)[0].kill()
+    said, errors = finish(again, code=1)
+    report = json.loads(said)
+    assert [failed["case"] for failed in report["failed"]] == ["scan-003.nii.gz"] and "truncated" in errors
+    assert len(report["done_before"]) == before
+    names = [record["case"] for record in report["done"]]
+    assert names == sorted(names) and len(names) == 11 - before
+    assert same_images(alone, out) == 11
+    assert not hidden(out)
+    table = rows(out)
+    done = [row["input"] for row in table if row["status"] == "done"]
+    assert len(set(done)) == len(done) and 11 - len(done) in (0, 1, 2)  # those on their way when it was told to end
+    assert all(Path(row["output"]).is_file() and row["worker"] != "n/a" for row in table if row["status"] == "done")
+    assert {row["message"].split(": ")[1] for row in table if row["status"] == "failed"} == {
+        "truncated; copy or download it again"
+    }
+
+
+def test_options_that_do_not_go_together_are_wrong_usage(tmp_path: Path) -> None:
+    source = make_scans(tmp_path / "in", 1)
+    words = ("denoise", source, tmp_path / "out", "--scheduler", "tcp://127.0.0.1:1")
+    assert "--jobs: is for this computer" in cli(*words, "--jobs", 2, code=2).stderr
+
+
+@pytest.mark.parametrize("address", ["tcp://127.0.0.1:1", "nowhere", "ftp://127.0.0.1:1"])
+def test_a_scheduler_that_does_not_answer_is_told(
+    tmp_path: Path, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster, "ANSWER_SECONDS", 0.5)
+    source = make_scans(tmp_path / "in", 1)
+    said = cli("denoise", source, tmp_path / "out", "--scheduler", address, code=2).stderr
+    assert f"--scheduler {address}: no Dask scheduler answers there" in said and len(said.splitlines()) == 1
+
+
+@contextmanager
+def program(*words: object, **variables: str) -> Iterator[subprocess.Popen[str]]:
+    """Something that runs until the end of the block."""
+    command = [sys.executable, "-m", *map(str, words)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), **variables}
+    process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL, text=True)
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+@contextmanager
+def scheduler(folder: Path, **variables: str) -> Iterator[str]:
+    file = folder / "scheduler.json"
+    words = ("--host", "127.0.0.1", "--port", 0, "--no-dashboard", "--scheduler-file", file)
+    with program("distributed.cli.dask_scheduler", *words, **variables) as process:
+        until(lambda: file.is_file() and file.stat().st_size > 0, process)
+        yield json.loads(file.read_text())["address"]
+
+
+def some_workers(address: str, folder: Path, *options: object, **variables: str):  # type: ignore[no-untyped-def]
+    scratch = ("--no-dashboard", "--local-directory", folder / "scratch", "--nthreads", 1)
+    return program("distributed.cli.dask_worker", address, *scratch, *options, **variables)
+
+
+@pytest.mark.slow
+def test_four_workers_of_a_cluster_one_killed_two_hundred_scans(tmp_path: Path) -> None:
+    source, alone, out = make_scans(tmp_path / "in", 200), tmp_path / "alone", tmp_path / "out"
+    run("denoise", source, alone)
+    with scheduler(tmp_path) as address, some_workers(address, tmp_path, "--nworkers", 4) as nannies:
+        going = start("denoise", source, out, "--scheduler", address)
+        until(lambda: len(rows(out)) >= 100, going)
+        workers(nannies)[1].kill()
+        said, errors = finish(going)
+        assert "200 denoised" in said and "process ended with scan-" in errors
+    assert same_images(alone, out) == 200
+    table = rows(out)
+    assert len(table) == 200 and {row["status"] for row in table} == {"done"}
+    assert sorted(row["input"] for row in table) == sorted(str(path) for path in source.iterdir())
+    assert len({row["worker"] for row in table}) == 4
+    assert not hidden(out)
+
+
+@pytest.mark.slow
+def test_workers_that_do_not_fit_and_scans_that_do_not_fit_into_memory(tmp_path: Path) -> None:
+    """A worker with other weights and one of another version are left out; a scan that is too large fails alone."""
+    source, out = make_scans(tmp_path / "in", 4), tmp_path / "out"
+    make_scans(tmp_path / "in" / "large", 1, (400, 400, 100))
+    for name in ("weights", "version"):
+        shutil.copytree(ROOT / "mri_denoise", tmp_path / name / "mri_denoise")
+        shutil.copytree(ROOT / "bundles", tmp_path / name / "bundles")
+    with open(tmp_path / "weights" / "bundles" / "hmad_rician" / "models" / "model.pt", "ab") as file:
+        file.write(b"more")
+    init = tmp_path / "version" / "mri_denoise" / "__init__.py"
+    init.write_text(init.read_text().replace(__version__, "0.0.1"))
+    with (
+        scheduler(tmp_path, DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES="1") as address,
+        some_workers(address, tmp_path, "--memory-limit", "0.9GB"),
+        some_workers(address, tmp_path, PYTHONPATH=str(tmp_path / "weights")),
+        some_workers(address, tmp_path, PYTHONPATH=str(tmp_path / "version")),
+    ):
+        time.sleep(20)  # all three are there
+        said, errors = run("denoise", source, out, "--scheduler", address, code=1)
+    assert "4 denoised" in said and "1 failed" in said
+    assert "is not used: has other weights" in errors and "is not used: has mri-denoise 0.0.1" in errors
+    [failed] = [row for row in rows(out) if row["status"] == "failed"]
+    assert "takes more memory than a worker has" in failed["message"] and failed["message"] in errors
+    assert not hidden(out)
+
+
+@pytest.mark.slow
+def test_a_scheduler_that_ends_ends_the_run_with_what_is_missing(tmp_path: Path) -> None:
+    source, out = make_scans(tmp_path / "in", 40), tmp_path / "out"
+    with scheduler(tmp_path) as address, some_workers(address, tmp_path) as nanny:
+        going = start("denoise", source, out, "--scheduler", address)
+        until(lambda: len(rows(out)) >= 3, going)
+        nanny.kill()
+    _, errors = finish(going, code=1)
+    assert "run again for what is missing" in errors
+    assert len(rows(out)) == 40
