@@ -49,8 +49,8 @@ def open_cluster(parallel: Parallel, cases: int) -> Iterator[Client]:
 def _local(parallel: Parallel, jobs: int) -> Iterator[Client]:
     """Workers on this computer, which share its cores and memory; a nanny starts another where one dies.
 
-    Nothing listens beyond the loopback interface, and nobody without the run's own certificate is answered: other users of
-    this computer could have code run otherwise.
+    Nothing listens beyond the loopback interface, and nobody without the run's own certificate is answered: otherwise
+    other users of this computer could have code run.
     """
     memory = (parallel.memory_mb or MEMORY_LIMIT // 10**6) // jobs
     if memory < _LEAST_MB:

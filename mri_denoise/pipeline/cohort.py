@@ -91,8 +91,7 @@ def _probes(stack: ExitStack, cases: Sequence[Case], output_dir: Path) -> Iterab
 class _Cohort:
     """A run: at any time as many cases are with the scheduler as there are workers that may do them.
 
-    So a worker that dies takes one case with it, and counts against no other; Dask counts a death against all cases that
-    wait at that worker.
+    So the death of a worker counts against one case; Dask counts it against all that wait at that worker.
     """
 
     def __init__(
@@ -182,7 +181,7 @@ class _Cohort:
     def _refuse(self, address: str, why: str) -> None:
         self._fit.discard(address)
         self._unfit.add(address)
-        self._news.append(f"worker {address} is not used: {why}")
+        self._note(f"worker {address} is not used: {why}")
 
     def _submit(self, number: int) -> None:
         allowed = frozenset(self._fit) if self._unfit else frozenset[str]()

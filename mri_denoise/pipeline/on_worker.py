@@ -72,7 +72,7 @@ class Stopped(BaseException):
 
 
 class ForCommand(WorkerPlugin):
-    """For workers that a command started: Ctrl-C reaches them, too, but the command alone ends them, and says what to say."""
+    """For workers that a command started: it alone ends them (Ctrl-C reaches them, too), and says what is to say."""
 
     def setup(self, worker: Worker) -> None:
         """Called when a worker starts."""
@@ -82,7 +82,7 @@ class ForCommand(WorkerPlugin):
 
 
 def fingerprint(bundle: Bundle) -> str:
-    """SHA-256 of what decides about the result: weights and ``inference.yaml``. Bundles without weights have one, too."""
+    """SHA-256 of what decides about the result: the weights, if there are any, and ``inference.yaml``."""
     digest = hashlib.sha256()
     for path in (bundle.weights, bundle.config("inference.yaml")):
         digest.update(path.read_bytes() if path.is_file() else b"")

@@ -1,4 +1,4 @@
-"""Where cases are denoised: in this process, side by side on this computer, or on a cluster; imports neither torch nor Dask."""
+"""Where cases are denoised: one by one, side by side, or on a cluster; imports neither torch nor Dask."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Cohorts on workers of Dask: processes are killed, told to end, starved; every result is there once, with the same bits."""
+"""Cohorts on workers of Dask that are killed, told to end, starved: each result is there once, with the same bits."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ import nibabel as nib
 import numpy as np
 import psutil
 import pytest
+from distributed import Client
 
 from mri_denoise import __version__
 from mri_denoise.pipeline import cluster
@@ -29,13 +30,13 @@ SHAPE = (24, 24, 6)
 LONG = 400  # seconds: the computer may be busy
 
 
-def make_scans(folder: Path, count: int, shape: tuple[int, int, int] = SHAPE) -> Path:
+def make_scans(folder: Path, count: int) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
-    clean = 900 * head_phantom((*shape[:2], max(shape[2], 8)))[:, :, : shape[2]]
+    clean = 900 * head_phantom((*SHAPE[:2], 8))[:, :, : SHAPE[2]]
     for number in range(count):
         rng = np.random.default_rng(number)
-        noisy = np.hypot(clean + rng.normal(0, 30, shape), rng.normal(0, 30, shape)).astype(np.int16)
-        nib.save(nib.Nifti1Image(noisy, phantom_affine(shape)), folder / f"scan-{number:03d}.nii.gz")
+        noisy = np.hypot(clean + rng.normal(0, 30, SHAPE), rng.normal(0, 30, SHAPE)).astype(np.int16)
+        nib.save(nib.Nifti1Image(noisy, phantom_affine(SHAPE)), folder / f"scan-{number:03d}.nii.gz")
     return folder
 
 
@@ -196,7 +197,8 @@ def test_four_workers_of_a_cluster_one_killed_two_hundred_scans(tmp_path: Path) 
 def test_workers_that_do_not_fit_and_scans_that_do_not_fit_into_memory(tmp_path: Path) -> None:
     """A worker with other weights and one of another version are left out; a scan that is too large fails alone."""
     source, out = make_scans(tmp_path / "in", 4), tmp_path / "out"
-    make_scans(tmp_path / "in" / "large", 1, (400, 400, 100))
+    large = np.tile(nib.load(source / "scan-000.nii.gz").get_fdata(), (16, 16, 16)).astype(np.int16)
+    nib.save(nib.Nifti1Image(large, phantom_affine(SHAPE)), source / "large.nii.gz")
     for name in ("weights", "version"):
         shutil.copytree(ROOT / "mri_denoise", tmp_path / name / "mri_denoise")
         shutil.copytree(ROOT / "bundles", tmp_path / name / "bundles")
@@ -210,7 +212,8 @@ def test_workers_that_do_not_fit_and_scans_that_do_not_fit_into_memory(tmp_path:
         some_workers(address, tmp_path, PYTHONPATH=str(tmp_path / "weights")),
         some_workers(address, tmp_path, PYTHONPATH=str(tmp_path / "version")),
     ):
-        time.sleep(20)  # all three are there
+        with Client(address) as client:
+            client.wait_for_workers(3, timeout=LONG)
         said, errors = run("denoise", source, out, "--scheduler", address, code=1)
     assert "4 denoised" in said and "1 failed" in said
     assert "is not used: has other weights" in errors and "is not used: has mri-denoise 0.0.1" in errors
