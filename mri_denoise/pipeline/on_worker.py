@@ -55,7 +55,7 @@ class Done:
     """What became of a case in a worker.
 
     Args:
-        worker: its host and name; its address if it is unfit.
+        worker: its host and name, or its address; that if it is unfit.
         record: the run record, if it was done.
         error: why it failed, in one line, if it failed.
         unfit: why this worker may not do it, in one line, if it may not.
@@ -130,7 +130,8 @@ def denoise_here(order: Order, case: Case) -> Done:
     """
     global _current
     worker = get_worker()
-    name = f"{socket.gethostname()}/{worker.name}"
+    own = str(worker.name)  # its address, if nobody named it
+    name = own if "://" in own else f"{socket.gethostname()}/{own}"
     with _one_at_a_time:
         try:
             with _guard:

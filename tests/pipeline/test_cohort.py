@@ -149,11 +149,11 @@ def test_a_scheduler_that_does_not_answer_is_told(
 
 
 @contextmanager
-def program(*words: object, **variables: str) -> Iterator[subprocess.Popen[str]]:
+def program(folder: Path, *words: object, **variables: str) -> Iterator[subprocess.Popen[str]]:
     """Something that runs until the end of the block."""
     command = [sys.executable, "-m", *map(str, words)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), **variables}
-    process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL, text=True)
+    process = subprocess.Popen(command, env=environment, cwd=folder, stderr=subprocess.DEVNULL, text=True)
     try:
         yield process
     finally:
@@ -165,14 +165,14 @@ def program(*words: object, **variables: str) -> Iterator[subprocess.Popen[str]]
 def scheduler(folder: Path, **variables: str) -> Iterator[str]:
     file = folder / "scheduler.json"
     words = ("--host", "127.0.0.1", "--port", 0, "--no-dashboard", "--scheduler-file", file)
-    with program("distributed.cli.dask_scheduler", *words, **variables) as process:
+    with program(folder, "distributed.cli.dask_scheduler", *words, **variables) as process:
         until(lambda: file.is_file() and file.stat().st_size > 0, process)
         yield json.loads(file.read_text())["address"]
 
 
 def some_workers(address: str, folder: Path, *options: object, **variables: str):  # type: ignore[no-untyped-def]
     scratch = ("--no-dashboard", "--local-directory", folder / "scratch", "--nthreads", 1)
-    return program("distributed.cli.dask_worker", address, *scratch, *options, **variables)
+    return program(folder, "distributed.cli.dask_worker", address, *scratch, *options, **variables)
 
 
 @pytest.mark.slow
