@@ -18,9 +18,9 @@ from mri_denoise.runtime import quiet, usable_cores
 
 ANSWER_SECONDS = 10
 _LEAST_MB = 600  # the program and a small image
-_RETRIES = 2
+TRIES = 3  # of a case whose workers die
 _CONFIG = {
-    "distributed.scheduler.allowed-failures": _RETRIES,
+    "distributed.scheduler.allowed-failures": TRIES - 1,
     "distributed.worker.memory.target": False,  # nothing is kept in the workers that could be put to disk
     "distributed.worker.memory.spill": False,
     "distributed.worker.memory.pause": False,  # one that holds back memory would wait for ever

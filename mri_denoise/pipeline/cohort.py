@@ -17,7 +17,7 @@ from mri_denoise.bundles.registry import Bundle
 from mri_denoise.errors import InputError, as_input_error
 from mri_denoise.io.case import Case
 from mri_denoise.io.leftovers import Temporary, sweep
-from mri_denoise.pipeline.cluster import open_cluster
+from mri_denoise.pipeline.cluster import TRIES, open_cluster
 from mri_denoise.pipeline.files import planned_files
 from mri_denoise.pipeline.on_worker import Done, Order, denoise_here, end_run, fingerprint, why_unfit
 from mri_denoise.pipeline.parallel import Parallel
@@ -113,6 +113,7 @@ class _Cohort:
         self._pending: dict[Future[Done], tuple[int, frozenset[str]]] = {}
         self._keys: dict[str, int] = {}
         self._deaths: dict[int, list[str]] = defaultdict(list)  # the workers that died with a case
+        self._given_up: list[int] = []
         self._news: deque[str] = deque()
         self._memory: dict[str, int] = {}  # what a worker had taken when its nanny ended it
 
@@ -123,10 +124,7 @@ class _Cohort:
         try:
             while self._queue or self._pending:
                 lost = self._advance()
-                for number, done in [
-                    *self._ended(),
-                    *((number, Done(worker="", error=lost)) for number in self._left(lost)),
-                ]:
+                for number, done in [*self._ended(), *self._left(lost)]:
                     if done.unfit:
                         self._queue.appendleft(number)
                         continue
@@ -141,19 +139,24 @@ class _Cohort:
         try:
             self._look_at_workers()
             while self._queue and len(self._pending) < len(self._fit):
-                self._submit(self._queue.popleft())
+                number = self._queue.popleft()
+                if len(self._deaths.get(number, ())) < TRIES:
+                    self._submit(number)
+                else:
+                    self._given_up.append(number)
         except (OSError, asyncio.TimeoutError):
-            return f"{self._where}: the scheduler does not answer any more; run again for what is missing"
+            return f"the scheduler of {self._where} does not answer any more"
         if self._fit:
             self._seen = time.monotonic()
         elif time.monotonic() - self._seen > _NO_WORKER_SECONDS:
             if not self._keys:
                 raise InputError(f"{self._where}: no worker came within {_NO_WORKER_SECONDS:.0f} s; start some.")
-            return f"{self._where}: no worker is left; run again for what is missing"
-        if not self._pending:
+            return f"no worker of {self._where} is left"
+        if self._pending:
+            with suppress(asyncio.TimeoutError, CancelledError):
+                wait(list(self._pending), timeout=_LOOK_SECONDS, return_when="FIRST_COMPLETED")
+        elif self._queue:
             time.sleep(_LOOK_SECONDS)
-        with suppress(asyncio.TimeoutError, CancelledError):
-            wait(list(self._pending), timeout=_LOOK_SECONDS, return_when="FIRST_COMPLETED")
         return ""
 
     def _look_at_workers(self) -> None:
@@ -173,7 +176,7 @@ class _Cohort:
         if there and not self._fit and not self._keys and there <= self._unfit:
             raise InputError(f"{self._where}: none of its workers can be used.")
         for future, (number, allowed) in list(self._pending.items()):
-            if allowed and not allowed & there:  # the scheduler would wait for one of those that are gone
+            if allowed and not allowed & there:  # the scheduler would wait for those that are gone
                 del self._pending[future]
                 future.cancel()
                 self._queue.appendleft(number)
@@ -194,11 +197,13 @@ class _Cohort:
             key=key,
             pure=False,
             workers=sorted(allowed) or None,
-            allow_other_workers=bool(allowed),
         )
         self._pending[future] = (number, allowed)
 
     def _ended(self) -> Iterable[tuple[int, Done]]:
+        while self._given_up:
+            number = self._given_up.pop()
+            yield number, Done(worker=self._deaths[number][-1], error=self._why_killed(number))
         for future in [future for future in self._pending if future.done()]:
             number, _ = self._pending.pop(future)
             yield number, self._outcome(future, number)
@@ -209,7 +214,7 @@ class _Cohort:
         try:
             done: Done = future.result()
         except KilledWorker as error:
-            return Done(worker=error.last_worker.address, error=f"{label}: {self._why_killed(number)}")
+            return Done(worker=error.last_worker.address, error=self._why_killed(number))
         except CancelledError:
             return Done(worker="", error=f"{label}: the scheduler gave it up; run again")
         except InputError:
@@ -221,21 +226,23 @@ class _Cohort:
         return done
 
     def _why_killed(self, number: int) -> str:
-        deaths = self._deaths[number]
+        label, deaths = self._cases[number].label, self._deaths.get(number, [])
         taken = max((self._memory.get(address, 0) for address in deaths), default=0)
         help_ = "use fewer --jobs, or workers with more memory"
         if taken:
-            return f"takes more memory than a worker has ({taken // 10**6} MB were too much); {help_}"
-        return f"its worker process ended {len(deaths) or 'several'} times, perhaps because memory ran out; {help_}"
+            return f"{label}: takes more memory than a worker has ({taken // 10**6} MB were too much); {help_}"
+        times = f"{len(deaths) or 'several'} times"
+        return f"{label}: its worker process ended {times}, perhaps because memory ran out; {help_}"
 
-    def _left(self, lost: str) -> list[int]:
+    def _left(self, lost: str) -> Iterable[tuple[int, Done]]:
         """The cases that nobody will do, if the cluster is lost."""
-        if not lost:
-            return []
-        left = sorted([number for number, _ in self._pending.values()] + list(self._queue))
-        self._pending.clear()
-        self._queue.clear()
-        return left
+        if lost:
+            left = sorted([number for number, _ in self._pending.values()] + list(self._queue))
+            self._pending.clear()
+            self._queue.clear()
+            for number in left:
+                label = self._cases[number].label
+                yield number, Done(worker="", error=f"{label}: not denoised, {lost}; run again for what is missing")
 
     def _hear(self, event: tuple[float, Any]) -> None:
         """In the client's thread: a worker has gone, perhaps with a case."""

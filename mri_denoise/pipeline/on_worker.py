@@ -149,16 +149,17 @@ def denoise_here(order: Order, case: Case) -> Done:
 
 def _denoise(order: Order, case: Case, name: str, threads: int) -> Done:
     global _loaded
+    key = (order.fingerprint, order.settings.device)
+    known = _loaded is not None and _loaded[0] == key and __version__ == order.version
+    if not known and (reason := why_unfit(order)):
+        return Done(worker=get_worker().address, unfit=reason)
     import torch
 
     from mri_denoise.denoiser import Denoiser
     from mri_denoise.pipeline.stream import denoise_case
 
     torch.set_num_threads(threads)
-    key = (order.fingerprint, order.settings.device)
-    if _loaded is None or _loaded[0] != key or __version__ != order.version:
-        if reason := why_unfit(order):
-            return Done(worker=get_worker().address, unfit=reason)
+    if _loaded is None or not known:
         _loaded = None  # never two networks in memory
         _loaded = (key, Denoiser(find_bundle(order.model), device=order.settings.device))
     try:
