@@ -189,7 +189,7 @@ def test_four_workers_of_a_cluster_one_killed_two_hundred_scans(tmp_path: Path) 
     table = rows(out)
     assert len(table) == 200 and {row["status"] for row in table} == {"done"}
     assert sorted(row["input"] for row in table) == sorted(str(path) for path in source.iterdir())
-    assert len({row["worker"] for row in table}) == 4
+    assert len({row["worker"] for row in table}) in (4, 5)  # with the one that took the place
     assert not hidden(out)
 
 
