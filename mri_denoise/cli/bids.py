@@ -127,6 +127,7 @@ def bids(
         guard=guard,
         device=device,
         extras={"residual": residual, "noise-map": noise_map, "figure": figure, "report": report},
+        overwrite=overwrite,
     )
     request = Request(
         dataset=bids_dir,
@@ -141,7 +142,6 @@ def bids(
         limit_mb=mem_mb,
         lenient=skip_bids_validation,
         skull_stripped=skull_stripped,
-        overwrite=overwrite,
         dry_run=dry_run,
         as_json=as_json,
     )

@@ -43,7 +43,6 @@ class Request:
         limit_mb: memory in megabytes; None for no limit.
         lenient: take a data set without a description.
         skull_stripped: said in the JSON files where the source says nothing.
-        overwrite: denoise again what is up to date.
         dry_run: say what would be done.
         as_json: print JSON.
     """
@@ -59,7 +58,6 @@ class Request:
     limit_mb: int | None = None
     lenient: bool = False
     skull_stripped: bool = False
-    overwrite: bool = False
     dry_run: bool = False
     as_json: bool = False
     trust: bool = False
@@ -86,7 +84,7 @@ def denoise_dataset(request: Request) -> int:
             skull_stripped=request.skull_stripped,
         )
     with common.busy("looking at earlier results"):
-        plans = plan_scans(job, selection.scans, overwrite=request.overwrite, limit_mb=request.limit_mb)
+        plans = plan_scans(job, selection.scans, limit_mb=request.limit_mb)
     _say_plans(plans)
     outcomes: list[Outcome] = []
     if not request.dry_run:

@@ -60,6 +60,7 @@ def denoise_stream(
         model=denoiser.model,
         extras=settings.extras,
         keep_vendor_headers=settings.keep_vendor_headers,
+        overwrite=settings.overwrite,
     )
     background = ThreadPoolExecutor(1, thread_name_prefix="files")
     source = load_chunks(denoiser, cases, settings)
@@ -157,7 +158,7 @@ class _Job:
         self._writing += time.monotonic() - start
         if not loaded.chunk.last:
             return None
-        return Outcome(case=self.case, record=self._writer.finish(self._computing + self._writing))
+        return Outcome(case=self.case, record=self._writer.finish(self._computing + self._writing, loaded.inputs))
 
     def abandon(self) -> None:
         """Remove what is half-written."""
