@@ -20,7 +20,7 @@ from mri_denoise.io.case import Case
 from mri_denoise.pipeline.result import Output, ResultWriter
 from mri_denoise.pipeline.source import Loaded, Unreadable, load_chunks
 from mri_denoise.record import RunRecord
-from mri_denoise.runtime import quiet
+from mri_denoise.runtime import ToldToEnd, quiet
 from mri_denoise.settings import Settings
 
 
@@ -129,6 +129,8 @@ class _Job:
         start = time.monotonic()
         try:
             return denoiser.finish(loaded.measured, with_raw=self._with_raw)
+        except ToldToEnd:
+            raise
         except (Exception, SystemExit) as error:  # a bundle may call exit()
             return as_input_error(self.case.label, error)
         finally:
