@@ -1,7 +1,8 @@
 """Whole commands in processes that have imported everything before, so that they live for less than a second.
 
-Run as a program, this serves requests: one JSON object a line on standard input. For each, a copy of the process (fork)
-runs the command as `mri-denoise` does, and its identifier goes to standard output; at its end, its exit code.
+Run as a program, this serves requests, one JSON value a line on standard input. An object is a command: a copy of the
+process (fork) runs it as `mri-denoise` does, and its identifier goes to standard output. The identifier in turn is
+answered by the exit code, when the command has ended.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ class Warm:
     def __init__(self, folder: Path, warm_up: list[str]) -> None:
         self.temporary = folder / "tmp"
         self.temporary.mkdir(parents=True)
-        self._said = folder / "said"
+        self._folder, self._count = folder, 0
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "TMPDIR": str(self.temporary)}
         self._process = subprocess.Popen(
             [sys.executable, __file__, json.dumps(warm_up)],
@@ -60,23 +61,27 @@ class Warm:
         assert self._process.stdout is not None
         return json.loads(self._process.stdout.readline())
 
+    def ask(self, request: object) -> Any:
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(request) + "\n")
+        self._process.stdin.flush()
+        return self._answer()
+
     def start(
-        self, *arguments: object, limits: Mapping[str, int] | None = None, kill_at: int | None = None, user: int = 0
+        self, *arguments: object, limits: Mapping[str, int] | None = None, signal_at: tuple[int, int] | None = None
     ) -> Running:
         """Start a command.
 
         Args:
             arguments: of ``mri-denoise``.
             limits: of the system by name; ``{"AS": n}`` is n bytes more than the process has already.
-            kill_at: the process ends itself by SIGKILL after so many steps on disk.
-            user: its identifier of a user.
+            signal_at: the process sends itself this signal after so many steps on disk.
         """
-        self._said.write_text("")
-        request = {"arguments": [str(a) for a in arguments], "limits": dict(limits or {}), "kill_at": kill_at}
-        assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps({**request, "said": str(self._said), "user": user}) + "\n")
-        self._process.stdin.flush()
-        return Running(self._answer(), self._answer, self._said)
+        self._count += 1
+        said = self._folder / f"said{self._count}"
+        said.write_text("")
+        request = {"arguments": [str(a) for a in arguments], "limits": dict(limits or {}), "signal_at": signal_at}
+        return Running(self.ask({**request, "said": str(said)}), self, said)
 
     def run(self, *arguments: object, **options: Any) -> Ended:
         """Run a command to its end."""
@@ -90,16 +95,21 @@ class Warm:
 class Running:
     """A command at work."""
 
-    def __init__(self, pid: int, answer: Callable[[], Any], said: Path) -> None:
-        self.pid, self._answer, self._said, self._begun = pid, answer, said, time.monotonic()
+    def __init__(self, pid: int, warm: Warm, said: Path) -> None:
+        self.pid, self._warm, self._said, self._begun = pid, warm, said, time.monotonic()
 
     def signal(self, number: int) -> None:
         """Send a signal; it may have ended before."""
         with suppress(ProcessLookupError):
             os.kill(self.pid, number)
 
+    def wait_stopped(self) -> None:
+        """Wait until it has stopped itself (SIGSTOP)."""
+        while Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[0] != "T":
+            time.sleep(0.01)
+
     def wait(self) -> Ended:
-        code = self._answer()
+        code = self._warm.ask(self.pid)
         return Ended(code=code, said=self._said.read_text(), seconds=time.monotonic() - self._begun)
 
 
@@ -111,12 +121,11 @@ def serve(warm_up: list[str]) -> None:
     print('"ready"', file=answers, flush=True)
     for line in sys.stdin:
         request = json.loads(line)
-        pid = os.fork()
-        if pid == 0:
+        if isinstance(request, int):
+            answer = os.waitstatus_to_exitcode(os.waitpid(request, 0)[1])
+        elif (answer := os.fork()) == 0:
             _child(request)
-        print(pid, file=answers, flush=True)
-        _, status = os.waitpid(pid, os.WUNTRACED)
-        print(os.waitstatus_to_exitcode(status), file=answers, flush=True)
+        print(answer, file=answers, flush=True)
 
 
 def _child(request: Mapping[str, Any]) -> None:
@@ -125,10 +134,8 @@ def _child(request: Mapping[str, Any]) -> None:
     os.dup2(said, 1)
     os.dup2(said, 2)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    if request["kill_at"] is not None:
-        _end_after(request["kill_at"])
-    if request["user"]:
-        os.setuid(request["user"])
+    if request["signal_at"] is not None:
+        _signal_after(*request["signal_at"])
     for name, value in request["limits"].items():
         more = _address_space() if name == "AS" else 0
         resource.setrlimit(getattr(resource, f"RLIMIT_{name}"), (more + value, more + value))
@@ -151,8 +158,8 @@ def _run(arguments: list[str]) -> int:
     return 0
 
 
-def _end_after(steps: int) -> None:
-    """Let the process be killed right after a step on disk."""
+def _signal_after(number: int, steps: int) -> None:
+    """Let the process get a signal right after a step on disk."""
     left = [steps]
     for name in STEPS:
         usual = getattr(os, name)
@@ -160,8 +167,8 @@ def _end_after(steps: int) -> None:
         def step(*arguments: Any, usual: Callable[..., Any] = usual, **options: Any) -> Any:
             done = usual(*arguments, **options)
             left[0] -= 1
-            if left[0] < 0:
-                os.kill(os.getpid(), signal.SIGKILL)
+            if left[0] == -1:
+                os.kill(os.getpid(), number)
             return done
 
         setattr(os, name, step)

@@ -200,7 +200,7 @@ def test_killed_a_few_times(tmp_path: Path, warm: Warm, bundle: Path) -> None:
         interrupt(done, tmp_path / f"out{k}", warm, number, after)
     for k, step in enumerate((24, 30, 36)):
         out = tmp_path / f"step{k}"
-        assert warm.run(*done.arguments(out), kill_at=step).code == -signal.SIGKILL
+        assert warm.run(*done.arguments(out), signal_at=(signal.SIGKILL, step)).code == -signal.SIGKILL
         hold(done, out, killed=True)
         complete(done, out, warm)
 
@@ -223,12 +223,146 @@ def test_killed_at_each_step_on_disk(tmp_path: Path, warm: Warm, bundle: Path, k
     done, step, ended = work(kind, tmp_path, warm, bundle), 0, -signal.SIGKILL
     while ended == -signal.SIGKILL:
         out = tmp_path / f"step{step}"
-        ended = warm.run(*done.arguments(out), kill_at=step).code
+        ended = warm.run(*done.arguments(out), signal_at=(signal.SIGKILL, step)).code
         hold(done, out, killed=ended != 0)
         complete(done, out, warm)
         step += 1
     assert ended == 0
     print(f"\n{kind}: killed after each of {step - 1} steps on disk")
+
+
+def one_line_each(said: str) -> list[str]:
+    """The lines on what failed."""
+    assert "Traceback" not in said and "bug" not in said, said
+    return [line for line in said.splitlines() if line.startswith(("failed", "mri-denoise:"))]
+
+
+@pytest.mark.parametrize(
+    ("kind", "size"),
+    [("nifti", 9000), ("nifti", 3000)]
+    + [pytest.param(kind, size, marks=pytest.mark.slow) for kind in KINDS for size in (1000, 2500, 4000, 7000, 30000)],
+)
+def test_a_disk_that_takes_no_more(tmp_path: Path, warm: Warm, bundle: Path, kind: str, size: int) -> None:
+    """A limit on the size of a file meets every writer, as a full disk does, and needs no rights."""
+    done, out = work(kind, tmp_path, warm, bundle), tmp_path / "out"
+    ended = warm.run(*done.arguments(out), limits={"FSIZE": size})
+    lines = one_line_each(ended.said)
+    assert (ended.code == 1 and lines and all("File too large" in line for line in lines)) or ended.code == 0, (
+        ended.said
+    )
+    if out.exists():
+        hold(done, out, killed=True)
+        assert litter(out, warm.temporary) == []
+    complete(done, out, warm)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_disk_that_is_full(tmp_path: Path, warm: Warm, bundle: Path, kind: str) -> None:
+    done, disk = work(kind, tmp_path, warm, bundle), tmp_path / "disk"
+    disk.mkdir()
+    for size in (8, 16, 32, 64, 128):
+        if subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}k", "none", disk], check=False).returncode:
+            pytest.skip("needs the right to mount a file system")
+        try:
+            ended = warm.run(*done.arguments(disk / "out"))
+            lines = one_line_each(ended.said)
+            assert ended.code == 0 or all("No space left" in line for line in lines), ended.said
+            hold(done, disk / "out", killed=ended.code != 0)
+            assert litter(disk, warm.temporary) == []
+            subprocess.run(["mount", "-o", "remount,size=8m", disk], check=True)
+            complete(done, disk / "out", warm)
+        finally:
+            subprocess.run(["umount", disk], check=True)
+
+
+@pytest.mark.parametrize("kind", ["nifti", *(pytest.param(kind, marks=pytest.mark.slow) for kind in KINDS[1:])])
+def test_a_folder_that_may_not_be_written_to(tmp_path: Path, warm: Warm, bundle: Path, kind: str) -> None:
+    done, disk = work(kind, tmp_path, warm, bundle), tmp_path / "disk"
+    disk.mkdir()
+    mounted = os.geteuid() == 0
+    if mounted and subprocess.run(["mount", "-t", "tmpfs", "-o", "ro", "none", disk], check=False).returncode:
+        pytest.skip("root may write anywhere, and has no right to mount a file system")
+    disk.chmod(0o555) if not mounted else None
+    try:
+        ended = warm.run(*done.arguments(disk / "out"))
+        lines = one_line_each(ended.said)
+        assert ended.code == 1 and lines, ended.said
+        assert all("Read-only" in line or "ermission" in line for line in lines)
+    finally:
+        subprocess.run(["umount", disk], check=True) if mounted else disk.chmod(0o755)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["nifti", "dicom", "pictures"])
+def test_memory_that_runs_out(tmp_path: Path, warm: Warm, bundle: Path, kind: str) -> None:
+    """At any size of what is left, an image is done or named in one line, and another run does it."""
+    done, codes = work(kind, tmp_path, warm, bundle), set()
+    for megabytes in (1, 2, 4, 8, 12, 16, 24, 32, 64, 128):
+        out = tmp_path / f"out{megabytes}"
+        ended = warm.run(*done.arguments(out), limits={"AS": megabytes << 20})
+        codes.add(ended.code)
+        lines = one_line_each(ended.said)
+        assert ended.code == 0 or (ended.code in (1, 2) and lines and all("memory" in line for line in lines)), (
+            ended.said
+        )
+        if out.exists():
+            hold(done, out, killed=ended.code != 0)
+        complete(done, out, warm)
+    assert 1 in codes
+
+
+@pytest.mark.parametrize("kind", ["nifti", *(pytest.param(kind, marks=pytest.mark.slow) for kind in KINDS[1:])])
+def test_two_processes_on_one_output(tmp_path: Path, warm: Warm, bundle: Path, kind: str) -> None:
+    done, out = work(kind, tmp_path, warm, bundle), tmp_path / "out"
+    both = [warm.start(*done.arguments(out)) for _ in range(2)]
+    ended = [one.wait() for one in both]
+    for one in ended:
+        assert one.code in (0, 1), one.said
+        assert all("exists" in line for line in one_line_each(one.said)), one.said
+    assert 0 in {one.code for one in ended} or contents(out) == done.wanted
+    complete(done, out, warm)
+
+
+def test_two_processes_with_other_settings_never_mix(tmp_path: Path, warm: Warm, bundle: Path) -> None:
+    source, out = tmp_path / "a.nii", tmp_path / "out"
+    put_nifti(source)
+    words = ("denoise", source, out, "--model", bundle, "--device", "cpu", "--residual")
+    late = warm.start(*words, "--strength", 0.5, signal_at=(signal.SIGSTOP, 0))
+    late.wait_stopped()
+    assert warm.run(*words).code == 0
+    first = contents(out)
+    late.signal(signal.SIGCONT)
+    ended = late.wait()
+    assert ended.code == 1 and "a.nii: cannot be written (exists" in ended.said
+    assert contents(out) == first and litter(out) == []
+
+
+CHANGES = ("other voxels", "the same time", "another size", "a map", "a slice")
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_an_input_that_changes_while_it_is_read(tmp_path: Path, warm: Warm, bundle: Path, change: str) -> None:
+    source, out, level = put_input("dicom" if change == "a slice" else "nifti", tmp_path), tmp_path / "out", ()
+    changed = source / "a.nii.gz"
+    if change == "a slice":
+        changed = sorted(source.rglob("*.dcm"))[1]
+    if change == "a map":
+        changed = tmp_path / "level.nii"
+        nib.save(nib.Nifti1Image(np.full(SHAPE, 30, np.float32), np.diag([2.0, 2, 4, 1])), changed)
+        source, level = source / "a.nii.gz", ("--sigma", changed)
+    running = warm.start("denoise", source, out, "--model", bundle, *level, signal_at=(signal.SIGSTOP, 0))
+    running.wait_stopped()
+    before, content = changed.stat(), bytearray(changed.read_bytes())
+    content[-20] ^= 1
+    changed.write_bytes(content + b"more" if change == "another size" else content)
+    if change == "the same time":
+        os.utime(changed, ns=(before.st_atime_ns, before.st_mtime_ns))
+    running.signal(signal.SIGCONT)
+    ended = running.wait()
+    [line] = one_line_each(ended.said)
+    assert ended.code == 1 and f"{changed}: has changed while it was read" in line
+    assert not (out / "a.nii.gz").exists() and litter(out) == []
 
 
 @pytest.mark.slow
