@@ -7,6 +7,7 @@ answered by the exit code, when the command has ended.
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import resource
@@ -142,6 +143,7 @@ def _child(request: Mapping[str, Any]) -> None:
     code = 70
     try:
         code = _run(request["arguments"])
+        atexit._run_exitfuncs()  # as at the end of a program
     finally:
         sys.stdout.flush()
         sys.stderr.flush()

@@ -7,7 +7,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from mri_denoise.errors import OutputError
@@ -44,6 +44,7 @@ class Staging:
     def __init__(self, finals: Sequence[Path]) -> None:
         self._root = common_folder(finals)
         self._moved: list[Path] = []
+        self._made = [folder for folder in (self._root, *self._root.parents) if not folder.exists()]
         with writing(self._root):
             self._root.mkdir(parents=True, exist_ok=True)
             self._temporary = Temporary(self._root, Path.mkdir)
@@ -150,6 +151,9 @@ class Staging:
             with locked(self._root):
                 undo(self._temporary.path)
             self._temporary.close()
+            for folder in self._made:
+                with suppress(OSError):  # others may have put something there
+                    folder.rmdir()
 
 
 def _taken(final: Path) -> TakenError:

@@ -21,6 +21,7 @@ import numpy as np
 import pydicom
 import pytest
 from PIL import Image
+from pydicom.misc import is_dicom
 
 from tests.bids.datasets import put_image, put_json
 from tests.commands import ROOT, make_bundle
@@ -35,7 +36,7 @@ SHAPE = (24, 24, 6)
 KINDS = ("nifti", "dicom", "pictures", "zip", "bids")
 EXTRAS = {"nifti": ("--residual", "--noise-map", "--report"), "dicom": ("--residual",), "bids": ("--figure",)}
 OF_THE_MOMENT = ("time", "seconds")  # in records
-DATES = ("InstanceCreationDate", "InstanceCreationTime", "ContentDate", "ContentTime", "SeriesDate", "SeriesTime")
+MOMENTS = ("InstanceCreationDate", "InstanceCreationTime", "ContentDate", "ContentTime", "ContributionDateTime")
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ def put_input(kind: str, folder: Path) -> Path:
     if kind != "zip":
         return root
     with zipfile.ZipFile(folder / "study.zip", "w") as archive:
-        for path in sorted(root.rglob("*.dcm")):
+        for path in sorted(path for path in root.rglob("*") if path.is_file()):
             archive.write(path, path.relative_to(root))
     return folder / "study.zip"
 
@@ -94,11 +95,11 @@ def digest(path: Path) -> str:
     if path.suffix == ".json":
         found = json.loads(path.read_text())
         return json.dumps({key: value for key, value in found.items() if key not in OF_THE_MOMENT}, sort_keys=True)
-    if path.suffix == ".dcm":
+    if is_dicom(path):
         ds = pydicom.dcmread(path)
-        for keyword in DATES:
-            if keyword in ds:
-                del ds[keyword]
+        for part in (ds, *ds.get("ContributingEquipmentSequence", [])):
+            for keyword in MOMENTS:
+                part.pop(keyword, None)
         return hashlib.sha256(ds.to_json(bulk_data_threshold=1 << 30).encode()).hexdigest()
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
@@ -247,9 +248,7 @@ def test_a_disk_that_takes_no_more(tmp_path: Path, warm: Warm, bundle: Path, kin
     done, out = work(kind, tmp_path, warm, bundle), tmp_path / "out"
     ended = warm.run(*done.arguments(out), limits={"FSIZE": size})
     lines = one_line_each(ended.said)
-    assert (ended.code == 1 and lines and all("File too large" in line for line in lines)) or ended.code == 0, (
-        ended.said
-    )
+    assert ended.code == 0 or (lines and all("File too large" in line for line in lines)), ended.said
     if out.exists():
         hold(done, out, killed=True)
         assert litter(out, warm.temporary) == []
@@ -303,9 +302,7 @@ def test_memory_that_runs_out(tmp_path: Path, warm: Warm, bundle: Path, kind: st
         ended = warm.run(*done.arguments(out), limits={"AS": megabytes << 20})
         codes.add(ended.code)
         lines = one_line_each(ended.said)
-        assert ended.code == 0 or (ended.code in (1, 2) and lines and all("memory" in line for line in lines)), (
-            ended.said
-        )
+        assert ended.code == 0 or (lines and all("memory" in line for line in lines)), ended.said
         if out.exists():
             hold(done, out, killed=ended.code != 0)
         complete(done, out, warm)
@@ -346,7 +343,7 @@ def test_an_input_that_changes_while_it_is_read(tmp_path: Path, warm: Warm, bund
     source, out, level = put_input("dicom" if change == "a slice" else "nifti", tmp_path), tmp_path / "out", ()
     changed = source / "a.nii.gz"
     if change == "a slice":
-        changed = sorted(source.rglob("*.dcm"))[1]
+        changed = sorted((source / "two").iterdir())[1]
     if change == "a map":
         changed = tmp_path / "level.nii"
         nib.save(nib.Nifti1Image(np.full(SHAPE, 30, np.float32), np.diag([2.0, 2, 4, 1])), changed)
