@@ -146,7 +146,7 @@ def work(kind: str, folder: Path, warm: Warm, bundle: Path) -> Work:
     command = ("bids",) if kind == "bids" else ("denoise",)
     words = (*command, *(["participant"] if kind == "bids" else []), "--model", bundle, "--device", "cpu")
     made = Work((*words, *EXTRAS.get(kind, ())), source, {}, 0.0, hashes(source))
-    out = folder / "undisturbed" / kind
+    out = folder / f"undisturbed-{kind}"
     ended = warm.run(*made.arguments(out))
     assert ended.code == 0, ended.said
     assert litter(out, warm.temporary) == []
@@ -375,8 +375,8 @@ def test_jobs_killed_at_any_moment(tmp_path: Path, warm: Warm, bundle: Path) -> 
         return subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment)
 
     begun = time.monotonic()
-    assert start(tmp_path / "undisturbed" / "jobs").wait() == 0
-    assert contents(tmp_path / "undisturbed" / "jobs") == done.wanted, "not the same for any number of jobs"
+    assert start(tmp_path / "undisturbed-jobs").wait() == 0
+    assert contents(tmp_path / "undisturbed-jobs") == done.wanted, "not the same for any number of jobs"
     seconds, count = time.monotonic() - begun, int(os.environ.get("KILLS", 18)) // 2 + 1
     for k, (number, after) in enumerate(moments(9, count, seconds)):
         out = tmp_path / f"out{k}"
