@@ -45,9 +45,13 @@ class Staging:
         self._root = common_folder(finals)
         self._moved: list[Path] = []
         self._made = [folder for folder in (self._root, *self._root.parents) if not folder.exists()]
-        with writing(self._root):
-            self._root.mkdir(parents=True, exist_ok=True)
-            self._temporary = Temporary(self._root, Path.mkdir)
+        try:
+            with writing(self._root):
+                self._root.mkdir(parents=True, exist_ok=True)
+                self._temporary = Temporary(self._root, Path.mkdir)
+        except OutputError:
+            self._remove_folders()
+            raise
 
     def place(self, final: Path) -> Path:
         """Where a file is written, or a folder of files, that will be published as `final`."""
@@ -151,9 +155,13 @@ class Staging:
             with locked(self._root):
                 undo(self._temporary.path)
             self._temporary.close()
-            for folder in self._made:
-                with suppress(OSError):  # others may have put something there
-                    folder.rmdir()
+            self._remove_folders()
+
+    def _remove_folders(self) -> None:
+        """Remove the folders that were made for the result."""
+        for folder in self._made:
+            with suppress(OSError):  # others may have put something there
+                folder.rmdir()
 
 
 def _taken(final: Path) -> TakenError:
