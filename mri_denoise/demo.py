@@ -128,7 +128,8 @@ def _run(item: Item, output: Path) -> Row:
     """Denoise one image with its picture, and score it."""
     cases, _ = discover(item.source)
     folder = output / "denoised"
-    [outcome] = denoise_cases(find_bundle(item.model), cases, folder, Settings(extras=("residual", "figure")))
+    settings = Settings(extras=("residual", "figure"), overwrite=True)
+    [outcome] = denoise_cases(find_bundle(item.model), cases, folder, settings)
     if outcome.record is None:
         raise InputError(outcome.error)
     record = outcome.record

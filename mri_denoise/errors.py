@@ -7,7 +7,10 @@ import unicodedata
 from collections.abc import Iterator
 
 _UNPRINTABLE = ("Cc", "Cf", "Cs", "Zl", "Zp")  # categories of Unicode
-_NO_MEMORY = ("out of memory", "not enough memory", "can't allocate memory", "cannot allocate memory", "bad_alloc")
+_NO_MEMORY = (
+    *("out of memory", "not enough memory", "can't allocate memory", "cannot allocate memory", "bad_alloc"),
+    "could not create a primitive",  # oneDNN's words for it
+)
 
 
 class InputError(ValueError):

@@ -88,7 +88,7 @@ def denoise(
             for one in image
         ]
         return cast(Image, each)
-    settings = Settings(sigma=Sigma.parse(sigma), strength=strength, quality=quality, device=device)
+    settings = Settings(sigma=Sigma.parse(sigma), strength=strength, quality=quality, device=device, overwrite=True)
     if isinstance(image, str | os.PathLike):
         return cast(Image, _denoise_path(Path(image), output, _load(model, device, trust), settings))
     taken = take(image, spacing)

@@ -106,6 +106,23 @@ def load_record(path: Path) -> RunRecord:
     return record
 
 
+def same_result(record: RunRecord, path: Path) -> RunRecord | None:
+    """The record of a result that exists, if it was made of the same inputs in the same way; otherwise None.
+
+    Args:
+        record: of the result that was made now.
+        path: where that of the other one would be.
+    """
+    try:
+        other = load_record(path)
+    except InputError:
+        return None
+    moment = {"time": record.time, "seconds": record.seconds}
+    return (
+        other if RunRecord(**{**vars(other), **moment}).as_dict() == json.loads(json.dumps(record.as_dict())) else None
+    )
+
+
 def _check_types(record: RunRecord) -> None:
     """TypeError unless a record from outside holds what its fields are declared to hold."""
     texts = [record.time, record.case, *asdict(record.model).values(), *record.outputs, *record.companions]

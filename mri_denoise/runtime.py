@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import signal
-import sys
 import threading
 import warnings
 from collections.abc import Iterator
@@ -37,9 +36,13 @@ def end_tidily() -> None:
             signal.signal(number, _exit)
 
 
+class ToldToEnd(SystemExit):
+    """The process was told to end; to be told from the ``exit()`` of a bundle."""
+
+
 def _exit(number: int, frame: object) -> None:
     """End with the code that a shell gives to a process that a signal ended."""
-    sys.exit(128 + number)
+    raise ToldToEnd(128 + number)
 
 
 def process_rank() -> tuple[int, int]:

@@ -101,6 +101,7 @@ class Settings:
         guard: whether what was removed and noise does not explain comes back.
         extras: files to write beside the result.
         keep_vendor_headers: keep private DICOM blocks that describe the old pixels (Siemens CSA).
+        overwrite: replace results that exist.
 
     Raises:
         InputError: for a value out of its range.
@@ -114,6 +115,7 @@ class Settings:
     guard: bool = True
     extras: tuple[Extra, ...] = ()
     keep_vendor_headers: bool = False
+    overwrite: bool = False
 
     def __post_init__(self) -> None:
         if not 0 <= self.strength <= 1:

@@ -20,7 +20,7 @@ from mri_denoise.bundles.registry import Bundle, Model
 from mri_denoise.errors import InputError, OutputError
 from mri_denoise.io.case import Case
 from mri_denoise.pipeline.batch import denoise_cases
-from mri_denoise.pipeline.files import record_path
+from mri_denoise.pipeline.files import record_path, sweep_results
 from mri_denoise.pipeline.outcome import Listener, Outcome
 from mri_denoise.pipeline.parallel import Parallel
 from mri_denoise.pipeline.resume import Resumption
@@ -86,18 +86,19 @@ def prepare(job: Job) -> None:
     describe(job.dataset, job.output, job.layout.kind, job.model, job.settings)
 
 
-def plan_scans(job: Job, scans: Sequence[Scan], *, overwrite: bool = False, limit_mb: int | None = None) -> list[Plan]:
+def plan_scans(job: Job, scans: Sequence[Scan], *, limit_mb: int | None = None) -> list[Plan]:
     """See what must be done; no voxel is read, but sources of earlier results are hashed.
 
     Args:
         job: what all scans share.
         scans: what was selected.
-        overwrite: denoise those again whose results are current.
         limit_mb: memory that denoising a scan may take.
     """
+    sweep_results([job.layout.case(scan) for scan in scans], job.output)
     inheritance, resumption = Inheritance(job.dataset.root), Resumption(job.bundle, job.settings)
     plans = [_plan(job, scan, inheritance, resumption, limit_mb) for scan in scans]
-    return [replace(p, why=p.why or "overwritten as asked") if overwrite and not p.error else p for p in plans]
+    again = job.settings.overwrite
+    return [replace(p, why=p.why or "overwritten as asked") if again and not p.error else p for p in plans]
 
 
 def _plan(job: Job, scan: Scan, inheritance: Inheritance, resumption: Resumption, limit_mb: int | None) -> Plan:
@@ -170,7 +171,7 @@ def denoise_scans(
             job.bundle,
             cases,
             job.output,
-            job.settings,
+            replace(job.settings, overwrite=True),  # what is due is replaced
             listener=replace(listener, report=finish),
             parallel=parallel,
             logs=job.output / LOGS,

@@ -13,6 +13,7 @@ import torch
 from mri_denoise._monai import import_monai
 from mri_denoise.bundles.registry import Bundle
 from mri_denoise.errors import InputError, find_error, reason
+from mri_denoise.runtime import ToldToEnd
 from mri_denoise.settings import DEFAULTS, Settings
 
 Item = dict[str, Any]  # what MONAI's dictionary transforms hand on
@@ -79,6 +80,8 @@ class ParsedBundle:
             self.weights = Path(self._parser.get_parsed_content("ckpt_path"))
             self._extra_keys: dict[str, str] = dict(self._parser.get_parsed_content("extra_keys"))
             self.chain(DEFAULTS)  # what is wrong with a step shows before the first image
+        except ToldToEnd:
+            raise
         except (Exception, SystemExit) as error:  # a config may call exit()
             raise find_error(error) or InputError(f"{bundle.folder}: cannot be used ({reason(error)}).") from error
 

@@ -131,6 +131,7 @@ def bids(
         guard=guard,
         device=device,
         extras={"residual": residual, "noise-map": noise_map, "figure": figure, "report": report},
+        overwrite=overwrite,
     )
     request = Request(
         dataset=bids_dir,
@@ -143,7 +144,6 @@ def bids(
         parallel=parallel,
         lenient=skip_bids_validation,
         skull_stripped=skull_stripped,
-        overwrite=overwrite,
         dry_run=dry_run,
         as_json=as_json,
     )

@@ -42,7 +42,6 @@ class Request:
         parallel: how many scans at a time, and where; its memory also bounds what a scan may need.
         lenient: take a data set without a description.
         skull_stripped: said in the JSON files where the source says nothing.
-        overwrite: denoise again what is up to date.
         dry_run: say what would be done.
         as_json: print JSON.
     """
@@ -56,7 +55,6 @@ class Request:
     parallel: Parallel = field(default_factory=Parallel)
     lenient: bool = False
     skull_stripped: bool = False
-    overwrite: bool = False
     dry_run: bool = False
     as_json: bool = False
     trust: bool = False
@@ -83,13 +81,13 @@ def denoise_dataset(request: Request) -> int:
             skull_stripped=request.skull_stripped,
         )
     with common.busy("looking at earlier results"):
-        limit = request.parallel.memory_mb
-        plans = plan_scans(job, selection.scans, overwrite=request.overwrite, limit_mb=limit)
+        plans = plan_scans(job, selection.scans, limit_mb=request.parallel.memory_mb)
     _say_plans(plans)
     outcomes: list[Outcome] = []
     if not request.dry_run:
         with common.one_line_errors():
             prepare(job)
+        limit = request.parallel.memory_mb
         asked, jobs = request.parallel.jobs, side_by_side(plans, request.parallel.jobs, limit)
         if jobs < asked:
             common.messages.print(f"note: {jobs} scans side by side, not {asked}, to stay below --mem-mb.")

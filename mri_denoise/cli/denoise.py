@@ -74,6 +74,7 @@ def denoise(
         device=device,
         extras={"residual": residual, "noise-map": noise_map, "figure": figure, "report": report},
         keep_vendor_headers=keep_vendor_headers,
+        overwrite=overwrite,
     )
     if is_dataset(source):
         asked = Request(
@@ -83,7 +84,6 @@ def denoise(
             trust=trust,
             settings=settings,
             parallel=parallel,
-            overwrite=overwrite,
         )
         raise typer.Exit(denoise_dataset(replace(asked, wanted=Wanted(everything=force), as_json=as_json)))
     cases, skips = common.find_cases(source, output, force=force, own_results=force)
@@ -93,7 +93,7 @@ def denoise(
     _say_notes(cases)
     bundle = find_model(model, settings, trust=trust)
     with common.one_line_errors(common.WRONG_USAGE):
-        todo = find_todo(cases, folder, bundle, settings, overwrite=overwrite)
+        todo = find_todo(cases, folder, bundle, settings)
     failed = [(case.label, error) for case, error in todo.refused]
     done: list[RunRecord] = []
     if todo.ready:

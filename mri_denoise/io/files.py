@@ -162,23 +162,37 @@ def write_beside(path: Path, sources: Iterable[Path] = ()) -> Iterator[Path]:
         ...     temporary.write_text("{}")
     """
     for source in sources:
-        if _same_file(path, source):
+        if same_file(path, source):
             raise OutputError(f"{path}: is an input and is not overwritten; choose another output")
     suffix = "".join(path.suffixes[-2:]) if path.suffix in (".gz", ".GZ") else path.suffix
     temporary: Temporary | None = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Temporary(path.parent, lambda new: new.touch(exist_ok=False), suffix=suffix)
-        yield temporary.path
-        with open(temporary.path, "rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary.path, path)
-        _sync_folder(path.parent)
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written ({_why(error)}); free space or choose another output") from error
+        with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            temporary = Temporary(path.parent, lambda new: new.touch(exist_ok=False), suffix=suffix)
+            yield temporary.path
+            sync(temporary.path)
+            os.replace(temporary.path, path)
+            sync(path.parent)
     finally:
         if temporary is not None:
             temporary.close()
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn what the operating system refuses while a file or folder is written into one line for the user.
+
+    Args:
+        path: what the message names.
+
+    Raises:
+        OutputError: There is no permission, the disk is full ...
+    """
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written ({_why(error)}); free space or choose another output") from error
 
 
 class SteppedWriter:
@@ -230,11 +244,10 @@ def folder_beside(path: Path) -> Iterator[Path]:
     """
     temporary: Temporary | None = None
     try:
-        path.absolute().parent.mkdir(parents=True, exist_ok=True)
-        temporary = Temporary(path.absolute().parent, Path.mkdir)
-        yield temporary.path
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written ({_why(error)}); free space or choose another output") from error
+        with writing(path):
+            path.absolute().parent.mkdir(parents=True, exist_ok=True)
+            temporary = Temporary(path.absolute().parent, Path.mkdir)
+            yield temporary.path
     finally:
         if temporary is not None:
             temporary.close()
@@ -250,7 +263,7 @@ def _why(error: OSError) -> str:
     return next(iter(str(error).splitlines()), type(error).__name__)
 
 
-def _same_file(first: Path, second: Path) -> bool:
+def same_file(first: Path, second: Path) -> bool:
     """Whether two paths lead to the same existing file, also through links."""
     try:
         return os.path.samefile(first, second)
@@ -258,11 +271,22 @@ def _same_file(first: Path, second: Path) -> bool:
         return False
 
 
-def _sync_folder(folder: Path) -> None:
-    """Make the rename survive a power cut, on systems that let a folder be opened."""
-    with suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+def sync(path: Path) -> None:
+    """Make a file survive a power cut; or the names in a folder, on systems that let one be opened.
+
+    Raises:
+        OSError: The file cannot be written to the disk.
+    """
+    if path.is_dir():
+        with suppress(OSError):
+            _sync(path)
+    else:
+        _sync(path)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

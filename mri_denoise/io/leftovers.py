@@ -12,8 +12,9 @@ import re
 import secrets
 import shutil
 import stat
-from collections.abc import Callable
-from contextlib import suppress
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 try:
@@ -22,6 +23,8 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 _PREFIX = "mri-denoise-"
+_DONE = ".done"
+_PATIENCE = 10.0  # seconds
 _NAME = re.compile(rf"\.?{_PREFIX}[0-9a-f]{{16}}(\..*)?")
 _swept: set[Path] = set()
 
@@ -41,15 +44,26 @@ class Temporary:
 
     def __init__(self, folder: Path, make: Callable[[Path], None], *, hidden: bool = True, suffix: str = "") -> None:
         sweep_once(folder)
-        self.path, self._lock = Path(), None
+        self.path, self._lock, self.closed = Path(), None, False
         claimed = False
         while not claimed:  # somebody who sweeps may be quicker between making and locking
             self.path = folder / f"{'.' if hidden else ''}{_PREFIX}{secrets.token_hex(8)}{suffix}"
             make(self.path)
             self._lock, claimed = _claim(self.path)
 
+    def finish(self) -> None:
+        """Give it a name by which `sweep` knows that files with other names, too, are to stay.
+
+        Raises:
+            OSError: The operating system refuses.
+        """
+        done = self.path.with_name(self.path.name + _DONE)
+        os.rename(self.path, done)
+        self.path = done
+
     def close(self) -> None:
         """Remove it, if it is still there, and give the lock back."""
+        self.closed = True
         with suppress(OSError):
             _remove(self.path)
         if self._lock is not None:
@@ -68,6 +82,9 @@ def sweep_once(folder: Path) -> None:
 def sweep(folder: Path) -> list[Path]:
     """Remove temporary files and folders of this package and this user whose process has ended.
 
+    Files outside of such a folder that are the same as one in it, by hard links, were published by a run that did not
+    come to its end. They go, too.
+
     Args:
         folder: only what lies in it directly is looked at.
 
@@ -84,6 +101,56 @@ def sweep(folder: Path) -> list[Path]:
     return removed
 
 
+def undo(folder: Path) -> None:
+    """Remove what was published from a temporary folder: files beside it with the same path and the same inode.
+
+    Folders that are empty then are removed.
+
+    Args:
+        folder: the temporary folder.
+
+    Raises:
+        OSError: The operating system refuses.
+    """
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            staged = Path(parent, name)
+            final = folder.parent / staged.relative_to(folder)
+            if staged.lstat().st_nlink > 1 and final.exists() and os.path.samestat(staged.lstat(), final.lstat()):
+                final.unlink()
+                for empty in final.relative_to(folder.parent).parents[:-1]:
+                    with suppress(OSError):
+                        (folder.parent / empty).rmdir()
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keep other processes of this package from publishing in a folder meanwhile.
+
+    Without effect where there are no locks, and after seconds in vain, as another process may be stopped.
+    """
+    lock = None
+    if fcntl is not None:
+        with suppress(OSError):
+            lock = os.open(folder, os.O_RDONLY)
+            until = time.monotonic() + _PATIENCE
+            while not _lock_now(lock) and time.monotonic() < until:
+                time.sleep(0.02)
+    try:
+        yield
+    finally:
+        if lock is not None:
+            os.close(lock)
+
+
+def _lock_now(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
 def _remove_if_dead(path: Path) -> bool:
     try:
         found = path.lstat()
@@ -94,6 +161,9 @@ def _remove_if_dead(path: Path) -> bool:
         return False
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if stat.S_ISDIR(found.st_mode) and not path.name.endswith(_DONE):
+            with locked(path.parent):
+                undo(path)
         _remove(path)
     except OSError:  # locked by a process that lives, or no locks here
         return False

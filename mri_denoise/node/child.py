@@ -69,6 +69,7 @@ class SeriesDenoiser:
             device=self._device,
             quality=rule.quality,
             keep_vendor_headers=rule.keep_vendor_headers,
+            overwrite=True,
         )
         denoise_case(self._model(rule.model), case, self._working, settings)
 

@@ -16,9 +16,9 @@ from distributed import CancelledError, Client, Future, KilledWorker, wait
 from mri_denoise.bundles.registry import Bundle
 from mri_denoise.errors import InputError, as_input_error
 from mri_denoise.io.case import Case
-from mri_denoise.io.leftovers import Temporary, sweep
+from mri_denoise.io.leftovers import Temporary
 from mri_denoise.pipeline.cluster import TRIES, open_cluster
-from mri_denoise.pipeline.files import planned_files
+from mri_denoise.pipeline.files import sweep_results
 from mri_denoise.pipeline.on_worker import Done, Order, denoise_here, end_run, fingerprint, why_unfit
 from mri_denoise.pipeline.parallel import Parallel
 from mri_denoise.settings import Settings
@@ -64,18 +64,12 @@ def denoise_cohort(
     )
     broken: set[int] = set()
     with ExitStack() as stack:
-        stack.callback(lambda: _sweep([cases[number] for number in sorted(broken)], order))  # when workers have ended
+        # when workers have ended
+        stack.callback(lambda: sweep_results([cases[number] for number in sorted(broken)], output_dir))
         client = stack.enter_context(open_cluster(parallel, len(cases)))
         probes = list(_probes(stack, cases, output_dir)) if parallel.scheduler else []
         where = f"--scheduler {parallel.scheduler}" if parallel.scheduler else "this computer"
         yield from _Cohort(client, order, cases, probes, where, note, broken).run()
-
-
-def _sweep(cases: Iterable[Case], order: Order) -> None:
-    """Remove what killed workers have left of cases."""
-    files = [path for case in cases for path in planned_files(case, order.output_dir, order.settings.extras)]
-    for folder in {path.parent for path in files}:
-        sweep(folder)
 
 
 def _probes(stack: ExitStack, cases: Sequence[Case], output_dir: Path) -> Iterable[Path]:
@@ -141,6 +135,8 @@ class _Cohort:
             while self._queue and len(self._pending) < len(self._fit):
                 number = self._queue.popleft()
                 if len(self._deaths.get(number, ())) < TRIES:
+                    if number in self._deaths:  # what the dead worker left must not pass for somebody's file
+                        sweep_results([self._cases[number]], self._order.output_dir)
                     self._submit(number)
                 else:
                     self._given_up.append(number)

@@ -7,7 +7,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from mri_denoise.io.case import Case
-from mri_denoise.settings import Extra, Settings
+from mri_denoise.io.leftovers import sweep
+from mri_denoise.io.staging import common_folder
+from mri_denoise.settings import EXTRAS, Extra, Settings
 
 _COMPANIONS: Mapping[Extra, tuple[str, str | None]] = {
     "residual": ("_residual", None),
@@ -48,6 +50,17 @@ def planned_files(case: Case, folder: Path, extras: Collection[Extra]) -> list[P
     """
     companions = [companion_path(case, folder, extra) for extra in _COMPANIONS if extra in extras]
     return [*case.outputs(folder), *companions, record_path(case, folder)]
+
+
+def sweep_results(cases: Sequence[Case], folder: Path) -> None:
+    """Remove what killed runs have left where the results of cases go, so that it is not taken for somebody's files.
+
+    Args:
+        cases: what is to be denoised.
+        folder: what ``Case.output`` is relative to.
+    """
+    for common in {common_folder(planned_files(case, folder, EXTRAS)) for case in cases}:
+        sweep(common)
 
 
 def find_conflicts(cases: Sequence[Case], folder: Path, settings: Settings) -> dict[int, str]:

@@ -10,16 +10,17 @@ import numpy as np
 
 from mri_denoise import __version__, record
 from mri_denoise.bundles.registry import Model
-from mri_denoise.bundles.weights import sha256
 from mri_denoise.denoiser import Denoised
-from mri_denoise.errors import OutputError
 from mri_denoise.io.case import Case, Derivation
 from mri_denoise.io.chunks import Chunk
+from mri_denoise.io.files import writing
 from mri_denoise.io.formats import VolumeWriter
+from mri_denoise.io.staging import Staging, TakenError
 from mri_denoise.io.writing import open_map, open_writer
-from mri_denoise.pipeline.files import companion_path, record_path
+from mri_denoise.pipeline.files import companion_path, planned_files, record_path
+from mri_denoise.pipeline.inputs import Stamp, refuse_changes, take_stamp
 from mri_denoise.record import FileHash, RunRecord
-from mri_denoise.settings import DEFAULTS, Extra, Sigma, check_extras
+from mri_denoise.settings import DEFAULTS, EXTRAS, Extra, Sigma, check_extras
 from mri_denoise.volume import Volume
 
 
@@ -33,6 +34,7 @@ class Output:
         extras: companions: ``"residual"`` (input minus result), ``"noise-map"`` (sigma at each voxel), ``"figure"``
             (input, result and absolute residual as a picture), ``"report"`` (an HTML page to look at).
         keep_vendor_headers: keep private DICOM blocks that describe the old pixels (Siemens CSA).
+        overwrite: replace results that exist.
 
     Raises:
         InputError: for a companion that there is not.
@@ -42,6 +44,7 @@ class Output:
     model: Model
     extras: Sequence[Extra] = ()
     keep_vendor_headers: bool = False
+    overwrite: bool = False
 
     def __post_init__(self) -> None:
         check_extras(self.extras)
@@ -57,6 +60,7 @@ class ResultWriter:
 
     def __init__(self, case: Case, output: Output) -> None:
         self._case, self._output = case, output
+        self._files: Staging | None = None
         self._image: VolumeWriter | None = None
         self._maps: dict[Extra, VolumeWriter] = {}
         self._pictures: list[Path] = []
@@ -78,28 +82,46 @@ class ResultWriter:
             InputError: if they cannot be written; nothing is left of the result then.
         """
         try:
-            self._put(denoised, chunk)
+            if self._files is None:
+                self._files = Staging(planned_files(self._case, self._output.folder, EXTRAS))
+            with self._files.errors_by_final_name():
+                self._put(self._files, denoised, chunk)
         except BaseException:
             self.abandon()
             raise
 
-    def finish(self, seconds: float) -> RunRecord:
+    def finish(self, seconds: float, inputs: Sequence[Stamp] | None = None) -> RunRecord:
         """Put files into their place after the last chunk, and write the record.
 
         Args:
             seconds: what the case took until now.
+            inputs: the files that were read, as they were before.
+
+        Returns:
+            the record; if another program has made the same result meanwhile, that one's.
 
         Raises:
-            InputError: if they cannot be written.
+            InputError: if an input is not what it was any more, or the files cannot be written; nothing is left of the
+                result then.
         """
+        files = self._files
+        if files is None:
+            raise ValueError("finish() before the first chunk")
         try:
-            derivation = self._derivation()
-            files = self._image.finish(derivation) if self._image else []
-            companions = [path for writer in self._maps.values() for path in writer.finish(derivation)]
+            with files.errors_by_final_name():
+                return self._publish(files, seconds, inputs)
         except BaseException:
             self.abandon()
             raise
+
+    def _publish(self, files: Staging, seconds: float, inputs: Sequence[Stamp] | None) -> RunRecord:
+        derivation = self._derivation()
+        results = [files.final(path) for path in self._image.finish(derivation)] if self._image else []
+        companions = [files.final(path) for writer in self._maps.values() for path in writer.finish(derivation)]
+        companions += self._pictures
         page = companion_path(self._case, self._output.folder, "report") if "report" in self._output.extras else None
+        made_of = [take_stamp(path) for path in self._inputs()]
+        refuse_changes(inputs or made_of, made_of)
         done = RunRecord(
             time=record.now(),
             case=self._case.label,
@@ -109,24 +131,33 @@ class ResultWriter:
             sigma_variation=self._variation,
             zero=self._zero,
             returned=None if self._returned is None else [int(count) for count in self._returned],
-            inputs=[FileHash(path=str(path), sha256=sha256(path)) for path in self._inputs()],
-            outputs=[str(path) for path in files],
-            companions=[str(path) for path in [*companions, *self._pictures, *([page] if page else [])]],
+            inputs=[FileHash(path=str(stamp.path), sha256=stamp.sha256) for stamp in made_of],
+            outputs=[str(path) for path in results],
+            companions=[str(path) for path in [*companions, *([page] if page else [])]],
             collaborative_filter=record.filter_form(self._settings, self._device),
             seconds=round(seconds, 3),
             versions=record.versions(),
         )
         beside = record_path(self._case, self._output.folder)
+        overwrite = self._output.overwrite
+        if overwrite:
+            with writing(beside):
+                beside.unlink(missing_ok=True)  # it must not speak of a result that it was not written for
         try:
-            if page is not None:
-                from mri_denoise.report.scan_page import write_scan_page
+            files.publish([*results, *companions], self._inputs(), overwrite=overwrite)
+        except TakenError:
+            if (other := record.same_result(done, beside)) is None:
+                raise
+            self.abandon()
+            return other
+        if page is not None:
+            from mri_denoise.report.scan_page import write_scan_page
 
-                write_scan_page(done, beside.parent, page)
-            record.write_record(done.as_dict(), beside)
-        except OutputError:  # a result without its record says nothing of how it was made
-            for path in [*files, *companions, *self._pictures, *([page] if page else [])]:
-                path.unlink(missing_ok=True)
-            raise
+            write_scan_page(done, beside.parent, files.place(page))
+            files.publish([page], overwrite=overwrite)
+        record.write_record(done.as_dict(), files.place(beside))
+        files.publish([beside], overwrite=overwrite)
+        files.seal()
         return done
 
     def _inputs(self) -> list[Path]:
@@ -135,26 +166,29 @@ class ResultWriter:
         return [*self._case.sources, *([level] if level else [])]
 
     def abandon(self) -> None:
-        """Leave nothing half-written behind."""
+        """Leave nothing of the result behind; has no effect after `finish`."""
         for writer in (self._image, *self._maps.values()):
             if writer is not None:
                 writer.abandon()
+        if self._files is not None:
+            self._files.abandon()
 
-    def _put(self, denoised: Denoised, chunk: Chunk) -> None:
+    def _put(self, files: Staging, denoised: Denoised, chunk: Chunk) -> None:
         self._settings, self._device = denoised.settings, denoised.device
         if self._image is None:
-            destination, keep = self._output.folder / self._case.output, self._output.keep_vendor_headers
+            destination = files.place(self._output.folder / self._case.output)
+            keep = self._output.keep_vendor_headers
             self._image = open_writer(self._case, destination, keep_vendor_headers=keep)
         self._image.put(denoised.volume.array)
-        self._put_maps(denoised, len(denoised.volume.array) if chunk.whole else chunk.total)
+        self._put_maps(files, denoised, len(denoised.volume.array) if chunk.whole else chunk.total)
         if "figure" in self._output.extras and denoised.raw is not None and not self._pictures:
-            self._pictures.append(self._draw(denoised.raw, denoised.volume))
+            self._pictures.append(self._draw(files, denoised.raw, denoised.volume))
         self._sigma = _more(self._sigma, denoised.sigma)
         self._variation = _more(self._variation, denoised.variation)
         self._zero = _more(self._zero, denoised.zero)
         self._returned = _more(self._returned, denoised.returned)
 
-    def _put_maps(self, denoised: Denoised, count: int) -> None:
+    def _put_maps(self, files: Staging, denoised: Denoised, count: int) -> None:
         """The next volumes of the residual and of the noise map, which have ``count``."""
         result = denoised.volume.array
         wanted: dict[Extra, np.ndarray] = {}
@@ -165,19 +199,19 @@ class ResultWriter:
             wanted["noise-map"] = np.broadcast_to(level.reshape(*level.shape, *[1] * (4 - level.ndim)), result.shape)
         for name, array in wanted.items():
             if name not in self._maps:
-                path = companion_path(self._case, self._output.folder, name)
+                path = files.place(companion_path(self._case, self._output.folder, name))
                 self._maps[name] = open_map(self._case, path, affine=denoised.volume.affine, count=count)
             self._maps[name].put(array)
 
-    def _draw(self, raw: np.ndarray, result: Volume) -> Path:
+    def _draw(self, files: Staging, raw: np.ndarray, result: Volume) -> Path:
         """The figure of the first volume."""
         from mri_denoise.report.figures import comparison
 
         path = companion_path(self._case, self._output.folder, "figure")
         if result.picture:
-            comparison(raw[0, :, :, 0], result.array[0, :, :, 0], path)
+            comparison(raw[0, :, :, 0], result.array[0, :, :, 0], files.place(path))
         else:
-            comparison(raw, result.array, path, affine=result.affine)
+            comparison(raw, result.array, files.place(path), affine=result.affine)
         return path
 
     def _derivation(self) -> Derivation:

@@ -14,7 +14,7 @@ from mri_denoise import __version__
 from mri_denoise.bundles.registry import Bundle
 from mri_denoise.bundles.weights import sha256
 from mri_denoise.io.case import Case
-from mri_denoise.pipeline.files import find_conflicts, planned_files, record_path
+from mri_denoise.pipeline.files import find_conflicts, planned_files, record_path, sweep_results
 from mri_denoise.settings import Settings
 
 
@@ -87,18 +87,16 @@ class Todo:
     refused: Sequence[tuple[Case, str]]
 
 
-def find_todo(
-    cases: Sequence[Case], folder: Path, bundle: Bundle, settings: Settings, *, overwrite: bool = False
-) -> Todo:
-    """Sort cases by whether they are still to be denoised.
+def find_todo(cases: Sequence[Case], folder: Path, bundle: Bundle, settings: Settings) -> Todo:
+    """Sort cases by whether they are still to be denoised, once what killed runs have left of them is removed.
 
     Args:
         cases: what was found.
         folder: what ``Case.output`` is relative to.
         bundle: what would run.
         settings: the user's choices.
-        overwrite: whether results that exist are made again.
     """
+    sweep_results(cases, folder)
     conflicts = find_conflicts(cases, folder, settings)
     ready: list[Case] = []
     done: list[Case] = []
@@ -108,7 +106,7 @@ def find_todo(
         there = next((path for path in planned_files(case, folder, settings.extras) if path.exists()), None)
         if number in conflicts:
             refused.append((case, f"{conflicts[number]}."))
-        elif overwrite or there is None:
+        elif settings.overwrite or there is None:
             ready.append(case)
         else:
             before = before or Resumption(bundle, settings)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from mri_denoise.denoiser import Denoiser, Measured
@@ -11,6 +11,7 @@ from mri_denoise.errors import InputError, as_input_error
 from mri_denoise.io.case import Case
 from mri_denoise.io.chunks import Chunk, plan_chunks
 from mri_denoise.io.reading import open_reader
+from mri_denoise.pipeline.inputs import Stamp, stamps_of
 from mri_denoise.settings import Settings
 from mri_denoise.volume import Volume
 
@@ -24,12 +25,14 @@ class Loaded:
         chunk: which volumes of the case.
         measured: the volumes, with their noise.
         seconds: what reading and measuring took.
+        inputs: the files of the case before they were read.
     """
 
     case: Case
     chunk: Chunk
     measured: Measured
     seconds: float
+    inputs: Sequence[Stamp]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,9 +61,11 @@ def load_chunks(
         given_up: Case | None = None
         start = time.monotonic()
         try:
+            inputs = stamps_of(case, settings)
             for chunk, volume in read_chunks(case):
                 measured = denoiser.measure(volume, settings)
-                given_up = yield Loaded(case=case, chunk=chunk, measured=measured, seconds=time.monotonic() - start)
+                seconds = time.monotonic() - start
+                given_up = yield Loaded(case=case, chunk=chunk, measured=measured, seconds=seconds, inputs=inputs)
                 if given_up is case:
                     break
                 start = time.monotonic()

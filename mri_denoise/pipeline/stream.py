@@ -19,7 +19,7 @@ from mri_denoise.pipeline.outcome import Outcome, Report
 from mri_denoise.pipeline.result import Output, ResultWriter
 from mri_denoise.pipeline.source import Loaded, Unreadable, load_chunks
 from mri_denoise.record import RunRecord
-from mri_denoise.runtime import quiet
+from mri_denoise.runtime import ToldToEnd, quiet
 from mri_denoise.settings import Settings
 
 
@@ -41,6 +41,7 @@ def denoise_stream(
         model=denoiser.model,
         extras=settings.extras,
         keep_vendor_headers=settings.keep_vendor_headers,
+        overwrite=settings.overwrite,
     )
     background = ThreadPoolExecutor(1, thread_name_prefix="files")
     source = load_chunks(denoiser, cases, settings)
@@ -109,6 +110,8 @@ class _Job:
         start = time.monotonic()
         try:
             return denoiser.finish(loaded.measured, with_raw=self._with_raw)
+        except ToldToEnd:
+            raise
         except (Exception, SystemExit) as error:  # a bundle may call exit()
             return as_input_error(self.case.label, error)
         finally:
@@ -138,7 +141,7 @@ class _Job:
         self._writing += time.monotonic() - start
         if not loaded.chunk.last:
             return None
-        return Outcome(case=self.case, record=self._writer.finish(self._computing + self._writing))
+        return Outcome(case=self.case, record=self._writer.finish(self._computing + self._writing, loaded.inputs))
 
     def abandon(self) -> None:
         """Remove what is half-written."""

@@ -92,5 +92,6 @@ def make_reference(source: Path, target: Path, denoiser: Denoiser, factor: float
     volume = read(cases[0])
     sigma = factor * find_noise(volume.array[0], slice_axis=slice_axis_of(volume)).level
     case = replace(cases[0], output=Path(target.name))
-    denoise_case(denoiser, case, target.parent, Settings(sigma=Sigma(kind="level", level=sigma)))
+    settings = Settings(sigma=Sigma(kind="level", level=sigma), overwrite=True)
+    denoise_case(denoiser, case, target.parent, settings)
     return sigma

@@ -149,7 +149,11 @@ class SaveVolumed(MapTransform):
         super().__init__(keys)
         self.cases, self.settings = cases, dict(settings or {})
         self.output = Output(
-            folder=Path(output_dir), model=Model(**model), extras=extras, keep_vendor_headers=keep_vendor_headers
+            folder=Path(output_dir),
+            model=Model(**model),
+            extras=extras,
+            keep_vendor_headers=keep_vendor_headers,
+            overwrite=True,  # as MONAI's SaveImage
         )
         self._writer: ResultWriter | None = None
         self._seconds = 0.0
