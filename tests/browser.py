@@ -118,7 +118,8 @@ def chromium() -> Iterator[Page]:
     program = need("chromium")
     to_browser, from_browser = os.pipe(), os.pipe()
     with tempfile.TemporaryDirectory() as home:
-        options = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run"]
+        options = ["--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--no-first-run"]
+        options += ["--enable-unsafe-swiftshader", "--use-gl=angle", "--use-angle=swiftshader"]  # WebGL2 without a card
         options += ["--remote-debugging-pipe", f"--user-data-dir={home}", "--disable-component-update"]
         # the pipe is the browser's files 3 and 4, which only a shell can promise
         shell = f'exec "$@" 3<&{to_browser[0]} 4>&{from_browser[1]}'

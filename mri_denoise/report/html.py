@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import hashlib
 import json
 import math
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -19,14 +21,35 @@ from mri_denoise.errors import printable
 from mri_denoise.io.files import write_beside
 
 PAGE = Path(__file__).parent / "page"
-_SCRIPTS = {"scan.html": ("volumes.js", "planes.js", "viewer.js"), "group.html": ("group.js",)}
+_SCRIPTS = {"scan.html": ("volumes.js", "planes.js", "solid.js", "viewer.js"), "group.html": ("group.js",)}
 
 
-def render(template: str, **values: Any) -> str:
+@dataclass(frozen=True, kw_only=True)
+class Library:
+    """A script of others that a page carries and runs when it is needed.
+
+    Args:
+        packed: base64 of gzip of the script.
+        digest: base64 of its SHA-256, by which the page's policy lets it run.
+    """
+
+    packed: str
+    digest: str
+
+
+@cache
+def niivue() -> Library:
+    """NiiVue, which draws volumes in 3D; see docs/decisions/0015-niivue.md."""
+    script = (PAGE / "niivue" / "niivue.umd.js").read_bytes()
+    return Library(packed=base64.b64encode(gzip.compress(script, mtime=0)).decode(), digest=_digest(script))
+
+
+def render(template: str, library: Library | None = None, **values: Any) -> str:
     """Fill a template.
 
     Args:
         template: ``"scan.html"`` or ``"group.html"``.
+        library: a script that it carries.
         values: what it names.
 
     Returns:
@@ -34,14 +57,15 @@ def render(template: str, **values: Any) -> str:
     """
     body = "\n".join((PAGE / name).read_text(encoding="utf-8") for name in _SCRIPTS[template])
     script = f'"use strict";\n(() => {{\n{body}}})();\n'
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    # https://www.w3.org/TR/CSP3/: without a network, and with this one script
-    policy = f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
+    digests = [_digest(script.encode()), *([library.digest] if library else [])]
+    # https://www.w3.org/TR/CSP3/: without a network, and with these scripts alone
+    allowed = " ".join(f"'sha256-{digest}'" for digest in digests)
+    policy = f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src {allowed}"
     style = Markup((PAGE / "style.css").read_text(encoding="utf-8"))
     return (
         _environment()
         .get_template(template)
-        .render(**values, script=Markup(script), style=style, policy=policy, version=__version__)
+        .render(**values, library=library, script=Markup(script), style=style, policy=policy, version=__version__)
     )
 
 
@@ -54,6 +78,10 @@ def write_page(text: str, path: Path) -> Path:
     with write_beside(path) as partial:
         partial.write_text(text, encoding="utf-8", newline="\n")
     return path
+
+
+def _digest(script: bytes) -> str:
+    return base64.b64encode(hashlib.sha256(script).digest()).decode()
 
 
 @cache

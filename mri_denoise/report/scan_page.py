@@ -15,9 +15,9 @@ from mri_denoise.noise.correlation import MAX_LAG, noise_correlation
 from mri_denoise.record import RunRecord
 from mri_denoise.report.checks import Check, check_input, check_residual, verdict
 from mri_denoise.report.cite import cite, without_folders
-from mri_denoise.report.embed import Embedded, embed
+from mri_denoise.report.embed import Embedded, embed, embed_later
 from mri_denoise.report.histogram import intensity_chart, removed_chart
-from mri_denoise.report.html import number, render, write_page
+from mri_denoise.report.html import niivue, number, render, write_page
 from mri_denoise.report.pictures import draw
 from mri_denoise.report.residual import Residual, find_tissue, measure_residual
 from mri_denoise.report.sources import Scan, load_scan
@@ -57,6 +57,9 @@ def write_scan_page(record: RunRecord, folder: Path, destination: Path) -> Summa
     pictures = draw(scan, scale)
     summary = _summary(scan, found, checks, pictures.thumbnail)
     volumes = embed(scan.before, scan.after, tissue, scan.noise_map, scale=scale)
+    moments = {number: (m.before, m.after, m.noise_map) for number, m in scan.later.items()}
+    later = embed_later(volumes, moments, scale=scale)
+    solid = not scan.picture and min(volumes.meta["shape"]) > 1
     planes = _planes(volumes.meta["shape"], scan.picture)
     removed = scan.before[tissue] - scan.after[tissue]
     page = render(
@@ -65,17 +68,18 @@ def write_scan_page(record: RunRecord, folder: Path, destination: Path) -> Summa
         summary=summary.as_dict(),
         record=record,
         size=_size(scan),
-        notes=_notes(scan, volumes.note),
+        notes=_notes(scan, volumes.note, list(later)),
         figure=pictures.figure,
-        modes=[*_MODES, *([("noise", "Noise map")] if volumes.noise else [])],
+        modes=[*_MODES, *([("noise", "Noise map")] if volumes.noise else []), *([("solid", "3D")] if solid else [])],
         planes=planes,
         checks=checks,
         input_checks=check_input(scan, found),
         charts=[removed_chart(removed, found.expected), intensity_chart(scan.before[tissue], scan.after[tissue])],
         provenance=_provenance(record, found),
         cite=cite(record),
-        meta=_meta(scan, volumes, planes),
-        volumes=volumes,
+        meta=_meta(scan, volumes, later, planes),
+        volumes=[volumes, *later.values()],
+        library=niivue() if solid else None,
     )
     write_page(page, destination)
     return summary
@@ -132,10 +136,15 @@ def _size(scan: Scan) -> str:
     return f"{voxels} voxels of {edges} mm{series}"
 
 
-def _notes(scan: Scan, left_out: str) -> list[str]:
+def _notes(scan: Scan, left_out: str, later: Sequence[int]) -> list[str]:
     notes = [left_out] if left_out else []
-    if scan.volumes > 1:
-        notes.append(f"The first of {scan.volumes} volumes is shown and measured.")
+    if scan.volumes > 1 and later:
+        shown = f"{', '.join(str(number + 1) for number in [0, *later[:-1]])} and {later[-1] + 1}"
+        notes.append(f"Volumes {shown} are shown. All numbers are of the first of {scan.volumes} volumes.")
+    elif scan.volumes > 1:
+        notes.append(f"The first of {scan.volumes} volumes is shown and measured; this page has no room for others.")
+    if scan.resized:
+        notes.append("Before is the input at the size of the result, as --picture-size made it.")
     if scan.rebuilt:
         notes.append("The input was not found. It is rebuilt from the result and the stored residual.")
     if scan.record.zero and scan.record.zero[0]:
@@ -160,9 +169,12 @@ def _planes(shape: Sequence[int], picture: bool) -> list[dict[str, Any]]:
     return [{**plane, **turned, "count": shape[plane["w"]], "slices": shape[plane["w"]] > 1} for plane in flat]
 
 
-def _meta(scan: Scan, volumes: Embedded, planes: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def _meta(
+    scan: Scan, volumes: Embedded, later: Mapping[int, Embedded], planes: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
     """What the viewer needs to know."""
     meta = dict(volumes.meta)
+    series = {0: volumes, **later}
     spacing = np.ones(3) if scan.picture else np.multiply(scan.spacing, meta["step"])
     lengths = np.multiply(meta["shape"], spacing)
     shown = sorted({axis for plane in planes for axis in (plane["u"], plane["v"])})
@@ -171,12 +183,19 @@ def _meta(scan: Scan, volumes: Embedded, planes: Sequence[Mapping[str, Any]]) ->
         "spacing": [float(s) if np.isfinite(s) and s > 0 else 1.0 for s in spacing],
         "extent": float(max(lengths[axis] for axis in shown)) or 1.0,
         "start": [n // 2 for n in meta["shape"]],
+        "series": [{"number": number + 1, **_range(volume)} for number, volume in series.items()],
+        "volumes": scan.volumes,
         "planes": [dict(plane) for plane in planes],
         "picture": scan.picture,
         "full": list(scan.after.shape),
         "file": [[int(axis), int(flip)] for axis, flip in scan.turn],
         "affine": np.where(np.isfinite(scan.affine), scan.affine, 0.0)[:3].tolist(),
     }
+
+
+def _range(volume: Embedded) -> dict[str, Any]:
+    """What differs between the volumes of a series: the values that black and white stand for."""
+    return {name: volume.meta[name] for name in ("low", "high", "white", "noiseLow", "noiseHigh") if name in volume.meta}
 
 
 def _provenance(record: RunRecord, found: Residual) -> list[tuple[str, str]]:

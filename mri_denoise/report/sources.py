@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+from PIL import Image
 
 from mri_denoise.bundles.weights import sha256
 from mri_denoise.errors import InputError
@@ -19,11 +20,28 @@ from mri_denoise.record import FileHash, RunRecord
 from mri_denoise.report.planes import orientation_of
 
 _NOISE_MAPS = ("_noise", "desc-sigma")
+_MOST_VOLUMES = 9  # of a series
+_MOST_VOXELS = 12_000_000  # of these together; more would not fit into a page
+
+
+@dataclass(frozen=True, kw_only=True)
+class Moment:
+    """A later volume of a series; the arrays are those of `Scan`.
+
+    Args:
+        before: the input.
+        after: the result.
+        noise_map: sigma at each voxel, if the map has as many volumes as the series.
+    """
+
+    before: np.ndarray
+    after: np.ndarray
+    noise_map: np.ndarray | None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scan:
-    """The first volume of a denoised image.
+    """The first volume of a denoised image, and some of the later ones.
 
     Args:
         record: what was done.
@@ -35,8 +53,10 @@ class Scan:
         turn: how the file's axes became these, as nibabel describes orientations, shape (3, 2).
         picture: whether it is a picture and no scan.
         volumes: how many volumes the file has.
+        later: volumes after the first by their number from 0: the last, the middle, and more in between if they are small.
         not_finite: voxels of the input that are NaN or infinite.
         rebuilt: whether the input is gone, so that ``before`` is the result plus the stored residual.
+        resized: whether ``before`` is the input at the size of the result, as ``--picture-size`` made it.
     """
 
     record: RunRecord
@@ -48,7 +68,9 @@ class Scan:
     picture: bool
     volumes: int
     not_finite: int
+    later: Mapping[int, Moment] = field(default_factory=dict)
     rebuilt: bool = False
+    resized: bool = False
 
     @property
     def sigma(self) -> float | None:
@@ -63,9 +85,10 @@ class Scan:
 
 @dataclass(frozen=True, kw_only=True)
 class _Image:
-    """The first volume of a file or a series, turned."""
+    """The first volume of a file or a series and some later ones, turned."""
 
     array: np.ndarray
+    later: Mapping[int, np.ndarray] = field(default_factory=dict)
     affine: np.ndarray
     turn: np.ndarray
     picture: bool
@@ -87,23 +110,44 @@ def load_scan(record: RunRecord, folder: Path) -> Scan:
     """
     after = _open([_find(path, folder) for path in record.outputs], record.case)
     before, rebuilt = _before(record, folder, after)
+    resized = after.picture and bool(record.settings.get("picture_size")) and before.array.shape != after.array.shape
+    if resized:
+        before = replace(before, array=_resize(before.array, after.array.shape))
     if before.array.shape != after.array.shape:
         shapes = " and ".join("x".join(map(str, image.array.shape)) for image in (before, after))
         raise InputError(f"{record.case}: input and result differ in size ({shapes} voxels); no report of it")
     levels = next((path for path in record.companions if any(word in Path(path).name for word in _NOISE_MAPS)), None)
     noise = None if levels is None else _open_map(_find(levels, folder), record.case, after)
+    if noise is not None and noise.array.shape != after.array.shape:
+        noise = None
     return Scan(
         record=record,
         before=_finite(before.array),
         after=_finite(after.array),
-        noise_map=None if noise is None or noise.shape != after.array.shape else _finite(noise),
+        noise_map=None if noise is None else _finite(noise.array),
         affine=after.affine,
         turn=after.turn,
         picture=after.picture,
         volumes=after.volumes,
+        later=_later(before, after, noise),
         not_finite=int(np.count_nonzero(~np.isfinite(before.array))),
         rebuilt=rebuilt,
+        resized=resized,
     )
+
+
+def _later(before: _Image, after: _Image, noise: _Image | None) -> dict[int, Moment]:
+    """Volumes that the input and the result both have."""
+    maps = {} if noise is None else noise.later
+    return {
+        number: Moment(
+            before=_finite(before.later[number]),
+            after=_finite(array),
+            noise_map=_finite(maps[number]) if number in maps else None,
+        )
+        for number, array in after.later.items()
+        if number in before.later
+    }
 
 
 def _before(record: RunRecord, folder: Path, after: _Image) -> tuple[_Image, bool]:
@@ -115,9 +159,10 @@ def _before(record: RunRecord, folder: Path, after: _Image) -> tuple[_Image, boo
         if residual is None:
             raise
         removed = _open_map(_find(residual, folder), record.case, after)
-        if removed.shape != after.array.shape:
+        if removed.array.shape != after.array.shape:
             raise
-    return _Image(**{**vars(after), "array": after.array + removed}), True
+    later = {number: array + removed.later[number] for number, array in after.later.items() if number in removed.later}
+    return replace(after, array=after.array + removed.array, later=later), True
 
 
 def _candidates(text: str, folder: Path) -> list[Path]:
@@ -144,24 +189,47 @@ def _find_input(file: FileHash, folder: Path) -> Path:
 
 
 def _open(paths: Sequence[Path], label: str) -> _Image:
-    """Read the first volume of the image that these files are."""
+    """Read the volumes of the image that these files are that a page can show."""
     case = _case_of(paths, label)
+    arrays: dict[int, np.ndarray] = {}
     with open_reader(case) as reader:
         count = reader.count
+        chosen = _choose(count, reader.volume_voxels)
         volume = reader.take(count if reader.whole else 1)
-    array, affine = volume.array[0], np.asarray(volume.affine, dtype=np.float64)
+        if reader.whole:
+            arrays.update((number, volume.array[number]) for number in chosen)
+        else:
+            arrays[0] = volume.array[0]
+            for number in range(1, max(chosen) + 1):  # a reader goes from volume to volume
+                array = reader.take(1).array[0]
+                if number in chosen:
+                    arrays[number] = array
+    first, affine = arrays.pop(0), np.asarray(volume.affine, dtype=np.float64)
     if volume.picture:
         turn = np.array([[0, 1], [1, 1], [2, 1]], dtype=np.float64)
-        return _Image(array=array, affine=affine, turn=turn, picture=True, volumes=count)
+        return _Image(array=first, affine=affine, turn=turn, picture=True, volumes=count)
     turn = orientation_of(affine)
-    turned = affine @ nib.orientations.inv_ornt_aff(turn, array.shape)
-    array = nib.orientations.apply_orientation(array, turn)
-    return _Image(array=array, affine=turned, turn=turn, picture=False, volumes=count)
+    turned = affine @ nib.orientations.inv_ornt_aff(turn, first.shape)
+    later = {number: nib.orientations.apply_orientation(array, turn) for number, array in arrays.items()}
+    first = nib.orientations.apply_orientation(first, turn)
+    return _Image(array=first, later=later, affine=turned, turn=turn, picture=False, volumes=count)
 
 
-def _open_map(path: Path, label: str, like: _Image) -> np.ndarray:
+def _choose(count: int, voxels: int) -> list[int]:
+    """The volumes of a series that are read, evenly spaced from the first to the last, the first one first."""
+    most = min(count, _MOST_VOLUMES, max(_MOST_VOXELS // max(voxels, 1), 1))
+    return [0] if most == 1 else sorted({round(i * (count - 1) / (most - 1)) for i in range(most)})
+
+
+def _open_map(path: Path, label: str, like: _Image) -> _Image:
     """Read a companion of the result: real numbers, which pictures of other programs do not hold."""
-    return pictures.read_map(path) if like.picture else _open([path], label).array
+    return replace(like, array=pictures.read_map(path)) if like.picture else _open([path], label)
+
+
+def _resize(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """A picture (rows, columns, 1) at another size: bilinear with antialiasing, as `ResizePictured` does."""
+    picture = Image.fromarray(np.ascontiguousarray(array[:, :, 0], dtype=np.float32))
+    return np.asarray(picture.resize((shape[1], shape[0]), Image.Resampling.BILINEAR))[:, :, np.newaxis]
 
 
 def _case_of(paths: Sequence[Path], label: str) -> Case:

@@ -6,12 +6,14 @@ const state = {
   late: false, playing: true, rate: 1.5,
 };
 const by = (id) => document.getElementById(id);
-const grey = removedInGrey(meta);
+let grey = removedInGrey(meta);
 const planes = meta.planes.map((plane) => ({
   ...plane, canvas: by(`plane-${plane.name}`), slider: by(`slice-${plane.name}`), text: by(`text-${plane.name}`),
 }));
 let volumes = null;
 let waiting = false;
+const series = {}; // volumes that were unpacked, by their place on the page
+let place = 1;
 
 function layers() {
   if (state.mode === "wipe") {
@@ -25,7 +27,11 @@ function redraw() {
     waiting = true;
     requestAnimationFrame(() => {
       waiting = false;
-      draw();
+      if (state.mode === "solid") {
+        drawSolid(state, meta, volumes, grey);
+      } else {
+        draw();
+      }
     });
   }
 }
@@ -192,6 +198,7 @@ function bind() {
   set("gain", "gain", 1);
   set("zoom", "zoom", 1);
   set("rate", "rate", 1);
+  by("series")?.addEventListener("input", (event) => show(Number(event.target.value)));
   by("crosshair").addEventListener("change", (event) => {
     state.crosshair = event.target.checked;
     redraw();
@@ -208,8 +215,34 @@ function bind() {
     planes[0].canvas.focus({ preventScroll: true });
   }));
   planes.forEach(listen);
+  if (by("solid")) {
+    bindSolid(redraw);
+  }
   new ResizeObserver(redraw).observe(by("planes"));
   window.addEventListener("beforeprint", draw);
+}
+
+// Show a volume of the page, counted from 1.
+async function show(wanted) {
+  place = wanted;
+  series[wanted] ??= loadVolumes(meta, wanted);
+  const loaded = await series[wanted];
+  if (place !== wanted) {
+    return; // the slider has moved on
+  }
+  volumes = loaded;
+  Object.assign(meta, meta.series[wanted - 1]);
+  grey = removedInGrey(meta);
+  state.white = meta.white;
+  by("white").min = Math.max(Math.round(20 * state.white), 1);
+  by("white").value = Math.round(100 * state.white);
+  if (by("series")) {
+    const text = `${meta.number} / ${meta.volumes}`;
+    by("series-text").textContent = text;
+    by("series").setAttribute("aria-valuetext", `volume ${meta.number} of ${meta.volumes}`);
+  }
+  scale();
+  redraw();
 }
 
 async function start() {
@@ -217,9 +250,7 @@ async function start() {
     by("status").textContent = "This browser is too old to show the images here. Any browser of 2023 or later does.";
     return;
   }
-  by("white").value = Math.round(100 * state.white);
-  by("white").min = Math.max(Math.round(20 * state.white), 1);
-  volumes = await loadVolumes(meta);
+  await show(1);
   bind();
   by("status").hidden = true;
   by("controls").hidden = false;

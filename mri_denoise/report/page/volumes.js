@@ -1,4 +1,4 @@
-// The volumes of the page: unpacked once, then read voxel by voxel. The first axis runs fastest.
+// The volumes of the page: unpacked when they are first shown, then read voxel by voxel. The first axis runs fastest.
 
 async function unpack(id) {
   const text = atob(document.getElementById(id).textContent.trim());
@@ -17,11 +17,13 @@ function sumUp(data, length) {
   return data;
 }
 
-async function loadVolumes(meta) {
+// One volume of a series, counted from 1 among those of the page; with the first noise map if it has none of its own.
+async function loadVolumes(meta, place) {
   const length = meta.shape[0];
-  const volumes = { after: sumUp(await unpack("volume-after"), length), removed: await unpack("volume-removed") };
-  if (document.getElementById("volume-noise")) {
-    volumes.noise = sumUp(await unpack("volume-noise"), length);
+  const volumes = { after: sumUp(await unpack(`after-${place}`), length), removed: await unpack(`removed-${place}`) };
+  const noise = [`noise-${place}`, "noise-1"].find((id) => document.getElementById(id));
+  if (noise) {
+    volumes.noise = sumUp(await unpack(noise), length);
   }
   return volumes;
 }
