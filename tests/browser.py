@@ -119,7 +119,9 @@ def chromium() -> Iterator[Page]:
     to_browser, from_browser = os.pipe(), os.pipe()
     with tempfile.TemporaryDirectory() as home:
         options = ["--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--no-first-run"]
-        options += ["--enable-unsafe-swiftshader", "--use-gl=angle", "--use-angle=swiftshader"]  # WebGL2 without a card
+        # WebGL2 without a card, but plain canvases as before: their pixels are compared
+        options += ["--enable-unsafe-swiftshader", "--use-gl=angle", "--use-angle=swiftshader"]
+        options += ["--disable-accelerated-2d-canvas"]
         options += ["--remote-debugging-pipe", f"--user-data-dir={home}", "--disable-component-update"]
         # the pipe is the browser's files 3 and 4, which only a shell can promise
         shell = f'exec "$@" 3<&{to_browser[0]} 4>&{from_browser[1]}'

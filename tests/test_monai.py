@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+
+from tests.report.scans import images, save
 
 
 def modules_after(code: str) -> set[str]:
@@ -55,6 +58,14 @@ def test_monai_comes_without_what_inference_does_not_use() -> None:
         "monai.handlers",
         "monai.engines",
     }
+
+
+def test_a_run_with_a_report_loads_no_library_of_figures_or_baselines(tmp_path: Path) -> None:
+    scan = save(tmp_path / "scan.nii.gz", images()[0])
+    arguments = ["denoise", str(scan), str(tmp_path / "out.nii.gz"), "--report", "--quality", "fast", "--device", "cpu"]
+    loaded = modules_after(f"from mri_denoise.cli.main import app\ntry: app({arguments!r})\nexcept SystemExit: pass")
+    assert "mri_denoise.report.scan_page" in loaded and (tmp_path / "out_report.html").is_file()
+    assert not loaded & {"matplotlib", "SimpleITK", "skimage", "pandas", "tensorboard", "pynetdicom"}
 
 
 def test_what_was_put_off_works_when_it_is_used() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import os
 import re
@@ -54,7 +55,14 @@ def test_a_wheel_holds_the_compiled_filter_if_there_is_a_compiler(wheel: Path) -
 def test_a_wheel_holds_the_templates_of_reports(wheel: Path) -> None:
     page = ROOT / "mri_denoise" / "report" / "page"
     with zipfile.ZipFile(wheel) as archive:
-        assert {f"mri_denoise/report/page/{path.name}" for path in page.iterdir()} <= set(archive.namelist())
+        names = {path.relative_to(ROOT).as_posix() for path in page.rglob("*") if path.is_file()}
+        assert "mri_denoise/report/page/niivue/LICENSE" in names <= set(archive.namelist())
+
+
+def test_niivue_is_the_file_that_its_authors_published() -> None:
+    script = ROOT / "mri_denoise" / "report" / "page" / "niivue" / "niivue.umd.js"
+    digest = hashlib.sha256(script.read_bytes()).hexdigest()
+    assert digest in (ROOT / "docs" / "dependencies.md").read_text(encoding="utf-8")
 
 
 def test_without_a_compiler_the_wheel_is_pure_python(tmp_path: Path) -> None:

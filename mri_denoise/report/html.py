@@ -39,7 +39,7 @@ class Library:
 
 @cache
 def niivue() -> Library:
-    """NiiVue, which draws volumes in 3D; see docs/decisions/0015-niivue.md."""
+    """NiiVue, which draws volumes in 3D; see docs/decisions/0016-niivue.md."""
     script = (PAGE / "niivue" / "niivue.umd.js").read_bytes()
     return Library(packed=base64.b64encode(gzip.compress(script, mtime=0)).decode(), digest=_digest(script))
 

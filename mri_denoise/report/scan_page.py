@@ -27,6 +27,7 @@ from mri_denoise.volume import Volume, slice_axis_of
 _ENDINGS = re.compile(r"\.(nii|mgh|mgz|hdr|img|png|jpe?g|bmp|tiff?|dcm)(\.gz)?$", re.IGNORECASE)
 _MODES = (("before", "Before"), ("after", "After"), ("wipe", "Wipe"), ("flicker", "Flicker"), ("removed", "Removed"))
 _SHOWN_FILES = 3
+_RANGE = ("low", "high", "white", "noiseLow", "noiseHigh")
 
 
 def write_scan_page(record: RunRecord, folder: Path, destination: Path) -> Summary:
@@ -195,7 +196,7 @@ def _meta(
 
 def _range(volume: Embedded) -> dict[str, Any]:
     """What differs between the volumes of a series: the values that black and white stand for."""
-    return {name: volume.meta[name] for name in ("low", "high", "white", "noiseLow", "noiseHigh") if name in volume.meta}
+    return {name: volume.meta[name] for name in _RANGE if name in volume.meta}
 
 
 def _provenance(record: RunRecord, found: Residual) -> list[tuple[str, str]]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import base64
+import io
 from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from mri_denoise.report.folder import find_records, report_folder
 from tests.browser import Page, chromium
@@ -33,6 +35,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     noisy, better = images(seed=1)
     write_scan(folder, "sub-10_T1w", before=noisy, after=better, sigma=50.0)
     write_scan(folder, "sub-1_T1w", before=noisy, after=noisy)
+    anatomy = better + 300 * np.pad(np.ones((8, 8, 4), np.float32), ((14, 14), (20, 12), (6, 4)))
+    series = [np.stack([volume, 0.5 * volume, volume], axis=3) for volume in (noisy, anatomy)]
+    write_scan(folder / "odd", "sub-3_bold", before=series[0], after=series[1])
+    report_folder(folder / "odd" / "out", find_records(folder / "odd" / "out"))
     done, _ = report_folder(folder / "out", find_records(folder / "out"))
     assert not any(reported.error for reported in done)
     return folder / "out"
@@ -60,6 +66,31 @@ def choose(page: Page, mode: str) -> None:
 def pixels(page: Page) -> np.ndarray:
     width, data = page.run(PIXELS)
     return np.frombuffer(base64.b64decode(data), dtype=np.uint8).reshape(-1, width)
+
+
+def set_range(page: Page, name: str, value: int) -> None:
+    page.run(
+        f"(() => {{ const s = document.getElementById('{name}'); s.value = {value};"
+        " s.dispatchEvent(new Event('input')); })()"
+    )
+
+
+def solid(page: Page) -> np.ndarray:
+    """The 3D view as the window shows it, int (rows, columns, RGB)."""
+    page.run("document.getElementById('solid-canvas').scrollIntoView({block: 'center', behavior: 'instant'})")
+    page.run("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    box = "JSON.parse(JSON.stringify(document.getElementById('solid-canvas').getBoundingClientRect()))"
+    clip = {name: value for name, value in page.run(box).items() if name in ("x", "y", "width", "height")}
+    top = page.run("scrollY")
+    shot = page.call("Page.captureScreenshot", clip={**clip, "y": clip["y"] + top, "scale": 1})
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(shot["data"]))).convert("RGB")).astype(int)
+
+
+def violations(page: Page) -> str:
+    """What axe-core finds, as JSON."""
+    axe = resources.files("axe_core_python").joinpath("axe.min.js").read_text(encoding="utf-8")
+    page.run(f"{axe}; 0")
+    return page.run("axe.run().then((r) => JSON.stringify(r.violations.map((v) => [v.id, v.nodes[0].html])))")
 
 
 def centre(page: Page) -> tuple[float, float, float]:
@@ -137,19 +168,71 @@ def test_the_place_that_stands_out_is_shown(scan: Page) -> None:
     assert shown == voxel and scan.run("document.getElementById('mode-removed').checked")
 
 
+def test_volumes_of_a_series_are_chosen(browser: Page, folder: Path) -> None:
+    browser.problems.clear()
+    browser.open(folder.parent / "odd" / "out" / "sub-3_bold_report.html")
+    browser.wait(READY)
+    choose(browser, "before")
+    readout = "Number(/after ([0-9.]+)/.exec(document.getElementById('readout').textContent)[1])"
+    pixels(browser)
+    first = browser.run(readout)
+    set_range(browser, "series", 2)
+    browser.wait("document.getElementById('series-text').textContent === '2 / 3'")
+    pixels(browser)
+    assert browser.run(readout) == pytest.approx(first / 2, rel=0.05)
+    set_range(browser, "series", 3)
+    browser.wait("document.getElementById('series-text').textContent === '3 / 3'")
+    pixels(browser)
+    assert browser.run(readout) == first
+    assert browser.problems == []
+
+
+def test_the_head_in_3d_is_turned_and_cut_and_shows_what_stands_out(browser: Page, folder: Path) -> None:
+    browser.problems.clear()
+    browser.open(folder.parent / "odd" / "out" / "sub-3_bold_report.html", 390)
+    browser.wait(READY)
+    choose(browser, "solid")
+    browser.wait("document.getElementById('solid').dataset.ready === 'true'")
+    shown = solid(browser)
+    assert shown.max() > 60
+    red, _, blue = np.moveaxis(shown[:, : shown.shape[1] * 3 // 4][: shown.shape[0] * 3 // 4], 2, 0)  # without the cube
+    assert (red - blue).max() > 40  # where 300 were removed
+    browser.run("document.getElementById('solid-canvas').focus()")
+    browser.key("ArrowLeft", 37)
+    turned = solid(browser)
+    assert np.abs(turned - shown).max() > 20
+    set_range(browser, "solid-cut", 50)
+    assert np.abs(solid(browser) - turned).max() > 20
+    browser.run("document.getElementById('solid-odd').click()")
+    assert browser.run("document.getElementById('solid-status').textContent") == ""
+    assert violations(browser) == "[]"
+    assert browser.run("document.documentElement.scrollWidth <= innerWidth")
+    assert browser.problems == []
+
+
+def test_without_webgl_a_line_says_so_and_slices_are_shown(scan: Page) -> None:
+    scan.run("HTMLCanvasElement.prototype.plain = HTMLCanvasElement.prototype.getContext; 0")
+    scan.run(
+        "HTMLCanvasElement.prototype.getContext = function (kind, ...more) {"
+        " return kind.startsWith('webgl') ? null : this.plain(kind, ...more); }; 0"
+    )
+    choose(scan, "solid")
+    scan.wait("document.getElementById('solid-status').textContent.includes('no WebGL2')")
+    choose(scan, "after")
+    assert pixels(scan).max() > 100
+    assert scan.problems == []
+
+
 @pytest.mark.parametrize("width", [390, 1280])
 @pytest.mark.parametrize("dark", [False, True])
 def test_pages_fit_and_are_accessible(browser: Page, folder: Path, width: int, dark: bool) -> None:
     browser.problems.clear()
-    axe = resources.files("axe_core_python").joinpath("axe.min.js").read_text(encoding="utf-8")
     for name in ("sub-2_T1w_report.html", "mri-denoise-report.html"):
         browser.open(folder / name, width, dark=dark)
         if name.startswith("sub"):
             browser.wait(READY)
         assert browser.run("document.documentElement.scrollWidth <= innerWidth"), name
-        browser.run(f"{axe}; 0")
-        found = browser.run("axe.run().then((r) => JSON.stringify(r.violations.map((v) => [v.id, v.nodes[0].html])))")
-        assert found == "[]", name
+        assert violations(browser) == "[]", name
     assert browser.problems == []
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mri_denoise.report.embed import Embedded, embed
+from mri_denoise.report.embed import Embedded, embed, embed_later
 
 
 def unpack(found: Embedded) -> tuple[np.ndarray, np.ndarray]:
@@ -58,3 +58,18 @@ def test_what_is_too_large_is_cropped_then_thinned_and_says_so() -> None:
     assert x * y * z > 1 and f"{x} x {y} x {z} voxels" in thinned.note
     assert sum(len(base64.b64decode(t)) for t in (thinned.after, thinned.removed, thinned.noise)) <= 9_000
     np.testing.assert_allclose(unpack(thinned)[0], after[9:31:x, 8:36:y, 4:26:z], atol=4)
+
+
+def test_later_volumes_fit_into_what_the_first_one_leaves() -> None:
+    rng = np.random.default_rng(0)
+    after = rng.uniform(0, 1000, (5, 12, 11, 10)).astype(np.float32)
+    before = after + rng.normal(0, 10, after.shape).astype(np.float32)
+    first = embed(before[0], after[0], np.ones(after.shape[1:], bool), None, scale=10.0)
+    later = {number: (before[number], after[number], None) for number in range(1, 5)}
+    for room, expected in ((9, [1, 2, 3, 4]), (3.2, [2, 4]), (2.2, [4]), (1.1, [])):
+        found = embed_later(first, later, scale=10.0, budget=int(room * first.size))
+        assert list(found) == expected
+        for number, volume in found.items():
+            np.testing.assert_allclose(unpack(volume)[0], after[number], atol=4)
+    cropped = embed(before[0], after[0], np.ones(after.shape[1:], bool), None, scale=10.0, budget=900)
+    assert cropped.note and embed_later(cropped, later, scale=10.0) == {}

@@ -95,7 +95,7 @@ def test_nothing_from_a_header_or_name_becomes_markup_and_no_folder_is_named(tmp
     found = _Tags(page)
     assert EVIL in found.text and NAME in found.text and "sigma map.nii.gz" in found.text
     scripts = [attributes.get("type") for tag, attributes in found.tags if tag == "script"]
-    assert scripts == ["application/json", "application/json", "text/plain", "text/plain", None]
+    assert scripts == ["application/json", "application/json", "text/plain", "text/plain", "text/plain", None]
     assert not any("onerror" in attributes for _, attributes in found.tags)
     assert "Doe^Jane" not in page.read_text(encoding="utf-8")
     policies = [attributes["content"] for _, attributes in found.tags if "http-equiv" in attributes]
@@ -156,8 +156,14 @@ def test_series_and_odd_values(tmp_path: Path) -> None:
         sigma_variation=[2.0],
     )
     text = _text_after(tmp_path)
-    for words in ("first of 2 volumes", "1 voxels", "Negative values", "varies over the image"):
+    for words in ("Volumes 1 and 2 are shown", "first of 2 volumes", "1 voxels", "Negative values", "varies over"):
         assert words in text
+
+
+def test_a_long_series_shows_volumes_from_the_first_to_the_last(tmp_path: Path) -> None:
+    before = np.random.default_rng(0).normal(100, 10, (9, 8, 7, 33)).astype(np.float32)
+    write_scan(tmp_path, before=before, after=before + 1, sigma=10.0)
+    assert "Volumes 1, 5, 9, 13, 17, 21, 25, 29 and 33 are shown." in _text_after(tmp_path)
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 1), (30, 30, 1), (1, 9, 9), (3, 4, 5)])
@@ -189,11 +195,29 @@ def test_a_picture_with_its_maps_also_when_the_input_is_gone(tmp_path: Path) -> 
     options = ("--model", bundle, "--residual", "--noise-map", "--report", "--device", "cpu")
     assert "1 denoised" in cli("denoise", source, out, *options).stdout
     (page,) = out.glob("*_report.html")
-    assert any(attributes.get("id") == "volume-noise" for _, attributes in _Tags(page).tags)
+    assert any(attributes.get("id") == "noise-1" for _, attributes in _Tags(page).tags)
     source.unlink()
     page.unlink()
     cli("report", out)
     assert "rebuilt" in _Tags(page).text
+
+
+def test_a_picture_that_was_resized(tmp_path: Path) -> None:
+    source, out = tmp_path / "slice.png", tmp_path / "out"
+    Image.fromarray((200 * head((50, 60, 8))[:, :, 4]).astype(np.uint8)).save(source)
+    bundle = make_bundle("hmad_salt_pepper", tmp_path / "bundle")
+    options = ("--model", bundle, "--picture-size", 24, "--residual", "--report", "--device", "cpu")
+    assert "1 denoised" in cli("denoise", source, out, *options).stdout
+    (page,) = out.glob("*_report.html")
+    text = _Tags(page).text
+    assert "24 × 24 pixels" in text and "--picture-size" in text
+    # the input at that size, made by another library, is what the run saw: result plus residual
+    with_input = load_summary(page)
+    source.unlink()
+    cli("report", out, "--overwrite")
+    rebuilt = load_summary(page)
+    assert (with_input.ratio, rebuilt.ratio) == (None, None)
+    assert with_input.image == pytest.approx(rebuilt.image, abs=0.02)
 
 
 def _text_after(folder: Path) -> str:
