@@ -53,7 +53,7 @@ class Scan:
         turn: how the file's axes became these, as nibabel describes orientations, shape (3, 2).
         picture: whether it is a picture and no scan.
         volumes: how many volumes the file has.
-        later: volumes after the first by their number from 0, evenly spaced, with the last; more of them if they are small.
+        later: volumes after the first by their number from 0, evenly spaced up to the last.
         not_finite: voxels of the input that are NaN or infinite.
         rebuilt: whether the input is gone, so that ``before`` is the result plus the stored residual.
         resized: whether ``before`` is the input at the size of the result, as ``--picture-size`` made it.
