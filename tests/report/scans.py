@@ -55,6 +55,7 @@ def write_scan(
         "settings": {"sigma": "auto", "strength": 1.0},
         "sigma": None if sigma is None else [sigma],
         "sigma_variation": None,
+        "zero": None if sigma is None else [0.0],
         "returned": [321],
         "collaborative_filter": None,
         "inputs": [FileHash(path=str(source), sha256=hashlib.sha256(source.read_bytes()).hexdigest())],
