@@ -40,7 +40,8 @@ APART = (
     "export.yaml",
     "inference_trt.yaml",
 )  # all others are merged on top of the first
-QUICK = "--max_epochs 1 --epoch_length 2 --batch_size 2 --patch_size 32 --num_workers 0"
+IN_SHORT = {"max_epochs": 1, "epoch_length": 2, "batch_size": 2, "patch_size": 32, "num_workers": 0}
+QUICK = " ".join(f"--{name} {value}" for name, value in IN_SHORT.items())
 
 
 def run(bundle: Path, arguments: str, *module: str, **options: Any) -> str:
@@ -56,6 +57,13 @@ def run(bundle: Path, arguments: str, *module: str, **options: Any) -> str:
     output = done.stdout + done.stderr
     assert done.returncode == 0, output[-3000:]
     return output
+
+
+def run_here(files: list[str], dataset: Path, output: Path, **values: Any) -> None:
+    """What ``python -m monai.bundle run`` does, in this process and the current folder: it starts in no time."""
+    import_monai(everything=True)
+    configs = [f"configs/{file}" for file in files]
+    monai.bundle.run(config_file=configs, dataset_dir=str(dataset), output_dir=str(output), **values)
 
 
 @pytest.fixture(scope="module")
@@ -114,34 +122,39 @@ def test_training_resumes_from_its_last_state(trained: Path, dataset: Path, tmp_
 
 
 @pytest.mark.parametrize("name", ONE)
-def test_fine_tuning_goes_on_from_the_shipped_weights(dataset: Path, tmp_path: Path, name: str) -> None:
+def test_fine_tuning_goes_on_from_the_shipped_weights(
+    dataset: Path, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """At a learning rate of 0 it leaves them."""
     bundle = ROOT / "bundles" / name
-    files = ["--config_file", "['configs/train.yaml','configs/finetune.yaml']"]
-    run(bundle, f"run --dataset_dir {dataset} --output_dir {tmp_path} --learning_rate 0 {QUICK}", more=files)
+    monkeypatch.chdir(bundle)
+    run_here(["train.yaml", "finetune.yaml"], dataset, tmp_path, learning_rate=0, **IN_SHORT)
     before, after = (torch.load(p / "models" / "model.pt", weights_only=True) for p in (bundle, tmp_path))
     assert before.keys() == after.keys()
     for key in before:
         torch.testing.assert_close(after[key], before[key], rtol=1e-5, atol=1e-6)  # the average rounds
 
 
-def test_a_wider_network_is_pruned_and_trained_on(dataset: Path, tmp_path: Path) -> None:
+def test_a_wider_network_is_pruned_and_trained_on(
+    dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     bundle = ROOT / "bundles" / "hmad_rician"
     wide = HMADNet(channels=(64, 128, 256), num_slices=5, noise_map=True, head="scaled_residual", shuffle=2)
     torch.save(wide.state_dict(), tmp_path / "wide.pt")
-    files = ["--config_file", "['configs/train.yaml','configs/prune.yaml']", "--wide_path", str(tmp_path / "wide.pt")]
-    arguments = f"run --dataset_dir {dataset} --output_dir {tmp_path} --pruning_batches 1 {QUICK}"
-    run(bundle, arguments, more=files)
+    monkeypatch.chdir(bundle)
+    more = {"wide_path": str(tmp_path / "wide.pt"), "pruning_batches": 1}
+    run_here(["train.yaml", "prune.yaml"], dataset, tmp_path, **more, **IN_SHORT)
     found, shipped = (torch.load(p / "models" / "model.pt", weights_only=True) for p in (tmp_path, bundle))
     assert {name: value.shape for name, value in found.items()} == {n: value.shape for n, value in shipped.items()}
 
 
-def test_evaluation_scores_each_volume_at_each_level(trained: Path, dataset: Path, tmp_path: Path) -> None:
+def test_evaluation_scores_each_volume_at_each_level(
+    trained: Path, dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     rician = trained.name == "hmad_rician"
-    levels = ["--sigmas", "[0.05]", "--val_thickness", "12"] if rician else ["--densities", "[0.1,0.3]"]
-    files = ["--config_file", "['configs/train.yaml','configs/evaluate.yaml']", *levels]
-    arguments = f"run --dataset_dir {dataset} --output_dir {tmp_path} --ckpt_path {checkpoint(trained)}"
-    run(trained, arguments, more=files)
+    monkeypatch.chdir(trained)
+    levels: dict[str, Any] = {"sigmas": [0.05], "val_thickness": 12} if rician else {"densities": [0.1, 0.3]}
+    run_here(["train.yaml", "evaluate.yaml"], dataset, tmp_path, ckpt_path=str(checkpoint(trained)), **levels)
     for metric in ("val_psnr", "val_ssim"):
         text = (tmp_path / f"{metric}_raw.csv").read_text()
         rows = list(csv.reader(text.splitlines(), delimiter="\t" if "\t" in text else ","))[1:]
@@ -153,9 +166,11 @@ def test_evaluation_scores_each_volume_at_each_level(trained: Path, dataset: Pat
         assert all(-1 <= v <= 1 if metric == "val_ssim" else 3 < v < 60 for v in values)
 
 
-def test_inference_writes_a_volume_with_its_header(trained: Path, dataset: Path, tmp_path: Path) -> None:
-    arguments = f"run --config_file configs/inference.yaml --dataset_dir {dataset / 'test.nii.gz'}"
-    run(trained, f"{arguments} --output_dir {tmp_path} --ckpt_path {checkpoint(trained)}")
+def test_inference_writes_a_volume_with_its_header(
+    trained: Path, dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(trained)
+    run_here(["inference.yaml"], dataset / "test.nii.gz", tmp_path, ckpt_path=str(checkpoint(trained)))
     source, result = nib.load(dataset / "test.nii.gz"), nib.load(tmp_path / "test.nii.gz")
     assert result.header == source.header
     array = result.get_fdata()

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
+import monai.bundle
 import nibabel as nib
 import numpy as np
 import pytest
 from PIL import Image
 
+from mri_denoise._monai import import_monai
 from mri_denoise.bundles.registry import find_bundle
 from mri_denoise.io import discover
 from mri_denoise.pipeline.batch import denoise_cases
 from mri_denoise.settings import Settings
 from mri_denoise.simulation import head_phantom, phantom_affine, write_phantom_dicom
-from tests.commands import ROOT, make_bundle
+from tests.commands import make_bundle
 
 SHAPE = (40, 36, 8)
 
@@ -64,18 +63,12 @@ def test_both_ways_give_the_same_bytes(tmp_path: Path, source, name: str, monkey
     bundle = make_bundle(name, tmp_path / "bundle")
     (tmp_path / "in").mkdir()
     source(tmp_path / "in")
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
-    program = f"""
-import mri_denoise.io.chunks as chunks, sys
-chunks.CHUNK_VOXELS = {2 * SHAPE[0] * SHAPE[1] * SHAPE[2]}
-from monai.bundle import run
-run(config_file="configs/inference.yaml", dataset_dir={str(tmp_path / "in")!r}, output_dir={str(tmp_path / "run")!r},
-    device="$torch.device('cpu')", extras=["residual"])
-"""
-    command = [sys.executable, "-c", program]
-    done = subprocess.run(command, cwd=bundle, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-3000:]
     monkeypatch.setattr("mri_denoise.io.chunks.CHUNK_VOXELS", 2 * SHAPE[0] * SHAPE[1] * SHAPE[2])
+    monkeypatch.chdir(bundle)
+    import_monai(everything=True)
+    folders = {"dataset_dir": str(tmp_path / "in"), "output_dir": str(tmp_path / "run")}
+    given = {"device": "$torch.device('cpu')", "extras": ["residual"]}
+    monai.bundle.run(config_file="configs/inference.yaml", **folders, **given)
     settings = Settings(device="cpu", extras=("residual",))
     outcomes = denoise_cases(find_bundle(str(bundle)), discover(tmp_path / "in")[0], tmp_path / "ours", settings)
     assert [outcome.error for outcome in outcomes] == [None]
