@@ -128,6 +128,7 @@ def chromium() -> Iterator[Page]:
         process = subprocess.Popen(
             ["bash", "-c", shell, "bash", program, *options],
             pass_fds=(to_browser[0], from_browser[1]),
+            env={**os.environ, "TMPDIR": home},  # it leaves folders behind
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )

@@ -58,7 +58,10 @@ def _local(parallel: Parallel, jobs: int) -> Iterator[Client]:
         raise InputError(f"--jobs {jobs}: leaves {memory} MB for each, {_LEAST_MB} are needed; use at most {fits}.")
     threads = max((parallel.cores or usable_cores()) // jobs, 1)
     variables = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-    with tempfile.TemporaryDirectory(prefix="mri-denoise-dask-") as folder, dask.config.set(_CONFIG):
+    with (
+        tempfile.TemporaryDirectory(prefix="mri-denoise-dask-") as folder,
+        dask.config.set({**_CONFIG, "temporary-directory": folder}),
+    ):
         try:
             cluster = LocalCluster(
                 n_workers=jobs,
