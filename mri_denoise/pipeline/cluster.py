@@ -5,13 +5,15 @@ from __future__ import annotations
 import logging
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from pathlib import Path
 
 import dask
 from distributed import Client, LocalCluster, Security
 from distributed.system import MEMORY_LIMIT
 
 from mri_denoise.errors import InputError, reason
+from mri_denoise.io.leftovers import Temporary
 from mri_denoise.pipeline.on_worker import ForCommand
 from mri_denoise.pipeline.parallel import Parallel
 from mri_denoise.runtime import quiet, usable_cores
@@ -58,10 +60,11 @@ def _local(parallel: Parallel, jobs: int) -> Iterator[Client]:
         raise InputError(f"--jobs {jobs}: leaves {memory} MB for each, {_LEAST_MB} are needed; use at most {fits}.")
     threads = max((parallel.cores or usable_cores()) // jobs, 1)
     variables = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-    with (
-        tempfile.TemporaryDirectory(prefix="mri-denoise-dask-") as folder,
-        dask.config.set({**_CONFIG, "temporary-directory": folder}),
-    ):
+    scratch = Temporary(
+        Path(tempfile.gettempdir()), Path.mkdir, hidden=False
+    )  # swept by the next run if this is killed
+    folder = str(scratch.path)
+    with closing(scratch), dask.config.set({**_CONFIG, "temporary-directory": folder}):
         try:
             cluster = LocalCluster(
                 n_workers=jobs,

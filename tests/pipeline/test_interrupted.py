@@ -106,8 +106,9 @@ def digest(path: Path) -> str:
 
 
 def contents(out: Path) -> dict[str, str]:
-    """The files under final names; records name them without the folder of the run."""
+    """The results under final names; records name them without the folder of the run. Tables are each run's own."""
     files = [p for p in out.rglob("*") if p.is_file() and not any(x.startswith(".") for x in p.relative_to(out).parts)]
+    files = [p for p in files if not re.fullmatch(r"mri-denoise-\d{8}T\d{6}Z(-\d+)?\.tsv", p.name)]
     return {p.relative_to(out).as_posix(): digest(p).replace(str(out), "OUT") for p in files}
 
 
