@@ -58,7 +58,7 @@ def train(
     bundle = common.find_model(model, trust=trust)
     from mri_denoise.cli.training_bar import TrainingBar
     from mri_denoise.training.begin import begin, check_start, load_beginning
-    from mri_denoise.training.course import Silent
+    from mri_denoise.training.course import Watcher
     from mri_denoise.training.scans import is_prepared
     from mri_denoise.training.train import TrainSettings, train_bundle
 
@@ -72,14 +72,14 @@ def train(
             check_start(bundle, from_scratch=from_scratch)
         found, skips = _find(scans, output, suffix or [])
     made = references and not is_prepared(scans)  # a list that is there already says what is learned from
-    with TrainingBar() if rank == 0 else nullcontext(Silent()) as watcher:
+    with TrainingBar() if rank == 0 else nullcontext(Watcher()) as watcher:
         if resume:
             with common.one_line_errors(common.WRONG_USAGE):
                 beginning = load_beginning(output, bundle)
         else:
             with common.one_line_errors():
                 beginning, listed = begin(
-                    *(bundle, found, output, scans, watcher), from_scratch=from_scratch, references=made, seed=seed
+                    bundle, found, output, scans, watcher, from_scratch=from_scratch, references=made, seed=seed
                 )
             skips = [*skips, *listed.skips]
             _say_lists(listed)

@@ -6,11 +6,11 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from mri_denoise.cli import common
 from mri_denoise.io.case import Skip
-from mri_denoise.training.course import EpochResult
+from mri_denoise.training.course import EpochResult, Watcher
 
 
-class TrainingBar:
-    """Watches a training (:class:`mri_denoise.training.course.Watcher`) and shows it on standard error.
+class TrainingBar(Watcher):
+    """Watches a training and shows it on standard error.
 
     The bar is there if somebody watches; each epoch gives a line in any case.
     """

@@ -7,7 +7,7 @@ import io
 import os
 import re
 import zlib
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
@@ -19,9 +19,7 @@ from mri_denoise.errors import InputError, OutputError
 from mri_denoise.io.leftovers import Temporary
 
 if TYPE_CHECKING:
-    import numpy as np
-
-    from mri_denoise.io.case import Derivation
+    pass
 
 GZIP_MAGIC = b"\x1f\x8b"
 _PACKED, _UNPACKED = 2**16, 2**20  # bytes read, and unpacked, at a time
@@ -193,40 +191,6 @@ def writing(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise OutputError(f"{path}: cannot be written ({_why(error)}); free space or choose another output") from error
-
-
-class SteppedWriter:
-    """A `mri_denoise.io.formats.VolumeWriter` whose work is a generator.
-
-    Args:
-        steps: takes arrays, then None, and returns the files written. Its context managers remove what it opened if it
-            is closed early.
-    """
-
-    def __init__(self, steps: Generator[None, np.ndarray | None, list[Path]]) -> None:
-        self._steps = steps
-        next(steps)
-
-    def put(self, array: np.ndarray) -> None:
-        """Write the next volumes, shape (T, X, Y, Z)."""
-        self._steps.send(array)
-
-    def finish(self, derivation: Derivation | None = None) -> list[Path]:
-        """Move the files to their destination, after the last volume; the derivation is not recorded.
-
-        Raises:
-            ValueError: Volumes are missing.
-        """
-        try:
-            self._steps.send(None)
-        except StopIteration as end:
-            files: list[Path] = end.value
-            return files
-        raise ValueError("finish() before the last volume")
-
-    def abandon(self) -> None:
-        """Remove what was written so far."""
-        self._steps.close()
 
 
 @contextmanager

@@ -23,8 +23,9 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 from mri_denoise.errors import InputError, OutputError
 from mri_denoise.io.bounded import BoundedFile
 from mri_denoise.io.case import Case
-from mri_denoise.io.files import SteppedWriter, reading, write_beside
+from mri_denoise.io.files import reading, write_beside
 from mri_denoise.io.formats import VolumeReader, VolumeWriter
+from mri_denoise.io.stepped import SteppedWriter
 from mri_denoise.io.whole import WholeReader, WholeWriter
 from mri_denoise.volume import Volume
 

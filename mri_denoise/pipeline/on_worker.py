@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import hashlib
 import logging
 import os
 import signal
@@ -19,6 +18,7 @@ from distributed import Worker, WorkerPlugin, get_worker
 
 from mri_denoise import __version__
 from mri_denoise.bundles.registry import Bundle, find_bundle
+from mri_denoise.bundles.weights import sha256
 from mri_denoise.errors import InputError
 from mri_denoise.io.case import Case
 from mri_denoise.record import RunRecord
@@ -82,11 +82,9 @@ class ForCommand(WorkerPlugin):
 
 
 def fingerprint(bundle: Bundle) -> str:
-    """SHA-256 of what decides about the result: the weights, if there are any, and ``inference.yaml``."""
-    digest = hashlib.sha256()
-    for path in (bundle.weights, bundle.config("inference.yaml")):
-        digest.update(path.read_bytes() if path.is_file() else b"")
-    return digest.hexdigest()
+    """Give the SHA-256 of what decides about the result: the weights, if there are any, and ``inference.yaml``."""
+    decisive = (bundle.weights, bundle.config("inference.yaml"))
+    return " ".join(sha256(path) for path in decisive if path.is_file())
 
 
 def why_unfit(order: Order, probes: Sequence[Path] = ()) -> str | None:

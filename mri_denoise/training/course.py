@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from ignite.engine import Engine, Events
 
@@ -33,8 +33,8 @@ class EpochResult:
     seconds: float = 0.0
 
 
-class Watcher(Protocol):
-    """Is told how far a training is."""
+class Watcher:
+    """Is told how far a training is. This one shows nothing; others override what they show."""
 
     def start(self, epoch: int, epochs: int, steps: int) -> None:
         """The training begins: epochs done before, epochs in all, steps an epoch."""
@@ -53,28 +53,6 @@ class Watcher(Protocol):
 
     def note(self, words: str) -> None:
         """Something about a scan is unusual."""
-
-
-class Silent:
-    """A watcher that shows nothing."""
-
-    def start(self, epoch: int, epochs: int, steps: int) -> None:
-        """Nothing."""
-
-    def step(self, epoch: int, loss: float) -> None:
-        """Nothing."""
-
-    def epoch(self, result: EpochResult) -> None:
-        """Nothing."""
-
-    def scan(self, doing: str, number: int, count: int) -> None:
-        """Nothing."""
-
-    def skipped(self, skip: Skip) -> None:
-        """Nothing."""
-
-    def note(self, words: str) -> None:
-        """Nothing."""
 
 
 class Course:

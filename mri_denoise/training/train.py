@@ -19,7 +19,7 @@ from mri_denoise.record import now, versions, write_record
 from mri_denoise.runtime import choose_device, process_rank, quiet
 from mri_denoise.settings import DEFAULTS
 from mri_denoise.training.begin import TRAIN, Beginning, check_start, copy_bundle
-from mri_denoise.training.course import Course, EpochResult, Silent, Watcher
+from mri_denoise.training.course import Course, EpochResult, Watcher
 from mri_denoise.training.scans import DATALIST
 from mri_denoise.training.workflow import make_workflow, run_training
 
@@ -110,7 +110,7 @@ def train_bundle(
     with quiet():
         values = _values(bundle, work, beginning, settings.device if processes == 1 else "auto")
         workflow = make_workflow(output, configs, {**values, **chosen})
-        course = Course(work / "history.json", watcher or Silent())
+        course = Course(work / "history.json", watcher or Watcher())
         done = max((result.epoch for result in course.results), default=0)
         epochs = int(workflow.parser.get_parsed_content("max_epochs"))
         finished = (output / "models" / "model.pt").is_file()

@@ -20,7 +20,7 @@ from mri_denoise.bundles.registry import find_bundle
 from mri_denoise.io import discover
 from mri_denoise.simulation import write_phantom_dicom
 from mri_denoise.training.begin import begin, load_beginning
-from mri_denoise.training.course import EpochResult, Silent
+from mri_denoise.training.course import EpochResult, Watcher
 from mri_denoise.training.scans import candidates_of
 from mri_denoise.training.train import TrainSettings, export_weights, train_bundle
 from tests.commands import cli
@@ -196,7 +196,7 @@ def test_a_list_that_is_there_is_kept(tmp_path: Path, bundle: Path) -> None:
     assert [entry["name"] for entry in found["validation"]] == ["b.nii.gz"]
 
 
-class Interrupted(Silent):
+class Interrupted(Watcher):
     """A user who ends the training in its second epoch."""
 
     def step(self, epoch: int, loss: float) -> None:
@@ -204,7 +204,7 @@ class Interrupted(Silent):
             raise KeyboardInterrupt
 
 
-class Noting(Silent):
+class Noting(Watcher):
     """Keeps what it is told."""
 
     def __init__(self) -> None:
@@ -218,7 +218,7 @@ def test_an_interrupted_training_goes_on_as_if_it_had_not_been(tmp_path: Path, s
     model, chosen = find_bundle(str(bundle)), TrainSettings(epochs=2, overrides={"val_interval": 2})
     found = candidates_of(discover(scans)[0])
     for name in ("whole", "stopped"):
-        begin(model, found, tmp_path / name, scans, Silent(), references=False)
+        begin(model, found, tmp_path / name, scans, Watcher(), references=False)
     whole, rest = Noting(), Noting()
     beginning = load_beginning(tmp_path / "stopped", model)
     train_bundle(model, tmp_path / "whole", beginning, chosen, whole)

@@ -17,11 +17,12 @@ import numpy as np
 
 from mri_denoise.errors import InputError, OutputError
 from mri_denoise.io.case import Case
-from mri_denoise.io.files import SteppedWriter, open_bytes, packing, reading, write_beside
+from mri_denoise.io.files import open_bytes, packing, reading, write_beside
 from mri_denoise.io.nifti.layout import Layout, layout_of, matrix_of
 from mri_denoise.io.nifti.voxels import VoxelStream, open_voxels
 from mri_denoise.io.scaling import to_stored, to_values
 from mri_denoise.io.sniff import pair_of
+from mri_denoise.io.stepped import SteppedWriter
 from mri_denoise.volume import Volume
 
 

@@ -10,7 +10,8 @@ import numpy as np
 
 from mri_denoise.errors import OutputError
 from mri_denoise.io.case import Case
-from mri_denoise.io.files import SteppedWriter, packing, write_beside
+from mri_denoise.io.files import packing, write_beside
+from mri_denoise.io.stepped import SteppedWriter
 
 
 def open_map(case: Case, destination: Path, *, affine: np.ndarray, count: int, code: int = 2) -> SteppedWriter:
