@@ -18,7 +18,7 @@ from mri_denoise.bundles.parsed import Item, ParsedBundle
 from mri_denoise.bundles.registry import Bundle, Model, find_bundle
 from mri_denoise.bundles.trust import require_trust
 from mri_denoise.bundles.weights import sha256
-from mri_denoise.runtime import choose_device, quiet
+from mri_denoise.runtime import choose_device, end_if_told, quiet
 from mri_denoise.settings import DEFAULTS, Quality, Settings, Sigma
 from mri_denoise.volume import Volume, slice_axis_of
 
@@ -193,6 +193,7 @@ class Denoiser:
         """
         chain, item = self._parsed.chain(measured.settings), measured.item
         for step in chain.late:
+            end_if_told()
             item = step(item)
         sigma, variation, zero, returned = (item.get(name) for name in ("sigma", "sigma_variation", "zero", "returned"))
         return Denoised(

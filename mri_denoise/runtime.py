@@ -7,7 +7,7 @@ import os
 import signal
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -37,12 +37,42 @@ def end_tidily() -> None:
 
 
 class ToldToEnd(SystemExit):
-    """The process was told to end; to be told from the ``exit()`` of a bundle."""
+    """The process or its run was told to end; to be told from the ``exit()`` of a bundle."""
 
 
 def _exit(number: int, frame: object) -> None:
     """End with the code that a shell gives to a process that a signal ended."""
     raise ToldToEnd(128 + number)
+
+
+_told: Callable[[], bool] | None = None
+
+
+@contextmanager
+def ends_when(told: Callable[[], bool]) -> Iterator[None]:
+    """Let :func:`end_if_told` end the work of this process, in any of its threads, for the length of the block.
+
+    For work that no signal reaches, since it is not in the main thread.
+
+    Args:
+        told: whether the work is to end; asked often.
+    """
+    global _told
+    before, _told = _told, told
+    try:
+        yield
+    finally:
+        _told = before
+
+
+def end_if_told() -> None:
+    """Called between the steps of work that takes long.
+
+    Raises:
+        ToldToEnd: if this work is to end (:func:`ends_when`).
+    """
+    if _told is not None and _told():
+        raise ToldToEnd(1)
 
 
 def process_rank() -> tuple[int, int]:

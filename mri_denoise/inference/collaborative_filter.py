@@ -27,6 +27,7 @@ from mri_denoise.inference.block_matching import BlockAxis, Grid
 from mri_denoise.inference.group_design import GROUP, GroupDesign, design_groups
 from mri_denoise.inference.group_filter import GroupFilter
 from mri_denoise.inference.native.compiled_filter import CompiledGroupFilter
+from mri_denoise.runtime import end_if_told
 
 CHUNK = 2**19  # voxels of the planes whose blocks are matched at a time
 
@@ -128,6 +129,7 @@ def _filter_in_chunks(noisy: torch.Tensor, pilot: torch.Tensor, sigma: torch.Ten
     every, *within = (axis.starts(n) for n, axis in zip(shape, design.axes, strict=True))
     count = max(CHUNK // math.prod(shape[1:]), 1)
     for planes in (every[first : first + count] for first in range(0, len(every), count)):
+        end_if_told()
         bottom, top = max(planes[0] - reach, 0), min(planes[-1] + edge + reach, shape[0])
         # planes below `bottom` have all their blocks, and no later chunk reads them
         _write_averages(sums[:, : bottom - low], pilot[low:bottom])

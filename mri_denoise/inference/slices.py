@@ -22,6 +22,7 @@ from mri_denoise.inference.slice_plan import NARROW, SlicePlan, SliceStack, plan
 from mri_denoise.inference.threads import one_thread_each, threads
 from mri_denoise.inference.tiling import denoise_in_tiles
 from mri_denoise.noise.correlation import noise_correlation
+from mri_denoise.runtime import end_if_told
 
 _LEAST_TILE = 256
 _LEAST_SIDE = (
@@ -228,6 +229,7 @@ class SliceDenoiseInferer(MixedPrecisionInferer):
             return
         size = _batch_size(self.batch_size, stack.slices)
         while len(todo):
+            end_if_told()
             numbers = todo[:size]
             try:
                 slices = run(stack.batch(numbers))

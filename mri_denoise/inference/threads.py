@@ -14,6 +14,8 @@ from typing import TypeVar
 
 import torch
 
+from mri_denoise.runtime import end_if_told
+
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 _here = threading.local()
@@ -49,6 +51,9 @@ def run_in_threads(function: Callable[[_Item], _Result], items: Sequence[_Item])
     Returns:
         the results, in the order of ``items``.
 
+    Raises:
+        ToldToEnd: between two pieces, if the work is to end (:func:`~mri_denoise.runtime.ends_when`).
+
     Examples:
         >>> run_in_threads(lambda n: n * n, [1, 2, 3])
         [1, 4, 9]
@@ -56,12 +61,17 @@ def run_in_threads(function: Callable[[_Item], _Result], items: Sequence[_Item])
     count = min(threads(), len(items))
     with one_thread_each():
         if count <= 1:
-            return [function(item) for item in items]
+            return [_call(function, item) for item in items]
         gradients, inference = torch.is_grad_enabled(), torch.is_inference_mode_enabled()
 
         def call(item: _Item) -> _Result:
             with torch.inference_mode(inference), torch.set_grad_enabled(gradients and not inference):
-                return function(item)
+                return _call(function, item)
 
         with ThreadPoolExecutor(count, initializer=torch.set_num_threads, initargs=(1,)) as pool:
             return list(pool.map(call, items))
+
+
+def _call(function: Callable[[_Item], _Result], item: _Item) -> _Result:
+    end_if_told()
+    return function(item)

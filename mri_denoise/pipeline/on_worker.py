@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import logging
 import os
 import signal
@@ -22,7 +21,7 @@ from mri_denoise.bundles.weights import sha256
 from mri_denoise.errors import InputError
 from mri_denoise.io.case import Case
 from mri_denoise.record import RunRecord
-from mri_denoise.runtime import choose_device
+from mri_denoise.runtime import ToldToEnd, choose_device, end_if_told, ends_when
 from mri_denoise.settings import Settings
 
 if TYPE_CHECKING:  # what starts a run needs no torch
@@ -65,10 +64,6 @@ class Done:
     record: RunRecord | None = None
     error: str | None = None
     unfit: str | None = None
-
-
-class Stopped(BaseException):
-    """A case is given up because its run ends; nothing may take it for an error of the case."""
 
 
 class ForCommand(WorkerPlugin):
@@ -114,9 +109,7 @@ def why_unfit(order: Order, probes: Sequence[Path] = ()) -> str | None:
 
 
 _one_at_a_time = threading.Lock()  # a worker with several threads uses them for one case
-_guard = threading.Lock()
-_current: tuple[str, int] | None = None  # run and thread of the case that is denoised
-_ended: set[str] = set()
+_ended: set[str] = set()  # runs
 _loaded: tuple[tuple[str, str], Denoiser] | None = None
 
 
@@ -126,22 +119,14 @@ def denoise_here(order: Order, case: Case) -> Done:
     Raises:
         InputError: if the bundle cannot be run.
     """
-    global _current
     worker = get_worker()
     own = str(worker.name)  # its address, if nobody named it
     name = own if "://" in own else f"{socket.gethostname()}/{own}"
-    with _one_at_a_time:
+    with _one_at_a_time, ends_when(lambda: order.run in _ended):
         try:
-            with _guard:
-                if order.run in _ended:
-                    raise Stopped
-                _current = (order.run, threading.get_ident())
-            try:
-                return _denoise(order, case, name, worker.state.nthreads)
-            finally:
-                with _guard:
-                    _current = None
-        except Stopped:
+            end_if_told()
+            return _denoise(order, case, name, worker.state.nthreads)
+        except ToldToEnd:
             return Done(worker=name, error=f"{case.label}: stopped, since the run ends")
 
 
@@ -169,10 +154,6 @@ def _denoise(order: Order, case: Case, name: str, threads: int) -> Done:
 def end_run(run: str) -> None:
     """Give up the case of a run, and start none of it any more. What is half-written is removed, as after an error.
 
-    Called in the worker's event loop; the case is in another thread, where :class:`Stopped` is raised as soon as it
-    comes back from a library.
+    Called in the worker's event loop; the case is in another thread, which asks between its steps.
     """
-    with _guard:
-        _ended.add(run)
-        if _current is not None and _current[0] == run:
-            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(_current[1]), ctypes.py_object(Stopped))
+    _ended.add(run)

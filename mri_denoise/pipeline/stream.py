@@ -19,7 +19,7 @@ from mri_denoise.pipeline.outcome import Outcome, Report
 from mri_denoise.pipeline.result import Output, ResultWriter
 from mri_denoise.pipeline.source import Loaded, Unreadable, load_chunks
 from mri_denoise.record import RunRecord
-from mri_denoise.runtime import ToldToEnd, quiet
+from mri_denoise.runtime import ToldToEnd, end_if_told, quiet
 from mri_denoise.settings import Settings
 
 
@@ -35,6 +35,9 @@ def denoise_stream(
         settings: the user's choices.
         report: called with the outcome of each case, in their order, in the background thread. What it raises ends the
             run.
+
+    Raises:
+        ToldToEnd: if the run is to end (:func:`~mri_denoise.runtime.ends_when`); nothing half-written is left.
     """
     output = Output(
         folder=output_dir,
@@ -51,6 +54,7 @@ def denoise_stream(
         with quiet():  # for both threads: what is switched off is the process's
             upcoming = background.submit(_advance, source, None)
             while (loaded := upcoming.result()) is not None:
+                end_if_told()
                 if job is None or job.case is not loaded.case:
                     job = _Job(loaded.case, output, report)
                 upcoming = background.submit(_advance, source, job.case if job.failed else None)

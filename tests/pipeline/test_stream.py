@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import itertools
 import json
 import threading
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+import torch
 
 from mri_denoise.bundles.registry import Bundle, Model, find_bundle
 from mri_denoise.denoiser import Denoised, Denoiser, Measured
@@ -18,6 +20,7 @@ from mri_denoise.io import discover
 from mri_denoise.pipeline.batch import denoise_cases
 from mri_denoise.pipeline.outcome import Listener, Outcome
 from mri_denoise.pipeline.stream import denoise_case, denoise_stream
+from mri_denoise.runtime import ToldToEnd, ends_when
 from mri_denoise.settings import Settings
 from mri_denoise.volume import Volume
 from tests.commands import make_bundle
@@ -137,6 +140,23 @@ def test_an_error_in_the_callback_ends_the_run(tmp_path: Path, folder: Path, bun
             bundle, discover(folder)[0], tmp_path / "out", Settings(device="cpu"), listener=Listener(report=report)
         )
     assert not [t for t in threading.enumerate() if t.name.startswith("files")]
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_run_that_is_told_to_end_stops_between_two_steps(tmp_path: Path, bundle: Bundle, threads: int) -> None:
+    """In a worker of a cluster, where no signal comes, the run asks: before, within and after the network."""
+    case, denoiser, outcomes = discover(save(tmp_path / "a.nii", 0))[0][0], Denoiser(bundle, device="cpu"), []
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        for patience in (0, 3, 5, 8):
+            asked = itertools.count()
+            with ends_when(lambda: next(asked) >= patience), pytest.raises(ToldToEnd):  # noqa: B023
+                denoise_stream(denoiser, [case], tmp_path / "out", Settings(), outcomes.append)
+            assert not outcomes and not list((tmp_path / "out").rglob("*"))
+        assert denoise_case(denoiser, case, tmp_path / "out", Settings()).case == "a.nii"  # nothing of it lasts
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_a_series_that_fails_in_its_middle_leaves_nothing_and_the_rest_goes_on(
