@@ -1,10 +1,20 @@
-"""What in-process runs of commands leave behind."""
+"""How many threads a test has, and what in-process runs of commands leave behind."""
 
 from __future__ import annotations
 
 import logging
+import os
 
 import pytest
+
+from mri_denoise.runtime import usable_cores
+
+# Processes of pytest-xdist share the cores, and so do the commands that they start: a thread that waits for another one
+# spins, and where there are more threads than cores, that takes several times the processor time of the work itself.
+# Read when torch is imported.
+os.environ.setdefault(
+    "OMP_NUM_THREADS", str(max(usable_cores() // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 1)), 1))
+)
 
 
 @pytest.fixture(autouse=True)
