@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import shutil
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import torch
+import typer.testing
 from monai.bundle import ConfigParser
 from typer.testing import CliRunner
 
@@ -14,6 +16,8 @@ from mri_denoise.cli.main import app
 from mri_denoise.training.train import export_weights
 
 ROOT = Path(__file__).parents[1]
+# each run would build all commands of the program again, which takes longer than most runs
+typer.testing._get_command = cache(typer.testing._get_command)
 
 
 def cli(*arguments: object, code: int = 0) -> Any:

@@ -1,4 +1,7 @@
-"""External programs that tests compare with: a missing one skips the test, except in continuous integration."""
+"""What is around a test: external programs to compare with, and whether coverage is measured.
+
+A missing program skips the test, except in continuous integration.
+"""
 
 from __future__ import annotations
 
@@ -34,3 +37,9 @@ def need(name: str) -> str:
             pytest.fail(message)
         pytest.skip(message)
     return path
+
+
+def measures_coverage() -> bool:
+    """Whether pytest-cov is at work here: it slows this process and those that it starts."""
+    coverage = sys.modules.get("coverage")
+    return coverage is not None and coverage.Coverage.current() is not None

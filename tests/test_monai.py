@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -44,8 +45,70 @@ print("SPINS", os.environ.get("GOMP_SPINCOUNT"))
     assert f"SPINS {spins}" in done.stdout
 
 
-def test_monai_comes_without_what_inference_does_not_use() -> None:
-    loaded = modules_after("from mri_denoise._monai import import_monai\nimport_monai()")
+DENOISE = """
+import numpy as np
+from mri_denoise.denoiser import Denoiser
+from mri_denoise.volume import Volume
+noisy = np.random.default_rng(0).rayleigh(20, (1, 33, 34, 9)).astype("f4")
+result = Denoiser.load("rician", device="cpu")(Volume(array=noisy, affine=np.eye(4)), sigma=20)
+import hashlib
+print("HASH", hashlib.sha256(result.array.tobytes()).hexdigest())
+"""
+# one after another in one Python, each with what it loads beside those before
+STAGES = {
+    "import": "from mri_denoise._monai import import_monai\nimport_monai()",
+    "report": """
+import sys
+from mri_denoise.cli.main import app
+arguments = ["--report", "--quality", "fast", "--device", "cpu"]
+try: app(["denoise", *sys.argv[1:], *arguments])
+except SystemExit as end: assert not end.code
+""",
+    "denoise": DENOISE,
+    "the rest": """
+import numpy as np, torch
+from monai.transforms import KeepLargestConnectedComponent
+image = torch.zeros(1, 8, 8); image[0, :3, :3] = 1; image[0, 6, 6] = 1
+assert KeepLargestConnectedComponent(applied_labels=[1])(image).sum() == 9
+import matplotlib.pyplot
+from ignite.handlers import checkpoint
+assert not isinstance(image, checkpoint.ZeroRedundancyOptimizer)
+from torch.distributed.optim import ZeroRedundancyOptimizer
+assert isinstance(object.__new__(ZeroRedundancyOptimizer), checkpoint.ZeroRedundancyOptimizer)
+assert not isinstance(image, checkpoint.ZeroRedundancyOptimizer)
+import_monai(everything=True)
+""",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Staged:
+    """What the stages said, what was loaded after each, and where the report's run wrote."""
+
+    said: dict[str, str]
+    loaded: dict[str, set[str]]
+    folder: Path
+
+
+@pytest.fixture(scope="module")
+def staged(tmp_path_factory: pytest.TempPathFactory) -> Staged:
+    folder = tmp_path_factory.mktemp("staged")
+    scan = save(folder / "scan.nii.gz", images()[0])
+    ending = "\nimport sys\nprint(chr(10).join(['LOADED', *sys.modules, 'END']))\n"
+    program = "".join(code + ending for code in STAGES.values())
+    command = [sys.executable, "-c", program, str(scan), str(folder / "out.nii.gz")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    parts = [part.partition("LOADED\n") for part in done.stdout.split("END\n")[: len(STAGES)]]
+    return Staged(
+        said={name: said for name, (said, _, _) in zip(STAGES, parts, strict=True)},
+        loaded={name: set(loaded.split()) for name, (_, _, loaded) in zip(STAGES, parts, strict=True)},
+        folder=folder,
+    )
+
+
+def test_monai_comes_without_what_inference_does_not_use(staged: Staged) -> None:
+    loaded = staged.loaded["import"]
     assert {"monai.bundle", "monai.transforms", "monai.inferers"} <= loaded
     assert not loaded & {
         "pandas",
@@ -60,53 +123,21 @@ def test_monai_comes_without_what_inference_does_not_use() -> None:
     }
 
 
-def test_a_run_with_a_report_loads_no_library_of_figures_or_baselines(tmp_path: Path) -> None:
-    scan = save(tmp_path / "scan.nii.gz", images()[0])
-    arguments = ["denoise", str(scan), str(tmp_path / "out.nii.gz"), "--report", "--quality", "fast", "--device", "cpu"]
-    loaded = modules_after(f"from mri_denoise.cli.main import app\ntry: app({arguments!r})\nexcept SystemExit: pass")
-    assert "mri_denoise.report.scan_page" in loaded and (tmp_path / "out_report.html").is_file()
+def test_a_run_with_a_report_loads_no_library_of_figures_or_baselines(staged: Staged) -> None:
+    loaded = staged.loaded["report"]
+    assert "mri_denoise.report.scan_page" in loaded and (staged.folder / "out_report.html").is_file()
     assert not loaded & {"matplotlib", "SimpleITK", "skimage", "pandas", "tensorboard", "pynetdicom"}
 
 
-def test_what_was_put_off_works_when_it_is_used() -> None:
-    code = """
-from mri_denoise._monai import import_monai
-import_monai()
-import numpy as np, torch
-from monai.transforms import KeepLargestConnectedComponent
-image = torch.zeros(1, 8, 8); image[0, :3, :3] = 1; image[0, 6, 6] = 1
-assert KeepLargestConnectedComponent(applied_labels=[1])(image).sum() == 9
-import matplotlib.pyplot
-from ignite.handlers import checkpoint
-assert not isinstance(image, checkpoint.ZeroRedundancyOptimizer)
-from torch.distributed.optim import ZeroRedundancyOptimizer
-assert isinstance(object.__new__(ZeroRedundancyOptimizer), checkpoint.ZeroRedundancyOptimizer)
-assert not isinstance(image, checkpoint.ZeroRedundancyOptimizer)
-import_monai(everything=True)
-"""
-    loaded = modules_after(code)
-    assert {"skimage.measure", "monai.networks.nets.segresnet", "monai.losses.dice"} <= loaded
+def test_what_was_put_off_works_when_it_is_used(staged: Staged) -> None:
+    wanted = {"skimage.measure", "monai.networks.nets.segresnet", "monai.losses.dice"}
+    assert wanted <= staged.loaded["the rest"] and "skimage.measure" not in staged.loaded["denoise"]
 
 
-PROGRAM = """
-import numpy as np
-from mri_denoise.denoiser import Denoiser
-from mri_denoise.volume import Volume
-noisy = np.random.default_rng(0).rayleigh(20, (1, 33, 34, 9)).astype("f4")
-result = Denoiser.load("rician", device="cpu")(Volume(array=noisy, affine=np.eye(4)), sigma=20)
-import hashlib
-print(hashlib.sha256(result.array.tobytes()).hexdigest())
-"""
-
-
-def test_the_quick_import_changes_no_result() -> None:
-    found = []
-    for plain in ({}, {"MRI_DENOISE_PLAIN_IMPORT": "1"}):
-        code = PROGRAM + f"import sys; assert ('monai.engines' in sys.modules) == {bool(plain)}"
-        environment = {**os.environ, **plain}
-        done = subprocess.run(
-            [sys.executable, "-c", code], capture_output=True, text=True, check=False, env=environment
-        )
-        assert done.returncode == 0, done.stderr
-        found.append(done.stdout)
-    assert found[0] == found[1] != ""
+def test_the_quick_import_changes_no_result(staged: Staged) -> None:
+    environment = {**os.environ, "MRI_DENOISE_PLAIN_IMPORT": "1"}
+    code = DENOISE + "import sys; assert 'monai.engines' in sys.modules"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert "monai.engines" not in staged.loaded["denoise"]
+    assert staged.said["denoise"] == done.stdout and done.stdout.startswith("HASH ")

@@ -139,10 +139,14 @@ def _child(request: Mapping[str, Any]) -> None:
         _signal_after(*request["signal_at"])
     for name, value in request["limits"].items():
         more = _address_space() if name == "AS" else 0
-        resource.setrlimit(getattr(resource, f"RLIMIT_{name}"), (more + value, more + value))
+        _, most = resource.getrlimit(getattr(resource, f"RLIMIT_{name}"))
+        resource.setrlimit(getattr(resource, f"RLIMIT_{name}"), (more + value, most))
     code = 70
     try:
         code = _run(request["arguments"])
+        if "FSIZE" in request["limits"]:  # coverage writes its file at the end
+            _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
         atexit._run_exitfuncs()  # as at the end of a program
     finally:
         sys.stdout.flush()

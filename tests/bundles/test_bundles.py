@@ -27,6 +27,7 @@ from mri_denoise._monai import import_monai
 from mri_denoise.bundles.weights import load_weights
 from mri_denoise.networks import HMADNet
 from mri_denoise.simulation import head_phantom, phantom_affine
+from tests.node.servers import free_port
 
 ROOT = Path(__file__).parents[2]
 NAMES = ["hmad_rician", "hmad_salt_pepper"]
@@ -44,13 +45,16 @@ IN_SHORT = {"max_epochs": 1, "epoch_length": 2, "batch_size": 2, "patch_size": 3
 QUICK = " ".join(f"--{name} {value}" for name, value in IN_SHORT.items())
 
 
+def environment_of() -> dict[str, str]:
+    """Of processes that these tests start."""
+    path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
+    return {**os.environ, "CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": path}
+
+
 def run(bundle: Path, arguments: str, *module: str, **options: Any) -> str:
     """``python -m monai.bundle ...`` from the bundle's folder, or another module; what it printed."""
     command = [sys.executable, "-m", *(module or ("monai.bundle",)), *arguments.split(), *options.pop("more", [])]
-    environment = {
-        **os.environ, "OMP_NUM_THREADS": "2", "CUDA_VISIBLE_DEVICES": "",
-        "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
-    }  # fmt: skip
+    environment = environment_of()
     with tempfile.TemporaryDirectory() as folder:  # torch's exporter to ONNX leaves files behind
         environment["TMPDIR"] = folder
         done = subprocess.run(command, cwd=bundle, env=environment, capture_output=True, text=True, timeout=600)
@@ -84,7 +88,9 @@ def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     """A copy of the bundle, without its weights, trained for two steps."""
     bundle = tmp_path_factory.mktemp("bundles") / request.param
     shutil.copytree(ROOT / "bundles" / request.param, bundle, ignore=shutil.ignore_patterns("models", "train"))
-    run(bundle, f"run --config_file configs/train.yaml --dataset_dir {dataset} {QUICK}")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(bundle)
+        run_here(["train.yaml"], dataset, bundle / "train", **IN_SHORT)
     return bundle
 
 
@@ -209,22 +215,64 @@ def test_exports_give_what_the_network_gives(trained: Path, commands: ModuleType
     np.testing.assert_allclose(found, wanted.numpy(), rtol=1e-4, atol=1e-5)
 
 
-def test_two_processes_train_as_one_does(dataset: Path, tmp_path: Path) -> None:
+# runs configs in copies of one process that has imported everything: the options of each copy, its environment, and
+# where to write what it says
+COPIES = """
+import json, os, sys
+import monai.bundle
+from mri_denoise._monai import import_monai
+
+import_monai(everything=True)
+started = []
+for options, variables, said in json.loads(sys.argv[1]):
+    if child := os.fork():
+        started.append(child)
+        continue
+    file = os.open(said, os.O_WRONLY | os.O_CREAT)
+    os.dup2(file, 1)
+    os.dup2(file, 2)
+    os.environ.update(variables)
+    code = 1
+    try:
+        monai.bundle.run(**options)
+        code = 0
+    except BaseException as error:
+        print(repr(error))
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+sys.exit(sum(os.waitpid(child, 0)[1] != 0 for child in started))
+"""
+
+
+@pytest.mark.parametrize("launched", ["by us", pytest.param("by torchrun", marks=pytest.mark.slow)])
+def test_two_processes_train_as_one_does(dataset: Path, tmp_path: Path, launched: str) -> None:
     """The same batches, divided between them: the same losses, weights and validation, but for rounding."""
-    merged, more = "'configs/train.yaml','configs/finetune.yaml'", "--max_epochs 2 --epoch_length 1 --precision float32"
-    quick = f"{QUICK} {more} --batch_size 4"
+    merged, both = ["configs/train.yaml", "configs/finetune.yaml"], "configs/multi_gpu_train.yaml"
+    values = {**IN_SHORT, "max_epochs": 2, "epoch_length": 1, "batch_size": 4, "precision": "float32"}
+    values["dataset_dir"] = str(dataset)
+    said = {"alone": [tmp_path / "said"], "together": [tmp_path / f"said{rank}" for rank in range(2)]}
+    copies: list[Any] = [({**values, "config_file": merged, "output_dir": str(tmp_path / "alone")}, {})]
+    options = {**values, "config_file": [*merged, both], "output_dir": str(tmp_path / "together")}
+    if launched == "by us":
+        group = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "WORLD_SIZE": "2"}
+        copies += [(options, {**group, "RANK": rank, "LOCAL_RANK": rank}) for rank in ("0", "1")]
+    else:
+        words = " ".join(f"--{name} {value}" for name, value in options.items() if name != "config_file")
+        arguments = f"--standalone --nproc_per_node=2 -m monai.bundle run {words}"
+        files = ["--config_file", f"[{','.join(map(repr, options['config_file']))}]"]
+        said["together"][0].write_text(run(RICIAN, arguments, "torch.distributed.run", more=files))
+        said["together"].pop()
+    outputs = [path for paths in said.values() for path in paths][: len(copies)]
+    jobs = [(*copy, str(output)) for copy, output in zip(copies, outputs, strict=True)]
+    done = subprocess.run([sys.executable, "-c", COPIES, json.dumps(jobs)], cwd=RICIAN, env=environment_of())
+    assert done.returncode == 0, [path.read_text()[-3000:] for path in outputs]
     found = []
-    for processes in (1, 2):
-        arguments = f"run --dataset_dir {dataset} --output_dir {tmp_path / str(processes)} {quick}"
-        if processes == 1:
-            output = run(RICIAN, arguments, more=["--config_file", f"[{merged}]"])
-        else:
-            files = ["--config_file", f"[{merged},'configs/multi_gpu_train.yaml']"]
-            launched = f"--standalone --nproc_per_node=2 -m monai.bundle {arguments}"
-            output = run(RICIAN, launched, "torch.distributed.run", more=files)
-        said = " ".join(re.findall(r"Metrics -- (.*)", output))
-        numbers = re.findall(r"(?:train_loss|val_psnr|val_ssim): (-?[0-9.]+)", said)
-        models = tmp_path / str(processes) / "models"
+    for name, paths in said.items():
+        metrics = " ".join(re.findall(r"Metrics -- (.*)", "\n".join(path.read_text() for path in paths)))
+        numbers = re.findall(r"(?:train_loss|val_psnr|val_ssim): (-?[0-9.]+)", metrics)
+        models = tmp_path / name / "models"
         assert sorted(path.name for path in models.iterdir()) == ["model.pt", *(f"{STATE}={n}.pt" for n in (1, 2))]
         found.append(([float(number) for number in numbers], torch.load(models / f"{STATE}=2.pt")["network"]))
     (one, alone), (two, together) = found

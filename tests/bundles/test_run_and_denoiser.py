@@ -16,8 +16,9 @@ from mri_denoise.bundles.registry import find_bundle
 from mri_denoise.io import discover
 from mri_denoise.pipeline.batch import denoise_cases
 from mri_denoise.settings import Settings
-from mri_denoise.simulation import head_phantom, phantom_affine, write_phantom_dicom
+from mri_denoise.simulation import phantom_affine, write_phantom_dicom
 from tests.commands import make_bundle
+from tests.phantoms import head
 
 SHAPE = (40, 36, 8)
 
@@ -41,7 +42,7 @@ def picture(folder: Path) -> None:
 
 def phantom(count: int) -> np.ndarray:
     rng = np.random.default_rng(0)
-    clean = 900 * head_phantom(SHAPE)[..., None]
+    clean = 900 * head(SHAPE)[..., None]
     return np.hypot(clean + rng.normal(0, 40, (*SHAPE, count)), rng.normal(0, 40, (*SHAPE, count)))
 
 

@@ -21,6 +21,7 @@ from mri_denoise.inference.native import description
 from mri_denoise.runtime import choose_precision
 from mri_denoise.simulation import head_phantom, phantom_affine, write_phantom_dicom
 from tests.commands import cli, make_bundle
+from tests.programs import measures_coverage
 
 ROOT = Path(__file__).parents[2]
 SHAPE = (32, 36, 12)
@@ -356,15 +357,18 @@ def test_help_is_quick_and_loads_no_heavy_library() -> None:
         "heavy = {{'torch', 'monai', 'numpy', 'scipy', 'matplotlib', 'nibabel', 'pydicom'}} & set(sys.modules)\n"
         "print('|', *sorted(heavy), '|', (time.process_time() - start) / yardstick)"
     )
+    tries = 1 if measures_coverage() else 5
     for arguments in (["--help"], ["denoise", "--help"]):
         # processor time by that of some imports of the standard library (0.17 s on two cores at 2.4 GHz, where the help
         # takes 0.4 to 0.5 s), the best of several: a slow or a busy computer does not fail the test
         times: list[float] = []
-        while not times or (min(times) >= 4.5 and len(times) < 5):
+        while not times or (min(times) >= 4.5 and len(times) < tries):
             _, heavy, ratio = python(code.format(arguments=arguments)).stdout.rsplit("|", 2)
             assert not heavy.split()
             times.append(float(ratio))
-        assert min(times) < 4.5, times
+        assert min(times) < 4.5 or measures_coverage(), times
+    if measures_coverage():
+        pytest.skip("coverage slows every line of ours; that nothing heavy is loaded was checked")
 
 
 def test_nothing_but_the_result_is_said_when_piped(tmp_path: Path, volume: Path, tiny_bundle: Path) -> None:

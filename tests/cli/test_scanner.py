@@ -13,6 +13,7 @@ from PIL import Image
 from mri_denoise.io import discover, read
 from mri_denoise.simulation import head_phantom, phantom_affine, write_phantom_dicom
 from tests.commands import cli
+from tests.phantoms import head
 
 SHAPE = (24, 30, 24)
 
@@ -21,7 +22,7 @@ SHAPE = (24, 30, 24)
 def volume(tmp_path: Path) -> Path:
     path = tmp_path / "in" / "head.nii.gz"
     path.parent.mkdir()
-    nib.save(nib.Nifti1Image(1000 * head_phantom(SHAPE), phantom_affine(SHAPE)), path)
+    nib.save(nib.Nifti1Image(1000 * head(SHAPE), phantom_affine(SHAPE)), path)
     return path
 
 

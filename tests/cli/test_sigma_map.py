@@ -70,12 +70,12 @@ def test_uneven_noise_is_recorded_and_told(folder: Path) -> None:
     assert "varies" not in cli("noise", folder / "even.nii").stdout
 
 
-def test_a_file_called_map_is_named_with_its_folder(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_file_called_map_is_named_with_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    nib.save(nib.Nifti1Image(np.full(SHAPE, 33, np.float32), phantom_affine(SHAPE)), "map.nii")
+    shape = (20, 24, 8)
+    for name, array in (("in.nii", np.random.default_rng(0).rayleigh(40, shape)), ("map.nii", np.full(shape, 33))):
+        nib.save(nib.Nifti1Image(array.astype(np.float32), phantom_affine(shape)), name)
     Path("map.nii").rename("map")
     options = ("--noise-map", "--strength", 0)
-    cli("denoise", folder / "uneven.nii", "a.nii", "--sigma", "./map", *options)
+    cli("denoise", "in.nii", "a.nii", "--sigma", "./map", *options)
     assert (values(tmp_path / "a_noise.nii.gz") == 33).all()

@@ -58,14 +58,25 @@ def code_spans(document: Path) -> list[str]:
     return re.findall(r"`([^`\n]+)`", prose(document))
 
 
+@cache
+def main_command() -> typer.core.TyperGroup:
+    return typer.main.get_command(app)  # type: ignore[return-value]
+
+
+@cache
+def keys_of(config: Path) -> frozenset[str]:
+    """The keys of a bundle's config."""
+    return frozenset(yaml.safe_load(config.read_text(encoding="utf-8")))
+
+
 def leaf(words: list[str]) -> tuple[typer.core.TyperCommand | typer.core.TyperGroup, list[str]]:
     """The (sub)command that `mri-denoise` and these words name, and the words that are left."""
-    command = typer.main.get_command(app)
+    command: typer.core.TyperCommand | typer.core.TyperGroup = main_command()
     rest = list(words)
     while rest and isinstance(command, typer.core.TyperGroup) and not rest[0].startswith("-"):
         assert rest[0] in command.commands, f"mri-denoise has no subcommand {rest[0]}"
         command = command.commands[rest.pop(0)]  # type: ignore[assignment]
-    return command, rest  # type: ignore[return-value]
+    return command, rest
 
 
 def options(command: typer.core.TyperCommand | typer.core.TyperGroup) -> set[str]:
@@ -75,14 +86,14 @@ def options(command: typer.core.TyperCommand | typer.core.TyperGroup) -> set[str
 @cache
 def all_options() -> set[str]:
     """Options of every subcommand, and of the bundles' verbs: keys of their configs."""
-    group = typer.main.get_command(app)
+    group = main_command()
     found = options(group)
     for command in group.commands.values():
         for one in (command, *getattr(command, "commands", {}).values()):
             found |= options(one)
     for bundle in BUNDLES:
         for config in sorted(bundle.glob("configs/*.yaml")):
-            found |= {f"--{key}" for key in yaml.safe_load(config.read_text(encoding="utf-8"))}
+            found |= {f"--{key}" for key in keys_of(config)}
     return found
 
 
@@ -125,7 +136,7 @@ def test_commands_of_monai_bundle_name_verbs_options_and_files_that_exist(docume
             for name in files:
                 assert (folder / name).is_file(), f"{folder / name}: named by a command, but not there"
             known = set(inspect.signature(getattr(verbs, verb)).parameters)
-            known.update(*(yaml.safe_load((folder / name).read_text(encoding="utf-8")) for name in configs))
+            known.update(*(keys_of(folder / name) for name in configs))
             unknown = {word[2:] for word in rest if word.startswith("--")} - known
             assert not unknown, f"monai.bundle {verb}: no such option or key"
 
@@ -200,12 +211,13 @@ def test_marked_python_snippets_run(
     name: str, body: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from mri_denoise.io import discover
-    from mri_denoise.simulation import head_phantom, write_phantom_nifti
+    from mri_denoise.simulation import write_phantom_nifti
     from mri_denoise.simulation.noisy_copies import NoiseParameters, simulate_case
+    from tests.phantoms import head
 
     monkeypatch.chdir(tmp_path)
     (tmp_path / "truth").mkdir()
-    clean = write_phantom_nifti(tmp_path / "truth" / "noisy.nii.gz", head_phantom((40, 48, 12)), (4.0, 4.0, 12.0))
+    clean = write_phantom_nifti(tmp_path / "truth" / "noisy.nii.gz", head((40, 48, 12)), (4.0, 4.0, 12.0))
     simulate_case(discover(clean)[0][0], tmp_path, NoiseParameters(level=5.0))
     exec(compile(body, name, "exec"), {"__name__": "__main__"})
     assert capsys.readouterr().out.strip()

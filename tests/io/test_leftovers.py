@@ -17,7 +17,9 @@ from mri_denoise.io.leftovers import Temporary, sweep
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no locks of that kind, no signals")
 UNPACKS = """
 import signal, sys, time
-signal.signal(signal.SIGHUP, signal.SIG_DFL)  # who runs the tests may ignore it, as nohup does
+# who runs the tests may ignore them, as nohup does, or a shell in the background
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from pathlib import Path
 from mri_denoise.io.archive import Unpacking
 from mri_denoise.io.files import folder_beside, write_beside

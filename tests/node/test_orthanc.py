@@ -432,7 +432,8 @@ def test_the_recipe_of_the_document(tmp_path: Path) -> None:
             return [s for s in json.loads(run(expand)) if s["MainDicomTags"]["SeriesDescription"] == description]
 
         until(lambda: in_orthanc("t2_tse_cor (denoised)"), 120, "the derived series")
-        until(lambda: json.loads(run(as_json))["series"]["done"] == 2, 60)
+        until(lambda: len(list(tmp_path.glob("spool/done/*"))) == 2, 60)
+        assert json.loads(run(as_json))["series"]["done"] == 2
         [back] = in_orthanc("t2_tse_cor (denoised)")
         assert json.loads(run(as_json))["failed"] == []
         [original] = in_orthanc("t2_tse_cor")

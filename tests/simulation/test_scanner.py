@@ -11,14 +11,15 @@ import pytest
 
 from mri_denoise.errors import InputError
 from mri_denoise.noise.rician import rice_moments
-from mri_denoise.simulation import head_phantom, phantom_affine
+from mri_denoise.simulation import phantom_affine
 from mri_denoise.simulation.scanner import Scan, random_scanners, scan, scan_volume
 from mri_denoise.simulation.scanner_choice import FixedParameters, random_parameters
 from mri_denoise.simulation.scanner_parameters import ScannerParameters
 from mri_denoise.volume import Volume
+from tests.phantoms import head
 
 VOXEL = (8.0, 8.0, 8.0)
-HEAD = head_phantom((24, 30, 24))
+SHAPE = (24, 30, 24)
 REPEATS = 60
 
 SCANNERS = {
@@ -43,14 +44,14 @@ SCANNERS = {
 }
 
 
-def run(parameters: ScannerParameters, seed: int = 0, truth: np.ndarray = HEAD) -> Scan:
-    return scan(truth, VOXEL, parameters, np.random.default_rng(seed))
+def run(parameters: ScannerParameters, seed: int = 0, truth: np.ndarray | None = None) -> Scan:
+    return scan(head(SHAPE) if truth is None else truth, VOXEL, parameters, np.random.default_rng(seed))
 
 
 @pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow if "grappa" in n else ()) for n in SCANNERS])
 def test_sigma_and_floor_are_those_of_repeats(name: str) -> None:
     parameters = replace(SCANNERS[name], level=0.03)
-    slab = HEAD[:, :, 10:14]
+    slab = head(SHAPE)[:, :, 10:14]
     scans = [run(parameters, seed, slab) for seed in range(REPEATS)]
     one = scans[0]
     images = np.stack([s.image for s in scans])
@@ -75,9 +76,9 @@ def test_a_signal_with_strong_noise_is_rician() -> None:
     image = np.stack([run(ScannerParameters(coils=4, level=0.4), seed).image for seed in range(40)])
     found = run(ScannerParameters(coils=4, level=0.4))
     mean, std = rice_moments(found.truth / found.sigma)
-    head = HEAD > 0.3
-    assert np.median(image.mean(axis=0)[head] / (mean * found.sigma)[head]) == pytest.approx(1, abs=0.01)
-    assert np.median(image.std(axis=0, ddof=1)[head] / (std * found.sigma)[head]) == pytest.approx(1, abs=0.03)
+    inside = head(SHAPE) > 0.3
+    assert np.median(image.mean(axis=0)[inside] / (mean * found.sigma)[inside]) == pytest.approx(1, abs=0.01)
+    assert np.median(image.std(axis=0, ddof=1)[inside] / (std * found.sigma)[inside]) == pytest.approx(1, abs=0.03)
 
 
 @pytest.mark.parametrize("name", ["sense", "3D", "birdcage"])
@@ -94,21 +95,21 @@ def test_neighbours_are_correlated_as_told(name: str) -> None:
 
 def test_without_losses_the_truth_is_the_object() -> None:
     for parameters in (ScannerParameters(), ScannerParameters(acceleration=2)):
-        np.testing.assert_allclose(run(parameters).truth, HEAD, atol=0.01)
+        np.testing.assert_allclose(run(parameters).truth, head(SHAPE), atol=0.01)
     shaded = run(ScannerParameters(combination="rss"))
     even = run(ScannerParameters(combination="rss", normalisation=1.0))
-    head = HEAD > 0.2
-    assert np.std(shaded.truth[head] / HEAD[head]) > 0.15
-    np.testing.assert_allclose(even.truth[head], HEAD[head], rtol=1e-3)
-    assert even.sigma[head].std() / even.sigma[head].mean() > 0.15 > shaded.sigma[head].std()
+    inside = head(SHAPE) > 0.2
+    assert np.std(shaded.truth[inside] / head(SHAPE)[inside]) > 0.15
+    np.testing.assert_allclose(even.truth[inside], head(SHAPE)[inside], rtol=1e-3)
+    assert even.sigma[inside].std() / even.sigma[inside].mean() > 0.15 > shaded.sigma[inside].std()
 
 
 @pytest.mark.slow
 def test_the_level_is_the_median_over_the_head() -> None:
     for parameters in SCANNERS.values():
         found = run(parameters)
-        head = found.truth > 0.1 * found.truth.max()
-        assert np.median(found.sigma[head]) == pytest.approx(parameters.level * HEAD.max(), rel=0.05)
+        inside = found.truth > 0.1 * found.truth.max()
+        assert np.median(found.sigma[inside]) == pytest.approx(parameters.level * head(SHAPE).max(), rel=0.05)
         assert found.correlation.shape == (3, 5) and (found.correlation[:, 0] == 1).all()
 
 
@@ -117,19 +118,19 @@ def test_acceleration_amplifies_noise_in_the_middle() -> None:
     for factor in (1, 2, 3):
         found = run(ScannerParameters(acceleration=factor, coils=12))
         middle = found.sigma[10:14, 13:17, 10:14].mean()
-        spread.append(middle / np.median(found.sigma[HEAD > 0.3]))
+        spread.append(middle / np.median(found.sigma[head(SHAPE) > 0.3]))
     assert spread[0] < spread[2] and spread[1] < spread[2]
 
 
 def test_masked_air_is_zero_and_grey_levels_are_integers() -> None:
     found = run(ScannerParameters(air=0.0, grey_levels=255, combination="rss"))
-    outside = (HEAD == 0) & (found.sigma == 0)
+    outside = (head(SHAPE) == 0) & (found.sigma == 0)
     assert outside.mean() > 0.2 and not found.image[outside].any() and not found.floor_mean[outside].any()
     plain = run(ScannerParameters(combination="rss"))
     steps = found.image / (plain.truth.max() / 255)
     np.testing.assert_allclose(steps, np.rint(steps), atol=1e-2)
     assert len(np.unique(found.image)) < 400
-    np.testing.assert_allclose(found.sigma[HEAD > 0.3], plain.sigma[HEAD > 0.3], rtol=1e-5)
+    np.testing.assert_allclose(found.sigma[head(SHAPE) > 0.3], plain.sigma[head(SHAPE) > 0.3], rtol=1e-5)
 
 
 @pytest.mark.parametrize("slice_axis", [0, 1, 2])
@@ -139,7 +140,7 @@ def test_axes_are_only_names(slice_axis: int) -> None:
     )
     plain = run(parameters)
     turned = scan(
-        np.moveaxis(HEAD, 2, slice_axis),
+        np.moveaxis(head(SHAPE), 2, slice_axis),
         VOXEL,
         parameters,
         np.random.default_rng(0),
@@ -156,7 +157,7 @@ def test_the_affine_tells_slices_and_bore() -> None:
     parameters = ScannerParameters(acceleration=2, coils=12)
     plain = run(parameters)
     sagittal = np.diag([*VOXEL, 1.0])[:, [2, 0, 1, 3]]  # axes to the top, to the right, forward
-    volume = Volume(array=np.stack([HEAD, HEAD]).transpose(0, 3, 1, 2), affine=sagittal, slice_axis=0)
+    volume = Volume(array=np.stack([head(SHAPE), head(SHAPE)]).transpose(0, 3, 1, 2), affine=sagittal, slice_axis=0)
     first, second = scan_volume(volume, parameters, np.random.default_rng(0))
     np.testing.assert_array_equal(first.image.transpose(1, 2, 0), plain.image)
     np.testing.assert_array_equal(first.sigma, second.sigma)
@@ -178,8 +179,8 @@ def test_any_shape_and_any_value_is_scanned(shape: tuple[int, int, int]) -> None
 
 
 def test_random_scanners_repeat_and_differ() -> None:
-    heads = (HEAD, head_phantom((20, 24, 16), "T2w"))
-    volumes = [Volume(array=head[None], affine=phantom_affine(head.shape)) for head in heads]
+    heads = (head(SHAPE), head((20, 24, 16), "T2w"))
+    volumes = [Volume(array=one[None], affine=phantom_affine(one.shape)) for one in heads]
     first, again = (list(islice(random_scanners(volumes, count, seed=4), 6)) for count in (6, 40))
     for a, b in zip(first, again, strict=True):
         assert a.parameters == b.parameters

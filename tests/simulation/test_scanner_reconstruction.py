@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from scipy import fft, stats
 
-from mri_denoise.simulation import head_phantom
 from mri_denoise.simulation.scanner_coils import Channels, receive_channels
 from mri_denoise.simulation.scanner_grappa import grappa_weights
 from mri_denoise.simulation.scanner_noise import ManyChannels, floor_moments, one_channel
@@ -20,6 +19,7 @@ from mri_denoise.simulation.scanner_reconstruction import (
     unfold,
     walsh_directions,
 )
+from tests.phantoms import head
 
 COLUMNS = 48
 
@@ -72,7 +72,7 @@ def test_a_prior_makes_air_dark() -> None:
 
 
 def phantom_channels(combination: str = "rss") -> tuple[np.ndarray, Channels]:
-    clean = head_phantom((40, 48, 40)).transpose(2, 0, 1)
+    clean = head((40, 48, 40)).transpose(2, 0, 1)
     parameters = ScannerParameters(coils=8, combination=combination, gap=40)  # type: ignore[arg-type]
     return clean, receive_channels(clean, (5, 5, 5), 0, parameters)
 

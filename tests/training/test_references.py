@@ -9,8 +9,9 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from mri_denoise.simulation import head_phantom, phantom_affine
+from mri_denoise.simulation import phantom_affine
 from tests.commands import cli, make_bundle
+from tests.phantoms import head
 
 ROOT = Path(__file__).parents[2]
 SHAPE = (40, 36, 16)
@@ -27,7 +28,7 @@ def dataset(tmp_path: Path) -> Path:
     (folder / "volumes" / "train").mkdir(parents=True)
     rng = np.random.default_rng(0)
     for name in "ab":
-        clean = 900 * head_phantom(SHAPE)
+        clean = 900 * head(SHAPE)
         noisy = np.hypot(clean + rng.normal(0, 30, SHAPE), rng.normal(0, 30, SHAPE)).astype(np.int16)
         nib.save(nib.Nifti1Image(noisy, phantom_affine(SHAPE)), folder / f"volumes/train/{name}.nii.gz")
     entries = [{"image": f"volumes/train/{name}.nii.gz", "contrast": "T1w"} for name in "ab"]
