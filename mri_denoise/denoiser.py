@@ -18,6 +18,7 @@ from mri_denoise.bundles.parsed import Item, ParsedBundle
 from mri_denoise.bundles.registry import Bundle, Model, find_bundle
 from mri_denoise.bundles.trust import require_trust
 from mri_denoise.bundles.weights import sha256
+from mri_denoise.inference.flips import TURNED, average, axes_to_flip, mirror, mirror_images
 from mri_denoise.runtime import choose_device, end_if_told, quiet
 from mri_denoise.settings import DEFAULTS, Quality, Settings, Sigma
 from mri_denoise.volume import Volume, slice_axis_of
@@ -50,6 +51,8 @@ class Denoised:
         variation: high by low sigma over the image for each of the T volumes, where it was measured.
         zero: the value that counts as no signal in each of the T volumes, where it was looked for.
         returned: voxels of each volume in which removed signal came back, shape (T,), where the model looks for it.
+        uncertainty: standard deviation over the mirror images that were averaged, float32 (T, X, Y, Z) in the unit of
+            the input; None unless ``tta`` was chosen.
         settings: everything that shaped the result, by name, for the record.
         device: where the network ran.
     """
@@ -60,6 +63,7 @@ class Denoised:
     variation: np.ndarray | None
     zero: np.ndarray | None
     returned: np.ndarray | None
+    uncertainty: np.ndarray | None
     settings: Mapping[str, str | float | int | None]
     device: str
 
@@ -141,6 +145,7 @@ class Denoiser:
         strength: float = DEFAULTS.strength,
         quality: Quality = DEFAULTS.quality,
         guard: bool = DEFAULTS.guard,
+        tta: bool = DEFAULTS.tta,
     ) -> Volume:
         """Denoise a volume or a series.
 
@@ -150,6 +155,7 @@ class Denoiser:
             strength: from 0, which gives the input back, to 1.
             quality: ``"fast"``, ``"balanced"`` or ``"best"`` (:class:`~mri_denoise.settings.Settings`).
             guard: whether what was removed and noise does not explain comes back.
+            tta: whether the results of all mirror images are averaged.
 
         Returns:
             the result, in the same unit; NaN and infinity stay where they were.
@@ -157,7 +163,7 @@ class Denoiser:
         Raises:
             InputError: for a choice out of its range, or a map that does not fit.
         """
-        settings = Settings(sigma=Sigma.parse(sigma), strength=strength, quality=quality, guard=guard)
+        settings = Settings(sigma=Sigma.parse(sigma), strength=strength, quality=quality, guard=guard, tta=tta)
         with quiet():
             result = self.finish(self.measure(volume, settings)).volume
         array = result.array.copy() if np.may_share_memory(result.array, volume.array) else result.array
@@ -177,6 +183,9 @@ class Denoiser:
             InputError: if the noise level that was given does not fit.
         """
         item = item_of(volume)
+        if settings.tta:  # noise and rounding are those of one image, however it was mirrored
+            turned = axes_to_flip(item["image"])
+            item = {**mirror(item, turned), TURNED: turned}
         for step in self._parsed.chain(settings).early:
             item = step(item)
         return Measured(item=item, settings=settings, volume=volume)
@@ -192,9 +201,19 @@ class Denoiser:
             InputError: if the image cannot be denoised.
         """
         chain, item = self._parsed.chain(measured.settings), measured.item
-        for step in chain.late:
-            end_if_told()
-            item = step(item)
+
+        def denoise(item: Item) -> Item:
+            for step in chain.late:
+                end_if_told()
+                item = step(item)
+            return item
+
+        if measured.settings.tta:
+            shape, axis, together = item["image"].shape, item["slice_axis"], item["contiguous"]
+            item = average(item, mirror_images(shape, axis, contiguous=together), denoise)
+            item = mirror(item, item[TURNED])
+        else:
+            item = denoise(item)
         sigma, variation, zero, returned = (item.get(name) for name in ("sigma", "sigma_variation", "zero", "returned"))
         return Denoised(
             volume=replace(measured.volume, array=item["pred"].as_tensor().numpy()),
@@ -203,7 +222,8 @@ class Denoiser:
             variation=None if variation is None else np.asarray(variation),
             zero=None if zero is None else np.asarray(zero),
             returned=None if returned is None else np.asarray(returned),
-            settings=chain.settings,
+            uncertainty=item["uncertainty"].numpy() if measured.settings.tta else None,
+            settings={**chain.settings, **({"tta": True} if measured.settings.tta else {})},
             device=self.device,
         )
 
@@ -225,7 +245,7 @@ def item_of(volume: Volume) -> Item:
         finite = np.isfinite(array.sum(dtype=np.float64))
     if not finite:
         array = np.nan_to_num(array, nan=0.0, posinf=0.0, neginf=0.0)
-    if not array.flags.writeable:
+    if not array.flags.writeable or min(array.strides) < 0:  # torch knows neither
         array = array.copy()
     image = MetaTensor(torch.from_numpy(array), affine=torch.from_numpy(np.array(volume.affine, dtype=np.float64)))
     item: Item = {"image": image, "raw": image, "slice_axis": slice_axis_of(volume), "contiguous": volume.contiguous}

@@ -32,6 +32,7 @@ def denoise(
     sigma: Sigma | str | float | os.PathLike[str] = DEFAULTS.sigma,
     strength: float = DEFAULTS.strength,
     quality: Quality = DEFAULTS.quality,
+    tta: bool = DEFAULTS.tta,
     device: str = DEFAULTS.device,
     trust: bool = False,
 ) -> Image:
@@ -53,6 +54,8 @@ def denoise(
         sigma: ``"auto"``, ``"map"``, a number in the image's unit, or the path of a map.
         strength: from 0, which gives the input back, to 1, the full result.
         quality: ``"fast"``, ``"balanced"`` or ``"best"`` (:class:`~mri_denoise.settings.Settings`).
+        tta: whether the results of all mirror images are averaged, which takes four times as long; for a path
+            the map of the uncertainty is written beside the result.
         device: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
         trust: whether a bundle runs that is neither shipped nor trained here: its configs are code.
 
@@ -82,17 +85,27 @@ def denoise(
                 sigma=sigma,
                 strength=strength,
                 quality=quality,
+                tta=tta,
                 device=device,
                 trust=trust,
             )
             for one in image
         ]
         return cast(Image, each)
-    settings = Settings(sigma=Sigma.parse(sigma), strength=strength, quality=quality, device=device, overwrite=True)
+    settings = Settings(
+        sigma=Sigma.parse(sigma),
+        strength=strength,
+        quality=quality,
+        tta=tta,
+        extras=("uncertainty",) if tta else (),
+        device=device,
+        overwrite=True,
+    )
     if isinstance(image, str | os.PathLike):
         return cast(Image, _denoise_path(Path(image), output, _load(model, device, trust), settings))
     taken = take(image, spacing)
-    result = _load(model, device, trust)(taken.volume, sigma=settings.sigma, strength=strength, quality=quality)
+    denoiser = _load(model, device, trust)
+    result = denoiser(taken.volume, sigma=settings.sigma, strength=strength, quality=quality, tta=tta)
     return cast(Image, taken.give_back(result.array))
 
 

@@ -13,8 +13,8 @@ from mri_denoise.errors import InputError
 
 Quality = Literal["fast", "balanced", "best"]
 QUALITIES: tuple[Quality, ...] = ("fast", "balanced", "best")
-Extra = Literal["residual", "noise-map", "figure", "report"]
-EXTRAS: tuple[Extra, ...] = ("residual", "noise-map", "figure", "report")
+Extra = Literal["residual", "noise-map", "uncertainty", "figure", "report"]
+EXTRAS: tuple[Extra, ...] = ("residual", "noise-map", "uncertainty", "figure", "report")
 _LEAST_PICTURE = 8
 
 
@@ -99,7 +99,8 @@ class Settings:
         picture_size: resize pictures to so many pixels on each side (the paper: 256); None keeps their size.
         device: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
         guard: whether what was removed and noise does not explain comes back.
-        extras: files to write beside the result.
+        tta: whether the results of all mirror images are averaged, which takes four times as long.
+        extras: files to write beside the result; ``"uncertainty"`` needs ``tta``.
         keep_vendor_headers: keep private DICOM blocks that describe the old pixels (Siemens CSA).
         overwrite: replace results that exist.
 
@@ -113,6 +114,7 @@ class Settings:
     picture_size: int | None = None
     device: str = "auto"
     guard: bool = True
+    tta: bool = False
     extras: tuple[Extra, ...] = ()
     keep_vendor_headers: bool = False
     overwrite: bool = False
@@ -125,6 +127,8 @@ class Settings:
         if self.picture_size is not None and self.picture_size < _LEAST_PICTURE:
             raise InputError(f"picture size {self.picture_size}: must be at least {_LEAST_PICTURE} pixels.")
         check_extras(self.extras)
+        if "uncertainty" in self.extras and not self.tta:
+            raise InputError("extra uncertainty: needs tta, whose mirror images it compares.")
 
     def choices(self, options: Collection[str]) -> dict[str, str | float | int | None]:
         """The values that shape the result, under the names that a bundle's config gives them.

@@ -44,7 +44,8 @@ def test_impossible_levels_are_refused_in_one_line(value: str | float) -> None:
         ({"strength": float("nan")}, "strength nan"),
         ({"quality": "good"}, "quality good: must be fast, balanced or best"),
         ({"picture_size": 4}, "picture size 4: must be at least 8"),
-        ({"extras": ("reziduum",)}, "extra reziduum: not known; choose among residual, noise-map, figure"),
+        ({"extras": ("uncertainty",)}, "extra uncertainty: needs tta"),
+        ({"extras": ("reziduum",)}, "extra reziduum: not known; choose among residual, noise-map, uncertainty"),
     ],
 )
 def test_choices_out_of_range_are_refused_in_one_line(choice: dict, words: str) -> None:

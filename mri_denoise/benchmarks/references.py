@@ -138,7 +138,7 @@ def find_references(paths: Sequence[Path], split: str = "test") -> list[Referenc
     references: dict[str, Reference] = {}
     for path, contrast in found:
         case = _one_case(path)
-        stem = re.sub(r"\.(nii|hdr|img|mgh|mgz)?(\.gz)?$", "", path.name) or path.name
+        stem = _stem(path.name)
         label = stem if stem not in references else str(path)
         if label in references:
             raise InputError(f"{path}: is named twice; name each reference once.")
@@ -148,12 +148,39 @@ def find_references(paths: Sequence[Path], split: str = "test") -> list[Referenc
     return list(references.values())
 
 
+def references_in(paths: Sequence[Path]) -> list[Reference]:
+    """Find the references in files and in folders; what a folder holds beside images is left alone.
+
+    Args:
+        paths: files of one volume each, DICOM folders, or folders of any images.
+
+    Raises:
+        InputError: if a path does not exist, or holds no image.
+    """
+    found: list[Reference] = []
+    for path in paths:
+        if not path.exists():
+            raise InputError(f"{path}: no such file; check the path.")
+        cases, skips = discover(path)
+        if not cases:
+            raise InputError(f"{path}: {skips[0].reason if skips else 'holds no image'}; name volumes.")
+        for case in cases:
+            stem = _stem(case.output.name)
+            label = stem if all(one.label != stem for one in found) else case.label
+            found.append(Reference(case=case, label=label, contrast=_contrast(stem), sha256=_digest(case)))
+    return found
+
+
 def _listed(path: Path, split: str) -> list[tuple[Path, str]]:
     """The files of a split with their contrasts."""
     splits = read_datalist(path)
     if split not in splits:
         raise InputError(f"{path}: not a datalist with the split {split}; it has {', '.join(splits) or 'none'}.")
     return [(entry.image, entry.contrast or _contrast(entry.image.name)) for entry in splits[split]]
+
+
+def _stem(name: str) -> str:
+    return re.sub(r"\.(nii|hdr|img|mgh|mgz)?(\.gz)?$", "", name) or name
 
 
 def _contrast(name: str) -> str:

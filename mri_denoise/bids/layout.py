@@ -11,9 +11,10 @@ from mri_denoise.bids.selection import Scan
 from mri_denoise.io.case import Case
 
 Kind = Literal["derivative", "raw"]
-Image = Literal["denoised", "sigma", "residual"]
+Image = Literal["denoised", "sigma", "residual", "uncertainty"]
 LOGS = Path("logs")
-_MAPS: dict[str, Image] = {"_residual": "residual", "_noise": "sigma"}  # suffixes of `Case.companion`
+# suffixes of `Case.companion`
+_MAPS: dict[str, Image] = {"_residual": "residual", "_noise": "sigma", "_uncertainty": "uncertainty"}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,14 +9,16 @@ from mri_denoise.io.reading import open_reader
 
 _PROGRAM_MB = 600
 _COPIES = 5  # of the voxels as float32: four at work, and the next chunk
+_SUMS = 6  # more, for the average over mirror images: two sums in float64, and a mirror image with its result
 _FLOAT_BYTES = 4
 
 
-def megabytes(case: Case) -> int:
+def megabytes(case: Case, *, tta: bool = False) -> int:
     """Estimate what denoising a case takes, the program included.
 
     Args:
         case: its file is opened for the header.
+        tta: whether mirror images are averaged.
 
     Returns:
         megabytes; those of the program alone if the header cannot be read (reading the image says why).
@@ -26,4 +28,4 @@ def megabytes(case: Case) -> int:
             voxels = max(reader.volume_voxels, min(CHUNK_VOXELS, reader.volume_voxels * reader.count))
     except InputError:
         voxels = 0
-    return _PROGRAM_MB + -(-voxels * _COPIES * _FLOAT_BYTES // 10**6)
+    return _PROGRAM_MB + -(-voxels * (_COPIES + _SUMS * tta) * _FLOAT_BYTES // 10**6)

@@ -26,7 +26,7 @@ from mri_denoise.pipeline.parallel import Parallel
 from mri_denoise.pipeline.resume import Resumption
 from mri_denoise.settings import Settings
 
-IMAGES: tuple[Image, ...] = ("denoised", "sigma", "residual")
+IMAGES: tuple[Image, ...] = ("denoised", "sigma", "residual", "uncertainty")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,19 +106,19 @@ def _plan(job: Job, scan: Scan, inheritance: Inheritance, resumption: Resumption
     try:
         metadata, companions = inheritance.metadata(scan), inheritance.companions(scan)
         why = why_due(case, job.output, resumption)
-        if why and limit_mb is not None and (need := megabytes(case)) > limit_mb:
+        if why and limit_mb is not None and (need := megabytes(case, tta=job.settings.tta)) > limit_mb:
             raise InputError(f"{scan.path}: needs about {need} MB of memory, more than the limit of {limit_mb} MB")
     except InputError as error:
         return Plan(scan=scan, case=case, error=str(error))
     return Plan(scan=scan, case=case, metadata=metadata, companions=companions, why=why)
 
 
-def side_by_side(plans: Sequence[Plan], jobs: int, limit_mb: int | None) -> int:
+def side_by_side(plans: Sequence[Plan], jobs: int, limit_mb: int | None, *, tta: bool = False) -> int:
     """How many scans may be denoised side by side within a limit of memory, at most ``jobs``."""
     due = [plan for plan in plans if plan.why and not plan.error]
     if limit_mb is None or jobs == 1 or not due:
         return jobs
-    return max(min(jobs, limit_mb // max(megabytes(plan.case) for plan in due)), 1)
+    return max(min(jobs, limit_mb // max(megabytes(plan.case, tta=tta) for plan in due)), 1)
 
 
 def denoise_scans(

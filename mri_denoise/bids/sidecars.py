@@ -13,6 +13,8 @@ _WHAT: Mapping[Image, str] = {
     "sigma": "Noise level at each voxel, in the unit of the source: the standard deviation of the noise in the real "
     "and in the imaginary channel.",
     "residual": "What denoising removed: source minus result.",
+    "uncertainty": "Standard deviation of the result over the mirror images that were averaged, in the unit of the "
+    "source.",
 }
 
 

@@ -13,7 +13,7 @@ from mri_denoise.bids.layout import Layout
 from mri_denoise.bids.names import bare_label
 from mri_denoise.bids.selection import Wanted
 from mri_denoise.cli import common
-from mri_denoise.cli.choices import MODEL_HELP, QUALITY_HELP, Quality, make_settings
+from mri_denoise.cli.choices import MODEL_HELP, QUALITY_HELP, TTA_HELP, Quality, make_settings
 from mri_denoise.cli.dataset import Request, choose, denoise_dataset
 from mri_denoise.settings import DEFAULTS
 
@@ -88,6 +88,7 @@ def bids(
     guard: Annotated[
         bool, typer.Option("--guard/--no-guard", help="Give back what was removed and noise does not explain.")
     ] = DEFAULTS.guard,
+    tta: Annotated[bool, typer.Option("--tta", help=f"{TTA_HELP} (desc-uncertainty)")] = DEFAULTS.tta,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = DEFAULTS.device,
     jobs: Annotated[int, typer.Option(min=1, help="Scans denoised side by side, sharing cores and memory.")] = 1,
     scheduler: common.Scheduler = None,
@@ -129,8 +130,9 @@ def bids(
         strength=strength,
         quality=quality.value,
         guard=guard,
+        tta=tta,
         device=device,
-        extras={"residual": residual, "noise-map": noise_map, "figure": figure, "report": report},
+        extras={"residual": residual, "noise-map": noise_map, "uncertainty": tta, "figure": figure, "report": report},
         overwrite=overwrite,
     )
     request = Request(

@@ -23,6 +23,8 @@ class Quality(str, Enum):
 
 QUALITY_HELP = "fast, balanced, or best, which averages three planes and takes up to three times as long."
 
+TTA_HELP = "Average over mirror images, four times as long, and write how far they differ."
+
 
 def make_settings(*, sigma: str, extras: Mapping[Extra, bool], **choices: Any) -> Settings:
     """The user's choices; ends with code 2 for one that is out of its range.

@@ -88,7 +88,7 @@ def denoise_dataset(request: Request) -> int:
         with common.one_line_errors():
             prepare(job)
         limit = request.parallel.memory_mb
-        asked, jobs = request.parallel.jobs, side_by_side(plans, request.parallel.jobs, limit)
+        asked, jobs = request.parallel.jobs, side_by_side(plans, request.parallel.jobs, limit, tta=request.settings.tta)
         if jobs < asked:
             common.messages.print(f"note: {jobs} scans side by side, not {asked}, to stay below --mem-mb.")
 

@@ -12,7 +12,7 @@ import typer
 from mri_denoise.bids.dataset import is_dataset
 from mri_denoise.bids.selection import Wanted
 from mri_denoise.cli import common
-from mri_denoise.cli.choices import MODEL_HELP, QUALITY_HELP, Quality, find_model, make_settings
+from mri_denoise.cli.choices import MODEL_HELP, QUALITY_HELP, TTA_HELP, Quality, find_model, make_settings
 from mri_denoise.cli.dataset import Request, denoise_dataset
 from mri_denoise.cli.pages import write_pages
 from mri_denoise.cli.watch import watch
@@ -44,6 +44,7 @@ def denoise(
     guard: Annotated[
         bool, typer.Option("--guard/--no-guard", help="Give back what was removed and noise does not explain.")
     ] = DEFAULTS.guard,
+    tta: Annotated[bool, typer.Option("--tta", help=TTA_HELP)] = DEFAULTS.tta,
     picture_size: Annotated[
         int | None, typer.Option(min=8, help="Resize pictures to N x N (the paper: 256); kept by default.")
     ] = DEFAULTS.picture_size,
@@ -70,9 +71,10 @@ def denoise(
         strength=strength,
         quality=quality.value,
         guard=guard,
+        tta=tta,
         picture_size=picture_size,
         device=device,
-        extras={"residual": residual, "noise-map": noise_map, "figure": figure, "report": report},
+        extras={"residual": residual, "noise-map": noise_map, "uncertainty": tta, "figure": figure, "report": report},
         keep_vendor_headers=keep_vendor_headers,
         overwrite=overwrite,
     )

@@ -14,6 +14,7 @@ from mri_denoise.settings import EXTRAS, Extra, Settings
 _COMPANIONS: Mapping[Extra, tuple[str, str | None]] = {
     "residual": ("_residual", None),
     "noise-map": ("_noise", None),
+    "uncertainty": ("_uncertainty", None),
     "figure": ("_figure", ".png"),
     "report": ("_report", ".html"),
 }

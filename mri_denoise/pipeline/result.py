@@ -31,8 +31,9 @@ class Output:
     Args:
         folder: what ``Case.output`` is relative to.
         model: what is recorded of the bundle.
-        extras: companions: ``"residual"`` (input minus result), ``"noise-map"`` (sigma at each voxel), ``"figure"``
-            (input, result and absolute residual as a picture), ``"report"`` (an HTML page to look at).
+        extras: companions: ``"residual"`` (input minus result), ``"noise-map"`` (sigma at each voxel),
+            ``"uncertainty"`` (standard deviation over mirror images), ``"figure"`` (input, result and absolute residual
+            as a picture), ``"report"`` (an HTML page to look at).
         keep_vendor_headers: keep private DICOM blocks that describe the old pixels (Siemens CSA).
         overwrite: replace results that exist.
 
@@ -189,7 +190,7 @@ class ResultWriter:
         self._returned = _more(self._returned, denoised.returned)
 
     def _put_maps(self, files: Staging, denoised: Denoised, count: int) -> None:
-        """The next volumes of the residual and of the noise map, which have ``count``."""
+        """The next volumes of the residual, the noise map and the uncertainty, which have ``count``."""
         result = denoised.volume.array
         wanted: dict[Extra, np.ndarray] = {}
         if "residual" in self._output.extras and denoised.raw is not None:
@@ -197,6 +198,8 @@ class ResultWriter:
         if "noise-map" in self._output.extras and denoised.sigma is not None:
             level = denoised.sigma.astype(np.float32, copy=False)
             wanted["noise-map"] = np.broadcast_to(level.reshape(*level.shape, *[1] * (4 - level.ndim)), result.shape)
+        if "uncertainty" in self._output.extras and denoised.uncertainty is not None:
+            wanted["uncertainty"] = denoised.uncertainty
         for name, array in wanted.items():
             if name not in self._maps:
                 path = files.place(companion_path(self._case, self._output.folder, name))

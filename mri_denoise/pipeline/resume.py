@@ -67,6 +67,8 @@ class Resumption:
         for key, value in record["settings"].items():
             if key in self._choices and value != self._choices[key]:
                 yield f"made with {key} {value}, not {self._choices[key]}"
+        if (tta := bool(record["settings"].get("tta"))) != self._settings.tta:
+            yield f"made with{'' if tta else 'out'} tta"
         sources = [*case.sources, *([self._settings.sigma.path] if self._settings.sigma.path else [])]
         if [file["sha256"] for file in record["inputs"]] != [sha256(path) for path in sources]:
             yield "made of another input"

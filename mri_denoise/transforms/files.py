@@ -193,6 +193,7 @@ class SaveVolumed(MapTransform):
             variation=None if variation is None else np.asarray(variation),
             zero=None if zero is None else np.asarray(zero),
             returned=None if returned is None else np.asarray(returned),
+            uncertainty=None,
             settings=self.settings,
             device=result.device.type if isinstance(result, torch.Tensor) else "cpu",
         )

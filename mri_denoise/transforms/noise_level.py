@@ -15,6 +15,7 @@ from monai.data import MetaTensor
 from monai.transforms import MapTransform
 
 from mri_denoise.errors import InputError
+from mri_denoise.inference.flips import TURNED
 from mri_denoise.noise.series import counted_from_zero, find_series_noise
 from mri_denoise.noise.zero_level import ZeroLevel, find_zero
 from mri_denoise.settings import Sigma
@@ -56,6 +57,8 @@ class EstimateNoised(MapTransform):
         else:
             zeros = [find_zero(volume) for volume in volumes]
         found = self._given(volumes, zeros, slice_axis, affine)
+        if found is not None and self.sigma.path is not None:
+            found = found.flip(data.get(TURNED, ()))  # the file is not mirrored
         if found is None:
             noise = _find(volumes, zeros, slice_axis)
         else:

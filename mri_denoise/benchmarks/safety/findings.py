@@ -64,6 +64,7 @@ LIMITS: Mapping[str, Limit] = {
     "correlation with neighbours": Limit(high=0.1),
     "correlation with detail": Limit(low=-0.1, high=0.1),
     "residual / sigma": Limit(high=1.05),
+    "width of edges, of the true one": Limit(high=1.1),
     "root mean square change (sigma)": Limit(high=0.15),
 }
 

@@ -16,7 +16,7 @@ from mri_denoise.benchmarks.safety.structures import find_structures
 PART = "lesions"
 REACH = 4  # voxels of a patch around a lesion, to each side
 _FINE = 5  # points along each axis of a voxel by which partial volume is computed
-_PURE = {"white": 0.9, "grey": 0.6}  # least share of the tissue at a lesion's centre
+PURE = {"white": 0.9, "grey": 0.6}  # least share of the tissue at a lesion's centre
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +83,7 @@ def choose_sites(head: Head, plan: Plan) -> list[Site]:
     taken = np.empty((0, 3))
     sites = []
     margin = ndimage.binary_erosion(np.ones(plan.shape, bool), iterations=REACH)  # patches lie inside
-    for tissue, least in _PURE.items():
+    for tissue, least in PURE.items():
         places = np.argwhere((head.tissues[tissue] >= least) & margin)
         number = 0
         for place in rng.permutation(places):

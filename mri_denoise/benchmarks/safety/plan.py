@@ -25,6 +25,7 @@ class Plan:
         diameters: of the lesions in mm.
         amplitudes: their contrast in units of sigma.
         sites: lesions of each tissue, diameter and amplitude in a head.
+        slices: of a real volume, in the middle; all for None.
         level: sigma of the noise in percent of the maximum.
         seed: of noise and lesions.
     """
@@ -34,6 +35,7 @@ class Plan:
     diameters: tuple[float, ...] = (2.0, 4.0, 8.0)
     amplitudes: tuple[float, ...] = (1.0, 2.0, 3.0, 5.0, 10.0)
     sites: int = 6
+    slices: int | None = None
     level: float = 5.0
     seed: int = 0
 
@@ -48,7 +50,7 @@ class Plan:
 
 
 FULL = Plan()
-QUICK = Plan(shape=(48, 60, 48), draws=4, diameters=(4.0, 8.0), amplitudes=(2.0, 5.0, 10.0))
+QUICK = Plan(shape=(48, 60, 48), draws=4, diameters=(4.0, 8.0), amplitudes=(2.0, 5.0, 10.0), slices=24)
 
 
 @dataclass(frozen=True, kw_only=True)

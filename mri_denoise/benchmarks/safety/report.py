@@ -5,27 +5,26 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from types import MappingProxyType
 
 from mri_denoise import record
 from mri_denoise.benchmarks.baselines import Method
 from mri_denoise.benchmarks.methods import Methods
 from mri_denoise.benchmarks.safety.findings import LIMITS, Finding
+from mri_denoise.benchmarks.safety.pictures import draw_slices
 from mri_denoise.benchmarks.safety.plan import Plan
-from mri_denoise.benchmarks.safety.run import Failure
+from mri_denoise.benchmarks.safety.run import Failure, Results
 from mri_denoise.report import text
 
 Found = Mapping[str, Sequence[Finding]]
 
 
-def write_report(
-    methods: Methods, found: Found, failures: Sequence[Failure], plan: Plan, output: Path
-) -> dict[str, object]:
-    """Write the tables, one row a number, and the record.
+def write_report(methods: Methods, results: Results, plan: Plan, output: Path) -> dict[str, object]:
+    """Write the tables, one row a number, the pictures and the record.
 
     Args:
         methods: what was compared, and what is absent.
-        found: the findings of each method by its name.
-        failures: what failed.
+        results: what was measured, and what failed.
         plan: the choices of the run.
         output: the folder.
 
@@ -35,18 +34,25 @@ def write_report(
     Raises:
         OutputError: if a file cannot be written.
     """
-    run = record.run()
+    run, found, failures = record.run(), results.findings, results.failures
+    labels = {method.name: method.label for method in methods.found}
+    pictures = {}
+    for number, (name, slices) in enumerate(results.slices.items()):
+        shown = {labels[method]: image for method, image in slices.items()}
+        pictures[name] = draw_slices(results.truths[name], shown, output / f"objects_{number}.png")
     rows = [{"method": name, **asdict(finding)} for name, findings in found.items() for finding in findings]
     done: dict[str, object] = run | {
         "settings": asdict(plan),
         "methods": [{"name": m.name, "label": m.label, "ours": m.ours, **m.describe()} for m in methods.found],
         "absent": methods.absent,
         "failed": [asdict(failure) for failure in failures],
+        "pictures": {name: path.name for name, path in pictures.items()},
         "beyond": [{"method": method.name, **asdict(finding)} for method, finding in beyond(methods, found)],
         "results": rows,
     }
     text.write_csv(rows, output / "safety.csv")
-    text.write_text(markdown(methods, found, failures, plan, record.describe(run["machine"])), output / "safety.md")
+    page = markdown(methods, found, failures, plan, record.describe(run["machine"]), pictures)
+    text.write_text(page, output / "safety.md")
     record.write_record(done, output / "safety.json")
     return done
 
@@ -62,8 +68,15 @@ def beyond(methods: Methods, found: Found) -> list[tuple[Method, Finding]]:
     ]
 
 
-def markdown(methods: Methods, found: Found, failures: Sequence[Failure], plan: Plan, machine: str) -> str:
-    """One table a part, then what lies beyond a limit, and what is missing.
+def markdown(
+    methods: Methods,
+    found: Found,
+    failures: Sequence[Failure],
+    plan: Plan,
+    machine: str,
+    pictures: Mapping[str, Path] = MappingProxyType({}),
+) -> str:
+    """One table a part, the pictures, then what lies beyond a limit, and what is missing.
 
     Args:
         methods: what was compared, and what is absent.
@@ -71,11 +84,16 @@ def markdown(methods: Methods, found: Found, failures: Sequence[Failure], plan: 
         failures: what failed.
         plan: the choices of the run.
         machine: where it ran, in words.
+        pictures: of the objects in a scene, by its name.
     """
     shown = [method for method in methods.found if found[method.name]]
     parts = ["# Safety", _facts(plan), machine + "."]
     for part in dict.fromkeys(finding.part for findings in found.values() for finding in findings):
         parts += [f"## {part[0].upper()}{part[1:]}", _table(part, shown, found)]
+    if pictures:
+        words = "truth and results, with the error of each"
+        drawn = (f"{name}: {words}.\n\n![{name}]({path.name})" for name, path in pictures.items())
+        parts += ["## Pictures", *drawn]
     worse = beyond(methods, found)
     lines = (
         f"{method.label}: {f.part}, {f.case}, {f.measure}: {_cell(f)}, limit {LIMITS[f.measure]}" for method, f in worse

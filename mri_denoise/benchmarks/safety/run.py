@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +12,27 @@ import numpy as np
 from mri_denoise.benchmarks.baselines import Method
 from mri_denoise.benchmarks.cache import Json, ResultCache
 from mri_denoise.benchmarks.progress import SILENT, Progress
-from mri_denoise.benchmarks.safety import clean, lesions, nothing, residual, symmetry, tissue
+from mri_denoise.benchmarks.references import Reference
+from mri_denoise.benchmarks.safety import averaging, clean, fine, lesions, nothing, residual, symmetry, tissue
 from mri_denoise.benchmarks.safety.findings import Finding
-from mri_denoise.benchmarks.safety.plan import Head, Plan
+from mri_denoise.benchmarks.safety.plan import FULL, Head, Plan
+from mri_denoise.benchmarks.safety.scene import Scene
 from mri_denoise.errors import OutputError, reason
+
+_DIGITS = 2  # of a slice in units of sigma
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """What a stage gives.
+
+    Args:
+        findings: its numbers.
+        slice: of the first result of a scene in units of sigma, where there is a scene.
+    """
+
+    findings: Sequence[Finding]
+    slice: np.ndarray | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,8 +50,25 @@ class Failure:
     reason: str
 
 
-def measure_draws(method: Method, head: Head, plan: Plan) -> list[Finding]:
-    """Denoise each draw of noise with and without lesions, and measure all that needs no more than that."""
+@dataclass(frozen=True, kw_only=True)
+class Results:
+    """What was measured.
+
+    Args:
+        findings: of each method by its name.
+        slices: of each scene by the name of its stage: a slice of each method's result by its name.
+        truths: the same slice of each scene itself.
+        failures: what failed.
+    """
+
+    findings: dict[str, list[Finding]]
+    slices: dict[str, dict[str, np.ndarray]]
+    truths: dict[str, np.ndarray]
+    failures: list[Failure]
+
+
+def measure_draws(method: Method, head: Head, plan: Plan) -> Measured:
+    """Denoise each draw of noise with and without round lesions, and measure all that needs no more than that."""
     sites = lesions.choose_sites(head, plan)
     ill = lesions.insert(head, sites, plan.sigma)
     noisy, present, absent = [], [], []
@@ -42,65 +76,115 @@ def measure_draws(method: Method, head: Head, plan: Plan) -> list[Finding]:
         noisy.append(head.noisy(head.truth, plan, draw))
         absent.append(method(noisy[-1], plan.sigma))
         present.append(method(head.noisy(ill, plan, draw), plan.sigma))
-    return [
+    found = [
         *lesions.measure(head, plan, sites, present, absent),
         *tissue.measure(head, absent),
         *residual.measure(head, plan, noisy, absent),
     ]
+    return Measured(findings=found)
 
 
-STAGES: Mapping[str, Callable[[Method, Head, Plan], list[Finding]]] = {
-    "clean": clean.measure,
-    "noise alone": lambda method, head, plan: nothing.measure(method, plan),
-    "draws of noise": measure_draws,
-    "symmetry": symmetry.measure,
-}
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """A part of the benchmark that is computed, and kept, by itself.
+
+    Args:
+        name: in messages, pictures and the cache.
+        measure: computes it; by default what is measured of a scene.
+        scene: makes the scene, where it is one.
+        image: digest of the file that it is measured on; empty for the phantom.
+    """
+
+    name: str
+    measure: Callable[[Method, Head, Plan], Measured] | None = None
+    scene: Callable[[Head, Plan], Scene] | None = None
+    image: str = ""
+
+    def run(self, method: Method, head: Head, plan: Plan) -> Measured:
+        """Measure a method."""
+        if self.measure is not None:
+            return self.measure(method, head, plan)
+        assert self.scene is not None
+        scene = self.scene(head, plan)
+        found, shown = fine.measure(method, scene)
+        return Measured(findings=[*found, *averaging.measure(method, scene)], slice=shown)
+
+
+STAGES = (
+    Stage(name="clean", measure=lambda m, head, plan: Measured(findings=clean.measure(m, head, plan))),
+    Stage(name="noise alone", measure=lambda m, head, plan: Measured(findings=nothing.measure(m, plan))),
+    Stage(name="draws", measure=measure_draws),
+    Stage(name="fine structure", scene=Scene.of_head),
+    Stage(name="symmetry", measure=lambda m, head, plan: Measured(findings=symmetry.measure(m, head, plan))),
+)
+
+
+def stage_of(reference: Reference) -> Stage:
+    """The stage of a real volume."""
+
+    def scene(head: Head, plan: Plan) -> Scene:
+        return Scene.of_volume(reference.label, reference.load(plan.slices), replace(plan, diameters=FULL.diameters))
+
+    return Stage(name=reference.label, scene=scene, image=reference.sha256)
 
 
 def run_safety(
-    methods: Sequence[Method], plan: Plan, folder: Path, progress: Progress = SILENT
-) -> tuple[dict[str, list[Finding]], list[Failure]]:
+    methods: Sequence[Method],
+    plan: Plan,
+    folder: Path,
+    volumes: Sequence[Reference] = (),
+    progress: Progress = SILENT,
+) -> Results:
     """Measure methods.
 
     Args:
         methods: what is compared.
         plan: the choices of the run.
         folder: of the cache; what is there is not computed again.
+        volumes: real volumes on which fine structure is measured, too.
         progress: shows which part is computed.
-
-    Returns:
-        the findings of each method by its name, and what failed.
 
     Raises:
         OutputError: if a result cannot be written.
     """
     cache, head = ResultCache(folder), Head.draw(plan.shape)
-    found: dict[str, list[Finding]] = {method.name: [] for method in methods}
-    failures = []
-    with progress.stage("", len(methods) * len(STAGES)) as step:
+    stages = [*STAGES, *map(stage_of, volumes)]
+    done = Results(findings={method.name: [] for method in methods}, slices={}, truths={}, failures=[])
+    with progress.stage("", len(methods) * len(stages)) as step:
         for method in methods:
-            for stage in STAGES:
-                step(0, f"{method.label}: {stage}")
+            for stage in stages:
+                step(0, f"{method.label}: {stage.name}")
                 try:
-                    found[method.name] += _stage(stage, head.fit(method), head, plan, cache)
+                    measured = _compute(stage, head.fit(method), head, plan, cache)
                 except OutputError:
                     raise
                 except Exception as error:  # whatever the library of a rival raises: the others go on
-                    failures.append(Failure(method=method.name, stage=stage, reason=reason(error)))
+                    done.failures.append(Failure(method=method.name, stage=stage.name, reason=reason(error)))
+                else:
+                    done.findings[method.name] += measured.findings
+                    if measured.slice is not None:
+                        done.slices.setdefault(stage.name, {})[method.name] = measured.slice
                 step()
-    return found, failures
+    for stage in stages:
+        if stage.name in done.slices and stage.scene is not None:
+            scene = stage.scene(head, plan)
+            done.truths[stage.name] = scene.cut(scene.image)
+    return done
 
 
-def _stage(name: str, method: Method, head: Head, plan: Plan, cache: ResultCache) -> list[Finding]:
-    """The findings of a stage from the cache, or new ones."""
-    key: dict[str, Json] = {"benchmark": "safety", "stage": name, "plan": repr(plan), **method.identity()}
+def _compute(stage: Stage, method: Method, head: Head, plan: Plan, cache: ResultCache) -> Measured:
+    """A stage from the cache, or a new one."""
+    key: dict[str, Json] = {"benchmark": "safety", "stage": stage.name, "image": stage.image, "plan": repr(plan)}
 
     def make() -> Json:
         method.load()
-        return [_plain(finding) for finding in STAGES[name](method, head, plan)]
+        measured = stage.run(method, head, plan)
+        shown = None if measured.slice is None else measured.slice.round(_DIGITS).tolist()
+        return {"findings": [_plain(finding) for finding in measured.findings], "slice": shown}
 
-    stored: Any = cache.recall(key, make)
-    return [Finding(**values) for values in stored]
+    stored: Any = cache.recall({**key, **method.identity()}, make)
+    shown = None if stored["slice"] is None else np.array(stored["slice"], dtype=np.float32)
+    return Measured(findings=[Finding(**values) for values in stored["findings"]], slice=shown)
 
 
 def _plain(finding: Finding) -> Json:

@@ -18,6 +18,10 @@ def safety(
     quick: Annotated[bool, typer.Option("--quick", help="A small phantom and few draws: a minute, rough.")] = False,
     level: Annotated[float, typer.Option(min=0.1, max=50, help="Sigma of the noise in percent of the maximum.")] = 5.0,
     draws: Annotated[int | None, typer.Option(min=2, help="Draws of noise; 20, or 4 with --quick.")] = None,
+    volumes: Annotated[
+        list[Path] | None,
+        typer.Option(help="A real volume, or a folder of them; may be given again."),
+    ] = None,
     methods: Annotated[str | None, typer.Option(help="Names, with commas between them; all by default.")] = None,
     model: Annotated[str, typer.Option(help="A model that takes a noise level, or the folder of a bundle.")] = "rician",
     quality: Annotated[Quality, typer.Option(help=QUALITY_HELP)] = Quality.balanced,
@@ -26,14 +30,16 @@ def safety(
     trust: common.Trust = False,
     as_json: shared.AsJson = False,
 ) -> None:
-    """What a denoiser takes away, makes up and changes: lesions, noise alone, volumes, repeats, residual, symmetry."""
+    """What a denoiser takes away, makes up and changes: lesions, vessels, noise alone, tissue, residual, symmetry."""
     shared.need_folder(output)
     with common.one_line_errors(common.WRONG_USAGE), common.busy("loading the methods"):
         from mri_denoise.benchmarks.methods import load_methods
+        from mri_denoise.benchmarks.references import references_in
         from mri_denoise.benchmarks.safety.methods import candidates
         from mri_denoise.benchmarks.safety.plan import FULL, QUICK
 
         known = candidates(common.find_model(model, trust=trust), device, quality.value)
+        real = references_in(volumes or [])
         chosen = load_methods(known, shared.words(methods) if methods else None)
     from mri_denoise.benchmarks.safety.report import write_report
     from mri_denoise.benchmarks.safety.run import run_safety
@@ -41,15 +47,15 @@ def safety(
     plan = QUICK if quick else FULL
     plan = replace(plan, level=level, seed=seed, draws=draws or plan.draws)
     with common.one_line_errors():
-        found, failures = run_safety(chosen.found, plan, output / "cache", shared.Bars(transient=True))
-        record = write_report(chosen, found, failures, plan, output)
-    for failure in failures:
+        results = run_safety(chosen.found, plan, output / "cache", real, shared.Bars(transient=True))
+        record = write_report(chosen, results, plan, output)
+    for failure in results.failures:
         common.messages.print(f"failed {failure.method}, {failure.stage}: {failure.reason}")
     for label, hint in chosen.absent.items():
         common.messages.print(f"absent {label}: {hint}")
-    count = sum(len(findings) for findings in found.values())
+    count = sum(len(findings) for findings in results.findings.values())
     if not count:
         common.stop("nothing could be measured.", common.SOME_FAILED)
     beyond = len(record["beyond"])  # type: ignore[arg-type]
     shared.show(record, f"{count} numbers, {beyond} of ours beyond a limit: {output / 'safety.md'}", as_json)
-    raise typer.Exit(common.SOME_FAILED if failures else common.DONE)
+    raise typer.Exit(common.SOME_FAILED if results.failures else common.DONE)
