@@ -58,7 +58,7 @@ def compare(scene: Scene, present: Sequence[np.ndarray], absent: Sequence[np.nda
         ]
         found.append(mean_of(part, cell, "contrast kept", kept))
         if own[0].distance is None:
-            area, error = _seen(scene, own, present, absent)
+            area, error = _seen(scene, own, present, absent) if len(own) > 1 else (None, None)
             found.append(Finding(part=part, case=cell, measure="area under the curve", value=area, error=error))
         else:
             widths = [_width(scene, own, added != 0, a - b) for a, b in zip(present, absent, strict=True)]

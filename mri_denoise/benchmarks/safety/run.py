@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from mri_denoise.benchmarks.safety import averaging, clean, fine, lesions, nothi
 from mri_denoise.benchmarks.safety.findings import Finding
 from mri_denoise.benchmarks.safety.plan import FULL, Head, Plan
 from mri_denoise.benchmarks.safety.scene import Scene
-from mri_denoise.errors import OutputError, reason
+from mri_denoise.errors import InputError, OutputError, reason
 
 _DIGITS = 2  # of a slice in units of sigma
 
@@ -67,7 +67,7 @@ class Results:
     failures: list[Failure]
 
 
-def measure_draws(method: Method, head: Head, plan: Plan) -> Measured:
+def measure_draws(method: Method, head: Head, plan: Plan) -> list[Finding]:
     """Denoise each draw of noise with and without round lesions, and measure all that needs no more than that."""
     sites = lesions.choose_sites(head, plan)
     ill = lesions.insert(head, sites, plan.sigma)
@@ -76,62 +76,82 @@ def measure_draws(method: Method, head: Head, plan: Plan) -> Measured:
         noisy.append(head.noisy(head.truth, plan, draw))
         absent.append(method(noisy[-1], plan.sigma))
         present.append(method(head.noisy(ill, plan, draw), plan.sigma))
-    found = [
+    return [
         *lesions.measure(head, plan, sites, present, absent),
         *tissue.measure(head, absent),
         *residual.measure(head, plan, noisy, absent),
     ]
-    return Measured(findings=found)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Stage:
-    """A part of the benchmark that is computed, and kept, by itself.
+    """A part of the benchmark on one image, which is computed, and kept, by itself.
 
     Args:
-        name: in messages, pictures and the cache.
-        measure: computes it; by default what is measured of a scene.
-        scene: makes the scene, where it is one.
-        image: digest of the file that it is measured on; empty for the phantom.
+        part: one of :data:`PARTS`.
+        scene: makes the scene of a real volume; None for the phantom.
+        label: of that volume.
+        image: digest of its file.
     """
 
-    name: str
-    measure: Callable[[Method, Head, Plan], Measured] | None = None
-    scene: Callable[[Head, Plan], Scene] | None = None
+    part: str
+    scene: Callable[[Head, Plan], Scene] = Scene.of_head
+    label: str = ""
     image: str = ""
+
+    @property
+    def name(self) -> str:
+        """In messages, pictures and the cache."""
+        return f"{self.part}, {self.label}" if self.label else self.part
 
     def run(self, method: Method, head: Head, plan: Plan) -> Measured:
         """Measure a method."""
-        if self.measure is not None:
-            return self.measure(method, head, plan)
-        assert self.scene is not None
-        scene = self.scene(head, plan)
-        found, shown = fine.measure(method, scene)
-        return Measured(findings=[*found, *averaging.measure(method, scene)], slice=shown)
+        if self.part == FINE:
+            found, shown = fine.measure(method, self.scene(head, plan))
+            return Measured(findings=found, slice=shown)
+        if self.part == MIRROR:
+            return Measured(findings=averaging.measure(method, self.scene(head, plan)))
+        return Measured(findings=_ON_PHANTOM[self.part](method, head, plan))
 
 
-STAGES = (
-    Stage(name="clean", measure=lambda m, head, plan: Measured(findings=clean.measure(m, head, plan))),
-    Stage(name="noise alone", measure=lambda m, head, plan: Measured(findings=nothing.measure(m, plan))),
-    Stage(name="draws", measure=measure_draws),
-    Stage(name="fine structure", scene=Scene.of_head),
-    Stage(name="symmetry", measure=lambda m, head, plan: Measured(findings=symmetry.measure(m, head, plan))),
-)
+FINE, MIRROR = "fine", "mirror"
+_ON_PHANTOM: Mapping[str, Callable[[Method, Head, Plan], Sequence[Finding]]] = {
+    "clean": clean.measure,
+    "noise": lambda method, head, plan: nothing.measure(method, plan),
+    "draws": measure_draws,
+    "symmetry": symmetry.measure,
+}
+PARTS = (*_ON_PHANTOM, FINE, MIRROR)
 
 
-def stage_of(reference: Reference) -> Stage:
-    """The stage of a real volume."""
+def choose_parts(wanted: Sequence[str]) -> Sequence[str]:
+    """The parts that are wanted; all for none.
+
+    Raises:
+        InputError: for a name that no part has.
+    """
+    unknown = [name for name in wanted if name not in PARTS]
+    if unknown:
+        raise InputError(f"part {unknown[0]}: not known; choose among {', '.join(PARTS)}.")
+    return tuple(wanted) or PARTS
+
+
+def _stages_of(reference: Reference, parts: Sequence[str]) -> list[Stage]:
+    """The stages of a real volume."""
 
     def scene(head: Head, plan: Plan) -> Scene:
         return Scene.of_volume(reference.label, reference.load(plan.slices), replace(plan, diameters=FULL.diameters))
 
-    return Stage(name=reference.label, scene=scene, image=reference.sha256)
+    shared = [part for part in (FINE, MIRROR) if part in parts]
+    return [Stage(part=part, scene=scene, label=reference.label, image=reference.sha256) for part in shared]
 
 
 def run_safety(
     methods: Sequence[Method],
     plan: Plan,
     folder: Path,
+    *,
+    parts: Sequence[str] = PARTS,
     volumes: Sequence[Reference] = (),
     progress: Progress = SILENT,
 ) -> Results:
@@ -141,14 +161,16 @@ def run_safety(
         methods: what is compared.
         plan: the choices of the run.
         folder: of the cache; what is there is not computed again.
-        volumes: real volumes on which fine structure is measured, too.
+        parts: which of :data:`PARTS` are measured.
+        volumes: real volumes on which fine structure and mirror images are measured, too.
         progress: shows which part is computed.
 
     Raises:
         OutputError: if a result cannot be written.
     """
     cache, head = ResultCache(folder), Head.draw(plan.shape)
-    stages = [*STAGES, *map(stage_of, volumes)]
+    stages = [Stage(part=part) for part in parts]
+    stages += [stage for reference in volumes for stage in _stages_of(reference, parts)]
     done = Results(findings={method.name: [] for method in methods}, slices={}, truths={}, failures=[])
     with progress.stage("", len(methods) * len(stages)) as step:
         for method in methods:
@@ -166,7 +188,7 @@ def run_safety(
                         done.slices.setdefault(stage.name, {})[method.name] = measured.slice
                 step()
     for stage in stages:
-        if stage.name in done.slices and stage.scene is not None:
+        if stage.name in done.slices:
             scene = stage.scene(head, plan)
             done.truths[stage.name] = scene.cut(scene.image)
     return done

@@ -106,10 +106,7 @@ class Scene:
             affine=truth.affine,
             slice_axis=truth.slice_axis,
             inside=inside,
-            places={
-                TISSUE: inside & (slope <= flat) & (truth.clean > _BRIGHT * sigma),
-                EDGE: inside & (slope >= steep),
-            },
+            places={TISSUE: tissue, EDGE: inside & (slope >= steep)},
             sigma=sigma,
             plan=plan,
         )

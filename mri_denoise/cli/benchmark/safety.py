@@ -22,6 +22,9 @@ def safety(
         list[Path] | None,
         typer.Option(help="A real volume, or a folder of them; may be given again."),
     ] = None,
+    parts: Annotated[
+        str | None, typer.Option(help="clean, noise, draws, symmetry, fine, mirror, with commas; all by default.")
+    ] = None,
     methods: Annotated[str | None, typer.Option(help="Names, with commas between them; all by default.")] = None,
     model: Annotated[str, typer.Option(help="A model that takes a noise level, or the folder of a bundle.")] = "rician",
     quality: Annotated[Quality, typer.Option(help=QUALITY_HELP)] = Quality.balanced,
@@ -37,17 +40,19 @@ def safety(
         from mri_denoise.benchmarks.references import references_in
         from mri_denoise.benchmarks.safety.methods import candidates
         from mri_denoise.benchmarks.safety.plan import FULL, QUICK
+        from mri_denoise.benchmarks.safety.run import choose_parts, run_safety
 
         known = candidates(common.find_model(model, trust=trust), device, quality.value)
+        chosen_parts = choose_parts(shared.words(parts))
         real = references_in(volumes or [])
         chosen = load_methods(known, shared.words(methods) if methods else None)
     from mri_denoise.benchmarks.safety.report import write_report
-    from mri_denoise.benchmarks.safety.run import run_safety
 
     plan = QUICK if quick else FULL
     plan = replace(plan, level=level, seed=seed, draws=draws or plan.draws)
     with common.one_line_errors():
-        results = run_safety(chosen.found, plan, output / "cache", real, shared.Bars(transient=True))
+        bars = shared.Bars(transient=True)
+        results = run_safety(chosen.found, plan, output / "cache", parts=chosen_parts, volumes=real, progress=bars)
         record = write_report(chosen, results, plan, output)
     for failure in results.failures:
         common.messages.print(f"failed {failure.method}, {failure.stage}: {failure.reason}")

@@ -21,16 +21,19 @@ def test_quick_from_end_to_end_and_again(tmp_path: Path) -> None:
     rows = list(csv.DictReader((output / "safety.csv").open()))
     assert len(rows) == len(record["results"])
     parts = {row["part"] for row in rows}
-    assert parts == {"clean", "noise alone", "lesions", "tissue", "repeatability", "residual", "symmetry"}
+    fine = {"irregular lesions", "vessels", "edges"}
+    assert parts == fine | {"clean", "noise alone", "lesions", "tissue", "repeatability", "residual", "symmetry"}
     kept = {row["method"]: float(row["value"]) for row in rows if (row["measure"], row["case"]) == (
         "contrast kept", "white, 8 mm, 5 sigma")}  # fmt: skip
     assert kept["gaussian"] < 0.8 < 0.95 < kept["noisy"] < 1.05
     text = (output / "safety.md").read_text()
+    assert record["pictures"] == {"fine": "objects_0.png"} and "](objects_0.png)" in text
+    assert (output / "objects_0.png").stat().st_size > 10_000
     assert all(f"## {part[0].upper()}{part[1:]}" in text for part in parts) and "None of ours." in text
     assert "| measure | of | Noisy | Gaussian, 0.6 voxel | limit |" in text
 
     kept_results = {path: path.stat().st_mtime_ns for path in (output / "cache").iterdir()}
-    assert len(kept_results) == 2 * 4
+    assert len(kept_results) == 2 * 6
     again = json.loads(cli(*command).stdout)
     assert again["results"] == record["results"]
     assert kept_results == {path: path.stat().st_mtime_ns for path in (output / "cache").iterdir()}
@@ -40,6 +43,11 @@ def test_wrong_usage_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     for options, message in (
         (("--output", tmp_path / "file"), "is a file, but the results need a folder"),
+        (("--output", tmp_path / "out", "--volumes", tmp_path / "nowhere.nii"), "nowhere.nii: no such file"),
+        (
+            ("--output", tmp_path / "out", "--parts", "fine,lesions"),
+            "part lesions: not known; choose among clean",
+        ),
         (("--output", tmp_path / "out", "--methods", "bm5d"), "method bm5d: not known"),
         (("--output", tmp_path / "out", "--model", "nothing"), "model nothing: neither"),
     ):
