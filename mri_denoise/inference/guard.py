@@ -2,8 +2,9 @@
 
 A denoiser should remove noise alone. The residual (input minus bias minus result) of a small lesion or vessel that was
 smoothed away is no noise: it is too large for a voxel, or for the mean over some voxels. So the residual is averaged
-over boxes of several widths, each mean is divided by the standard deviation that noise would give it, and where the
-quotient exceeds a threshold, that mean is added to the result again.
+over boxes of several widths, and over lines along each axis, as vessels need that cross the slices. Each mean is
+divided by the standard deviation that noise would give it, and where the quotient exceeds a threshold, that mean is
+added to the result again.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ from scipy.special import chndtrix, gamma, hyp1f1, ndtr
 from mri_denoise.noise.rician import rice_moments
 
 THRESHOLD = 5.0  # standard deviations; at 4.5 some thirty voxels of noise in a head came back as bright dots
-_WIDTHS = (1, 3, 6)  # voxels of the boxes
+Box = tuple[int, int, int]  # 1, 3 or 6 voxels along each axis
+_BOXES: tuple[Box, ...] = ((1, 1, 1), (3, 3, 3), (6, 6, 6), (6, 1, 1), (1, 6, 1), (1, 1, 6))
+_STRICTER = 0.5  # standard deviations more for lines: there are as many of them as voxels, along three axes
 _RAMP = 0.5  # standard deviations above the threshold from which the whole mean comes back
 _CHUNK = 2**20  # voxels at a time, which bounds the memory it takes
 _HALO = 8  # planes that reach a plane through all widths, and a multiple of 2
@@ -104,32 +107,33 @@ def _significant(
     # masked voxels and those without noise hold nothing that was removed
     left = torch.where((noisy != 0) & (sigma > 0), (noisy - result - level * bias) / scale, 0)
     total: torch.Tensor | None = None
-    for width in _WIDTHS:
-        deviation = _deviations(rows, left, width)
-        quotient = _box_mean(left, width) / deviation
-        if width == 1:
+    for box in _BOXES:
+        deviation = _deviations(rows, left, box)
+        quotient = _box_mean(left, box) / deviation
+        if max(box) == 1:
             low, high = (_at(table, place, level) for table in _limits(threshold))
         else:  # the skewness of a mean falls with the root of the number of voxels
-            bend = _pool(skew, width) * deviation * ((threshold**2 - 1) / 6)
-            low, high = bend - threshold, bend + threshold
+            limit = threshold + _STRICTER * (min(box) == 1)
+            bend = _pool(skew, box) * deviation * ((limit**2 - 1) / 6)
+            low, high = bend - limit, bend + limit
         beyond = torch.maximum(quotient - high, low - quotient)
         if bool((beyond > 0).any()):
-            share = _box_most(beyond.div_(_RAMP).clamp_(0, 1), width)
+            share = _box_most(beyond.div_(_RAMP).clamp_(0, 1), box)
             means = quotient * deviation
             # half of it sharp where boxes are small, for their means blur the edges of what comes back
-            back = _grow(share * (torch.lerp(means, left, 0.5) if width == 3 else means), left.shape, width)
+            back = _grow(share * (torch.lerp(means, left, 0.5) if max(box) == 3 else means), left.shape, box)
             left = left - back
             total = back if total is None else total + back
     return None if total is None else total * scale
 
 
-def _deviations(rows: np.ndarray, like: torch.Tensor, width: int) -> torch.Tensor:
+def _deviations(rows: np.ndarray, like: torch.Tensor, box: Box) -> torch.Tensor:
     """Standard deviation of the mean over each box of noise with that correlation, in units of that of a voxel.
 
     It is the product of three factors, one an axis; boxes at the border are smaller. The shape fits the boxes.
     """
     product = torch.ones(1, 1, 1).to(like)
-    for axis, (row, length) in enumerate(zip(rows, like.shape, strict=True)):
+    for axis, (row, length, width) in enumerate(zip(rows, like.shape, box, strict=True)):
         factors = torch.from_numpy(np.sqrt(_variances(row, length, width))).to(like)
         product = product * factors.reshape([-1 if a == axis else 1 for a in range(3)])
     return product
@@ -151,28 +155,26 @@ def _variances(row: np.ndarray, length: int, width: int) -> np.ndarray:
     return np.concatenate((found[:middle], np.repeat(found[middle], more), found[middle:]))
 
 
-def _pool(values: torch.Tensor, width: int) -> torch.Tensor:
-    """Means of 2 x 2 x 2 voxels for a box of 6, which is then one of 3; the volume itself otherwise."""
-    if width < 6:
+def _pool(values: torch.Tensor, box: Box) -> torch.Tensor:
+    """Means of two voxels along each axis where the box has 6, which is then one of 3; the volume itself otherwise."""
+    if max(box) < 6:
         return values
-    kernel = [min(2, n) for n in values.shape]
+    kernel = [min(2, n) if width == 6 else 1 for n, width in zip(values.shape, box, strict=True)]
     return F.avg_pool3d(values[None, None], kernel, ceil_mode=True, count_include_pad=False)[0, 0]
 
 
-def _grow(values: torch.Tensor, shape: tuple[int, ...], width: int) -> torch.Tensor:
+def _grow(values: torch.Tensor, shape: tuple[int, ...], box: Box) -> torch.Tensor:
     """The inverse of :func:`_pool`: each value for all of its voxels."""
-    if width < 6:
-        return values
-    for axis, n in enumerate(shape):
-        if n > 1:
+    for axis, (n, width) in enumerate(zip(shape, box, strict=True)):
+        if width == 6 and n > 1:
             values = values.repeat_interleave(2, axis).narrow(axis, 0, n)
     return values
 
 
-def _box_mean(values: torch.Tensor, width: int) -> torch.Tensor:
-    """Mean over a box around each voxel, pooled for a box of 6; boxes are cut at the border."""
-    values = _pool(values, width)
-    for axis in range(3 if width > 1 else 0):
+def _box_mean(values: torch.Tensor, box: Box) -> torch.Tensor:
+    """Mean over a box around each voxel, pooled along axes where it has 6; boxes are cut at the border."""
+    values = _pool(values, box)
+    for axis in _long(box):
         n = values.shape[axis]
         count = torch.full((n,), 3.0).to(values)
         count[0], count[-1] = 2, 2
@@ -183,16 +185,21 @@ def _box_mean(values: torch.Tensor, width: int) -> torch.Tensor:
     return values
 
 
-def _box_most(values: torch.Tensor, width: int) -> torch.Tensor:
+def _box_most(values: torch.Tensor, box: Box) -> torch.Tensor:
     """Largest value in the box around each voxel."""
-    for axis in range(3 if width > 1 else 0):
+    for axis in _long(box):
         n = values.shape[axis]
-        most = values.clone()  # three axes one after the other: a third of the time of a pool over all
+        most = values.clone()  # one axis after the other: a third of the time of a pool over all
         for to, start in ((1, 0), (0, 1)):
             here = most.narrow(axis, to, n - 1)
             torch.maximum(here, values.narrow(axis, start, n - 1), out=here)
         values = most
     return values
+
+
+def _long(box: Box) -> list[int]:
+    """The axes along which a box has more than one voxel."""
+    return [axis for axis, width in enumerate(box) if width > 1]
 
 
 @cache

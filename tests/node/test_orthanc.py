@@ -12,7 +12,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -31,6 +31,7 @@ from mri_denoise.node.settings import load
 from tests.commands import cli
 from tests.node.servers import (
     ROOT,
+    Certificate,
     Node,
     Orthanc,
     StoreScp,
@@ -301,12 +302,30 @@ def test_destinations_say_what_they_hold_or_that_they_do_not(tmp_path: Path, arc
                 call()
 
 
-def carry(tmp_path: Path, count: int, kills: list[Callable[[Node], Any]]) -> None:
-    """Series from one Orthanc through the node to another, the node killed whenever a condition has come true."""
-    archive = Orthanc(tmp_path / "archive", "ARCHIVE", {"node": ("MRI_DENOISE", 11112)})  # which lets the node query
+def carry(
+    tmp_path: Path, count: int, kills: list[Callable[[Node], Any]], certificate: Certificate | None = None
+) -> None:
+    """Series from one Orthanc through the node to another, the node killed whenever a condition has come true.
+
+    Args:
+        tmp_path: for everything.
+        count: of the series.
+        kills: the conditions, one after the other.
+        certificate: of all three, which then speak TLS alone.
+    """
+    secure, files = {}, {}
+    if certificate is not None:
+        chain, key = str(certificate.chain), str(certificate.key)
+        files = {"tls": {"certificate": chain, "key": key, "ca": chain}}
+        secure = {"DicomTlsEnabled": True, "DicomTlsCertificate": chain, "DicomTlsPrivateKey": key}
+        secure["DicomTlsTrustedCertificates"] = chain
+    # which lets the node query
+    archive = Orthanc(tmp_path / "archive", "ARCHIVE", {"node": ("MRI_DENOISE", 11112)}, **secure)
+    to = {"dicom": {**dicom(archive)["dicom"], **files}}
     # long enough for the other Orthanc to send the rest of a series again, so that none is denoised in two parts
-    node = Node(tmp_path / "node", dicom(archive), series={"quiet_after_abort_seconds": 15.0})
-    source = Orthanc(tmp_path / "source", "SOURCE", {"node": ("MRI_DENOISE", node.port)})
+    node = Node(tmp_path / "node", to, series={"quiet_after_abort_seconds": 15.0}, listen=files)
+    peer = {"AET": "MRI_DENOISE", "Host": "127.0.0.1", "Port": node.port, "UseDicomTls": bool(secure)}
+    source = Orthanc(tmp_path / "source", "SOURCE", {}, **{**secure, "DicomModalities": {"node": peer}})
     chance = random.Random(count)
     with running(archive, source, node):
         for number in range(count):
@@ -357,18 +376,36 @@ def test_killed_while_receiving_and_while_sending_every_image_arrives_once(tmp_p
 
 
 @pytest.mark.slow
-def test_twenty_series_at_once_and_five_kills(tmp_path: Path) -> None:
-    carry(
-        tmp_path,
-        20,
-        [
-            lambda node: received(node) >= 20,
-            lambda node: node.state("working") or acknowledged(node),
-            lambda node: acknowledged(node) >= 3,
-            lambda node: acknowledged(node) >= 21,
-            lambda node: acknowledged(node) >= 50,
-        ],
-    )
+def test_twenty_series_at_once_a_full_disk_tls_and_five_kills(tmp_path: Path, certificate: Certificate) -> None:
+    spool = tmp_path / "node" / "spool"
+    spool.mkdir(parents=True)
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m,mode=700", "none", spool], check=False).returncode:
+        pytest.skip("needs the right to mount a file system")
+    filler = spool / "filler"
+
+    def filled(node: Node) -> bool:
+        """Fill the disk; whether the node has met that."""
+        with suppress(OSError), filler.open("ab", buffering=0) as file:
+            while file.write(bytes(4096)):
+                pass
+        return "No space left" in node.said()
+
+    def emptied(node: Node) -> bool:
+        """Make room again; whether the node goes on."""
+        filler.unlink(missing_ok=True)
+        return acknowledged(node) >= 3
+
+    kills = [
+        lambda node: received(node) >= 20,
+        filled,
+        emptied,
+        lambda node: acknowledged(node) >= 21,
+        lambda node: acknowledged(node) >= 50,
+    ]
+    try:
+        carry(tmp_path, 20, kills, certificate)
+    finally:
+        subprocess.run(["umount", spool], check=True)
 
 
 def recipe(language: str) -> list[str]:
