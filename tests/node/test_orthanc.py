@@ -303,7 +303,12 @@ def test_destinations_say_what_they_hold_or_that_they_do_not(tmp_path: Path, arc
 
 
 def carry(
-    tmp_path: Path, count: int, kills: list[Callable[[Node], Any]], certificate: Certificate | None = None
+    tmp_path: Path,
+    count: int,
+    kills: list[Callable[[Node], Any]],
+    *,
+    quiet: float = 15.0,
+    certificate: Certificate | None = None,
 ) -> None:
     """Series from one Orthanc through the node to another, the node killed whenever a condition has come true.
 
@@ -311,6 +316,7 @@ def carry(
         tmp_path: for everything.
         count: of the series.
         kills: the conditions, one after the other.
+        quiet: seconds after a broken association after which a series counts as complete.
         certificate: of all three, which then speak TLS alone.
     """
     secure, files = {}, {}
@@ -323,7 +329,7 @@ def carry(
     archive = Orthanc(tmp_path / "archive", "ARCHIVE", {"node": ("MRI_DENOISE", 11112)}, **secure)
     to = {"dicom": {**dicom(archive)["dicom"], **files}}
     # long enough for the other Orthanc to send the rest of a series again, so that none is denoised in two parts
-    node = Node(tmp_path / "node", to, series={"quiet_after_abort_seconds": 15.0}, listen=files)
+    node = Node(tmp_path / "node", to, series={"quiet_after_abort_seconds": quiet}, listen=files)
     peer = {"AET": "MRI_DENOISE", "Host": "127.0.0.1", "Port": node.port, "UseDicomTls": bool(secure)}
     source = Orthanc(tmp_path / "source", "SOURCE", {}, **{**secure, "DicomModalities": {"node": peer}})
     chance = random.Random(count)
@@ -403,7 +409,7 @@ def test_twenty_series_at_once_a_full_disk_tls_and_five_kills(tmp_path: Path, ce
         lambda node: acknowledged(node) >= 50,
     ]
     try:
-        carry(tmp_path, 20, kills, certificate)
+        carry(tmp_path, 20, kills, quiet=90.0, certificate=certificate)  # it takes longer while the disk is full
     finally:
         subprocess.run(["umount", spool], check=True)
 
