@@ -9,7 +9,7 @@ from mri_denoise.io.reading import open_reader
 
 _PROGRAM_MB = 600
 _COPIES = 5  # of the voxels as float32: four at work, and the next chunk
-_SUMS = 6  # more, for the average over mirror images: two sums in float64, and a mirror image with its result
+_SUMS = 10  # more, for the average over mirror images: two sums in float64, a mirror image and its steps
 _FLOAT_BYTES = 4
 
 
