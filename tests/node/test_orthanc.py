@@ -409,7 +409,9 @@ def test_twenty_series_at_once_a_full_disk_tls_and_five_kills(tmp_path: Path, ce
         lambda node: acknowledged(node) >= 50,
     ]
     try:
-        carry(tmp_path, 20, kills, quiet=90.0, certificate=certificate)  # it takes longer while the disk is full
+        carry(
+            tmp_path, 20, kills, quiet=600.0, certificate=certificate
+        )  # while the disk is full, nothing can be sent again
     finally:
         subprocess.run(["umount", spool], check=True)
 
