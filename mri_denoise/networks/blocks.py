@@ -6,7 +6,7 @@ import torch
 from monai.networks.layers.factories import Conv
 from torch import nn
 
-from mri_denoise.networks.fused import can_fuse, convolve_add, convolve_silu, weigh
+from mri_denoise.networks.fused import can_fuse, convolve_add, convolve_silu, largest, weigh
 
 
 class ChannelAttention(nn.Module):
@@ -32,7 +32,7 @@ class ChannelAttention(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Weigh: shape (N, C, ...) in and out; in inference on a CPU the result overwrites the input."""
         spatial = [2, 3] if self.spatial_dims == 2 else [2, 3, 4]
-        pooled = torch.cat((x.mean(dim=spatial, keepdim=True), x.amax(dim=spatial, keepdim=True)), dim=0)
+        pooled = torch.cat((x.mean(dim=spatial, keepdim=True), largest(x, spatial)), dim=0)
         both = self.excite(self.act(self.squeeze(pooled)))
         # cut by index: ONNX's optimiser fails on chunk() of a batch of any size
         return weigh(x, torch.sigmoid(both[: x.shape[0]] + both[x.shape[0] :]))
