@@ -126,7 +126,7 @@ def test_monai_comes_without_what_inference_does_not_use(staged: Staged) -> None
 def test_a_run_with_a_report_loads_no_library_of_figures_or_baselines(staged: Staged) -> None:
     loaded = staged.loaded["report"]
     assert "mri_denoise.report.scan_page" in loaded and (staged.folder / "out_report.html").is_file()
-    assert not loaded & {"matplotlib", "SimpleITK", "skimage", "pandas", "tensorboard", "pynetdicom"}
+    assert not loaded & {"matplotlib", "SimpleITK", "skimage", "pandas", "tensorboard", "pydicom", "pynetdicom"}
 
 
 def test_what_was_put_off_works_when_it_is_used(staged: Staged) -> None:

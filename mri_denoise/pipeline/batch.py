@@ -13,6 +13,7 @@ from mri_denoise.io.case import Case
 from mri_denoise.pipeline.outcome import Listener, Outcome
 from mri_denoise.pipeline.parallel import Parallel
 from mri_denoise.pipeline.table import Table, open_table
+from mri_denoise.runtime import quick_start
 from mri_denoise.settings import Settings
 
 
@@ -45,9 +46,11 @@ def denoise_cases(
     """
     if parallel.on_cluster(len(cases)):
         return _on_cluster(bundle, cases, output_dir, settings, listener, parallel, logs or output_dir)
-    from mri_denoise.denoiser import Denoiser  # a run on a cluster needs no torch here
-    from mri_denoise.pipeline.stream import denoise_stream
+    with quick_start():
+        from mri_denoise.denoiser import Denoiser  # a run on a cluster needs no torch here
+        from mri_denoise.pipeline.stream import denoise_stream
 
+        denoiser = Denoiser(bundle, device=settings.device, progress=listener.slices)
     if parallel.cores is not None:
         import torch
 
@@ -59,7 +62,6 @@ def denoise_cases(
         listener.advance()
         listener.report(outcome)
 
-    denoiser = Denoiser(bundle, device=settings.device, progress=listener.slices)
     denoise_stream(denoiser, cases, output_dir, settings, keep)
     return outcomes
 
