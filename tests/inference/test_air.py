@@ -89,4 +89,4 @@ def test_the_shipped_network_gives_the_head_as_with_all_of_the_air(monkeypatch: 
         whole = inferer(volume, network, sigma=torch.tensor([[SIGMA]]), slice_axis=0)[0, 0]
     difference = (given - whole).abs() / SIGMA
     assert difference[:, 40:88, 56:104].mean() < 0.03 and difference[:, 40:88, 56:104].max() < 0.5
-    assert difference.mean() < 0.1 and difference[:, 140:].max() < 0.5  # air
+    assert difference.mean() < 0.1 and difference[:, 140:].max() < 1  # air
