@@ -56,7 +56,6 @@ print("HASH", hashlib.sha256(result.array.tobytes()).hexdigest())
 """
 # one after another in one Python, each with what it loads beside those before
 STAGES = {
-    "import": "from mri_denoise._monai import import_monai\nimport_monai()",
     "report": """
 import sys
 from mri_denoise.cli.main import app
@@ -64,6 +63,7 @@ arguments = ["--report", "--quality", "fast", "--device", "cpu"]
 try: app(["denoise", *sys.argv[1:], *arguments])
 except SystemExit as end: assert not end.code
 """,
+    "import": "from mri_denoise._monai import import_monai\nimport_monai()",
     "denoise": DENOISE,
     "the rest": """
 import numpy as np, torch
