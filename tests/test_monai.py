@@ -28,21 +28,29 @@ def test_short_answers_load_nothing_heavy(arguments: list[str]) -> None:
     assert not loaded & {"numpy", "torch", "monai", "nibabel", "pydicom", "scipy", "matplotlib", "PIL"}
 
 
+_THREADS = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY", "OPENBLAS_NUM_THREADS")
+
+
 @pytest.mark.parametrize(
-    ("given", "spins"), [({}, "10000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "active"}, None)]
+    ("given", "spins", "blas"),
+    [
+        ({}, "10000", "1"),
+        ({"GOMP_SPINCOUNT": "7", "OPENBLAS_NUM_THREADS": "2"}, "7", "2"),
+        ({"OMP_WAIT_POLICY": "active"}, None, "1"),
+    ],
 )
-def test_threads_that_wait_leave_the_cores_to_others(given: dict[str, str], spins: str | None) -> None:
+def test_threads_that_wait_leave_the_cores_to_others(given: dict[str, str], spins: str | None, blas: str) -> None:
     code = """
 import os, sys
 from mri_denoise.cli.main import app
 assert "torch" not in sys.modules  # it would have been read by now
 try: app(["models"])
 except SystemExit: pass
-print("SPINS", os.environ.get("GOMP_SPINCOUNT"))
+print("SPINS", os.environ.get("GOMP_SPINCOUNT"), os.environ.get("OPENBLAS_NUM_THREADS"))
 """
-    others = {k: v for k, v in os.environ.items() if k not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")}
+    others = {k: v for k, v in os.environ.items() if k not in _THREADS}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=others | given)
-    assert f"SPINS {spins}" in done.stdout
+    assert f"SPINS {spins} {blas}" in done.stdout
 
 
 DENOISE = """
