@@ -58,8 +58,8 @@ def main(
     # milliseconds, which beside other work, where its partner waits for a core, takes longer than the work itself.
     if not os.environ.keys() & {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"}:
         os.environ["GOMP_SPINCOUNT"] = "10000"
-    # Read when numpy is imported. Threads of its OpenBLAS spin as well: of the small products that measure the noise they
-    # make nothing faster on a free computer, and beside other work five times the processor time.
+    # Read when numpy is imported. Threads of its OpenBLAS spin as well: beside other work the small products that
+    # measure the noise took five times the processor time with two threads.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
