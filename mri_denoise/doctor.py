@@ -51,7 +51,7 @@ def examine() -> Iterator[Check]:
     """
     checks: list[tuple[str, Callable[[], Check]]] = [
         ("libraries", check_libraries),
-        *((f"weights {model}", _weights_of(model)) for model in ("rician", "salt-pepper")),
+        *((f"weights {model}", _weights_of(model)) for model in ("rician", "salt-pepper", "noise_level")),
         ("device", check_device),
         ("collaborative filter", check_filter),
         ("temporary folder", check_temporary_folder),

@@ -23,8 +23,8 @@ class Sigma:
     """The noise level: the standard deviation of the noise in the real and in the imaginary channel.
 
     Args:
-        kind: ``"auto"`` measures one level a volume, ``"local"`` measures it at each voxel, ``"level"`` is a number,
-            ``"map"`` a file.
+        kind: ``"auto"`` finds the level, a number or, where it is uneven, a map; ``"local"`` finds a map in any case;
+            ``"level"`` is a number, ``"map"`` a file.
         level: the number, from 0 on, in the image's own units, for the kind ``"level"``.
         path: the file of a map in the image's grid, for the kind ``"map"``.
 

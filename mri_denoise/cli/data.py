@@ -67,3 +67,23 @@ def references(
     with common.one_line_errors():
         count = add_references(dataset, bundle, factor, on_volume=say)
     print(f"{count} references.")
+
+
+@app.command()
+def scans(
+    dataset: Annotated[Path, typer.Argument(metavar="DATASET", help="The data set folder with its references.")],
+    output: Annotated[Path, typer.Argument(metavar="OUTPUT", help="The folder of the scans.")],
+    count: Annotated[int, typer.Option(min=1, help="Number of scans.")] = 4000,
+    seed: Annotated[int, typer.Option(min=0, help="Of anatomy, scanners and noise.")] = 0,
+) -> None:
+    """Put the training volumes through simulated scanners, for the training of the noise-level network."""
+    from rich.progress import track
+
+    from mri_denoise.training.noise_scans import make_scans
+
+    watched = common.interactive()
+    with common.one_line_errors():
+        made = make_scans(dataset, output, count, seed)
+        for _ in track(made, "scanning", count, console=common.messages, transient=True, disable=not watched):
+            pass
+    print(f"{count} scans.")

@@ -9,7 +9,7 @@ import torch
 from monai.data import MetaTensor
 from monai.inferers import Inferer
 
-from mri_denoise.inference.threads import run_in_threads
+from mri_denoise.threads import run_in_threads
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 _PIECE = 256 * 256  # pixels: fewer take longer each
@@ -22,7 +22,7 @@ class MixedPrecisionInferer(Inferer):
 
     In inference on a CPU each image (several smaller than 256 x 256 pixels: :func:`piece_size`) goes through the
     network in one thread, and as many at a time as PyTorch has threads. So the result has the same bits for any number
-    of them (:mod:`mri_denoise.inference.threads`), and no layer is so large that the system has to clear new pages.
+    of them (:mod:`mri_denoise.threads`), and no layer is so large that the system has to clear new pages.
 
     Args:
         precision: ``"float32"``, ``"bfloat16"`` or ``"float16"``.

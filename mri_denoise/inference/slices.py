@@ -20,10 +20,10 @@ from mri_denoise.inference.limits import without_extremes
 from mri_denoise.inference.mixed_precision import MixedPrecisionInferer, piece_size
 from mri_denoise.inference.parts import solid_parts
 from mri_denoise.inference.slice_plan import NARROW, SlicePlan, SliceStack, plan_slices
-from mri_denoise.inference.threads import one_thread_each, run_in_threads, threads
 from mri_denoise.inference.tiling import denoise_in_tiles
 from mri_denoise.noise.correlation import noise_correlation
 from mri_denoise.runtime import end_if_told
+from mri_denoise.threads import one_thread_each, run_in_threads, threads
 
 _LEAST_TILE = 256
 _LEAST_SIDE = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -206,23 +207,22 @@ def _window(data: np.ndarray, axis: int, start: int) -> np.ndarray:
     return data[tuple(slice(start, data.shape[k] - 2 + start) if k == axis else slice(None) for k in range(3))]
 
 
-def interpolate_blocks(blocks: np.ndarray, axis: int, length: int, offset: int, edge: int) -> np.ndarray:
-    """Interpolate linearly from the centres of blocks to voxels along one axis, constant past the last centres.
+def interpolate_grid(values: np.ndarray, centres: Sequence[np.ndarray], places: Sequence[np.ndarray]) -> np.ndarray:
+    """Interpolate linearly from one grid to another along each axis, constant past the outermost centres.
 
     Args:
-        blocks: one value for each block, on their grid.
-        axis: of the grid.
-        length: voxels along that axis.
-        offset: voxels before the first block.
-        edge: voxels of a block.
+        values: one for each node of a grid of three axes.
+        centres: of the grid along each axis, in voxels, rising.
+        places: of the other grid along each axis, in voxels.
 
     Returns:
-        the grid with ``length`` values along the axis.
+        float32, one value for each node of the other grid.
     """
-    position = np.clip((np.arange(length) - offset - (edge - 1) / 2) / edge, 0, blocks.shape[axis] - 1)
-    lower = np.minimum(position.astype(int), max(blocks.shape[axis] - 2, 0))
-    upper = np.minimum(lower + 1, blocks.shape[axis] - 1)
-    shape = [1, 1, 1]
-    shape[axis] = length
-    weight = (position - lower).reshape(shape)
-    return np.take(blocks, lower, axis) * (1 - weight) + np.take(blocks, upper, axis) * weight
+    found = values.astype(np.float32)
+    for axis, (centre, wanted) in enumerate(zip(centres, places, strict=True)):
+        place = np.interp(wanted, centre, np.arange(len(centre)))
+        lower = np.minimum(place.astype(int), max(len(centre) - 2, 0))
+        upper = np.minimum(lower + 1, len(centre) - 1)
+        weight = (place - lower).astype(np.float32).reshape([-1 if k == axis else 1 for k in range(3)])
+        found = np.take(found, lower, axis) * (1 - weight) + np.take(found, upper, axis) * weight
+    return found

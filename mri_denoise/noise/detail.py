@@ -53,6 +53,14 @@ class DetailBlocks:
         first, second = (np.arange(n) / (n * part) for n, part in zip(self.edges, self.coverage, strict=True))
         return first[:, None], second[None]
 
+    def centres(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Compute the places of the grid's blocks along the two axes of a slice, in voxels, and return their slices."""
+        first, second = (
+            offset + edge * np.arange(count) + (edge - 1) / 2
+            for count, edge, offset in zip(self.grid, self.edges, self.offset, strict=False)
+        )
+        return first, second, self.slices
+
     def chosen(self, which: np.ndarray) -> DetailBlocks:
         """Select blocks by a boolean array of shape (B,)."""
         return DetailBlocks(

@@ -23,7 +23,6 @@ FloorKind = Literal["rician", "chi", "suppressed", "masked", "unknown", "none"]
 _DARK = 1.7  # sigma: a block of a lower mean holds hardly any signal
 _CHI_MOST = 8.0  # sigma: mean of the noise of 32 coils
 _CHI_SPREAD = (0.5, 0.84)  # sigma: standard deviation of the noise alone, for any number of coils
-_RAYLEIGH = (0.42, 0.62)  # standard deviation divided by mean: 0.523 for Rayleigh's distribution
 _LEAST = 40  # blocks
 _FRACTION = 0.01  # of all blocks
 _EVEN = 0.1  # relative departure from Rice's distribution that is not significant
@@ -82,27 +81,6 @@ def find_floor(blocks: DetailBlocks, sigma: np.ndarray, masked: bool) -> Floor:
 def _alike(mean: np.ndarray) -> bool:
     """Tell whether the means follow one distribution: half of them lie within a sixth of their median."""
     return float(np.median(np.abs(mean / np.median(mean) - 1))) < 1 / 6
-
-
-def dark_level(blocks: DetailBlocks, sigma: np.ndarray) -> tuple[float, bool] | None:
-    """Estimate sigma from the darkest blocks as if they were Rician noise without signal.
-
-    Args:
-        blocks: of the whole image.
-        sigma: of the noise in tissue, shape ``blocks.grid``.
-
-    Returns:
-        sigma in the unit of the blocks, and whether their spread is about that of Rayleigh's distribution; None if few
-        blocks are dark.
-    """
-    level = sigma[tuple(blocks.place.T)]
-    dark = (blocks.mean < _DARK * level) & (blocks.mean > 0)
-    if dark.sum() < max(_LEAST, int(2 * _FRACTION * len(dark))):
-        return None
-    mean = blocks.mean[dark]
-    variance = (blocks.power[dark].sum(axis=(1, 2)) - blocks.power[dark, 0, 0]) / (math.prod(blocks.edges) - 1)
-    ratio = float(np.median(np.sqrt(variance) / mean))
-    return float(np.median(mean)) / RAYLEIGH_MEAN, _RAYLEIGH[0] < ratio < _RAYLEIGH[1]
 
 
 def _local_ratio(blocks: DetailBlocks, dark: np.ndarray, mean: np.ndarray) -> np.ndarray:

@@ -1,7 +1,7 @@
 """Find the noise of a volume: its level in tissue, floor and correlation, with the confidence in each of them.
 
-The level comes from the fine detail of tissue, which is never less than the noise, and from the air if that is pure
-noise (:mod:`mri_denoise.noise.evidence`). The floor comes from the darkest blocks (:mod:`mri_denoise.noise.floor`), and
+The level comes from the tissue, by a network, and from the air if that is pure noise and the tissue agrees
+(:mod:`mri_denoise.noise.evidence`). The floor comes from the darkest blocks (:mod:`mri_denoise.noise.floor`), and
 the correlation from the air, the k-space coverage or the tissue (:mod:`mri_denoise.noise.correlation`).
 """
 
@@ -12,17 +12,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from mri_denoise.noise.blocks import find_signal, interpolate_blocks, middle_slices, normalise
+from mri_denoise.noise.blocks import find_signal, interpolate_grid, middle_slices, normalise
 from mri_denoise.noise.correlation import MAX_LAG, noise_correlation
-from mri_denoise.noise.detail import DetailBlocks
-from mri_denoise.noise.evidence import Source, Tissue, agreement, is_even, measure_tissue, weigh_air
+from mri_denoise.noise.evidence import Source, Tissue, is_air, level_at, measure_tissue
 from mri_denoise.noise.floor import Floor, FloorKind, find_floor
 from mri_denoise.noise.level import NoiseLevel, estimate_sigma
-from mri_denoise.noise.spectrum import spectrum_correlation
+from mri_denoise.noise.spectrum import noise_spectrum, spectrum_correlation
 from mri_denoise.noise.zero_filling import find_coverage
 from mri_denoise.noise.zero_level import ZeroLevel, find_zero
 
-_CLEAN = 30.0  # SNR from which texture may hide the noise
 _DRAWN = 0.4  # fraction of voxels that equal their neighbours, above which an image holds no noise
 _MASKED = 0.1  # fraction of voxels that are 0 or not finite, above which an image counts as masked
 
@@ -56,8 +54,7 @@ class NoiseModel:
         coils: channels of the non-central chi distribution; 1 except for the floor ``"chi"``.
         correlation: of the noise with its neighbours along each axis, shape (3, lags), each row from 1 at lag 0.
         confidence: in each of them.
-        source: of the level: ``"air"``, ``"tissue"``, ``"air and tissue"`` if tissue shows more than the air and is
-            textured, so that the truth lies in between, or ``"none"``.
+        source: of the level: ``"air"``, ``"tissue"`` or ``"none"``.
         zero: the value that the magnitudes count from.
     """
 
@@ -90,11 +87,9 @@ def find_noise(
     simple: NoiseLevel | None = None,
     correlation: np.ndarray | None = None,
     zero: ZeroLevel | None = None,
+    as_map: bool = False,
 ) -> NoiseModel:
     """Find the noise of a volume.
-
-    Where SNR is high, texture hides the noise. The level (the median of a map) is then at most the simple estimate,
-    which takes the quietest blocks: too low a level does less harm than too high a one.
 
     Args:
         volume: magnitudes, shape (X, Y, Z), any unit; NaN, infinity and masks are ignored.
@@ -104,6 +99,7 @@ def find_noise(
         correlation: of the noise in air or by k-space, if a series tells it better
             (:func:`~mri_denoise.noise.correlation.noise_correlation` by default).
         zero: the value that the magnitudes count from (:func:`~mri_denoise.noise.zero_level.find_zero` by default).
+        as_map: whether the level is a map of the tissue in any case, even and beside air that tells it exactly.
 
     Returns:
         the model. If there are too few blocks of tissue, it has one number for the level
@@ -121,14 +117,18 @@ def find_noise(
         ('rician', 20)
     """
     zero = find_zero(volume) if zero is None else zero
-    model = _find(zero.measurable(np.asarray(volume, dtype=np.float32)), slice_axis, simple, correlation)
+    model = _find(zero.measurable(np.asarray(volume, dtype=np.float32)), slice_axis, simple, correlation, as_map)
     if not zero.signed:
         return replace(model, zero=zero)
     return replace(model, zero=zero, floor="none", snr=_signed_snr(volume, zero, model.level))
 
 
 def _find(
-    data: np.ndarray, slice_axis: int | None, simple: NoiseLevel | None, correlation: np.ndarray | None
+    data: np.ndarray,
+    slice_axis: int | None,
+    simple: NoiseLevel | None,
+    correlation: np.ndarray | None,
+    as_map: bool,
 ) -> NoiseModel:
     """The model of a volume that counts from 0."""
     scale, mask = find_signal(data)
@@ -138,32 +138,33 @@ def _find(
         simple = NoiseLevel(sigma=0.0, snr=math.inf, method="none")
     simple = estimate_sigma(data, slice_axis=axis) if simple is None else simple
     correlation = noise_correlation(data[None], axis) if correlation is None else correlation
-    pure = simple.sigma / scale if simple.method == "background" else None
-    rows = np.delete(correlation, axis, axis=0) if pure is not None and correlation[:, 1:].any() else None
-    coverage = find_coverage(middle_slices(slices, 2))
-    tissue = measure_tissue(slices, coverage, rows)
-    if tissue is None or simple.sigma == 0:
+    tissue = (
+        None if simple.sigma == 0 else measure_tissue(slices, find_coverage(middle_slices(slices, 2)), as_map=as_map)
+    )
+    if tissue is None:
         return _plain(simple, correlation)
-    masked = 1 - float(np.mean(mask)) > _MASKED
-    factor, source = weigh_air(tissue, pure)
-    floor = find_floor(tissue.blocks, tissue.level * factor, masked)
-    for _ in range(2 if floor.coils > 1 else 0):  # the noise of many coils is less than sigma at low signal
-        tissue, factor, source = measure_tissue(slices, coverage, rows, floor.coils) or tissue, 1.0, "tissue"
-        floor = find_floor(tissue.blocks, tissue.level, masked)
+    source: Source = "tissue"
+    if not as_map and simple.method == "background" and is_air(tissue, simple.sigma / scale):
+        source = "air"
+    places = np.arange(slices.shape[0]), np.arange(slices.shape[1]), np.arange(slices.shape[2])
     if source == "air":
         sigma = np.array(simple.sigma, dtype=np.float32)
+    elif tissue.found.level.ndim:
+        sigma = np.moveaxis(np.float32(scale) * level_at(tissue.found, places), 2, axis)
     else:
-        sigma = np.float32(scale * factor) * _level(tissue, slices.shape, axis)
+        sigma = np.array(scale * tissue.found.level, dtype=np.float32)
+    floor = find_floor(tissue.blocks, tissue.level, 1 - float(np.mean(mask)) > _MASKED)
+    ratio = floor.ratio.astype(np.float32)
+    if ratio.ndim:
+        ratio = np.moveaxis(interpolate_grid(ratio, tissue.blocks.centres(), places), 2, axis)
     snr = simple.snr * simple.sigma / max(float(np.median(sigma)), 1e-30)
-    if _CLEAN < snr < simple.snr:
-        sigma, snr = sigma * np.float32(snr / simple.snr), simple.snr
     return NoiseModel(
         sigma=sigma,
         snr=snr,
         floor=floor.kind,
-        floor_ratio=_at_voxels(floor.ratio, tissue.blocks, slices.shape, axis),
+        floor_ratio=ratio,
         coils=floor.coils,
-        correlation=correlation if source == "air" else _with_tissue(correlation, tissue.spectrum, axis),
+        correlation=correlation if source == "air" else _with_tissue(correlation, tissue, axis),
         confidence=_confidence(tissue, floor, source),
         source=source,
     )
@@ -186,13 +187,6 @@ def _signed_snr(volume: np.ndarray, zero: ZeroLevel, level: float) -> float:
     return math.sqrt(max(power - level**2, 0.0)) / level if level > 0 else math.inf
 
 
-def _level(tissue: Tissue, shape: tuple[int, ...], slice_axis: int) -> np.ndarray:
-    """The level in the unit of the slices, float32: a number if it is even, otherwise a map of the volume."""
-    levels = tissue.levels()
-    level = np.median(levels) if is_even(levels) else tissue.level
-    return _at_voxels(np.asarray(level), tissue.blocks, shape, slice_axis)
-
-
 def _plain(simple: NoiseLevel, correlation: np.ndarray) -> NoiseModel:
     """The model if there is too little tissue: Rice's distribution is assumed."""
     sources: dict[str, Source] = {"background": "air", "foreground": "tissue"}
@@ -209,33 +203,21 @@ def _plain(simple: NoiseLevel, correlation: np.ndarray) -> NoiseModel:
     )
 
 
-def _with_tissue(correlation: np.ndarray, spectrum: np.ndarray, slice_axis: int) -> np.ndarray:
-    """The correlation from air or k-space; if neither shows one, that of the spectrum in tissue."""
-    if correlation[:, 1:].any() or np.ptp(spectrum) == 0:
+def _with_tissue(correlation: np.ndarray, tissue: Tissue, slice_axis: int) -> np.ndarray:
+    """The correlation from air or k-space; if neither shows one, that of the noise in tissue."""
+    if correlation[:, 1:].any():
+        return correlation
+    spectrum = noise_spectrum(tissue.inside)
+    if np.ptp(spectrum) == 0:
         return correlation
     found = correlation.copy()
     found[[axis for axis in range(3) if axis != slice_axis]] = spectrum_correlation(spectrum, MAX_LAG)
     return found
 
 
-def _at_voxels(values: np.ndarray, blocks: DetailBlocks, shape: tuple[int, ...], slice_axis: int) -> np.ndarray:
-    """Interpolate from the grid of blocks to voxels, slices back on their axis; a number stays one. float32."""
-    if values.ndim == 0:
-        return values.astype(np.float32)
-    for axis in range(2):
-        values = interpolate_blocks(values, axis, shape[axis], blocks.offset[axis], blocks.edges[axis])
-    place = np.interp(np.arange(shape[2]), blocks.slices, np.arange(len(blocks.slices)))
-    lower = np.minimum(place.astype(int), max(len(blocks.slices) - 2, 0))
-    upper = np.minimum(lower + 1, len(blocks.slices) - 1)
-    weight = (place - lower).astype(np.float32)
-    values = values.astype(np.float32)
-    values = values[..., lower] * (1 - weight) + values[..., upper] * weight
-    return np.moveaxis(values, 2, slice_axis)
-
-
 def _confidence(tissue: Tissue, floor: Floor, source: Source) -> Confidence:
-    """The confidence, from the number of blocks and their agreement."""
-    level = 0.95 if source == "air" else agreement(tissue)
+    """The confidence, from the expected error and the number of blocks."""
+    level = 0.95 if source == "air" else math.exp(-2 * tissue.found.error)
     return Confidence(
         level=round(level, 2),
         floor=round(floor.blocks / (floor.blocks + 200), 2),

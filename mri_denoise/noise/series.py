@@ -13,7 +13,11 @@ from mri_denoise.noise.zero_level import ZeroLevel, find_zero
 
 
 def find_series_noise(
-    volumes: np.ndarray, *, slice_axis: int | None = None, zeros: Sequence[ZeroLevel] | None = None
+    volumes: np.ndarray,
+    *,
+    slice_axis: int | None = None,
+    zeros: Sequence[ZeroLevel] | None = None,
+    as_map: bool = False,
 ) -> list[NoiseModel]:
     """Find the noise of each volume of a series.
 
@@ -24,6 +28,7 @@ def find_series_noise(
         volumes: magnitudes, shape (T, X, Y, Z), any unit; NaN, infinity and masks are ignored.
         slice_axis: the axis across the slices; the shortest one by default.
         zeros: the value that each volume counts from (:func:`~mri_denoise.noise.zero_level.find_zero` by default).
+        as_map: whether each level is a map in any case.
 
     Returns:
         T models (:class:`~mri_denoise.noise.model.NoiseModel`).
@@ -39,7 +44,7 @@ def find_series_noise(
     levels = estimate_series(counted, slice_axis=axis)
     correlation = noise_correlation(counted, axis)
     return [
-        find_noise(volume, slice_axis=axis, simple=level, correlation=correlation, zero=zero)
+        find_noise(volume, slice_axis=axis, simple=level, correlation=correlation, zero=zero, as_map=as_map)
         for volume, level, zero in zip(volumes, levels, zeros, strict=True)
     ]
 

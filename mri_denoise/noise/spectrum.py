@@ -8,17 +8,20 @@ the other half gives the power, so that the choice does not bias it.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from scipy.fft import dct
+from scipy.special import chdtri
 
 from mri_denoise.noise.correlation import cosine_power
 from mri_denoise.noise.detail import DetailBlocks
-from mri_denoise.noise.tissue import global_edge
 
 _QUIET, _LEAST = 0.05, 100  # fraction and number of blocks
 _MIDDLE = (0.4, 0.75)  # of the acquired k-space: frequencies with little anatomy, and with noise in spite of any filter
 _COARSE = 0.2  # of the acquired k-space: lower frequencies hold anatomy in every block
 _TEXTURED = 1.2  # breadth at medium frequencies, above which all blocks hold anatomy there
+_QUANTILES = (0.1, 0.3)  # of the blocks' power: the quieter ones
 _FILTERED = 0.6  # of the power in the middle: white noise does not fall lower by chance
 
 
@@ -54,8 +57,10 @@ def noise_spectrum(blocks: DetailBlocks) -> np.ndarray:
 
 
 def _breadth(blocks: DetailBlocks, chosen: np.ndarray) -> float:
-    """The breadth of the blocks' power in some coefficients: 1 for noise alone."""
-    return float(global_edge(blocks.power[:, chosen].mean(axis=1), int(chosen.sum())).breadth)
+    """How much the blocks differ in the strength of some coefficients: 1 as by chance, above it by texture."""
+    low, high = np.quantile(blocks.power[:, chosen].mean(axis=1), _QUANTILES)
+    by_chance = [chdtri(int(chosen.sum()), 1 - part) for part in _QUANTILES]
+    return math.sqrt(high / max(low, 1e-30) * by_chance[0] / by_chance[1])
 
 
 def _quiet_power(blocks: DetailBlocks, fine: np.ndarray) -> np.ndarray:

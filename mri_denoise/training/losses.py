@@ -162,3 +162,31 @@ class SSIML1PerceptualLoss(nn.Module):
         if self.perceptual is not None and perceptual_weight:
             loss = loss + perceptual_weight * self.perceptual(prediction, target)
         return loss
+
+
+class LaplaceLoss(nn.Module):
+    """Average the negative logarithm of the likelihood of levels, if their errors follow Laplace's distribution.
+
+    A network that gives its expected absolute error beside each value learns both (Kendall and Gal, 2017,
+    https://arxiv.org/abs/1703.04977).
+
+    Args:
+        least: fraction of tissue in a cell, above which it counts, by that fraction.
+    """
+
+    def __init__(self, least: float = 0.2) -> None:
+        super().__init__()
+        self.least = least
+
+    def forward(self, prediction: tuple[torch.Tensor, torch.Tensor], target: torch.Tensor) -> torch.Tensor:
+        """Compute a scalar.
+
+        Args:
+            prediction: values, and natural logarithms of their expected errors, both of shape (N, H, W).
+            target: true values and fractions of tissue, shape (N, 2, H, W).
+        """
+        value, error = prediction
+        truth, tissue = target.unbind(dim=1)
+        weight = torch.where(tissue > self.least, tissue, 0)
+        loss = (value - truth).abs() * torch.exp(-error) + error
+        return (weight * loss).sum() / weight.sum().clamp(min=1e-6)

@@ -5,6 +5,7 @@ from mri_denoise.transforms.files import LoadVolumed, SaveVolumed
 from mri_denoise.transforms.guard import ReturnSignald
 from mri_denoise.transforms.intensity import ScaleIntensityRobust, ScaleIntensityRobustd
 from mri_denoise.transforms.noise_level import EstimateNoised
+from mri_denoise.transforms.noise_scans import LoadNoiseScand, RandNoiseScanCropd
 from mri_denoise.transforms.pictures import ResizePictured
 from mri_denoise.transforms.rician import RandMagnitudeNoise, RandMagnitudeNoised, RicianNoise, RicianNoised
 from mri_denoise.transforms.salt_pepper import (
@@ -20,11 +21,13 @@ from mri_denoise.transforms.scanner import RandScannerNoised
 __all__ = [
     "BlendStrengthd",
     "EstimateNoised",
+    "LoadNoiseScand",
     "LoadVolumed",
     "MiddleSlabd",
     "RandMagnitudeNoise",
     "RandMagnitudeNoised",
     "RandNoiseMapd",
+    "RandNoiseScanCropd",
     "RandReferenceSlabd",
     "RandRepeatedSlicesd",
     "RandSaltPepperNoise",

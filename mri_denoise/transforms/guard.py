@@ -13,7 +13,7 @@ from monai.transforms import MapTransform
 from mri_denoise.inference.floor import match_floor
 from mri_denoise.inference.guard import return_signal
 from mri_denoise.inference.parts import solid_parts
-from mri_denoise.inference.threads import one_thread_each
+from mri_denoise.threads import one_thread_each
 
 _NOISE = ("scaled_sigma", "floor", "coils")  # of each volume
 

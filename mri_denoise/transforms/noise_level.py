@@ -35,9 +35,8 @@ class EstimateNoised(MapTransform):
     Args:
         keys: images of shape (T, X, Y, Z) in the file's units; the estimate is that of the first one.
         sigma: see :meth:`mri_denoise.settings.Sigma.parse`. ``"auto"`` finds level, floor and correlation
-            (:func:`mri_denoise.noise.series.find_series_noise`). ``"map"`` estimates one level for each voxel
-            (:func:`mri_denoise.noise.local.estimate_map`); a number or the file of a map is taken as it is: the floor
-            is Rice's then.
+            (:func:`mri_denoise.noise.series.find_series_noise`), and ``"map"`` does so with a level at each voxel even
+            where it may be even; a number or the file of a map is taken as it is: the floor is Rice's then.
 
     Raises:
         InputError: if a number is negative, or a map cannot be read, has another shape or lies in another space.
@@ -56,11 +55,11 @@ class EstimateNoised(MapTransform):
             zeros = [ZeroLevel()] * len(volumes)
         else:
             zeros = [find_zero(volume) for volume in volumes]
-        found = self._given(volumes, zeros, slice_axis, affine)
+        found = self._given(volumes.shape, affine)
         if found is not None and self.sigma.path is not None:
             found = found.flip(data.get(TURNED, ()))  # the file is not mirrored
         if found is None:
-            noise = _find(volumes, zeros, slice_axis)
+            noise = _find(volumes, zeros, slice_axis, as_map=self.sigma.kind == "local")
         else:
             noise = _rician(found, counted_from_zero(volumes, zeros), slice_axis)
         return {
@@ -71,19 +70,12 @@ class EstimateNoised(MapTransform):
             "fill": torch.tensor([math.nan if zero.fill is None else zero.fill for zero in zeros]),
         }
 
-    def _given(
-        self, volumes: np.ndarray, zeros: Sequence[ZeroLevel], slice_axis: int, affine: torch.Tensor | None
-    ) -> torch.Tensor | None:
-        """The level by hand, or of each voxel; None if everything is to be found."""
+    def _given(self, shape: tuple[int, ...], affine: torch.Tensor | None) -> torch.Tensor | None:
+        """The level by hand; None if it is to be found."""
         if self.sigma.level is not None:
-            return torch.full((len(volumes),), self.sigma.level, dtype=torch.float32)
+            return torch.full((shape[0],), self.sigma.level, dtype=torch.float32)
         if self.sigma.path is not None:
-            return _read_map(self.sigma.path, volumes.shape, affine)
-        if self.sigma.kind == "local":
-            from mri_denoise.noise.local import estimate_map
-
-            counted = counted_from_zero(volumes, zeros)
-            return torch.from_numpy(np.stack([estimate_map(volume, slice_axis=slice_axis) for volume in counted]))
+            return _read_map(self.sigma.path, shape, affine)
         return None
 
 
@@ -96,9 +88,11 @@ def _rician(sigma: torch.Tensor, volumes: np.ndarray, slice_axis: int) -> dict[H
     return {"sigma": sigma, "floor": one, "coils": one, "correlation": correlation}
 
 
-def _find(volumes: np.ndarray, zeros: Sequence[ZeroLevel], slice_axis: int) -> dict[Hashable, torch.Tensor]:
+def _find(
+    volumes: np.ndarray, zeros: Sequence[ZeroLevel], slice_axis: int, *, as_map: bool
+) -> dict[Hashable, torch.Tensor]:
     """What goes beside the image if all of its noise is to be found."""
-    models = find_series_noise(volumes, slice_axis=slice_axis, zeros=zeros)
+    models = find_series_noise(volumes, slice_axis=slice_axis, zeros=zeros, as_map=as_map)
     return {
         "sigma": _stack([model.sigma for model in models], volumes.shape[1:]),
         "floor": _stack([model.floor_ratio for model in models], volumes.shape[1:]),

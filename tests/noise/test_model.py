@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from mri_denoise.noise.lower_edge import BINS, lower_edges, variance_bins
 from mri_denoise.noise.model import NoiseModel, find_noise
 from mri_denoise.noise.rician import chi_coils, chi_mean, chi_moments, rice_moments
 from mri_denoise.noise.simulate import add_rician, smooth_field
@@ -109,24 +108,6 @@ def test_values_that_are_not_finite_are_ignored(clean: np.ndarray) -> None:
     image[:6, :6, :3] = np.nan
     image[50, 60, 10] = np.inf
     assert find_noise(image, slice_axis=2).level == pytest.approx(30, rel=0.03)
-
-
-@pytest.mark.parametrize("freedom", [8, 15, 28])
-def test_lower_edge_of_noise_alone_is_its_level(freedom: int) -> None:
-    variance = np.random.default_rng(2).chisquare(freedom, 4000) / freedom * 9
-    counts = np.bincount(variance_bins(variance, 9), minlength=BINS)
-    low, middle = 3 * lower_edges(counts, freedom, (0.1, 0.5))
-    assert low == pytest.approx(3, rel=0.1)
-    assert middle == pytest.approx(3, rel=0.03)
-
-
-def test_lower_edge_sees_the_noise_among_texture() -> None:
-    rng = np.random.default_rng(4)
-    texture = np.where(rng.random(4000) < 0.7, rng.exponential(30, 4000), 0)
-    variance = (1 + texture) * rng.chisquare(15, 4000) / 15
-    counts = np.bincount(variance_bins(variance, float(np.median(variance))), minlength=BINS)
-    level = np.sqrt(np.median(variance)) * lower_edges(counts, 15, (0.1,))[0]
-    assert level == pytest.approx(1, rel=0.12)
 
 
 def test_chi_moments_against_scipy_and_rice() -> None:

@@ -11,7 +11,7 @@ from pydicom.data import get_testdata_file
 from scipy.signal import resample
 
 from mri_denoise.noise.level import estimate_series, estimate_sigma
-from mri_denoise.noise.local import estimate_map
+from mri_denoise.noise.model import find_noise
 from mri_denoise.noise.zero_filling import find_coverage, undo_zero_filling
 from tests.phantoms import head
 
@@ -84,7 +84,9 @@ def test_smooth_anatomy_in_white_noise_is_not_taken_for_interpolation(sigma: flo
 def test_map_of_masked_interpolated_images() -> None:
     image = scan((112, 160), (160, 160), masked=True)
     inside = image > 300
-    assert float(np.median(estimate_map(image, slice_axis=2)[inside])) == pytest.approx(SIGMA, rel=0.15)
+    assert float(np.median(find_noise(image, slice_axis=2, as_map=True).sigma[inside])) == pytest.approx(
+        SIGMA, rel=0.15
+    )
 
 
 def test_series_is_measured_alike() -> None:

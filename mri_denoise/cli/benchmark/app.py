@@ -8,6 +8,8 @@ from mri_denoise.cli.benchmark.accuracy import accuracy
 from mri_denoise.cli.benchmark.paper import paper
 from mri_denoise.cli.benchmark.repeats import repeats
 from mri_denoise.cli.benchmark.safety import safety
+from mri_denoise.cli.benchmark.scanners import scanners
+from mri_denoise.cli.benchmark.scans import scans
 from mri_denoise.cli.benchmark.speed import speed
 
 app = typer.Typer(
@@ -20,5 +22,5 @@ def main() -> None:
     """Measure denoisers: against the truth, on real noise, their safety, and their speed."""
 
 
-for command in (accuracy, paper, repeats, safety, speed):
+for command in (accuracy, paper, repeats, safety, scanners, scans, speed):
     app.command()(command)

@@ -11,7 +11,7 @@ from mri_denoise.inference.block_matching import Grid
 from mri_denoise.inference.group_design import AIR, LEAST_LEFT, LEAST_POWER, GroupDesign
 from mri_denoise.inference.native.library import FilterJob, FilterLibrary, available, installed_library
 from mri_denoise.inference.rician_bias import BIAS_TABLE, SNR_STEPS
-from mri_denoise.inference.threads import run_in_threads
+from mri_denoise.threads import run_in_threads
 
 MAX_EDGE, MAX_REACH, MAX_MEMBERS = 8, 8, 32  # of filter.h
 _PLANES = 4  # whose bias a thread subtracts at a time

@@ -1,0 +1,1 @@
+"""The estimate of the noise against random simulated scanners, whose local level is known."""

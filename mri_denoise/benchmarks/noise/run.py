@@ -1,0 +1,158 @@
+"""Judge the estimate of the noise on random simulated scanners."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from mri_denoise.benchmarks.progress import Progress
+from mri_denoise.io.files import write_beside
+from mri_denoise.noise.model import NoiseModel, find_noise
+from mri_denoise.noise.rician import chi_mean
+from mri_denoise.record import now, versions
+from mri_denoise.simulation.scanner import Scan
+from mri_denoise.training.noise_scans import find_sources, random_scan
+
+LEVELS = (0.008, 0.1)  # of the maximum, as scanners of hospitals have it
+_HEAD, _AIR = 0.1, 0.02  # times the 99.5th percentile of the truth: above and below is head and air
+_LEAST_AIR = 500  # voxels
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScannerScore:
+    """How well the noise of one scan was found.
+
+    Args:
+        median_error: of the level over the voxels of the head, relative to the true one.
+        high_error: its 95th percentile.
+        ratio: median of the found level divided by the true one.
+        confidence: of the model in its level, 0 to 1.
+        floor_error: relative error of the mean of the air; None where the air is suppressed or masked, or hardly any.
+        source: of the level.
+        seconds: that the estimate took.
+        parameters: of the scanner.
+    """
+
+    median_error: float
+    high_error: float
+    ratio: float
+    confidence: float
+    floor_error: float | None
+    source: str
+    seconds: float
+    parameters: dict[str, float | int | str | bool | None]
+
+
+def run_scanners(
+    dataset: Path | None, output: Path, count: int, seed: int, progress: Progress, part: str = "validation"
+) -> dict[str, object]:
+    """Scan, estimate and compare; write ``scanners.md`` and ``scanners.json``.
+
+    Args:
+        dataset: folder with ``datalist.json``; phantoms alone if there is none.
+        output: folder of the table and of the record.
+        count: number of scans.
+        seed: of all choices and of the noise.
+        progress: shows how far it is.
+        part: list of the datalist.
+
+    Returns:
+        the record.
+
+    Raises:
+        InputError: if the data set cannot be used.
+    """
+    families = find_sources(dataset, part) if dataset is not None else []
+    scores = []
+    with progress.stage("scanning", count) as step:
+        for index in range(count):
+            found = random_scan(families, np.random.default_rng([seed, index]), LEVELS)
+            scores.append(_score(found))
+            step()
+    record: dict[str, object] = {
+        "time": now(),
+        "objects": "phantoms" if dataset is None else part,
+        "count": count,
+        "seed": seed,
+        "summary": _summary(scores),
+        "scans": [asdict(score) for score in scores],
+        "versions": versions(),
+    }
+    output.mkdir(parents=True, exist_ok=True)
+    for name, text in (("scanners.md", _table(scores)), ("scanners.json", json.dumps(record, indent=2) + "\n")):
+        with write_beside(output / name) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+    return record
+
+
+def _score(scan: Scan) -> ScannerScore:
+    """Find the noise of a scan, and compare."""
+    start = time.perf_counter()
+    model = find_noise(scan.image, slice_axis=2)
+    seconds = time.perf_counter() - start
+    bright = float(np.percentile(scan.truth, 99.5))
+    head = (scan.truth > _HEAD * bright) & (scan.sigma > 0)
+    ratio = (np.broadcast_to(model.sigma, scan.image.shape) / np.maximum(scan.sigma, 1e-30))[head]
+    errors = np.abs(ratio - 1)
+    return ScannerScore(
+        median_error=float(np.median(errors)),
+        high_error=float(np.percentile(errors, 95)),
+        ratio=float(np.median(ratio)),
+        confidence=model.confidence.level,
+        floor_error=_floor_error(scan, model, scan.truth < _AIR * bright),
+        source=model.source,
+        seconds=seconds,
+        parameters=scan.parameters.record(),
+    )
+
+
+def _floor_error(scan: Scan, model: NoiseModel, air: np.ndarray) -> float | None:
+    """Relative error of the mean of the air."""
+    if scan.parameters.air < 1 or np.count_nonzero(air) < _LEAST_AIR:
+        return None
+    floor = np.broadcast_to(model.sigma * model.floor_ratio, scan.image.shape)[air] * chi_mean(model.coils)
+    return float(abs(np.median(floor) / np.median(scan.floor_mean[air]) - 1))
+
+
+def _summary(scores: list[ScannerScore]) -> dict[str, float | int | None]:
+    """Medians over the scans."""
+    floors = [score.floor_error for score in scores if score.floor_error is not None]
+    return {
+        "scans": len(scores),
+        "median_error": float(np.median([score.median_error for score in scores])),
+        "high_error": float(np.median([score.high_error for score in scores])),
+        "ratio": float(np.median([score.ratio for score in scores])),
+        "floor_error": float(np.median(floors)) if floors else None,
+        "seconds": float(np.mean([score.seconds for score in scores])),
+    }
+
+
+def _table(scores: list[ScannerScore]) -> str:
+    """Medians over all scans and over kinds of scanners, as Markdown."""
+    kinds = {
+        "all": scores,
+        "no acceleration": [s for s in scores if s.parameters["acceleration"] == 1],
+        "accelerated twice": [s for s in scores if s.parameters["acceleration"] == 2],
+        "accelerated three times": [s for s in scores if s.parameters["acceleration"] == 3],
+        "zero-filled": [s for s in scores if float(s.parameters["zero_filling"] or 1) > 1.05],
+        "sigma below 2 % of the maximum": [s for s in scores if float(s.parameters["level"] or 0) < 0.02],
+        "sigma above 5 %": [s for s in scores if float(s.parameters["level"] or 0) > 0.05],
+        "level by the air": [s for s in scores if s.source == "air"],
+    }
+    lines = [
+        "| scanners | scans | median error | 95th percentile | found / true | floor |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, chosen in kinds.items():
+        if chosen:
+            found = _summary(chosen)
+            floor = "" if found["floor_error"] is None else f"{found['floor_error']:.2f}"
+            lines.append(
+                f"| {name} | {found['scans']} | {found['median_error']:.2f} | {found['high_error']:.2f} "
+                f"| {found['ratio']:.2f} | {floor} |"
+            )
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,35 @@
+"""Draw scans, their results, and what was removed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from mri_denoise.io.files import write_beside
+
+_TITLES = ("scan", "denoised", "removed", "removed from simulated noise")
+_SIGMAS = 2.5  # what was removed is drawn from minus to plus so many sigma
+
+
+def draw(names: Sequence[str], slices: Sequence[Sequence[np.ndarray]], path: Path) -> None:
+    """Draw one row a scan.
+
+    Args:
+        names: of the scans.
+        slices: scan and result, from 0 to 1, and what was removed from the scan and from simulated noise, in sigma.
+        path: of the picture, PNG.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10, 2.7 * len(slices)), layout="constrained")
+    axes = figure.subplots(len(slices), len(_TITLES), squeeze=False)
+    for row, name, images in zip(axes, names, slices, strict=True):
+        for column, (axis, title, image) in enumerate(zip(row, _TITLES, images, strict=True)):
+            low, high = (0.0, 1.0) if column < 2 else (-_SIGMAS, _SIGMAS)
+            axis.imshow(image.T, cmap="gray", origin="lower", vmin=low, vmax=high)
+            axis.set_axis_off()
+            axis.set_title(f"{name}: {title}" if column == 0 else title, fontsize=7)
+    with write_beside(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=90)

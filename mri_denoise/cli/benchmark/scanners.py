@@ -1,0 +1,30 @@
+"""``mri-denoise benchmark scanners``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mri_denoise.cli import common
+from mri_denoise.cli.benchmark import shared
+
+
+def scanners(
+    output: Annotated[Path, typer.Option(help="Folder of the table and the record.")],
+    dataset: Annotated[
+        Path | None, typer.Option(help="A data set folder, as data prepare makes it; phantoms by default.")
+    ] = None,
+    part: Annotated[str, typer.Option(help="List of the data set's volumes.")] = "validation",
+    count: Annotated[int, typer.Option(min=1, help="Number of scans.")] = 200,
+    seed: Annotated[int, typer.Option(min=0, help="Of anatomy, scanners and noise.")] = 0,
+    as_json: shared.AsJson = False,
+) -> None:
+    """The estimate of the noise against random simulated scanners, whose local level is known."""
+    from mri_denoise.benchmarks.noise.run import run_scanners
+
+    shared.need_folder(output)
+    with common.one_line_errors():
+        record = run_scanners(dataset, output, count, seed, shared.Bars(transient=True), part)
+    shared.show(record, (output / "scanners.md").read_text(encoding="utf-8").removesuffix("\n"), as_json)

@@ -1,0 +1,235 @@
+"""Measure the level of the noise in tissue, as a smooth map, by a network that learned it from simulated scanners.
+
+In tissue, noise and texture lie on top of each other. They differ in how they run on in space and in depth, which the
+network (:class:`~mri_denoise.networks.noise_level.NoiseLevelNet`) learned from anatomy that went through simulated
+scanners (:mod:`mri_denoise.simulation.scanner`), where the local level is known. It gives a level for each cell of
+8 x 8 voxels and the error that it expects. The levels of tissue are averaged in windows, by their errors. As chance
+alone makes such a map uneven, it departs from its mean by as much as chance does not explain.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy import ndimage
+
+from mri_denoise.bundles.registry import bundles_folder
+from mri_denoise.bundles.weights import load_weights
+from mri_denoise.threads import run_in_threads
+
+if TYPE_CHECKING:
+    from mri_denoise.networks.noise_level import NoiseLevelNet
+
+CELL = 8  # voxels of a cell along each axis of a slice
+_BLOCK = 4  # voxels of a block whose spread makes the coarse level
+_MOST_VOXELS = 3_000_000  # a larger volume is sampled in evenly spread tiles
+_TILE = 512  # voxels: longest edge of a tile of a slice
+_FULL = 0.7  # fraction of voxels that are not 0 in a cell that is used
+_BRIGHT = 0.1  # times the 95th percentile of the blocks' means: blocks above it count for the coarse level
+_QUIET = 0.2  # quantile of the blocks' spread
+_LEAST = 8  # cells of tissue: there is no estimate from fewer
+_WINDOW, _DEPTH = 1.5, 3.0  # standard deviation of the windows, in cells and in slices
+_CHANCE = (0.05, 1.1)  # logarithm of 98th / 2nd percentile of a map of even noise, at an expected error of 0 and per 1
+_EVEN = 0.35  # gain below which the level is taken as even
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cells:
+    """What the network says of cells of 8 x 8 voxels, each from one slice.
+
+    Args:
+        level: natural logarithm of the level of the noise in the unit of the slices, shape (H, W, S); NaN where the
+            volume was not sampled.
+        error: expected absolute error of ``level``, same shape.
+        mean: mean magnitude of the cell, same shape; 0 where too many voxels are 0.
+        slices: numbers of the S slices that were sampled.
+    """
+
+    level: np.ndarray
+    error: np.ndarray
+    mean: np.ndarray
+    slices: np.ndarray
+
+
+@dataclass(frozen=True, kw_only=True)
+class LevelMap:
+    """The level of the noise in tissue.
+
+    Args:
+        level: shape (H, W, S), on the grid of :class:`Cells`; one number if it is even.
+        tissue: boolean, (H, W, S): the cells of tissue.
+        error: expected relative error.
+        slices: numbers of the S slices.
+    """
+
+    level: np.ndarray
+    tissue: np.ndarray
+    error: float
+    slices: np.ndarray
+
+    @property
+    def inside(self) -> np.ndarray:
+        """The levels of the cells of tissue."""
+        return np.broadcast_to(self.level, self.tissue.shape)[self.tissue]
+
+
+def measure_cells(slices: np.ndarray) -> Cells | None:
+    """Let the network estimate the level in each cell.
+
+    A large volume is sampled: evenly spread slices, and of large slices evenly spread tiles.
+
+    Args:
+        slices: magnitudes, shape (X, Y, slices), any unit; NaN counts as 0.
+
+    Returns:
+        the cells; None if a slice is smaller than a cell, or there is nothing to measure.
+
+    Raises:
+        WeightsError: if the network's weights are missing or damaged.
+    """
+    rows, columns = slices.shape[0] // CELL, slices.shape[1] // CELL
+    if not rows or not columns or not slices.shape[2]:
+        return None
+    tiles, numbers = _plan(slices.shape)
+    coarse = coarse_level([np.nan_to_num(slices[tile][..., number]) for tile, number in tiles])
+    if not coarse > 0:
+        return None
+    shape = (rows, columns, len(numbers))
+    level, error = np.full(shape, np.nan, dtype=np.float32), np.full(shape, np.inf, dtype=np.float32)
+    mean = np.zeros(shape, dtype=np.float32)
+
+    def measure(place: tuple[tuple[slice, slice], int]) -> None:
+        tile, number = place
+        slab = _slab(slices, tile, number)
+        found = _run_network(slab / np.float32(coarse))
+        first, second = (slice(edge.start // CELL, edge.stop // CELL) for edge in tile)
+        part = (first, second, numbers.index(number))
+        level[part], error[part] = found[0] + math.log(coarse), np.exp(found[1])
+        mean[part] = _mean_of_full_cells(slab[1])
+
+    _network()  # loaded before the threads begin
+    run_in_threads(measure, tiles)
+    return Cells(level=level, error=error, mean=mean, slices=np.array(numbers))
+
+
+def measure_levels(cells: Cells, least: float, *, as_map: bool = False) -> LevelMap | None:
+    """Average the levels of the cells of tissue.
+
+    Args:
+        cells: of the volume.
+        least: mean magnitude, above which a cell may hold tissue.
+        as_map: whether a level that may be even is given as a map, too.
+
+    Returns:
+        the map; None if there is too little tissue.
+    """
+    tissue = (cells.mean > least) & (cells.mean > np.exp(cells.level))
+    if tissue.sum() < _LEAST:
+        return None
+    weight = np.where(tissue, 1 / np.square(cells.error), 0)
+    values = np.where(tissue, cells.level, 0)
+    overall = float((weight * values).sum() / weight.sum())
+    error = float(np.median(cells.error[tissue]))
+    level = np.array(math.exp(overall))
+    departure = _smooth(values - overall, weight, cells.slices)
+    low, high = np.percentile(departure[tissue], [2, 98])
+    chance = _CHANCE[0] + _CHANCE[1] * error
+    gain = 1 - (chance / max(high - low, chance)) ** 2
+    if as_map or gain > _EVEN:
+        level = math.exp(overall) * np.exp(gain * departure)
+    return LevelMap(level=level, tissue=tissue, error=error, slices=cells.slices)
+
+
+def _plan(shape: tuple[int, ...]) -> tuple[list[tuple[tuple[slice, slice], int]], list[int]]:
+    """Tiles of slices that are measured, and the numbers of those slices."""
+    edges = [_tiles(length) for length in shape[:2]]
+    tiles = [(first, second) for first in edges[0] for second in edges[1]]
+    size = max((a.stop - a.start) * (b.stop - b.start) for a, b in tiles)
+    most = max(_MOST_VOXELS // size, 1)
+    every = max(1, math.ceil(shape[2] * len(tiles) / most))
+    if len(tiles) > most:
+        tiles, every = tiles[(len(tiles) % math.ceil(len(tiles) / most)) // 2 :: math.ceil(len(tiles) / most)], shape[2]
+    numbers = list(range((shape[2] - 1) % every // 2, shape[2], every))
+    return [(tile, number) for number in numbers for tile in tiles], numbers
+
+
+def _tiles(length: int) -> list[slice]:
+    """Parts of an axis of at most a tile's edge, of whole cells."""
+    cells = length // CELL
+    count = math.ceil(cells * CELL / _TILE)
+    bounds = [CELL * (cells * index // count) for index in range(count + 1)]
+    return [slice(low, high) for low, high in zip(bounds[:-1], bounds[1:], strict=True)]
+
+
+def _slab(slices: np.ndarray, tile: tuple[slice, slice], number: int) -> np.ndarray:
+    """A tile of a slice between those of its neighbours, zeros for one that is missing: float32, (3, X, Y)."""
+    slab = np.zeros((3, *(part.stop - part.start for part in tile)), dtype=np.float32)
+    for place, index in enumerate((number - 1, number, number + 1)):
+        if 0 <= index < slices.shape[2]:
+            slab[place] = np.nan_to_num(slices[tile][..., index], posinf=0, neginf=0)
+    return slab
+
+
+def coarse_level(tiles: list[np.ndarray]) -> float:
+    """Compute the spread of the quieter bright blocks of 4 x 4 voxels, to which the network's input is relative.
+
+    Args:
+        tiles: parts of slices, shape (X, Y) each, finite.
+
+    Returns:
+        a standard deviation in the unit of the tiles; 0 if nothing varies.
+    """
+    means, spreads = [], []
+    for tile in tiles:
+        rows, columns = (length // _BLOCK for length in tile.shape)
+        blocks = tile[: rows * _BLOCK, : columns * _BLOCK].reshape(rows, _BLOCK, columns, _BLOCK).astype(np.float32)
+        full = (blocks != 0).mean(axis=(1, 3)) > _FULL
+        spread = blocks.std(axis=(1, 3), ddof=1)
+        usable = full & (spread > 0)
+        means.append(blocks.mean(axis=(1, 3))[usable])
+        spreads.append(spread[usable])
+    mean, spread = np.concatenate(means), np.concatenate(spreads)
+    if not len(mean):
+        return 0.0
+    bright = mean > _BRIGHT * np.percentile(mean, 95)
+    return float(np.quantile(spread[bright], _QUIET))
+
+
+def _mean_of_full_cells(tile: np.ndarray) -> np.ndarray:
+    """Mean of each cell, 0 where too many voxels are 0."""
+    cells = tile.reshape(tile.shape[0] // CELL, CELL, tile.shape[1] // CELL, CELL)
+    mean: np.ndarray = np.where((cells != 0).mean(axis=(1, 3)) > _FULL, cells.mean(axis=(1, 3)), 0)
+    return mean
+
+
+def _smooth(values: np.ndarray, weight: np.ndarray, slices: np.ndarray) -> np.ndarray:
+    """Weighted mean in Gaussian windows; 0 where no weight is near."""
+    every = float(np.diff(slices).mean()) if len(slices) > 1 else 1.0
+    windows = (_WINDOW, _WINDOW, _DEPTH / every)
+    total, share = (
+        ndimage.gaussian_filter(part, windows, mode="constant", truncate=5.0) for part in (weight * values, weight)
+    )
+    return total / np.maximum(share, 1e-6 * weight.max())
+
+
+def _run_network(slab: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Level and error of the cells of a tile, as :class:`~mri_denoise.networks.noise_level.NoiseLevelNet` returns."""
+    import torch
+
+    with torch.inference_mode():
+        level, error = _network()(torch.from_numpy(slab)[None])
+    return level[0].numpy(), error[0].numpy()
+
+
+@cache
+def _network() -> NoiseLevelNet:
+    """The network with its weights, loaded once a process."""
+    from mri_denoise.networks.noise_level import NoiseLevelNet
+
+    network = NoiseLevelNet()
+    load_weights(network, bundles_folder() / "noise_level" / "models" / "model.pt")
+    return network

@@ -1,0 +1,102 @@
+"""The level of the noise in tissue: right, the same for any number of threads, and bounded for large slices."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from mri_denoise.noise import tissue_levels
+from mri_denoise.noise.blocks import interpolate_grid
+from mri_denoise.noise.model import find_noise
+from mri_denoise.noise.simulate import add_rician
+from mri_denoise.noise.tissue_levels import measure_cells, measure_levels
+from mri_denoise.simulation import head_phantom
+
+SHAPE = (96, 120, 12)
+
+
+@pytest.fixture(scope="module")
+def clean() -> np.ndarray:
+    return 1000 * head_phantom(SHAPE)
+
+
+@pytest.fixture(scope="module")
+def truth() -> np.ndarray:
+    """A level of 40 at the rim and 100 in the middle, as parallel imaging leaves it."""
+    x, y, _ = np.meshgrid(*(np.linspace(-1, 1, n) for n in SHAPE), indexing="ij")
+    field: np.ndarray = 40 + 60 * np.exp(-((x - 0.1) ** 2 + (y + 0.1) ** 2) / 0.3)
+    return field
+
+
+@pytest.mark.parametrize(("masked", "largest"), [(False, 0.1), (True, 0.15)])
+def test_a_map_of_a_head_is_right(clean: np.ndarray, truth: np.ndarray, masked: bool, largest: float) -> None:
+    inside = clean > 40
+    noisy = add_rician(clean, truth, np.random.default_rng(0)) * (inside if masked else 1)
+    found = find_noise(noisy, slice_axis=2, as_map=True).sigma
+    assert found.shape == SHAPE and found.dtype == np.float32
+    assert np.abs(found[inside] / truth[inside] - 1).mean() < largest
+
+
+def test_a_map_of_even_noise_is_flat(clean: np.ndarray) -> None:
+    noisy = add_rician(clean, 40, np.random.default_rng(1))
+    found = find_noise(noisy, slice_axis=2, as_map=True).sigma
+    assert np.percentile(np.abs(found / 40 - 1)[clean > 40], 95) < 0.12
+
+
+def test_the_expected_error_grows_as_the_noise_gets_weak(clean: np.ndarray) -> None:
+    errors = []
+    for level in (60, 0.5):
+        cells = measure_cells(add_rician(clean, level, np.random.default_rng(2)))
+        assert cells is not None
+        found = measure_levels(cells, 150)
+        assert found is not None
+        errors.append(found.error)
+    assert errors[0] < 0.15 < errors[1]
+
+
+def test_same_bits_for_any_number_of_threads(clean: np.ndarray) -> None:
+    noisy = add_rician(clean, 40, np.random.default_rng(3))
+    before, found = torch.get_num_threads(), []
+    try:
+        for threads in (1, 2, 3):
+            torch.set_num_threads(threads)
+            found.append(measure_cells(noisy))
+    finally:
+        torch.set_num_threads(before)
+    assert found[0] is not None
+    for other in found[1:]:
+        assert other is not None
+        assert other.level.tobytes() == found[0].level.tobytes()
+        assert other.error.tobytes() == found[0].error.tobytes()
+
+
+@pytest.mark.parametrize("shape", [(7, 200, 3), (200, 7, 3), (8, 8, 1), (3, 3, 0)])
+def test_small_volumes_have_cells_or_none(shape: tuple[int, int, int]) -> None:
+    cells = measure_cells(np.random.default_rng(0).rayleigh(10, shape).astype(np.float32))
+    assert cells is None or cells.level.shape == (shape[0] // 8, shape[1] // 8, shape[2])
+
+
+def test_large_slices_are_sampled_in_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tissue_levels, "_MOST_VOXELS", 300_000)
+    monkeypatch.setattr(tissue_levels, "_TILE", 256)
+    flat = np.full((1500, 1201, 2), 500.0, dtype=np.float32)
+    noisy = add_rician(flat, 20, np.random.default_rng(0))
+    cells = measure_cells(noisy)
+    assert cells is not None
+    measured = np.isfinite(cells.level)
+    assert 0 < measured.sum() * 64 <= 300_000
+    rows, columns, _ = np.nonzero(measured)
+    assert np.ptp(rows) > 90 and np.ptp(columns) > 90  # spread over the slice
+    found = measure_levels(cells, 100)
+    assert found is not None
+    assert np.median(found.inside) == pytest.approx(20, rel=0.15)
+
+
+def test_interpolation_is_exact_for_planes_and_constant_outside() -> None:
+    centres = [np.array([3.5, 11.5, 19.5]), np.array([0.0, 4.0]), np.array([7.0])]
+    plane = 2 * centres[0][:, None, None] - centres[1][None, :, None] + 0 * centres[2]
+    places = [np.arange(0.0, 24.0), np.arange(-2.0, 7.0), np.arange(3.0)]
+    found = interpolate_grid(plane, centres, places)
+    expected = 2 * places[0].clip(3.5, 19.5)[:, None, None] - places[1].clip(0, 4)[None, :, None] + np.zeros(3)
+    assert found == pytest.approx(expected, abs=1e-5)
