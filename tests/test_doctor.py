@@ -23,8 +23,8 @@ def test_this_installation_is_in_order() -> None:
     found = {check["name"]: check for check in report["checks"]}
     assert report["ok"] and {check["status"] for check in found.values()} <= {"ok", "warning"}
     assert list(found) == [
-        "libraries", "weights rician", "weights salt-pepper", "device", "collaborative filter", "temporary folder",
-        "self-test",
+        "libraries", "weights rician", "weights salt-pepper", "weights noise_level", "device", "collaborative filter",
+        "temporary folder", "self-test",
     ]  # fmt: skip
     assert f"expected {doctor.EXPECTED_PSNR:.2f}" in found["self-test"]["found"]
     assert "mri-denoise 0.1.0" in found["libraries"]["found"]

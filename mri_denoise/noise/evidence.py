@@ -22,7 +22,8 @@ Source = Literal["air", "tissue", "none"]
 
 _TISSUE = 0.15  # times the mean of the bright blocks: blocks with a higher mean hold tissue
 _FEW = 100  # blocks of tissue: fewer are not enough
-_AGREE = (0.1, 3.0)  # logarithm of level / air at which the two agree: at no expected error, and per expected error
+_AGREE = (0.08, 0.8)  # logarithm of level / air at which the two agree: at no expected error, and per expected error
+_UNEVEN = 0.75  # unevenness of tissue whose level the air does not tell
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,9 +94,9 @@ def is_air(tissue: Tissue, pure: float) -> bool:
         pure: sigma of the air, in the unit of the slices, if the air is Rician noise beyond doubt.
 
     Returns:
-        True if the tissue's level is even, and differs from that of the air by no more than its expected error.
+        True if the level of the tissue is not clearly uneven, and differs from that of the air by no more than its
+        expected error.
     """
-    if tissue.found.level.ndim:
-        return False
     limit = _AGREE[0] + _AGREE[1] * tissue.found.error
-    return abs(math.log(float(tissue.found.level) / pure)) < limit
+    level = float(np.median(tissue.found.inside))
+    return tissue.found.unevenness < _UNEVEN and abs(math.log(level / pure)) < limit

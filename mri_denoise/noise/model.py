@@ -153,7 +153,8 @@ def _find(
         sigma = np.moveaxis(np.float32(scale) * level_at(tissue.found, places), 2, axis)
     else:
         sigma = np.array(scale * tissue.found.level, dtype=np.float32)
-    floor = find_floor(tissue.blocks, tissue.level, 1 - float(np.mean(mask)) > _MASKED)
+    at_blocks = np.full_like(tissue.level, simple.sigma / scale) if source == "air" else tissue.level
+    floor = find_floor(tissue.blocks, at_blocks, 1 - float(np.mean(mask)) > _MASKED)
     ratio = floor.ratio.astype(np.float32)
     if ratio.ndim:
         ratio = np.moveaxis(interpolate_grid(ratio, tissue.blocks.centres(), places), 2, axis)

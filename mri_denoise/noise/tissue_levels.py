@@ -32,9 +32,10 @@ _FULL = 0.7  # fraction of voxels that are not 0 in a cell that is used
 _BRIGHT = 0.1  # times the 95th percentile of the blocks' means: blocks above it count for the coarse level
 _QUIET = 0.2  # quantile of the blocks' spread
 _LEAST = 8  # cells of tissue: there is no estimate from fewer
-_WINDOW, _DEPTH = 1.5, 3.0  # standard deviation of the windows, in cells and in slices
-_CHANCE = (0.05, 1.1)  # logarithm of 98th / 2nd percentile of a map of even noise, at an expected error of 0 and per 1
-_EVEN = 0.35  # gain below which the level is taken as even
+_WINDOW, _DEPTH = 0.7, 3.0  # standard deviation of the windows, in cells and in slices
+_CHANCE = (0.03, 2.0)  # logarithm of 98th / 2nd percentile of a map of even noise, at an expected error of 0 and per 1
+_EVEN = 0.2  # gain below which the level is taken as even
+_SURE = 0.2  # expected error above which the level is lowered
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,12 +64,14 @@ class LevelMap:
         level: shape (H, W, S), on the grid of :class:`Cells`; one number if it is even.
         tissue: boolean, (H, W, S): the cells of tissue.
         error: expected relative error.
+        unevenness: share of the map's course that chance does not explain, 0 to 1.
         slices: numbers of the S slices.
     """
 
     level: np.ndarray
     tissue: np.ndarray
     error: float
+    unevenness: float
     slices: np.ndarray
 
     @property
@@ -95,7 +98,7 @@ def measure_cells(slices: np.ndarray) -> Cells | None:
     if not rows or not columns or not slices.shape[2]:
         return None
     tiles, numbers = _plan(slices.shape)
-    coarse = coarse_level([np.nan_to_num(slices[tile][..., number]) for tile, number in tiles])
+    coarse = coarse_level([np.nan_to_num(slices[tile][..., number], posinf=0, neginf=0) for tile, number in tiles])
     if not coarse > 0:
         return None
     shape = (rows, columns, len(numbers))
@@ -132,16 +135,16 @@ def measure_levels(cells: Cells, least: float, *, as_map: bool = False) -> Level
         return None
     weight = np.where(tissue, 1 / np.square(cells.error), 0)
     values = np.where(tissue, cells.level, 0)
-    overall = float((weight * values).sum() / weight.sum())
     error = float(np.median(cells.error[tissue]))
-    level = np.array(math.exp(overall))
-    departure = _smooth(values - overall, weight, cells.slices)
+    mean = float((weight * values).sum() / weight.sum())
+    departure = _smooth(values - mean, weight, cells.slices)
     low, high = np.percentile(departure[tissue], [2, 98])
     chance = _CHANCE[0] + _CHANCE[1] * error
     gain = 1 - (chance / max(high - low, chance)) ** 2
+    level = np.array(math.exp(mean - max(error - _SURE, 0.0)))  # too low a level does less harm than too high a one
     if as_map or gain > _EVEN:
-        level = math.exp(overall) * np.exp(gain * departure)
-    return LevelMap(level=level, tissue=tissue, error=error, slices=cells.slices)
+        level = level * np.exp(gain * departure)
+    return LevelMap(level=level, tissue=tissue, error=error, unevenness=gain, slices=cells.slices)
 
 
 def _plan(shape: tuple[int, ...]) -> tuple[list[tuple[tuple[slice, slice], int]], list[int]]:
