@@ -17,6 +17,7 @@ import typer
 import yaml
 
 from mri_denoise import __version__
+from mri_denoise.bundles.registry import SHORT_NAMES
 from mri_denoise.cli.main import app
 
 ROOT = Path(__file__).parents[2]
@@ -122,7 +123,8 @@ def test_commands_and_options_in_the_text_exist(document: Path) -> None:
 @each_document
 def test_commands_of_monai_bundle_name_verbs_options_and_files_that_exist(document: Path) -> None:
     verbs = importlib.import_module("monai.bundle.scripts")
-    folders = [document.parent.parent] if document.parent.parent in BUNDLES else BUNDLES
+    own = document.parent.parent
+    folders = [own] if own in BUNDLES else [ROOT / "bundles" / name for name in SHORT_NAMES.values()]
     for words in commands(document):
         if "monai.bundle" not in words:
             continue

@@ -34,7 +34,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def scans(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    return list(make_scans(dataset, tmp_path_factory.mktemp("scans"), 6, seed=3))
+    return list(make_scans(dataset, tmp_path_factory.mktemp("scans"), 3, seed=3))
 
 
 def test_scans_are_the_same_for_a_seed_and_kept(dataset: Path, scans: list[Path]) -> None:
