@@ -23,6 +23,7 @@ FloorKind = Literal["rician", "chi", "suppressed", "masked", "unknown", "none"]
 _DARK = 1.7  # sigma: a block of a lower mean holds hardly any signal
 _CHI_MOST = 8.0  # sigma: mean of the noise of 32 coils
 _CHI_SPREAD = (0.5, 0.84)  # sigma: standard deviation of the noise alone, for any number of coils
+_CHI_DARK = 0.5  # times the 95th percentile of the means: air is darker
 _LEAST = 40  # blocks
 _FRACTION = 0.01  # of all blocks
 _EVEN = 0.1  # relative departure from Rice's distribution that is not significant
@@ -66,7 +67,7 @@ def find_floor(blocks: DetailBlocks, sigma: np.ndarray, masked: bool) -> Floor:
     spread = np.sqrt(blocks.power.sum(axis=(1, 2)) - blocks.power[:, 0, 0]) / math.sqrt(math.prod(blocks.edges)) / level
     chi = (mean >= _DARK) & (mean < _CHI_MOST) & (spread > _CHI_SPREAD[0]) & (spread < _CHI_SPREAD[1])
     least = max(_LEAST, int(_FRACTION * len(mean)))
-    if not masked and chi.sum() > max(least, 3 * dark.sum()) and _alike(mean[chi]):
+    if not masked and chi.sum() > max(least, 3 * dark.sum()) and _alike(mean[chi]) and _is_air(mean, spread, chi):
         coils = chi_coils(float(np.median(mean[chi])))
         return Floor(kind="chi", ratio=np.array(1.0), coils=coils, blocks=int(chi.sum()))
     if dark.sum() < least:
@@ -81,6 +82,16 @@ def find_floor(blocks: DetailBlocks, sigma: np.ndarray, masked: bool) -> Floor:
 def _alike(mean: np.ndarray) -> bool:
     """Tell whether the means follow one distribution: half of them lie within a sixth of their median."""
     return float(np.median(np.abs(mean / np.median(mean) - 1))) < 1 / 6
+
+
+def _is_air(mean: np.ndarray, spread: np.ndarray, chosen: np.ndarray) -> bool:
+    """Tell the noise of many coils from tissue of low signal, some blocks of which vary as little by chance.
+
+    Most blocks of that mean must vary as little, and they must be dark beside the bright ones.
+    """
+    centre = float(np.median(mean[chosen]))
+    near = np.abs(mean / centre - 1) < 1 / 6
+    return float(np.median(spread[near])) < _CHI_SPREAD[1] and centre < _CHI_DARK * float(np.percentile(mean, 95))
 
 
 def _local_ratio(blocks: DetailBlocks, dark: np.ndarray, mean: np.ndarray) -> np.ndarray:

@@ -133,3 +133,15 @@ def test_the_variation_is_that_of_the_noise(clean: np.ndarray) -> None:
     field = smooth_field(SHAPE, np.random.default_rng(5), 1.0, 2.5, knots=3)
     low, high = np.percentile(field, [5, 95])
     assert find_noise(noisy(clean, 40 * field), slice_axis=2).variation == pytest.approx(high / low, rel=0.3)
+
+
+@pytest.mark.parametrize("sigma", [90, 200, 300])
+def test_dark_tissue_without_air_is_no_noise_of_many_coils(clean: np.ndarray, sigma: float) -> None:
+    inside = (slice(30, 66), slice(36, 84), slice(4, 14))
+    assert (clean[inside] > 0).mean() > 0.9
+    model = find_noise(noisy(clean, sigma)[inside], slice_axis=2)
+    assert model.floor != "chi" and model.coils == 1
+
+
+def test_many_coils_are_told_at_much_noise(clean: np.ndarray) -> None:
+    assert find_noise(noisy(clean, 60, coils=8), slice_axis=2).floor == "chi"
