@@ -7,14 +7,18 @@ gives at the edges of the box.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 
+from mri_denoise.inference.slice_plan import SliceStack
+
 MARGIN = 24  # pixels of air around the signal that a network sees: what lies beyond changes it by 0.01 sigma
 _BLOCK = 16  # pixels of a block's edge; a multiple of the network's pooling factor, as is the margin
 _SIGNAL = 1.5  # sigma: mean of a block that holds signal; that of Rician noise alone is 1.25 with an error of 0.04
+_RUN = 8  # slices, at least, that are cut down to the same box: for every size oneDNN prepares each layer anew
 _RIM = 8  # pixels at an edge of a box that tell the level of the air
 
 
@@ -79,6 +83,45 @@ def signal_box(slices: torch.Tensor, sigma: torch.Tensor) -> Box:
         low, high = (int(blocks[0]), int(blocks[-1]) + 1) if len(blocks) else (0, len(found))
         spans.append(slice(max(low * _BLOCK - MARGIN, 0), min(high * _BLOCK + MARGIN, length)))
     return Box(rows=spans[0], columns=spans[1], shape=(height, width))
+
+
+def find_boxes(stack: SliceStack, piece: int) -> list[Box] | None:
+    """Find the box of each slice of a stack; slices that go through a network together have the same one.
+
+    Args:
+        stack: of the slices.
+        piece: how many slices go through the network together.
+
+    Returns:
+        the boxes; None if there is no noise level to tell air by.
+    """
+    if stack.sigma is None:
+        return None
+    reach = stack.num_slices // 2 if stack.contiguous else 0
+    boxes: list[Box] = []
+    for numbers in torch.arange(len(stack.slices)).split(-(-_RUN // piece) * piece):
+        seen = slice(max(int(numbers[0]) - reach, 0), int(numbers[-1]) + 1 + reach)
+        level = stack.sigma if stack.sigma.ndim == 0 else stack.sigma[seen]
+        boxes += [signal_box(stack.slices[seen], level)] * len(numbers)
+    return boxes
+
+
+def denoise_boxed(
+    stack: SliceStack, run: Callable[[torch.Tensor], torch.Tensor], boxes: list[Box], numbers: torch.Tensor
+) -> torch.Tensor:
+    """Denoise some slices of a stack that have the same box.
+
+    Args:
+        stack: of the slices.
+        run: the network.
+        boxes: of :func:`find_boxes`.
+        numbers: of the slices, shape (n,).
+
+    Returns:
+        shape (n, 1, H, W).
+    """
+    box, batch = boxes[int(numbers[0])], stack.batch(numbers)
+    return box.fill(run(box.cut(batch)), batch[:, -1:])
 
 
 def _block_means(slices: torch.Tensor) -> torch.Tensor:

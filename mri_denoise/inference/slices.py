@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from monai.data import MetaTensor
 
-from mri_denoise.inference.air import Box, signal_box
+from mri_denoise.inference.air import denoise_boxed, find_boxes
 from mri_denoise.inference.collaborative_filter import filter_blocks
 from mri_denoise.inference.floor import match_floor
 from mri_denoise.inference.levels import find_levels
@@ -30,7 +30,6 @@ _LEAST_SIDE = (
     32  # pixels: smaller slices get a margin of air, which the network knows; repeated edges it takes for lines
 )
 _FEATURES = 64  # feature maps of a slice that are in memory at a time
-_RUN = 8  # slices, at least, that are cut down to the same box: for every size oneDNN prepares each layer anew
 
 
 class SliceDenoiseInferer(MixedPrecisionInferer):
@@ -229,7 +228,9 @@ class SliceDenoiseInferer(MixedPrecisionInferer):
         if min(stack.slices.shape[1:]) < NARROW:
             yield todo, stack.slices
             return
-        size, boxes = _batch_size(self.batch_size, stack.slices), self._boxes(stack)
+        size, piece = _batch_size(self.batch_size, stack.slices), piece_size(stack.slices)
+        whole = stack.slices.device.type != "cpu" or max(stack.slices.shape[1:]) > self.tile
+        boxes = None if whole else find_boxes(stack, piece)
         while len(todo):
             end_if_told()
             numbers = todo[:size]
@@ -237,8 +238,7 @@ class SliceDenoiseInferer(MixedPrecisionInferer):
                 if boxes is None:
                     slices = run(stack.batch(numbers))
                 else:
-                    pieces = numbers.split(piece_size(stack.slices))
-                    slices = torch.cat(run_in_threads(partial(_denoise_boxed, stack, run, boxes), pieces))
+                    slices = torch.cat(run_in_threads(partial(denoise_boxed, stack, run, boxes), numbers.split(piece)))
             except torch.OutOfMemoryError:
                 if len(numbers) == 1:
                     raise
@@ -246,27 +246,6 @@ class SliceDenoiseInferer(MixedPrecisionInferer):
                 continue
             yield numbers, slices[:, 0]
             todo = todo[size:]
-
-    def _boxes(self, stack: SliceStack) -> dict[int, Box] | None:
-        """The box of the signal for each slice of a stack; None where whole slices go through the network."""
-        count, *sides = stack.slices.shape
-        if stack.sigma is None or stack.slices.device.type != "cpu" or max(sides) > self.tile:
-            return None
-        piece, reach = piece_size(stack.slices), stack.num_slices // 2 if stack.contiguous else 0
-        boxes: dict[int, Box] = {}
-        for numbers in torch.arange(count).split(-(-_RUN // piece) * piece):
-            seen = slice(max(int(numbers[0]) - reach, 0), int(numbers[-1]) + 1 + reach)
-            level = stack.sigma if stack.sigma.ndim == 0 else stack.sigma[seen]
-            boxes |= dict.fromkeys(numbers.tolist(), signal_box(stack.slices[seen], level))
-        return boxes
-
-
-def _denoise_boxed(
-    stack: SliceStack, run: Callable[[torch.Tensor], torch.Tensor], boxes: dict[int, Box], numbers: torch.Tensor
-) -> torch.Tensor:
-    """Denoise slices that have the same box: shape (n, 1, H, W)."""
-    box, batch = boxes[int(numbers[0])], stack.batch(numbers)
-    return box.fill(run(box.cut(batch)), batch[:, -1:])
 
 
 def _batch_size(wanted: int, slices: torch.Tensor) -> int:

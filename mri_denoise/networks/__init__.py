@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from mri_denoise.lazy import lazy
 
 if TYPE_CHECKING:
     from mri_denoise.networks.dncnn import DnCNN
@@ -15,10 +16,4 @@ __all__ = ["DnCNN", "HMADNet", "NoiseLevelNet"]
 # each is imported when it is first used: the noise of an image is measured without MONAI
 _HOMES = {"DnCNN": "dncnn", "HMADNet": "hmad", "NoiseLevelNet": "noise_level"}
 
-
-def __getattr__(name: str) -> object:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
-    globals()[name] = value
-    return value
+__getattr__, __dir__ = lazy(__name__, _HOMES)

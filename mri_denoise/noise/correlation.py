@@ -17,7 +17,7 @@ import numpy as np
 from scipy import ndimage
 
 from mri_denoise.noise.blocks import middle_slices, sample_series
-from mri_denoise.noise.level import estimate_sigma
+from mri_denoise.noise.level import NoiseLevel, estimate_sigma
 from mri_denoise.noise.zero_filling import find_coverage
 
 MAX_LAG = 4
@@ -76,12 +76,13 @@ def power_correlation(volume: np.ndarray, sigma: float) -> np.ndarray | None:
     return found
 
 
-def noise_correlation(volumes: np.ndarray, slice_axis: int) -> np.ndarray:
+def noise_correlation(volumes: np.ndarray, slice_axis: int, levels: Sequence[NoiseLevel] | None = None) -> np.ndarray:
     """Estimate the correlation of the noise between neighbours along each axis, from the slices in the middle.
 
     Args:
         volumes: magnitudes, shape (T, X, Y, Z), all sampled alike; values that are not finite are ignored.
         slice_axis: the axis across the slices.
+        levels: of each volume, where they are known (:func:`~mri_denoise.noise.level.estimate_sigma` by default).
 
     Returns:
         shape (3, :data:`MAX_LAG` + 1): for each axis the correlation at lags 0 to ``MAX_LAG``, from 1 at lag 0. Zeros
@@ -90,7 +91,7 @@ def noise_correlation(volumes: np.ndarray, slice_axis: int) -> np.ndarray:
     found = np.eye(1, MAX_LAG + 1).repeat(3, axis=0)
     slices, of_air = [], []
     for t in sample_series(len(volumes)):
-        level = estimate_sigma(volumes[t], slice_axis=slice_axis)
+        level = estimate_sigma(volumes[t], slice_axis=slice_axis) if levels is None else levels[t]
         if level.sigma == 0:
             continue
         slices.append(np.nan_to_num(middle_slices(volumes[t], slice_axis), posinf=0, neginf=0))

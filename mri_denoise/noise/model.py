@@ -137,7 +137,7 @@ def _find(
     if _is_drawn(middle_slices(slices, 2)):
         simple = NoiseLevel(sigma=0.0, snr=math.inf, method="none")
     simple = estimate_sigma(data, slice_axis=axis) if simple is None else simple
-    correlation = noise_correlation(data[None], axis) if correlation is None else correlation
+    correlation = noise_correlation(data[None], axis, [simple]) if correlation is None else correlation
     tissue = (
         None if simple.sigma == 0 else measure_tissue(slices, find_coverage(middle_slices(slices, 2)), as_map=as_map)
     )

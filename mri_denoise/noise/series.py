@@ -42,7 +42,7 @@ def find_series_noise(
     zeros = [find_zero(volume) for volume in volumes] if zeros is None else zeros
     counted = counted_from_zero(volumes, zeros)
     levels = estimate_series(counted, slice_axis=axis)
-    correlation = noise_correlation(counted, axis)
+    correlation = noise_correlation(counted, axis, levels)
     return [
         find_noise(volume, slice_axis=axis, simple=level, correlation=correlation, zero=zero, as_map=as_map)
         for volume, level, zero in zip(volumes, levels, zeros, strict=True)

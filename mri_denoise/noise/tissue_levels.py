@@ -10,9 +10,11 @@ alone makes such a map uneven, it departs from its mean by as much as chance doe
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING
+from itertools import product
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from scipy import ndimage
@@ -23,6 +25,9 @@ from mri_denoise.threads import run_in_threads
 
 if TYPE_CHECKING:
     from mri_denoise.networks.noise_level import NoiseLevelNet
+
+Tile = tuple[slice, slice]
+_Item = TypeVar("_Item")
 
 CELL = 8  # voxels of a cell along each axis of a slice
 _BLOCK = 4  # voxels of a block whose spread makes the coarse level
@@ -98,24 +103,24 @@ def measure_cells(slices: np.ndarray) -> Cells | None:
     if not rows or not columns or not slices.shape[2]:
         return None
     tiles, numbers = _plan(slices.shape)
-    coarse = coarse_level([np.nan_to_num(slices[tile][..., number], posinf=0, neginf=0) for tile, number in tiles])
+    work = [(tile, place) for place in range(len(numbers)) for tile in tiles]
+    coarse = coarse_level([_slab(slices, tile, numbers[place])[1] for tile, place in work])
     if not coarse > 0:
         return None
     shape = (rows, columns, len(numbers))
     level, error = np.full(shape, np.nan, dtype=np.float32), np.full(shape, np.inf, dtype=np.float32)
     mean = np.zeros(shape, dtype=np.float32)
 
-    def measure(place: tuple[tuple[slice, slice], int]) -> None:
-        tile, number = place
-        slab = _slab(slices, tile, number)
+    def measure(part: tuple[Tile, int]) -> None:
+        tile, place = part
+        slab = _slab(slices, tile, numbers[place])
         found = _run_network(slab / np.float32(coarse))
         first, second = (slice(edge.start // CELL, edge.stop // CELL) for edge in tile)
-        part = (first, second, numbers.index(number))
-        level[part], error[part] = found[0] + math.log(coarse), np.exp(found[1])
-        mean[part] = _mean_of_full_cells(slab[1])
+        level[first, second, place], error[first, second, place] = found[0] + math.log(coarse), np.exp(found[1])
+        mean[first, second, place] = _mean_of_full_cells(slab[1])
 
     _network()  # loaded before the threads begin
-    run_in_threads(measure, tiles)
+    run_in_threads(measure, work)
     return Cells(level=level, error=error, mean=mean, slices=np.array(numbers))
 
 
@@ -147,17 +152,19 @@ def measure_levels(cells: Cells, least: float, *, as_map: bool = False) -> Level
     return LevelMap(level=level, tissue=tissue, error=error, unevenness=gain, slices=cells.slices)
 
 
-def _plan(shape: tuple[int, ...]) -> tuple[list[tuple[tuple[slice, slice], int]], list[int]]:
-    """Tiles of slices that are measured, and the numbers of those slices."""
-    edges = [_tiles(length) for length in shape[:2]]
-    tiles = [(first, second) for first in edges[0] for second in edges[1]]
-    size = max((a.stop - a.start) * (b.stop - b.start) for a, b in tiles)
-    most = max(_MOST_VOXELS // size, 1)
-    every = max(1, math.ceil(shape[2] * len(tiles) / most))
-    if len(tiles) > most:
-        tiles, every = tiles[(len(tiles) % math.ceil(len(tiles) / most)) // 2 :: math.ceil(len(tiles) / most)], shape[2]
-    numbers = list(range((shape[2] - 1) % every // 2, shape[2], every))
-    return [(tile, number) for number in numbers for tile in tiles], numbers
+def _plan(shape: tuple[int, ...]) -> tuple[list[Tile], list[int]]:
+    """Tiles of a slice that are measured, and the numbers of the slices."""
+    tiles: list[Tile] = list(product(_tiles(shape[0]), _tiles(shape[1])))
+    size = max((first.stop - first.start) * (second.stop - second.start) for first, second in tiles)
+    most = max(_MOST_VOXELS // size, 1)  # tiles of all slices
+    tiles = _spread(tiles, most)
+    return tiles, _spread(range(shape[2]), most // len(tiles))
+
+
+def _spread(items: Sequence[_Item], most: int) -> list[_Item]:
+    """At most so many of the items, evenly spread."""
+    every = math.ceil(len(items) / most)
+    return list(items[(len(items) - 1) % every // 2 :: every])
 
 
 def _tiles(length: int) -> list[slice]:
@@ -168,12 +175,12 @@ def _tiles(length: int) -> list[slice]:
     return [slice(low, high) for low, high in zip(bounds[:-1], bounds[1:], strict=True)]
 
 
-def _slab(slices: np.ndarray, tile: tuple[slice, slice], number: int) -> np.ndarray:
+def _slab(slices: np.ndarray, tile: Tile, number: int) -> np.ndarray:
     """A tile of a slice between those of its neighbours, zeros for one that is missing: float32, (3, X, Y)."""
-    slab = np.zeros((3, *(part.stop - part.start for part in tile)), dtype=np.float32)
-    for place, index in enumerate((number - 1, number, number + 1)):
-        if 0 <= index < slices.shape[2]:
-            slab[place] = np.nan_to_num(slices[tile][..., index], posinf=0, neginf=0)
+    slab = np.zeros((3, *(edge.stop - edge.start for edge in tile)), dtype=np.float32)
+    first, last = max(number - 1, 0), min(number + 2, slices.shape[2])
+    found = np.nan_to_num(slices[tile][..., first:last], posinf=0, neginf=0)
+    slab[first - number + 1 : last - number + 1] = np.moveaxis(found, 2, 0)
     return slab
 
 

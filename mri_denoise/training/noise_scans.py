@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from mri_denoise.io import discover, read
 from mri_denoise.io.files import write_beside
 from mri_denoise.noise.level import estimate_sigma
 from mri_denoise.noise.tissue_levels import CELL
+from mri_denoise.noise.zero_filling import undo_zero_filling
 from mri_denoise.simulation import head_phantom
 from mri_denoise.simulation.scanner import Scan, scan
 from mri_denoise.simulation.scanner_choice import random_parameters
@@ -34,7 +34,7 @@ from mri_denoise.volume import voxel_sizes
 LEVELS = (0.0007, 0.12)  # of the maximum; small values are as likely as large ones
 _PHANTOMS, _ORIGINALS, _SHARPENED, _CROPPED = 0.08, 0.5, 0.5, 0.2  # fractions of the scans
 _STRONGER = 3.0  # times the noise of a volume as it comes is the least simulated noise
-_GREYS = 65535
+_GREYS = 65535  # of the largest voxel
 _SLICES, _SLICE_SHARES = (1, 6, 10, 14), (0.05, 0.15, 0.4, 0.4)
 _THICK = 1.3  # longest edge of a voxel divided by the shortest, above which the slices are across the longest one
 
@@ -68,9 +68,9 @@ class Anatomy:
 def make_scans(dataset: Path, output: Path, count: int, seed: int = 0, part: str = "training") -> Iterator[Path]:
     """Write scans. Those that exist are kept, so that an interrupted run can go on.
 
-    A file (``.npz``) holds ``image``, uint16, shape (X, Y, slices), relative to its maximum; ``level``, float32, shape
-    (X // 8, Y // 8, slices), the mean natural logarithm of sigma over the tissue of each cell, relative to that
-    maximum; and ``tissue``, float16, the fraction of each cell that is tissue.
+    A file (``.npz``) holds ``image``, uint16, shape (X, Y, slices); ``level``, float32, shape (X // 8, Y // 8, slices),
+    the mean natural logarithm of sigma over the tissue of each cell, in the image's unit; and ``tissue``, float16, the
+    fraction of each cell that is tissue.
 
     Args:
         dataset: folder with ``datalist.json``, as ``mri-denoise data prepare`` and ``data references`` make it.
@@ -111,20 +111,20 @@ def random_scan(families: list[list[Source]], rng: np.random.Generator, levels: 
         InputError: if a volume cannot be read.
     """
     level = float(np.exp(rng.uniform(*np.log(levels))))
-    anatomy = _turned(_anatomy(families, level, rng), rng)
+    anatomy = _anatomy(families, level, rng)
     parameters = dataclasses.replace(random_parameters(rng), level=level)
     return scan(anatomy.array, anatomy.voxel, parameters, rng, bore_axis=int(rng.integers(3)))
 
 
 def _arrays(found: Scan) -> dict[str, np.ndarray]:
     """What is kept of a scan."""
-    top = float(found.image.max(initial=0)) or 1.0
+    scale = _GREYS / (float(found.image.max(initial=0)) or 1.0)
     bright = 0.03 * np.percentile(found.truth, 99.5)
     tissue = (found.truth > np.maximum(found.sigma, bright)) & (found.image > 0)
-    logs = np.where(tissue, np.log(np.maximum(found.sigma / top, 1e-9)), 0)
+    logs = np.where(tissue, np.log(np.maximum(scale * found.sigma, 1e-9)), 0)
     number = _cell_sums(tissue)
     return {
-        "image": np.round(found.image / top * _GREYS).astype(np.uint16),
+        "image": np.round(scale * found.image).astype(np.uint16),
         "level": (_cell_sums(logs) / np.maximum(number, 1)).astype(np.float32),
         "tissue": (number / CELL**2).astype(np.float16),
     }
@@ -225,16 +225,8 @@ def _slices(volume: Anatomy, rng: np.random.Generator) -> Anatomy:
 
 def _coarser(volume: Anatomy, factor: float) -> Anatomy:
     """Cut the k-space of the slices to a smaller matrix."""
-    array = volume.array
-    matrix = [2 * int(length / factor / 2) for length in array.shape[:2]]
-    spectrum = np.fft.fftshift(np.fft.fft2(array, axes=(0, 1)), axes=(0, 1))
-    first, second = (
-        slice((length - n) // 2, (length - n) // 2 + n) for length, n in zip(array.shape, matrix, strict=False)
-    )
-    cut = np.fft.ifft2(np.fft.ifftshift(spectrum[first, second], axes=(0, 1)), axes=(0, 1))
-    scale = math.prod(matrix) / math.prod(array.shape[:2])
-    edges = (volume.voxel[0] * factor, volume.voxel[1] * factor, volume.voxel[2])
-    return Anatomy(array=np.abs(cut).astype(np.float32) * np.float32(scale), voxel=edges)
+    array = undo_zero_filling(volume.array, (1 / factor, 1 / factor)).clip(0)
+    return Anatomy(array=array, voxel=(volume.voxel[0] * factor, volume.voxel[1] * factor, volume.voxel[2]))
 
 
 def _sharpened(array: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -257,14 +249,3 @@ def _without_air(array: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         low, high = (int(part * len(found)) for part in rng.uniform(0.1, 0.25, 2))
         parts.append(slice(found[0] + low, found[-1] - high))
     return array[tuple(parts)]
-
-
-def _turned(anatomy: Anatomy, rng: np.random.Generator) -> Anatomy:
-    """Flip and transpose slices at random."""
-    array, voxel = anatomy.array, anatomy.voxel
-    for axis in range(2):
-        if rng.random() < 0.5:
-            array = np.flip(array, axis)
-    if rng.random() < 0.5:
-        array, voxel = array.swapaxes(0, 1), (voxel[1], voxel[0], voxel[2])
-    return Anatomy(array=np.ascontiguousarray(array), voxel=voxel)

@@ -11,8 +11,6 @@ from monai.transforms import MapTransform, RandomizableTransform
 
 from mri_denoise.noise.tissue_levels import CELL, coarse_level
 
-_GREYS = 65535
-
 
 class LoadNoiseScand(MapTransform):
     """Read scans: the path under each key becomes a dictionary of arrays.
@@ -27,7 +25,7 @@ class LoadNoiseScand(MapTransform):
         found = dict(data)
         for key in self.key_iterator(found):
             with np.load(found[key], allow_pickle=False) as stored:
-                image = stored["image"].astype(np.float32) / _GREYS
+                image = stored["image"].astype(np.float32)
                 level, tissue = stored["level"], stored["tissue"].astype(np.float32)
             coarse = coarse_level([image[..., number] for number in range(image.shape[2])]) or 1.0
             label = np.stack([level - np.float32(np.log(coarse)), tissue])

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
+from mri_denoise import record
 from mri_denoise.benchmarks.progress import Progress
-from mri_denoise.io.files import write_beside
 from mri_denoise.noise.model import NoiseModel, find_noise
 from mri_denoise.noise.rician import chi_mean
-from mri_denoise.record import now, versions
+from mri_denoise.report.text import markdown_table, write_text
 from mri_denoise.simulation.scanner import Scan
 from mri_denoise.training.noise_scans import find_sources, random_scan
 
@@ -73,20 +72,16 @@ def run_scanners(
             found = random_scan(families, np.random.default_rng([seed, index]), LEVELS)
             scores.append(_score(found))
             step()
-    record: dict[str, object] = {
-        "time": now(),
+    write_text(_table(scores), output / "scanners.md")
+    done: dict[str, object] = record.run() | {
         "objects": "phantoms" if dataset is None else part,
         "count": count,
         "seed": seed,
         "summary": _summary(scores),
         "scans": [asdict(score) for score in scores],
-        "versions": versions(),
     }
-    output.mkdir(parents=True, exist_ok=True)
-    for name, text in (("scanners.md", _table(scores)), ("scanners.json", json.dumps(record, indent=2) + "\n")):
-        with write_beside(output / name) as temporary:
-            temporary.write_text(text, encoding="utf-8")
-    return record
+    record.write_record(done, output / "scanners.json")
+    return done
 
 
 def _score(scan: Scan) -> ScannerScore:
@@ -118,11 +113,10 @@ def _floor_error(scan: Scan, model: NoiseModel, air: np.ndarray) -> float | None
     return float(abs(np.median(floor) / np.median(scan.floor_mean[air]) - 1))
 
 
-def _summary(scores: list[ScannerScore]) -> dict[str, float | int | None]:
+def _summary(scores: list[ScannerScore]) -> dict[str, float | None]:
     """Medians over the scans."""
     floors = [score.floor_error for score in scores if score.floor_error is not None]
     return {
-        "scans": len(scores),
         "median_error": float(np.median([score.median_error for score in scores])),
         "high_error": float(np.median([score.high_error for score in scores])),
         "ratio": float(np.median([score.ratio for score in scores])),
@@ -143,16 +137,11 @@ def _table(scores: list[ScannerScore]) -> str:
         "sigma above 5 %": [s for s in scores if float(s.parameters["level"] or 0) > 0.05],
         "level by the air": [s for s in scores if s.source == "air"],
     }
-    lines = [
-        "| scanners | scans | median error | 95th percentile | found / true | floor |",
-        "|---|---|---|---|---|---|",
-    ]
+    header = ["scanners", "scans", "median error", "95th percentile", "found / true", "floor"]
+    rows = []
     for name, chosen in kinds.items():
         if chosen:
             found = _summary(chosen)
-            floor = "" if found["floor_error"] is None else f"{found['floor_error']:.2f}"
-            lines.append(
-                f"| {name} | {found['scans']} | {found['median_error']:.2f} | {found['high_error']:.2f} "
-                f"| {found['ratio']:.2f} | {floor} |"
-            )
-    return "\n".join(lines) + "\n"
+            numbers = (found[key] for key in ("median_error", "high_error", "ratio", "floor_error"))
+            rows.append([name, str(len(chosen)), *("-" if number is None else f"{number:.2f}" for number in numbers)])
+    return markdown_table(header, rows) + "\n"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mri_denoise.io.files import write_beside
+from mri_denoise.report.charts import save_png
 
 _TITLES = ("scan", "denoised", "removed", "removed from simulated noise")
 _SIGMAS = 2.5  # what was removed is drawn from minus to plus so many sigma
@@ -31,5 +31,4 @@ def draw(names: Sequence[str], slices: Sequence[Sequence[np.ndarray]], path: Pat
             axis.imshow(image.T, cmap="gray", origin="lower", vmin=low, vmax=high)
             axis.set_axis_off()
             axis.set_title(f"{name}: {title}" if column == 0 else title, fontsize=7)
-    with write_beside(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=90)
+    save_png(figure, path)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
+from mri_denoise.benchmarks.safety.residual import correlation
 from mri_denoise.noise.model import NoiseModel
 from mri_denoise.noise.rician import chi_moments
 
@@ -101,14 +102,13 @@ def score(removed: np.ndarray, regions: Regions) -> Removed:
             if values.size > _FEW:
                 parts.append(float(values.std()))
     tissue = regions.tissue
-    varies = tissue.any() and np.ptp(removed[tissue]) > 0
     return Removed(
         flat=float(removed[regions.flat].std()) if regions.flat.any() else np.nan,
         lowest=min(parts, default=np.nan),
         highest=max(parts, default=np.nan),
         rim=_mean(removed, regions.rim),
         air=_mean(removed, regions.air),
-        edges=float(np.corrcoef(removed[tissue], regions.laplacian[tissue])[0, 1]) if varies else np.nan,
+        edges=correlation(removed[tissue], regions.laplacian[tissue]) if tissue.any() else np.nan,
     )
 
 
