@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mri_denoise.io.files import write_beside
+from mri_denoise.report.charts import save_png
 
 _RANGE = 3.0  # sigma of the error that is drawn
 _WHITE = 99.5  # percentile
@@ -33,7 +33,7 @@ def draw_slices(truth: np.ndarray, results: Mapping[str, np.ndarray], path: Path
     white = float(np.percentile(truth, _WHITE))
     columns = {"Truth": truth, **results}
     height = _INCHES * truth.shape[1] / truth.shape[0]  # slices are drawn with their first axis to the right
-    figure = Figure(figsize=(_INCHES * len(columns), 2 * height + 0.3), layout="constrained")
+    figure = Figure(figsize=(_INCHES * len(columns), 2 * height + 0.3), dpi=110, layout="constrained")
     axes = figure.subplots(2, len(columns), squeeze=False)
     for number, (label, image) in enumerate(columns.items()):
         upper, lower = axes[:, number]
@@ -44,6 +44,4 @@ def draw_slices(truth: np.ndarray, results: Mapping[str, np.ndarray], path: Path
         for axis in (upper, lower):
             axis.set_axis_off()
     axes[1, 0].text(0.5, 0.5, f"error,\n-{_RANGE:g} to {_RANGE:g} sigma", ha="center", va="center", fontsize=9)
-    with write_beside(path) as partial:
-        figure.savefig(partial, dpi=110, format="png")
-    return path
+    return save_png(figure, path)

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
 from mri_denoise.report.charts import save_png
+from mri_denoise.report.planes import Plane
 
 _TITLES = ("scan", "denoised", "removed", "removed from simulated noise")
 _SIGMAS = 2.5  # what was removed is drawn from minus to plus so many sigma
 
 
-def draw(names: Sequence[str], slices: Sequence[Sequence[np.ndarray]], path: Path) -> None:
+def draw(names: Sequence[str], slices: Sequence[Sequence[Plane]], path: Path) -> None:
     """Draw one row a scan.
 
     Args:
@@ -23,12 +22,12 @@ def draw(names: Sequence[str], slices: Sequence[Sequence[np.ndarray]], path: Pat
     """
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(10, 2.7 * len(slices)), layout="constrained")
+    figure = Figure(figsize=(10, 2.7 * len(slices)), dpi=90, layout="constrained")
     axes = figure.subplots(len(slices), len(_TITLES), squeeze=False)
     for row, name, images in zip(axes, names, slices, strict=True):
-        for column, (axis, title, image) in enumerate(zip(row, _TITLES, images, strict=True)):
+        for column, (axis, title, plane) in enumerate(zip(row, _TITLES, images, strict=True)):
             low, high = (0.0, 1.0) if column < 2 else (-_SIGMAS, _SIGMAS)
-            axis.imshow(image.T, cmap="gray", origin="lower", vmin=low, vmax=high)
+            axis.imshow(plane.pixels, cmap="gray", vmin=low, vmax=high, extent=(0, plane.size[1], plane.size[0], 0))
             axis.set_axis_off()
             axis.set_title(f"{name}: {title}" if column == 0 else title, fontsize=7)
     save_png(figure, path)

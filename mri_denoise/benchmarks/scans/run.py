@@ -20,6 +20,7 @@ from mri_denoise.denoiser import Denoiser
 from mri_denoise.io import Case, read
 from mri_denoise.noise.model import NoiseModel, find_noise
 from mri_denoise.noise.simulate import draw_noise, noise_filters
+from mri_denoise.report.planes import Plane, anatomical_plane
 from mri_denoise.report.text import markdown_table, write_text
 from mri_denoise.volume import Volume, slice_axis_of
 
@@ -92,7 +93,7 @@ def run_scans(
     return done
 
 
-def _measure(name: str, volume: Volume, denoiser: Denoiser) -> tuple[ScanScore, tuple[np.ndarray, ...]]:
+def _measure(name: str, volume: Volume, denoiser: Denoiser) -> tuple[ScanScore, list[Plane]]:
     """The score of a scan, and its middle slice: scan, result, removed, removed from simulated noise."""
     axis = slice_axis_of(volume)
     model = find_noise(volume.array[0], slice_axis=axis)
@@ -118,8 +119,8 @@ def _measure(name: str, volume: Volume, denoiser: Denoiser) -> tuple[ScanScore, 
         air=by_floor.air,
         psnr=10 * float(np.log10(top**2 / max(error, 1e-30))),
     )
-    middle = turned[0].shape[2] // 2
-    return found, tuple(a[..., middle] for a in (turned[0] / top, turned[1] / top, removed, from_simulated))
+    shown = (turned[0] / top, turned[1] / top, removed, from_simulated)
+    return found, [anatomical_plane(np.moveaxis(array, 2, axis), volume.affine, axis) for array in shown]
 
 
 def _middle(volume: Volume, slices: int) -> Volume:
