@@ -14,6 +14,7 @@ import resource
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -174,7 +175,8 @@ def _signal_after(number: int, steps: int) -> None:
             done = usual(*arguments, **options)
             left[0] -= 1
             if left[0] == -1:
-                os.kill(os.getpid(), number)
+                # sent to this thread, it comes before the next step; sent to the process, another thread gets it, later
+                signal.pthread_kill(threading.get_ident(), number)
             return done
 
         setattr(os, name, step)

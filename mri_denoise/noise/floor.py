@@ -24,9 +24,10 @@ _DARK = 1.7  # sigma: a block of a lower mean holds hardly any signal
 _CHI_MOST = 8.0  # sigma: mean of the noise of 32 coils
 _CHI_SPREAD = (0.5, 0.84)  # sigma: standard deviation of the noise alone, for any number of coils
 _CHI_DARK = 0.5  # times the 95th percentile of the means: air is darker
-_LEAST = 40  # blocks
+_LEAST, _OF_FEW = 40, 0.05  # blocks, and fraction of all blocks of a small image
 _FRACTION = 0.01  # of all blocks
 _EVEN = 0.1  # relative departure from Rice's distribution that is not significant
+_UNSEEN = 2.0  # expected errors of sigma by which a floor that cannot be seen is lowered
 _REACH = 4.0  # blocks: standard deviation of the window of a local floor
 
 
@@ -50,13 +51,17 @@ class Floor:
     blocks: int = 0
 
 
-def find_floor(blocks: DetailBlocks, sigma: np.ndarray, masked: bool) -> Floor:
+def find_floor(blocks: DetailBlocks, sigma: np.ndarray, masked: bool, error: float = 0.0) -> Floor:
     """Measure the floor.
+
+    Where ``sigma`` is too high, the floor that it explains is too high as well, and dark tissue would come out too
+    dark. So the floor is what the darkest blocks show, at most Rice's; if none can be seen, it is lowered by the error.
 
     Args:
         blocks: of the whole image.
         sigma: of the noise, shape ``blocks.grid``.
         masked: whether much of the image is exactly 0.
+        error: expected relative error of ``sigma``; 0 if it is that of the air.
 
     Returns:
         the floor, ``"unknown"`` or ``"masked"`` if there are too few dark blocks.
@@ -67,15 +72,18 @@ def find_floor(blocks: DetailBlocks, sigma: np.ndarray, masked: bool) -> Floor:
     spread = np.sqrt(blocks.power.sum(axis=(1, 2)) - blocks.power[:, 0, 0]) / math.sqrt(math.prod(blocks.edges)) / level
     chi = (mean >= _DARK) & (mean < _CHI_MOST) & (spread > _CHI_SPREAD[0]) & (spread < _CHI_SPREAD[1])
     least = max(_LEAST, int(_FRACTION * len(mean)))
-    if not masked and chi.sum() > max(least, 3 * dark.sum()) and _alike(mean[chi]) and _is_air(mean, spread, chi):
+    few = min(least, int(_OF_FEW * len(mean)))
+    if not masked and chi.sum() > max(few, 3 * dark.sum()) and _alike(mean[chi]) and _is_air(mean, spread, chi):
         coils = chi_coils(float(np.median(mean[chi])))
         return Floor(kind="chi", ratio=np.array(1.0), coils=coils, blocks=int(chi.sum()))
     if dark.sum() < least:
-        return Floor(kind="masked" if masked else "unknown", ratio=np.array(1.0), blocks=int(dark.sum()))
+        unseen = np.array(math.exp(-_UNSEEN * error))
+        return Floor(kind="masked" if masked else "unknown", ratio=unseen, blocks=int(dark.sum()))
     ratio = _local_ratio(blocks, dark, mean)
     overall = float(np.median(mean[dark])) / RAYLEIGH_MEAN
     if abs(overall - 1) < _EVEN and np.percentile(ratio, 5) > 1 - 2 * _EVEN:
-        return Floor(kind="rician", ratio=np.array(1.0), blocks=int(dark.sum()))
+        exact = np.array(1.0) if error == 0 else np.minimum(ratio, 1)
+        return Floor(kind="rician", ratio=exact, blocks=int(dark.sum()))
     return Floor(kind="suppressed", ratio=np.minimum(ratio, 1), blocks=int(dark.sum()))
 
 

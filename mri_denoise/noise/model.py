@@ -50,7 +50,7 @@ class NoiseModel:
         snr: root mean square of the noise-free foreground signal, divided by the level; infinite if that is 0.
         floor: kind of the floor (:class:`~mri_denoise.noise.floor.Floor`).
         floor_ratio: the sigma that explains the floor by Rice's distribution, divided by ``sigma``: 0 to 1, a number or
-            a map; 1 for a floor that follows Rice's or the non-central chi distribution.
+            a map; 1 for one that follows the non-central chi distribution, less than 1 for one that cannot be seen.
         coils: channels of the non-central chi distribution; 1 except for the floor ``"chi"``.
         correlation: of the noise with its neighbours along each axis, shape (3, lags), each row from 1 at lag 0.
         confidence: in each of them.
@@ -120,7 +120,8 @@ def find_noise(
     model = _find(zero.measurable(np.asarray(volume, dtype=np.float32)), slice_axis, simple, correlation, as_map)
     if not zero.signed:
         return replace(model, zero=zero)
-    return replace(model, zero=zero, floor="none", snr=_signed_snr(volume, zero, model.level))
+    one = np.array(1, dtype=np.float32)
+    return replace(model, zero=zero, floor="none", floor_ratio=one, snr=_signed_snr(volume, zero, model.level))
 
 
 def _find(
@@ -154,7 +155,8 @@ def _find(
     else:
         sigma = np.array(scale * tissue.found.level, dtype=np.float32)
     at_blocks = np.full_like(tissue.level, simple.sigma / scale) if source == "air" else tissue.level
-    floor = find_floor(tissue.blocks, at_blocks, 1 - float(np.mean(mask)) > _MASKED)
+    error = 0.0 if source == "air" else tissue.found.error
+    floor = find_floor(tissue.blocks, at_blocks, 1 - float(np.mean(mask)) > _MASKED, error)
     ratio = floor.ratio.astype(np.float32)
     if ratio.ndim:
         ratio = np.moveaxis(interpolate_grid(ratio, tissue.blocks.centres(), places), 2, axis)

@@ -246,7 +246,8 @@ sys.exit(sum(os.waitpid(child, 0)[1] != 0 for child in started))
 """
 
 
-@pytest.mark.parametrize("launched", ["by us", pytest.param("by torchrun", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("launched", ["by us", "by torchrun"])
 def test_two_processes_train_as_one_does(dataset: Path, tmp_path: Path, launched: str) -> None:
     """The same batches, divided between them: the same losses, weights and validation, but for rounding."""
     merged, both = ["configs/train.yaml", "configs/finetune.yaml"], "configs/multi_gpu_train.yaml"

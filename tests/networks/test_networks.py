@@ -266,7 +266,7 @@ def test_torchscript_gives_the_same_on_another_size(name: str, how: str) -> None
         torch.testing.assert_close(exported(x), network(x), rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["shipped", "DnCNN"])
+@pytest.mark.parametrize("name", [pytest.param("shipped", marks=pytest.mark.slow), "DnCNN"])
 def test_onnx_gives_the_same_on_another_size(name: str, tmp_path: Path) -> None:
     network = NETWORKS[name]()
     axes = {"x": {0: "batch", 2: "H", 3: "W"}, "y": {0: "batch", 2: "H", 3: "W"}}

@@ -51,13 +51,13 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-def until(condition: Callable[[], Any], seconds: float = 60.0, what: str = "") -> Any:
-    """Wait for a condition to be true, and give its value."""
+def until(condition: Callable[[], Any], seconds: float = 60.0, what: str = "", every: float = 0.05) -> Any:
+    """Wait for a condition to be true, and give its value; it is looked at once in so many seconds."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if found := condition():
             return found
-        time.sleep(0.05)
+        time.sleep(every)
     raise AssertionError(f"waited {seconds} s in vain: {what or condition}")
 
 

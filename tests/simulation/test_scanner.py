@@ -181,12 +181,12 @@ def test_any_shape_and_any_value_is_scanned(shape: tuple[int, int, int]) -> None
 def test_random_scanners_repeat_and_differ() -> None:
     heads = (head(SHAPE), head((20, 24, 16), "T2w"))
     volumes = [Volume(array=one[None], affine=phantom_affine(one.shape)) for one in heads]
-    first, again = (list(islice(random_scanners(volumes, count, seed=4), 6)) for count in (6, 40))
+    first, again = (list(islice(random_scanners(volumes, count, seed=4), 3)) for count in (3, 40))
     for a, b in zip(first, again, strict=True):
         assert a.parameters == b.parameters
         np.testing.assert_array_equal(a.image, b.image)
         assert np.isfinite(a.image).all() and json.loads(json.dumps(a.parameters.record()))["coils"] >= 1
-    assert len({a.parameters for a in first}) == 6 and first[1].image.shape == (20, 24, 16)
+    assert len({a.parameters for a in first}) == 3 and first[1].image.shape == (20, 24, 16)
     assert next(random_scanners(volumes, seed=5)).parameters != first[0].parameters
 
 

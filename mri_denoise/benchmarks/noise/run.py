@@ -9,7 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from mri_denoise import record
+from mri_denoise.benchmarks.noise.harm import DARKEST, HEAD, Harm, measure_harm
 from mri_denoise.benchmarks.progress import Progress
+from mri_denoise.denoiser import Denoiser
 from mri_denoise.noise.model import NoiseModel, find_noise
 from mri_denoise.noise.rician import chi_mean
 from mri_denoise.report.text import markdown_table, write_text
@@ -17,7 +19,7 @@ from mri_denoise.simulation.scanner import Scan
 from mri_denoise.training.noise_scans import find_sources, random_scan
 
 LEVELS = (0.008, 0.1)  # of the maximum, as scanners of hospitals have it
-_HEAD, _AIR = 0.1, 0.02  # times the 99.5th percentile of the truth: above and below is head and air
+_AIR = 0.02  # times the 99.5th percentile of the truth: below is air
 _LEAST_AIR = 500  # voxels
 
 
@@ -33,6 +35,7 @@ class ScannerScore:
         floor_error: relative error of the mean of the air; None where the air is suppressed or masked, or hardly any.
         source: of the level.
         seconds: that the estimate took.
+        harm: what denoising does; None if it was not asked for.
         parameters: of the scanner.
     """
 
@@ -43,11 +46,18 @@ class ScannerScore:
     floor_error: float | None
     source: str
     seconds: float
+    harm: Harm | None
     parameters: dict[str, float | int | str | bool | None]
 
 
 def run_scanners(
-    dataset: Path | None, output: Path, count: int, seed: int, progress: Progress, part: str = "validation"
+    dataset: Path | None,
+    output: Path,
+    count: int,
+    seed: int,
+    progress: Progress,
+    part: str = "validation",
+    denoiser: Denoiser | None = None,
 ) -> dict[str, object]:
     """Scan, estimate and compare; write ``scanners.md`` and ``scanners.json``.
 
@@ -58,6 +68,7 @@ def run_scanners(
         seed: of all choices and of the noise.
         progress: shows how far it is.
         part: list of the datalist.
+        denoiser: denoises each scan, too, and compares it with the truth; None measures the noise alone.
 
     Returns:
         the record.
@@ -70,7 +81,7 @@ def run_scanners(
     with progress.stage("scanning", count) as step:
         for index in range(count):
             found = random_scan(families, np.random.default_rng([seed, index]), LEVELS)
-            scores.append(_score(found))
+            scores.append(_score(found, denoiser))
             step()
     write_text(_table(scores), output / "scanners.md")
     done: dict[str, object] = record.run() | {
@@ -84,13 +95,13 @@ def run_scanners(
     return done
 
 
-def _score(scan: Scan) -> ScannerScore:
-    """Find the noise of a scan, and compare."""
+def _score(scan: Scan, denoiser: Denoiser | None) -> ScannerScore:
+    """Find the noise of a scan, denoise it if there is a denoiser, and compare."""
     start = time.perf_counter()
     model = find_noise(scan.image, slice_axis=2)
     seconds = time.perf_counter() - start
     bright = float(np.percentile(scan.truth, 99.5))
-    head = (scan.truth > _HEAD * bright) & (scan.sigma > 0)
+    head = (scan.truth > HEAD * bright) & (scan.sigma > 0)
     ratio = (np.broadcast_to(model.sigma, scan.image.shape) / np.maximum(scan.sigma, 1e-30))[head]
     errors = np.abs(ratio - 1)
     return ScannerScore(
@@ -101,6 +112,7 @@ def _score(scan: Scan) -> ScannerScore:
         floor_error=_floor_error(scan, model, scan.truth < _AIR * bright),
         source=model.source,
         seconds=seconds,
+        harm=None if denoiser is None else measure_harm(denoiser, scan),
         parameters=scan.parameters.record(),
     )
 
@@ -113,15 +125,19 @@ def _floor_error(scan: Scan, model: NoiseModel, air: np.ndarray) -> float | None
     return float(abs(np.median(floor) / np.median(scan.floor_mean[air]) - 1))
 
 
-def _summary(scores: list[ScannerScore]) -> dict[str, float | None]:
-    """Medians over the scans."""
+def _summary(scores: list[ScannerScore]) -> dict[str, float | int | None]:
+    """Medians over the scans, and numbers of those that denoising makes worse, or too dark."""
     floors = [score.floor_error for score in scores if score.floor_error is not None]
+    harms = [score.harm for score in scores if score.harm is not None]
     return {
         "median_error": float(np.median([score.median_error for score in scores])),
         "high_error": float(np.median([score.high_error for score in scores])),
         "ratio": float(np.median([score.ratio for score in scores])),
         "floor_error": float(np.median(floors)) if floors else None,
         "seconds": float(np.mean([score.seconds for score in scores])),
+        "gain": float(np.median([harm.gain for harm in harms])) if harms else None,
+        "worse": sum(harm.gain < 0 for harm in harms) if harms else None,
+        "darker": sum(harm.brightness is not None and harm.brightness < -DARKEST for harm in harms) if harms else None,
     }
 
 
@@ -138,10 +154,20 @@ def _table(scores: list[ScannerScore]) -> str:
         "level by the air": [s for s in scores if s.source == "air"],
     }
     header = ["scanners", "scans", "median error", "95th percentile", "found / true", "floor"]
+    keys = ["median_error", "high_error", "ratio", "floor_error"]
+    if scores and scores[0].harm is not None:
+        header += ["gain, dB", "worse", "darker"]
+        keys += ["gain", "worse", "darker"]
     rows = []
     for name, chosen in kinds.items():
         if chosen:
             found = _summary(chosen)
-            numbers = (found[key] for key in ("median_error", "high_error", "ratio", "floor_error"))
-            rows.append([name, str(len(chosen)), *("-" if number is None else f"{number:.2f}" for number in numbers)])
+            rows.append([name, str(len(chosen)), *(_cell(found[key]) for key in keys)])
     return markdown_table(header, rows) + "\n"
+
+
+def _cell(number: float | int | None) -> str:
+    """A number of the table: counts as they are."""
+    if number is None:
+        return "-"
+    return str(number) if isinstance(number, int) else f"{number:.2f}"

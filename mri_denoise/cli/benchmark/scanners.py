@@ -19,12 +19,17 @@ def scanners(
     part: Annotated[str, typer.Option(help="List of the data set's volumes.")] = "validation",
     count: Annotated[int, typer.Option(min=1, help="Number of scans.")] = 200,
     seed: Annotated[int, typer.Option(min=0, help="Of anatomy, scanners and noise.")] = 0,
+    denoise: Annotated[
+        bool, typer.Option("--denoise", help="Also denoise each scan: how many get worse, or lose dark tissue?")
+    ] = False,
     as_json: shared.AsJson = False,
 ) -> None:
     """The estimate of the noise against random simulated scanners, whose local level is known."""
     from mri_denoise.benchmarks.noise.run import run_scanners
+    from mri_denoise.denoiser import Denoiser
 
     shared.need_folder(output)
     with common.one_line_errors():
-        record = run_scanners(dataset, output, count, seed, shared.Bars(transient=True), part)
+        denoiser = Denoiser.load("rician") if denoise else None
+        record = run_scanners(dataset, output, count, seed, shared.Bars(transient=True), part, denoiser)
     shared.show(record, (output / "scanners.md").read_text(encoding="utf-8").removesuffix("\n"), as_json)
