@@ -10,7 +10,7 @@ import numpy as np
 
 _MAX_VOXELS = 3_000_000  # a larger volume is sampled in slabs: more voxels do not improve the estimate
 _SLAB = 18  # slices
-_MIDDLE = 24  # slices
+_MIDDLE, _WIDEST = 24, 2048  # slices, and voxels along an axis of a slice
 _SERIES = 8  # volumes
 
 
@@ -75,6 +75,8 @@ def normalise(data: np.ndarray, scale: float) -> np.ndarray:
 def sample_slabs(data: np.ndarray, mask: np.ndarray) -> list[np.ndarray]:
     """Cut a volume to the box that holds signal, and a large box to evenly spread slabs of 18 slices.
 
+    Of slabs whose slices are very large, nine tiles are taken: the corners, the middles of the edges, and the centre.
+
     Args:
         data: shape (X, Y, slices).
         mask: boolean, the same shape: where there is signal.
@@ -90,9 +92,18 @@ def sample_slabs(data: np.ndarray, mask: np.ndarray) -> list[np.ndarray]:
     length = data.shape[2]
     count = max(1, round(_MAX_VOXELS / max(1, data[:, :, :_SLAB].size)))
     if count * _SLAB >= length:
-        return [data]
+        return _tiles(data)
     starts = np.linspace(0, length - _SLAB, count + 2)[1:-1].astype(int)
-    return [data[:, :, start : start + _SLAB] for start in starts]
+    return [tile for start in starts for tile in _tiles(data[:, :, start : start + _SLAB])]
+
+
+def _tiles(slab: np.ndarray) -> list[np.ndarray]:
+    """The slab itself, or nine tiles of one whose slices are very large."""
+    if math.prod(slab.shape[:2]) <= _MAX_VOXELS:
+        return [slab]
+    edge = int(math.sqrt(_MAX_VOXELS / 9 / slab.shape[2]))
+    starts = [sorted({0, (length - edge) // 2, length - edge} if length > edge else {0}) for length in slab.shape[:2]]
+    return [slab[row : row + edge, column : column + edge] for row in starts[0] for column in starts[1]]
 
 
 def sample_series(count: int) -> list[int]:
@@ -108,7 +119,7 @@ def sample_series(count: int) -> list[int]:
 
 
 def middle_slices(volume: np.ndarray, slice_axis: int) -> np.ndarray:
-    """Take the 24 slices in the middle: enough to see how slices were sampled, at little cost.
+    """Take the 24 slices in the middle, and of very large ones the middle: enough to see how slices were sampled.
 
     Args:
         volume: shape (X, Y, Z).
@@ -118,8 +129,9 @@ def middle_slices(volume: np.ndarray, slice_axis: int) -> np.ndarray:
         float32, shape (rows, columns, slices).
     """
     slices = np.moveaxis(np.asarray(volume, dtype=np.float32), slice_axis, 2)
-    first = max(slices.shape[2] // 2 - _MIDDLE // 2, 0)
-    return slices[:, :, first : first + _MIDDLE]
+    most = (_WIDEST, _WIDEST, _MIDDLE)
+    first = [max(length // 2 - count // 2, 0) for length, count in zip(slices.shape, most, strict=True)]
+    return slices[tuple(slice(start, start + count) for start, count in zip(first, most, strict=True))]
 
 
 def cut_blocks(data: np.ndarray) -> Blocks | None:

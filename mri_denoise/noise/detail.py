@@ -16,7 +16,7 @@ from scipy.fft import dct
 
 EDGE = 6  # voxels of a block on the acquired matrix
 _LONGEST = 16
-_MOST_VOXELS = 3_000_000  # a larger volume is sampled in evenly spread slices
+_MOST_VOXELS = 3_000_000  # a larger volume is sampled in evenly spread slices, a larger slice in evenly spread blocks
 _MASKED = 0.3  # fraction of zeros above which a block lies across the border of a mask
 
 
@@ -75,7 +75,7 @@ class DetailBlocks:
         )
 
 
-def cut_detail(volume: np.ndarray, coverage: Sequence[float] = (1.0, 1.0)) -> DetailBlocks | None:
+def cut_detail(volume: np.ndarray, coverage: Sequence[float] = (1.0, 1.0), scale: float = 1.0) -> DetailBlocks | None:
     """Cut slices into blocks and transform them.
 
     Blocks with a value that is not finite, with zeros in more than three tenths of their voxels (masks), or with one
@@ -85,9 +85,11 @@ def cut_detail(volume: np.ndarray, coverage: Sequence[float] = (1.0, 1.0)) -> De
         volume: shape (X, Y, slices), any unit.
         coverage: fraction of k-space that was acquired along the two axes of a slice
             (:func:`~mri_denoise.noise.zero_filling.find_coverage`).
+        scale: what the values are divided by, above 0.
 
     Returns:
-        the blocks; None if a slice is shorter than a block, or no block can be used.
+        the blocks, of very large slices some, evenly spread; None if a slice is shorter than a block, or no block can
+        be used.
     """
     first, second = (min(math.ceil(EDGE / part), _LONGEST) for part in coverage)
     edges = (first, second)
@@ -96,19 +98,21 @@ def cut_detail(volume: np.ndarray, coverage: Sequence[float] = (1.0, 1.0)) -> De
         return None
     every = max(1, math.ceil(volume.size / _MOST_VOXELS))
     slices = np.arange((volume.shape[2] - 1) % every // 2, volume.shape[2], every)
+    stride = math.ceil(math.sqrt(math.prod(volume.shape[:2]) / _MOST_VOXELS))
     offset = tuple((n - c * e) // 2 for n, c, e in zip(volume.shape, counts, edges, strict=False))
     transforms = [dct(np.eye(edge), norm="ortho", axis=0).astype(np.float32) for edge in edges]
     found = []
     for number, index in enumerate(slices):
         part = volume[offset[0] : offset[0] + counts[0] * edges[0], offset[1] : offset[1] + counts[1] * edges[1], index]
-        blocks = part.reshape(counts[0], edges[0], counts[1], edges[1]).transpose(0, 2, 1, 3)
+        blocks = part.reshape(counts[0], edges[0], counts[1], edges[1]).transpose(0, 2, 1, 3)[::stride, ::stride]
+        blocks = blocks / np.float32(scale)
         usable = np.isfinite(blocks).all(axis=(2, 3)) & ((blocks == 0).mean(axis=(2, 3)) <= _MASKED)
         usable &= np.ptp(np.where(usable[..., None, None], blocks, 0), axis=(2, 3)) > 0
         places = np.argwhere(usable)
         if len(places):
             blocks = blocks[usable].astype(np.float32)
             coefficients = transforms[0] @ blocks @ transforms[1].T
-            places = np.column_stack([places, np.full(len(places), number)])
+            places = np.column_stack([stride * places, np.full(len(places), number)])
             found.append((np.square(coefficients), blocks.mean(axis=(1, 2)), places))
     if not found:
         return None

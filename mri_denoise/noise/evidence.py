@@ -43,19 +43,22 @@ class Tissue:
     level: np.ndarray
 
 
-def measure_tissue(slices: np.ndarray, coverage: Sequence[float], *, as_map: bool = False) -> Tissue | None:
+def measure_tissue(
+    slices: np.ndarray, coverage: Sequence[float], *, scale: float = 1.0, as_map: bool = False
+) -> Tissue | None:
     """Measure the level of the noise in tissue, as a map.
 
     Args:
         slices: magnitudes, shape (X, Y, slices).
         coverage: fraction of k-space that was acquired along the two axes of a slice.
+        scale: what the magnitudes are divided by, above 0; it is the unit of the measurement.
         as_map: whether a level that may be even is given as a map, too.
 
     Returns:
         the measurement; None if there is too little tissue.
     """
-    blocks = cut_detail(slices, coverage)
-    cells = None if blocks is None else measure_cells(slices)
+    blocks = cut_detail(slices, coverage, scale)
+    cells = None if blocks is None else measure_cells(slices, scale)
     if blocks is None or cells is None:
         return None
     bright = float(np.percentile(blocks.mean, 95))

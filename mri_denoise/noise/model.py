@@ -132,16 +132,20 @@ def _find(
     as_map: bool,
 ) -> NoiseModel:
     """The model of a volume that counts from 0."""
-    scale, mask = find_signal(data)
+    largest, mask = find_signal(data)
+    masked = 1 - float(np.mean(mask)) > _MASKED
+    del mask
+    scale = largest or 1.0
     axis = int(np.argmin(data.shape)) if slice_axis is None else slice_axis
-    slices = np.moveaxis(normalise(data, scale), axis, 2)
-    if _is_drawn(middle_slices(slices, 2)):
+    slices = np.moveaxis(data, axis, 2)
+    middle = normalise(middle_slices(slices, 2), scale)
+    if _is_drawn(middle):
         simple = NoiseLevel(sigma=0.0, snr=math.inf, method="none")
     simple = estimate_sigma(data, slice_axis=axis) if simple is None else simple
     correlation = noise_correlation(data[None], axis, [simple]) if correlation is None else correlation
-    tissue = (
-        None if simple.sigma == 0 else measure_tissue(slices, find_coverage(middle_slices(slices, 2)), as_map=as_map)
-    )
+    tissue = None
+    if simple.sigma > 0:
+        tissue = measure_tissue(slices, find_coverage(middle), scale=scale, as_map=as_map)
     if tissue is None:
         return _plain(simple, correlation)
     source: Source = "tissue"
@@ -156,7 +160,7 @@ def _find(
         sigma = np.array(scale * tissue.found.level, dtype=np.float32)
     at_blocks = np.full_like(tissue.level, simple.sigma / scale) if source == "air" else tissue.level
     error = 0.0 if source == "air" else tissue.found.error
-    floor = find_floor(tissue.blocks, at_blocks, 1 - float(np.mean(mask)) > _MASKED, error)
+    floor = find_floor(tissue.blocks, at_blocks, masked, error)
     ratio = floor.ratio.astype(np.float32)
     if ratio.ndim:
         ratio = np.moveaxis(interpolate_grid(ratio, tissue.blocks.centres(), places), 2, axis)

@@ -85,13 +85,14 @@ class LevelMap:
         return np.broadcast_to(self.level, self.tissue.shape)[self.tissue]
 
 
-def measure_cells(slices: np.ndarray) -> Cells | None:
+def measure_cells(slices: np.ndarray, scale: float = 1.0) -> Cells | None:
     """Let the network estimate the level in each cell.
 
     A large volume is sampled: evenly spread slices, and of large slices evenly spread tiles.
 
     Args:
         slices: magnitudes, shape (X, Y, slices), any unit; NaN counts as 0.
+        scale: what the magnitudes are divided by, above 0; it is the unit of the levels.
 
     Returns:
         the cells; None if a slice is smaller than a cell, or there is nothing to measure.
@@ -104,7 +105,7 @@ def measure_cells(slices: np.ndarray) -> Cells | None:
         return None
     tiles, numbers = _plan(slices.shape)
     work = [(tile, place) for place in range(len(numbers)) for tile in tiles]
-    coarse = coarse_level([_slab(slices, tile, numbers[place])[1] for tile, place in work])
+    coarse = coarse_level([_slab(slices, tile, numbers[place], scale)[1] for tile, place in work])
     if not coarse > 0:
         return None
     shape = (rows, columns, len(numbers))
@@ -113,7 +114,7 @@ def measure_cells(slices: np.ndarray) -> Cells | None:
 
     def measure(part: tuple[Tile, int]) -> None:
         tile, place = part
-        slab = _slab(slices, tile, numbers[place])
+        slab = _slab(slices, tile, numbers[place], scale)
         found = _run_network(slab / np.float32(coarse))
         first, second = (slice(edge.start // CELL, edge.stop // CELL) for edge in tile)
         level[first, second, place], error[first, second, place] = found[0] + math.log(coarse), np.exp(found[1])
@@ -175,11 +176,11 @@ def _tiles(length: int) -> list[slice]:
     return [slice(low, high) for low, high in zip(bounds[:-1], bounds[1:], strict=True)]
 
 
-def _slab(slices: np.ndarray, tile: Tile, number: int) -> np.ndarray:
+def _slab(slices: np.ndarray, tile: Tile, number: int, scale: float) -> np.ndarray:
     """A tile of a slice between those of its neighbours, zeros for one that is missing: float32, (3, X, Y)."""
     slab = np.zeros((3, *(edge.stop - edge.start for edge in tile)), dtype=np.float32)
     first, last = max(number - 1, 0), min(number + 2, slices.shape[2])
-    found = np.nan_to_num(slices[tile][..., first:last], posinf=0, neginf=0)
+    found = np.nan_to_num(slices[tile][..., first:last] / np.float32(scale), posinf=0, neginf=0)
     slab[first - number + 1 : last - number + 1] = np.moveaxis(found, 2, 0)
     return slab
 

@@ -35,6 +35,7 @@ LEVELS = (0.0007, 0.12)  # of the maximum; small values are as likely as large o
 _PHANTOMS, _ORIGINALS, _SHARPENED, _CROPPED = 0.08, 0.5, 0.5, 0.2  # fractions of the scans
 _HARDER = 0.2  # of the scans are accelerated as much as scanners do it: their uneven noise is the hardest to learn
 _AS_FOUND, _MOST_ACCELERATED = FixedParameters(), FixedParameters(acceleration=3)
+_OTHER, _PIECES = 0.5, 4  # fraction of the scans whose contrast is of straight pieces, and inner ends of these
 _STRONGER = 3.0  # times the noise of a volume as it comes is the least simulated noise
 _GREYS = 65535  # of the largest voxel
 _SLICES, _SLICE_SHARES = (1, 6, 10, 14), (0.05, 0.15, 0.4, 0.4)
@@ -213,8 +214,7 @@ def _anatomy(families: list[list[Source]], level: float, rng: np.random.Generato
     array = found.array
     if not original and rng.random() < _SHARPENED:
         array = _sharpened(array, rng)
-    top = float(np.percentile(array, 99.9)) or 1.0
-    array = top * (array / top) ** float(np.exp(rng.normal(0, 0.2)))  # other contrasts
+    array = _other_contrast(array, rng)
     if rng.random() < _CROPPED:
         array = _without_air(array, rng)
     return Anatomy(array=array, voxel=found.voxel)
@@ -237,6 +237,19 @@ def _coarser(volume: Anatomy, factor: float) -> Anatomy:
     """Cut the k-space of the slices to a smaller matrix."""
     array = undo_zero_filling(volume.array, (1 / factor, 1 / factor)).clip(0)
     return Anatomy(array=array, voxel=(volume.voxel[0] * factor, volume.voxel[1] * factor, volume.voxel[2]))
+
+
+def _other_contrast(array: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Change the grey levels by a power, or by random straight pieces, as another sequence would; 0 stays 0.
+
+    There are few volumes, and a network that sees the same texture again and again learns it by heart.
+    """
+    top = float(np.percentile(array, 99.9)) or 1.0
+    if rng.random() < _OTHER:
+        levels = np.concatenate([[0], rng.uniform(0.1, 1, _PIECES), [1]])
+        return np.interp(array / top, np.linspace(0, 1, len(levels)), top * levels).astype(np.float32)
+    power: np.ndarray = top * (array / top) ** float(np.exp(rng.normal(0, 0.2)))
+    return power
 
 
 def _sharpened(array: np.ndarray, rng: np.random.Generator) -> np.ndarray:

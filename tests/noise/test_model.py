@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
-from scipy import stats
+from scipy import ndimage, stats
 
 from mri_denoise.noise.model import NoiseModel, find_noise
 from mri_denoise.noise.rician import chi_coils, chi_mean, chi_moments, rice_moments
@@ -145,3 +147,19 @@ def test_dark_tissue_without_air_is_no_noise_of_many_coils(clean: np.ndarray, si
 
 def test_many_coils_are_told_at_much_noise(clean: np.ndarray) -> None:
     assert find_noise(noisy(clean, 60, coils=8), slice_axis=2).floor == "chi"
+
+
+@pytest.mark.slow
+def test_a_very_large_slice_is_sampled() -> None:
+    rng, length = np.random.default_rng(0), 6000
+    disc = np.hypot(*np.meshgrid(*2 * [np.arange(length) - length / 2])) < 0.4 * length
+    fine = ndimage.gaussian_filter(rng.normal(0, 150, disc.shape), 3)
+    clean = np.where(disc, 500 + fine, 0)[..., None].astype(np.float32)
+    noise = rng.normal(0, 20, (2, *clean.shape)).astype(np.float32)
+    image = np.hypot(clean + noise[0], noise[1])
+    tracemalloc.start()
+    model = find_noise(image, slice_axis=2)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert model.level == pytest.approx(20, rel=0.35)  # hardly any structure: high by up to a third
+    assert peak < 2.2 * image.nbytes  # a copy that is counted from zero, and samples
