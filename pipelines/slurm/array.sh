@@ -4,6 +4,8 @@
 #SBATCH --cpus-per-task=4
 #SBATCH --mem=8G
 #SBATCH --time=04:00:00
+#SBATCH --requeue
+#SBATCH --open-mode=append
 #
 # A BIDS data set on a SLURM cluster, a few participants a task of an array. Run it on the login node:
 #
