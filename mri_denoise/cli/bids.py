@@ -188,8 +188,9 @@ def _group(request: Request) -> int:
         table, missing = write_group(selection.scans, layout, request.output)
     unreported: list[tuple[str, str]] = []
     if "report" in request.settings.extras:
-        done_before = [record_path(layout.case(scan), request.output) for scan in selection.scans if scan not in missing]
-        unreported = write_pages(done_before, request.output, group=True)
+        found = [scan for scan in selection.scans if scan not in missing]
+        records = [record_path(layout.case(scan), request.output) for scan in found]
+        unreported = write_pages(records, request.output, group=True)
     for _, error in unreported:
         common.messages.print(f"failed {error}")
     for scan in missing:

@@ -24,26 +24,32 @@ def beside(out_file: Path, end: str) -> Path:
 
 
 def record_of(out_file: Path) -> Path:
+    """The run record beside a result."""
     return beside(out_file, ".mri-denoise.json")
 
 
 def residual_of(out_file: Path, residual: bool) -> Path | None:
+    """What was removed, if it was asked for."""
     return beside(out_file, "_residual.nii.gz") if residual else None
 
 
 def noise_of(out_file: Path, noise_map: bool) -> Path | None:
+    """The map of the noise level, if it was asked for."""
     return beside(out_file, "_noise.nii.gz") if noise_map else None
 
 
 def uncertainty_of(out_file: Path, tta: bool) -> Path | None:
+    """How far the mirror images differ, if they were averaged."""
     return beside(out_file, "_uncertainty.nii.gz") if tta else None
 
 
 def figure_of(out_file: Path, figure: bool) -> Path | None:
+    """The figure, if it was asked for."""
     return beside(out_file, "_figure.png") if figure else None
 
 
 def report_of(out_file: Path, report: bool) -> Path | None:
+    """The page, if it was asked for."""
     return beside(out_file, "_report.html") if report else None
 
 
@@ -73,9 +79,7 @@ class Denoise(shell.Task["Denoise.Outputs"]):
     noise_map: bool = shell.arg(argstr="--noise-map", default=False, help="also write the noise level at each voxel")
     figure: bool = shell.arg(argstr="--figure", default=False, help="also draw input, output and residual")
     report: bool = shell.arg(argstr="--report", default=False, help="also write an HTML page")
-    force: bool = shell.arg(
-        argstr="--force", default=False, help="also take phase images, maps, masks and own results"
-    )
+    force: bool = shell.arg(argstr="--force", default=False, help="also take phase images, maps, masks and own results")
     trust: bool = shell.arg(
         argstr="--trust", default=False, help="run the code in the configs of a bundle that is not known here"
     )

@@ -48,7 +48,8 @@ def test_nipype_runs_it_as_a_node(noisy: Path, tmp_path: Path, monkeypatch: pyte
     assert "noisy_denoised.nii.gz --figure --noise-map --overwrite --report --residual --sigma 20" in interface.cmdline
     outputs = interface.run().outputs
     assert nib.load(outputs.out_file).shape == nib.load(outputs.residual_file).shape == (16, 16, 8)
-    assert all(Path(getattr(outputs, f"{name}_file")).is_file() for name in ("noise", "uncertainty", "figure", "report"))
+    more = ("noise", "uncertainty", "figure", "report")
+    assert all(Path(getattr(outputs, f"{name}_file")).is_file() for name in more)
     assert json.loads(Path(outputs.record_file).read_text())["settings"]["strength"] == 0.5
 
 

@@ -52,7 +52,8 @@ def test_all_participants_are_submitted_and_each_task_denoises_its_own(dataset: 
     assert array[:4] == ["--parsable", "--export=ALL", "--array=1-3", "--account=me"]
     assert array[4:] == [str(SCRIPT), str(dataset), str(tmp_path / "out"), "--suffix", "T1w"]
     assert "--dependency=afterany:17" in group
-    assert group[-1] == f"mri-denoise bids {str(dataset).replace(' ', chr(92) + ' ')} {tmp_path / 'out'} group --suffix T1w "
+    quoted = str(dataset).replace(" ", r"\ ")
+    assert group[-1] == f"mri-denoise bids {quoted} {tmp_path / 'out'} group --suffix T1w "
     exported = notes(tmp_path / "bin")[0]["environment"]
     for task in ("1", "2", "3"):
         more = {"SLURM_ARRAY_TASK_ID": task, "SLURM_CPUS_PER_TASK": "4", "SLURM_MEM_PER_NODE": "8192", **exported}
