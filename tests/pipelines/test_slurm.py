@@ -18,6 +18,7 @@ from tests.pipelines.slurm import WAIT, Cluster, cluster
 from tests.pipelines.stand_in import ROOT, calls, environment, notes, real_program, recorder
 
 SCRIPT = ROOT / "pipelines" / "slurm" / "array.sh"
+OPTIONS = ("--suffix", "T1w", "--device", "cpu", "--report")
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="SLURM and GNU's tools")
 
 
@@ -120,7 +121,7 @@ def test_on_slurm_a_task_is_killed_and_another_put_back_into_the_queue(tmp_path:
     wanted = results(tmp_path / "alone")
     real_program(tmp_path / "bin")
     with cluster(tmp_path / "slurm", tmp_path / "bin") as slurm:
-        job = submit(slurm, tmp_path, "data set", "out", "--suffix", "T1w", "--device", "cpu")
+        job = submit(slurm, tmp_path, "data set", "out", *OPTIONS)
         victim = until(lambda: slurm.process(2), WAIT, "the second task")
         victim.send_signal(signal.SIGKILL)
         until(lambda: slurm.process(3), WAIT, "the third task")
@@ -134,7 +135,7 @@ def test_on_slurm_a_task_is_killed_and_another_put_back_into_the_queue(tmp_path:
         assert first == {name: image for name, image in wanted.items() if name[:6] not in ("sub-03", "sub-04")}
         times = {path: path.stat().st_mtime_ns for path in out.rglob("*.nii.gz")}
 
-        again = submit(slurm, tmp_path, "data set", "out", "--suffix", "T1w", "--device", "cpu")
+        again = submit(slurm, tmp_path, "data set", "out", *OPTIONS)
         slurm.until_done()
         assert states(slurm, again) == ["COMPLETED"] * 4
     assert results(out) == wanted
@@ -142,3 +143,5 @@ def test_on_slurm_a_task_is_killed_and_another_put_back_into_the_queue(tmp_path:
     with open(out / "logs" / "group.tsv", encoding="utf-8", newline="") as table:
         rows = list(csv.DictReader(table, delimiter="\t"))
     assert [row["participant_id"] for row in rows] == [f"sub-{number:02d}" for number in range(1, 8)]
+    page = (out / "logs" / "mri-denoise-report.html").read_text(encoding="utf-8")
+    assert all(f'href="{row["participant_id"]}/anat/' in page for row in rows)
