@@ -96,16 +96,14 @@ def plan_scans(job: Job, scans: Sequence[Scan], *, limit_mb: int | None = None) 
     """
     sweep_results([job.layout.case(scan) for scan in scans], job.output)
     inheritance, resumption = Inheritance(job.dataset.root), Resumption(job.bundle, job.settings)
-    plans = [_plan(job, scan, inheritance, resumption, limit_mb) for scan in scans]
-    again = job.settings.overwrite
-    return [replace(p, why=p.why or "overwritten as asked") if again and not p.error else p for p in plans]
+    return [_plan(job, scan, inheritance, resumption, limit_mb) for scan in scans]
 
 
 def _plan(job: Job, scan: Scan, inheritance: Inheritance, resumption: Resumption, limit_mb: int | None) -> Plan:
     case = job.layout.case(scan)
     try:
         metadata, companions = inheritance.metadata(scan), inheritance.companions(scan)
-        why = why_due(case, job.output, resumption)
+        why = why_due(case, job.output, resumption) or ("overwritten as asked" if job.settings.overwrite else "")
         if why and limit_mb is not None and (need := megabytes(case, tta=job.settings.tta)) > limit_mb:
             raise InputError(f"{scan.path}: needs about {need} MB of memory, more than the limit of {limit_mb} MB")
     except InputError as error:

@@ -15,6 +15,8 @@ from mri_denoise.bids.selection import Wanted
 from mri_denoise.cli import common
 from mri_denoise.cli.choices import MODEL_HELP, QUALITY_HELP, TTA_HELP, Quality, make_settings
 from mri_denoise.cli.dataset import Request, choose, denoise_dataset
+from mri_denoise.cli.pages import write_pages
+from mri_denoise.pipeline.files import record_path
 from mri_denoise.settings import DEFAULTS
 
 
@@ -182,13 +184,22 @@ def _group(request: Request) -> int:
     if not (request.output / "dataset_description.json").is_file():
         common.stop(f"{request.output}: holds no results; run the participant level first.", common.SOME_FAILED)
     with common.one_line_errors():
-        table, missing = write_group(selection.scans, Layout(kind=request.kind), request.output)
+        layout = Layout(kind=request.kind)
+        table, missing = write_group(selection.scans, layout, request.output)
+    unreported: list[tuple[str, str]] = []
+    if "report" in request.settings.extras:
+        found = [scan for scan in selection.scans if scan not in missing]
+        records = [record_path(layout.case(scan), request.output) for scan in found]
+        unreported = write_pages(records, request.output, group=True)
+    for _, error in unreported:
+        common.messages.print(f"failed {error}")
     for scan in missing:
         common.messages.print(f"failed {scan.label}: has no result; run the participant level for it")
     done = len(selection.scans) - len(missing)
     if request.as_json:
-        common.print_json({"table": str(table), "done": done, "missing": [scan.label for scan in missing]})
+        answer = {"table": str(table), "done": done, "missing": [scan.label for scan in missing]}
+        common.print_json({**answer, "failed": [{"case": label, "error": error} for label, error in unreported]})
     else:
-        common.say(f"{table}: {done} scans done, {len(missing)} missing.")
-    failed = missing or selection.absent or any(skip.damaged for skip in selection.skips)
+        common.say(f"{table}: {done} scan{'s' * (done != 1)} done, {len(missing)} missing.")
+    failed = missing or unreported or selection.absent or any(skip.damaged for skip in selection.skips)
     return common.SOME_FAILED if failed else common.DONE

@@ -146,7 +146,8 @@ def _say_plans(plans: Sequence[Plan]) -> None:
     people = len({plan.scan.name.entities["sub"] for plan in plans})
     due = sum(bool(plan.why) and not plan.error for plan in plans)
     common.messages.print(
-        f"{len(plans)} scans of {people} participant{'s' * (people != 1)} selected ({counted}), {due} to denoise."
+        f"{len(plans)} scan{'s' * (len(plans) != 1)} of {people} participant{'s' * (people != 1)} selected "
+        f"({counted}), {due} to denoise."
     )
 
 

@@ -99,6 +99,11 @@ def denoise(
     failed = [(case.label, error) for case, error in todo.refused]
     done: list[RunRecord] = []
     if todo.ready:
+        if parallel.scheduler is None:  # otherwise others write
+            from mri_denoise.io.files import check_writable
+
+            with common.one_line_errors():
+                check_writable(folder)
 
         def run(listener: Listener) -> list[Outcome]:
             from mri_denoise.pipeline.batch import denoise_cases

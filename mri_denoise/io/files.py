@@ -193,6 +193,21 @@ def writing(path: Path) -> Iterator[None]:
         raise OutputError(f"{path}: cannot be written ({_why(error)}); free space or choose another output") from error
 
 
+def check_writable(folder: Path) -> None:
+    """See whether a folder takes files, before hours are spent on what goes there; nothing is left in it.
+
+    Args:
+        folder: of the results; if there is none yet, the one above it counts.
+
+    Raises:
+        OutputError: There is no permission, the file system is read-only ...
+    """
+    with writing(folder):
+        there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+        if not os.access(there, os.W_OK | os.X_OK):  # some network drives are wrong about it
+            Temporary(there, lambda new: new.touch(exist_ok=False)).close()
+
+
 @contextmanager
 def folder_beside(path: Path) -> Iterator[Path]:
     """Make a temporary folder beside a destination, whose files are moved to the destination inside the block.

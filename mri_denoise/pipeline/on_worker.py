@@ -20,6 +20,7 @@ from mri_denoise.bundles.registry import Bundle, find_bundle
 from mri_denoise.bundles.weights import sha256
 from mri_denoise.errors import InputError
 from mri_denoise.io.case import Case
+from mri_denoise.pipeline.files import planned_files, sweep_results
 from mri_denoise.record import RunRecord
 from mri_denoise.runtime import ToldToEnd, choose_device, end_if_told, ends_when
 from mri_denoise.settings import Settings
@@ -141,6 +142,8 @@ def _denoise(order: Order, case: Case, name: str, threads: int) -> Done:
     from mri_denoise.denoiser import Denoiser
     from mri_denoise.pipeline.stream import denoise_case
 
+    if any(path.exists() for path in planned_files(case, order.output_dir, order.settings.extras)):
+        sweep_results([case], order.output_dir)  # of a worker that died while it published this case
     torch.set_num_threads(threads)
     if _loaded is None or not known:
         _loaded = None  # never two networks in memory

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -113,8 +115,16 @@ def write_folder_page(folder: Path) -> Path:
 def _write_group(folder: Path, pages: Sequence[Path]) -> Path:
     derivative = (folder / _DESCRIPTION).is_file()  # BIDS has no place for pages but logs/
     group = (folder / _LOGS if derivative else folder) / GROUP_PAGE
-    write_group_page(pages, group, title=folder.resolve().name)
+    write_group_page(pages, group, title=_title(folder))
     return group
+
+
+def _title(folder: Path) -> str:
+    """The name of a BIDS data set, or else of the folder."""
+    name = None
+    with suppress(OSError, ValueError, AttributeError):
+        name = json.loads((folder / _DESCRIPTION).read_text(encoding="utf-8")).get("Name")
+    return name if isinstance(name, str) and name else folder.resolve().name
 
 
 def _is_current(page: Path, digest: str) -> bool:

@@ -99,8 +99,7 @@ def _row(summary: Summary, label: str, link: str, scores: dict[str, float | None
     for measure in _MEASURES:
         value, score = getattr(summary, measure.name), scores.get(measure.name)
         odd = score is not None and abs(score) > LIMIT
-        text = number(value, measure.digits) if measure.name != "ratio" or value is None else f"{100 * value:.0f} %"
-        cells.append({"text": text, "sort": "" if value is None else value, "odd": odd})
+        cells.append({"text": _text(measure, value), "sort": "" if value is None else value, "odd": odd})
         cells[-1]["score"] = f"{score:+.1f}" if odd and score is not None else ""
     return {
         "scan": summary,
@@ -109,6 +108,10 @@ def _row(summary: Summary, label: str, link: str, scores: dict[str, float | None
         "cells": cells,
         "outlier": any(cell["odd"] for cell in cells),
     }
+
+
+def _text(measure: _Measure, value: float | None) -> str:
+    return f"{100 * value:.0f} %" if measure.name == "ratio" and value is not None else number(value, measure.digits)
 
 
 def _strip(measure: _Measure, summaries: Sequence[Summary], scores: Sequence[float | None]) -> dict[str, Any]:
@@ -127,7 +130,7 @@ def _strip(measure: _Measure, summaries: Sequence[Summary], scores: Sequence[flo
         for i, (value, name, z) in enumerate(known)
     ]
     middle = dots[len(dots) // 2]["x"] if dots else 0
-    ends = (number(low, measure.digits), number(high, measure.digits))
+    ends = (_text(measure, low), _text(measure, high))
     text = f"{measure.title}: {len(known)} scans from {ends[0]} to {ends[1]}."
     return {
         "title": measure.title,

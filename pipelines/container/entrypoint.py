@@ -27,6 +27,13 @@ WRONG_USAGE = 2
 BIDS_LEVELS = ("participant", "group")
 # what a mercure module may set under "settings"
 MERCURE_SETTINGS = ("model", "sigma", "strength", "quality", "device")
+# and what it may set to true or false there: the option for either
+MERCURE_SWITCHES = {
+    "guard": {True: "--guard", False: "--no-guard"},
+    "tta": {True: "--tta"},
+    "keep-vendor-headers": {True: "--keep-vendor-headers"},
+    "force": {True: "--force"},
+}
 
 
 @dataclass(frozen=True)
@@ -106,7 +113,13 @@ def mercure_options(task: Path) -> list[str]:
     settings: dict[str, Any] = {}
     for step in steps:
         settings.update(step.get("settings") or {})
-    return [word for name in MERCURE_SETTINGS if name in settings for word in (f"--{name}", str(settings[name]))]
+    words = [word for name in MERCURE_SETTINGS if name in settings for word in (f"--{name}", str(settings[name]))]
+    for name, options in MERCURE_SWITCHES.items():
+        if not isinstance(value := settings.get(name, False), bool):
+            stop(f"{task}: {name} is {value!r}; set it to true or false.")
+        if name in settings and value in options:
+            words.append(options[value])
+    return words
 
 
 def written(record: Mapping[str, Any]) -> Iterator[str]:

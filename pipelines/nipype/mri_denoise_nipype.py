@@ -19,6 +19,15 @@ from nipype.interfaces.base import CommandLine, CommandLineInputSpec, File, Trai
 
 _SUFFIXES = (".nii.gz", ".hdr.gz", ".img.gz", ".nii", ".mgz", ".mgh", ".img", ".hdr")
 
+# option: output, and the end of its name
+_COMPANIONS = {
+    "residual": ("residual_file", "_residual.nii.gz"),
+    "noise_map": ("noise_file", "_noise.nii.gz"),
+    "tta": ("uncertainty_file", "_uncertainty.nii.gz"),
+    "figure": ("figure_file", "_figure.png"),
+    "report": ("report_file", "_report.html"),
+}
+
 
 class DenoiseInputSpec(CommandLineInputSpec):
     """Options of ``mri-denoise denoise`` that concern one volume."""
@@ -36,9 +45,15 @@ class DenoiseInputSpec(CommandLineInputSpec):
     sigma = traits.Str(argstr="--sigma %s", desc="auto, map, a number in the file's unit, or a NIfTI map")
     strength = traits.Range(low=0.0, high=1.0, argstr="--strength %g", desc="0 gives the input back, 1 is full")
     quality = traits.Enum("balanced", "fast", "best", argstr="--quality %s", desc="time against accuracy")
+    no_guard = traits.Bool(argstr="--no-guard", desc="do not give back what was removed and noise does not explain")
+    tta = traits.Bool(argstr="--tta", desc="average over mirror images, and write how far they differ")
     device = traits.Str(argstr="--device %s", desc="auto, cpu, cuda or mps")
     residual = traits.Bool(argstr="--residual", desc="also write what was removed")
     noise_map = traits.Bool(argstr="--noise-map", desc="also write the noise level at each voxel")
+    figure = traits.Bool(argstr="--figure", desc="also draw input, output and residual")
+    report = traits.Bool(argstr="--report", desc="also write an HTML page")
+    force = traits.Bool(argstr="--force", desc="also take phase images, maps, masks and own results")
+    trust = traits.Bool(argstr="--trust", desc="run the code in the configs of a bundle that is not known here")
     overwrite = traits.Bool(True, usedefault=True, argstr="--overwrite", desc="replace the result of an earlier run")
 
 
@@ -49,6 +64,9 @@ class DenoiseOutputSpec(TraitedSpec):
     record_file = File(exists=True, desc="run record: hashes, settings, noise level, versions")
     residual_file = File(desc="input minus result")
     noise_file = File(desc="noise level at each voxel")
+    uncertainty_file = File(desc="how far the mirror images differ")
+    figure_file = File(desc="input, output and residual as PNG")
+    report_file = File(desc="the HTML page")
 
 
 class Denoise(CommandLine):
@@ -64,7 +82,7 @@ class Denoise(CommandLine):
         suffix = next((s for s in _SUFFIXES if result.name.endswith(s)), result.suffix)
         stem = result.name.removesuffix(suffix)
         outputs["record_file"] = str(result.with_name(f"{stem}.mri-denoise.json"))
-        for wanted, name, end in (("residual", "residual_file", "_residual"), ("noise_map", "noise_file", "_noise")):
+        for wanted, (name, end) in _COMPANIONS.items():
             if isdefined(getattr(self.inputs, wanted)) and getattr(self.inputs, wanted):
-                outputs[name] = str(result.with_name(f"{stem}{end}.nii.gz"))
+                outputs[name] = str(result.with_name(f"{stem}{end}"))
         return outputs

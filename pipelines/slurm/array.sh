@@ -4,13 +4,15 @@
 #SBATCH --cpus-per-task=4
 #SBATCH --mem=8G
 #SBATCH --time=04:00:00
+#SBATCH --requeue
+#SBATCH --open-mode=append
 #
 # A BIDS data set on a SLURM cluster, a few participants a task of an array. Run it on the login node:
 #
 #   bash array.sh BIDS_DIR OUTPUT_DIR [OPTIONS of mri-denoise bids]
 #
-# It lists the participants, submits itself as an array, and the group level after it. Run it again to do what is
-# missing: what is done already takes a second a participant. Environment variables:
+# It lists the participants, submits itself as an array, and the group level with the same options after it. Run it again
+# to do what is missing: what is done already takes a second a participant. Environment variables:
 #
 #   MRI_DENOISE   the program; "apptainer run --cleanenv -B /data mri-denoise.sif" for a container
 #   SBATCH_ARGS   more options of sbatch, as "--partition=long --account=me"
@@ -56,7 +58,7 @@ read -ra more <<<"${SBATCH_ARGS:-}"
 
 job=$(sbatch --parsable --export=ALL --array="1-$tasks" ${more[@]+"${more[@]}"} "$0" "$bids" "$output" "$@")
 job=${job%%;*} # of a federation it also says the cluster
-group=$(printf "%q " "${program[@]}" bids "$bids" "$output" group)
+group=$(printf "%q " "${program[@]}" bids "$bids" "$output" group "$@")
 sbatch --parsable --job-name=mri-denoise-group --output=%x-%A.log --mem=2G --time=00:30:00 \
   --dependency="afterany:$job" ${more[@]+"${more[@]}"} --wrap "$group" >/dev/null
 echo "job $job: $count participants in $tasks tasks, then the group level; results in $output"

@@ -301,6 +301,10 @@ def test_pages_lie_in_logs_and_are_made_of_earlier_results_too(one: Path) -> Non
     page = logs / "sub-01" / "anat" / "sub-01_T1w_report.html"
     assert "<html" in page.read_text(encoding="utf-8") and (logs / "mri-denoise-report.html").is_file()
     assert images.items() <= files(one / OUTPUT).items() and bids_errors(one / OUTPUT) == []
+    page.unlink()
+    (logs / "mri-denoise-report.html").unlink()
+    cli("bids", one, one / OUTPUT, "group", "--report")  # after the jobs of a cluster, none of which sees all
+    assert page.is_file() and "one: denoised" in (logs / "mri-denoise-report.html").read_text(encoding="utf-8")
     assert len(run(one, "--report", "--strength", 0.5)["done"]) == 1 and page.is_file()
     run(one)  # without a page, which would no longer be that of the result
     assert not page.exists()
@@ -334,6 +338,9 @@ def test_options_of_fmriprep_are_taken(one: Path, tmp_path: Path) -> None:
 def test_scans_that_need_more_memory_than_allowed_are_listed(one: Path) -> None:
     assert "more than the limit of 50 MB" in run(one, "--mem-mb", 50, code=1)["failed"][0]["error"]
     assert len(run(one, "--mem-mb", 1000)["done"]) == 1
+    before = files(one / OUTPUT)
+    assert "limit of 50 MB" in run(one, "--mem-mb", 50, "--overwrite", code=1)["failed"][0]["error"]
+    assert files(one / OUTPUT) == before
 
 
 @pytest.mark.parametrize(

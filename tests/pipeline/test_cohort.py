@@ -18,10 +18,14 @@ import nibabel as nib
 import numpy as np
 import psutil
 import pytest
-from distributed import Client
+from distributed import Client, LocalCluster
 
 from mri_denoise import __version__
+from mri_denoise.bundles.registry import find_bundle
+from mri_denoise.io.discover import discover
 from mri_denoise.pipeline import cluster
+from mri_denoise.pipeline.on_worker import Done, Order, denoise_here, fingerprint
+from mri_denoise.settings import Settings
 from mri_denoise.simulation import phantom_affine
 from tests.commands import cli
 from tests.phantoms import head
@@ -119,7 +123,7 @@ def test_a_run_that_ends_early_and_one_whose_worker_is_killed_lose_nothing(tmp_p
     workers(again)[0].kill()
     said, errors = finish(again, code=1)
     report = json.loads(said)
-    assert [failed["case"] for failed in report["failed"]] == ["scan-003.nii.gz"] and "truncated" in errors
+    assert [failed["case"] for failed in report["failed"]] == ["scan-003.nii.gz"] and "truncated" in errors, errors
     assert len(report["done_before"]) == before
     names = [record["case"] for record in report["done"]]
     assert names == sorted(names) and len(names) == 11 - before
@@ -132,6 +136,29 @@ def test_a_run_that_ends_early_and_one_whose_worker_is_killed_lose_nothing(tmp_p
     assert {row["message"].split(": ")[1] for row in table if row["status"] == "failed"} == {
         "truncated; copy or download it again"
     }
+
+
+def test_what_a_worker_had_published_when_it_died_is_no_obstacle(tmp_path: Path) -> None:
+    """The image has its final name, its record has not: the scan comes to another worker."""
+    source, out = make_scans(tmp_path / "in", 1), tmp_path / "out"
+    bundle, [case] = find_bundle("rician"), discover(source)[0]
+    settings = Settings(device="cpu")
+    order = Order(run="a", model="rician", fingerprint=fingerprint(bundle), output_dir=out, settings=settings)
+    image, record = out / "scan-000.nii.gz", out / "scan-000.mri-denoise.json"
+    with LocalCluster(n_workers=1, processes=False, dashboard_address=":0") as one, Client(one) as client:
+
+        def again() -> Done:
+            return client.submit(denoise_here, order, case, pure=False).result()
+
+        first = again()
+        record.unlink()
+        assert "exists" in str(again().error)  # somebody else's, as far as one can tell
+        staged = out / ".mri-denoise-0123456789abcdef"  # what a killed process leaves
+        staged.mkdir()
+        os.link(image, staged / image.name)
+        last = again()
+    assert first.record is not None and last.record is not None and last.record.outputs == first.record.outputs
+    assert record.is_file() and not hidden(out)
 
 
 def test_options_that_do_not_go_together_are_wrong_usage(tmp_path: Path) -> None:

@@ -286,10 +286,10 @@ def test_a_folder_that_may_not_be_written_to(tmp_path: Path, warm: Warm, bundle:
         pytest.skip("root may write anywhere, and has no right to mount a file system")
     disk.chmod(0o555) if not mounted else None
     try:
-        ended = warm.run(*done.arguments(disk / "out"))
-        lines = one_line_each(ended.said)
-        assert ended.code == 1 and lines, ended.said
-        assert all("Read-only" in line or "ermission" in line for line in lines)
+        for more in ((), ("--jobs", 2)):
+            ended = warm.run(*done.arguments(disk / "out"), *more)
+            [line] = one_line_each(ended.said)  # before the first image
+            assert ended.code == 1 and ("Read-only" in line or "ermission" in line), ended.said
     finally:
         subprocess.run(["umount", disk], check=True) if mounted else disk.chmod(0o755)
 
@@ -365,28 +365,60 @@ def test_an_input_that_changes_while_it_is_read(tmp_path: Path, warm: Warm, bund
     assert not list(out.rglob("b*")) and litter(out) == []
 
 
+def side_by_side(done: Work, out: Path, warm: Warm) -> subprocess.Popen[str]:
+    """The command with two jobs, in a process as a shell starts it."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "TMPDIR": str(warm.temporary)}
+    words = [sys.executable, "-m", "mri_denoise.cli.main", *map(str, done.arguments(out)), "--jobs", "2"]
+    return subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment, text=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+def test_jobs_make_the_same(tmp_path: Path, warm: Warm, bundle: Path, kind: str) -> None:
+    done, out = work(kind, tmp_path, warm, bundle), tmp_path / "out"
+    _, said = (running := side_by_side(done, out, warm)).communicate()
+    assert running.returncode == 0, said
+    hold(done, out, killed=False)
+    assert litter(out, warm.temporary) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["nifti", "dicom"])
+def test_jobs_on_a_disk_that_is_full(tmp_path: Path, warm: Warm, bundle: Path, kind: str) -> None:
+    done, disk = work(kind, tmp_path, warm, bundle), tmp_path / "disk"
+    disk.mkdir()
+    for size in (16, 64):
+        if subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}k", "none", disk], check=False).returncode:
+            pytest.skip("needs the right to mount a file system")
+        try:
+            _, said = (running := side_by_side(done, disk, warm)).communicate()
+            lines = one_line_each(said)
+            assert running.returncode == 1 and lines and all("No space left" in line for line in lines), said
+            hold(done, disk, killed=True)
+            assert litter(disk, warm.temporary) == []
+            subprocess.run(["mount", "-o", "remount,size=8m", disk], check=True)
+            complete(done, disk, warm)
+        finally:
+            subprocess.run(["umount", disk], check=True)
+
+
 @pytest.mark.slow
 def test_jobs_killed_at_any_moment(tmp_path: Path, warm: Warm, bundle: Path) -> None:
     """Processes as a shell starts them; those that they start themselves must end, too."""
     done = work("nifti", tmp_path, warm, bundle)
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "TMPDIR": str(warm.temporary)}
-    command = [sys.executable, "-m", "mri_denoise.cli.main"]
-
-    def start(out: Path) -> subprocess.Popen[bytes]:
-        words = [*command, *map(str, done.arguments(out)), "--jobs", "2"]
-        return subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment)
-
     begun = time.monotonic()
-    assert start(tmp_path / "undisturbed-jobs").wait() == 0
+    _, said = (running := side_by_side(done, tmp_path / "undisturbed-jobs", warm)).communicate()
+    assert running.returncode == 0, said
     assert contents(tmp_path / "undisturbed-jobs") == done.wanted, "not the same for any number of jobs"
     seconds, count = time.monotonic() - begun, int(os.environ.get("KILLS", 18)) // 2 + 1
     for k, (number, after) in enumerate(moments(9, count, seconds)):
         out = tmp_path / f"out{k}"
-        process = start(out)
+        process = side_by_side(done, out, warm)
         time.sleep(after)
         process.send_signal(number)
-        process.wait()
-        assert start(out).wait() == 0
+        process.communicate()
+        _, said = (again := side_by_side(done, out, warm)).communicate()
+        assert again.returncode == 0, said
         hold(done, out, killed=False)
         assert litter(out, warm.temporary) == []
         assert hashes(done.source) == done.inputs

@@ -80,7 +80,8 @@ def test_mercure_gets_one_folder_of_dicom_files_and_a_result(tmp_path: Path) -> 
     truth = head_phantom((32, 36, 8))
     noisy = np.hypot(truth + np.random.default_rng(0).normal(0, 0.05, truth.shape), 0.05).astype(np.float32)
     write_phantom_dicom(source, noisy, (6.0, 6.6, 24.0))
-    settings = {"module_name": "denoise", "settings": {"strength": 0.5, "sigma": 150, "unknown": "; rm"}}
+    chosen = {"strength": 0.5, "sigma": 150, "guard": False, "tta": False, "unknown": "; rm"}
+    settings = {"module_name": "denoise", "settings": chosen}
     (source / "task.json").write_text(json.dumps({"process": settings}))
     done = start(tmp_path / "bin", MERCURE_IN_DIR=str(source), MERCURE_OUT_DIR=str(output))
     assert done.returncode == 0, done.stderr
@@ -89,7 +90,8 @@ def test_mercure_gets_one_folder_of_dicom_files_and_a_result(tmp_path: Path) -> 
     assert {pydicom.dcmread(path).ImageType[0] for path in files} == {"DERIVED"}
     record = json.loads((output / "result.json").read_text())["mri-denoise"]["done"][0]
     assert record["outputs"] == [path.name for path in files]
-    assert (record["settings"]["strength"], record["settings"]["sigma"]) == (0.5, "150")
+    found = record["settings"]
+    assert (found["strength"], found["sigma"], found["guard"], "tta" in found) == (0.5, "150", False, False)
 
 
 def test_what_mercure_cannot_use_leaves_nothing_behind(tmp_path: Path) -> None:
@@ -97,8 +99,9 @@ def test_what_mercure_cannot_use_leaves_nothing_behind(tmp_path: Path) -> None:
     recorder(tmp_path / "bin", code=1)
     places = {"MERCURE_IN_DIR": str(tmp_path / "in"), "MERCURE_OUT_DIR": str(tmp_path / "out")}
     assert start(tmp_path / "bin", **places).returncode == 1
-    (tmp_path / "in" / "task.json").write_text("{")
-    assert start(tmp_path / "bin", **places).returncode == 2
+    for text in ("{", '{"process": {"settings": {"tta": "yes"}}}'):
+        (tmp_path / "in" / "task.json").write_text(text)
+        assert start(tmp_path / "bin", **places).returncode == 2
     assert not list((tmp_path / "out").iterdir())
 
 

@@ -58,10 +58,11 @@ def test_boutiques_describes_the_bids_app() -> None:
     assert descriptor["tool-version"] == __version__
     invocation = {
         "bids_dir": "data", "output_dir": "out", "analysis_level": "participant", "participant_label": ["01", "02"],
-        "session_label": ["a"], "suffix": ["T1w"], "output_layout": "raw", "model": "rician", "sigma": "map",
+        "session_label": ["a"], "task_label": ["rest"], "run_label": ["1"], "suffix": ["T1w"],
+        "bids_filter_file": "filter.json", "output_layout": "raw", "model": "rician", "sigma": "map",
         "strength": 0.5, "quality": "best", "device": "cpu", "jobs": 2, "n_cpus": 4, "mem_mb": 8000,
-        **dict.fromkeys(("no_guard", "residual", "noise_map", "figure", "skip_bids_validation"), True),
-        **dict.fromkeys(("skull_stripped", "overwrite"), True),
+        **dict.fromkeys(("trust", "no_guard", "tta", "residual", "noise_map", "figure", "report"), True),
+        **dict.fromkeys(("skip_bids_validation", "skull_stripped", "overwrite"), True),
     }  # fmt: skip
     assert set(invocation) == {entry["id"] for entry in descriptor["inputs"]}
     program, *words = filled(descriptor, invocation)
@@ -140,10 +141,16 @@ def test_babs_makes_a_script_of_its_configuration(tmp_path: Path) -> None:
 def test_xnat_and_flywheel_name_command_lines_that_exist() -> None:
     xnat = read_json(PIPELINES / "container" / "xnat.json")
     line = xnat["command-line"]
+    other = line
     for entry in xnat["inputs"]:
-        line = line.replace(entry["replacement-key"], entry["default-value"])
-    assert "#" not in line
-    parse(shlex.split(line))
+        values = {"true": entry.get("true-value"), "false": entry.get("false-value")}
+        default = entry["default-value"]
+        contrary = "false" if default == "true" else "true"
+        line = line.replace(entry["replacement-key"], values[default] if entry["type"] == "boolean" else default)
+        other = other.replace(entry["replacement-key"], values[contrary] if entry["type"] == "boolean" else default)
+    assert "#" not in line + other
+    found, contrary_found = parse(shlex.split(line)), parse(shlex.split(other))
+    assert (found["guard"], found["tta"], contrary_found["guard"], contrary_found["tta"]) == (True, False, False, True)
     gear = read_json(PIPELINES / "container" / "flywheel.json")
     words = shlex.split(gear["command"])
     assert f"/flywheel/v0/input/{next(iter(gear['inputs']))}" in words
@@ -162,7 +169,10 @@ def test_slicer_reads_a_description_whose_parameters_are_options_of_ours() -> No
     assert all(image.get("fileExtensions") == ".nii.gz" for image in images.values())  # Slicer's own choice is NRRD
     words = ["in.nii.gz", "out.nii.gz"]
     for parameter in module.iter():
-        if flag := parameter.findtext("longflag"):
+        if parameter.tag == "boolean":
+            assert parameter.findtext("default") == "false"
+            parse(["denoise", *words, parameter.findtext("longflag")])
+        elif flag := parameter.findtext("longflag"):
             for value in [parameter.findtext("default"), *(element.text for element in parameter.findall("element"))]:
                 parse(["denoise", *words, flag, value])
 

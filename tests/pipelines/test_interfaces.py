@@ -14,6 +14,7 @@ import pytest
 
 from tests.pipelines.stand_in import ROOT, environment, real_program
 
+EXTRAS = ("residual", "noise_map", "tta", "figure", "report")
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the program is a script")
 
 
@@ -42,17 +43,22 @@ def test_nipype_runs_it_as_a_node(noisy: Path, tmp_path: Path, monkeypatch: pyte
     pytest.importorskip("nipype")
     monkeypatch.chdir(tmp_path)
     interface = load("mri_denoise_nipype", "nipype").Denoise(
-        in_file=str(noisy), sigma="20", strength=0.5, residual=True
+        in_file=str(noisy), sigma="20", strength=0.5, **dict.fromkeys(EXTRAS, True)
     )
-    assert "noisy_denoised.nii.gz --overwrite --residual --sigma 20 --strength 0.5" in interface.cmdline
+    assert "noisy_denoised.nii.gz --figure --noise-map --overwrite --report --residual --sigma 20" in interface.cmdline
     outputs = interface.run().outputs
     assert nib.load(outputs.out_file).shape == nib.load(outputs.residual_file).shape == (16, 16, 8)
+    more = ("noise", "uncertainty", "figure", "report")
+    assert all(Path(getattr(outputs, f"{name}_file")).is_file() for name in more)
     assert json.loads(Path(outputs.record_file).read_text())["settings"]["strength"] == 0.5
 
 
 def test_pydra_runs_it_as_a_task(noisy: Path, tmp_path: Path) -> None:
     pytest.importorskip("pydra.compose")
-    task = load("mri_denoise_pydra", "pydra").Denoise(in_file=noisy, sigma="20", strength=0.5)
+    interface = load("mri_denoise_pydra", "pydra").Denoise
+    task = interface(in_file=noisy, sigma="20", strength=0.5, **dict.fromkeys(EXTRAS, True))
     outputs = task(cache_root=tmp_path / "cache")
+    assert all(Path(getattr(outputs, f"{name}_file")).is_file() for name in ("residual", "noise", "figure", "report"))
+    assert interface(in_file=noisy)(cache_root=tmp_path / "plain").uncertainty_file is None
     assert nib.load(outputs.out_file).shape == (16, 16, 8)
     assert json.loads(Path(outputs.record_file).read_text())["settings"]["strength"] == 0.5
