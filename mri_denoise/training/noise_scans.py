@@ -27,15 +27,12 @@ from mri_denoise.noise.tissue_levels import CELL
 from mri_denoise.noise.zero_filling import undo_zero_filling
 from mri_denoise.simulation import head_phantom
 from mri_denoise.simulation.scanner import Scan, scan
-from mri_denoise.simulation.scanner_choice import FixedParameters, random_parameters
+from mri_denoise.simulation.scanner_choice import random_parameters
 from mri_denoise.training.references import FOLDER
 from mri_denoise.volume import voxel_sizes
 
 LEVELS = (0.0007, 0.12)  # of the maximum; small values are as likely as large ones
 _PHANTOMS, _ORIGINALS, _SHARPENED, _CROPPED = 0.08, 0.5, 0.5, 0.2  # fractions of the scans
-_HARDER = 0.2  # of the scans are accelerated as much as scanners do it: their uneven noise is the hardest to learn
-_AS_FOUND, _MOST_ACCELERATED = FixedParameters(), FixedParameters(acceleration=3)
-_OTHER, _PIECES = 0.5, 4  # fraction of the scans whose contrast is of straight pieces, and inner ends of these
 _STRONGER = 3.0  # times the noise of a volume as it comes is the least simulated noise
 _GREYS = 65535  # of the largest voxel
 _SLICES, _SLICE_SHARES = (1, 6, 10, 14), (0.05, 0.15, 0.4, 0.4)
@@ -94,26 +91,18 @@ def make_scans(dataset: Path, output: Path, count: int, seed: int = 0, part: str
         path = output / f"scan_{seed}_{index:05d}.npz"
         if not path.exists():
             with write_beside(path) as temporary, open(temporary, "wb") as file:
-                rng = np.random.default_rng([seed, index])
-                fixed = _MOST_ACCELERATED if rng.random() < _HARDER else _AS_FOUND
-                arrays: dict[str, Any] = _arrays(random_scan(families, rng, fixed=fixed))
+                arrays: dict[str, Any] = _arrays(random_scan(families, np.random.default_rng([seed, index])))
                 np.savez(file, **arrays)
         yield path
 
 
-def random_scan(
-    families: list[list[Source]],
-    rng: np.random.Generator,
-    levels: tuple[float, float] = LEVELS,
-    fixed: FixedParameters = _AS_FOUND,
-) -> Scan:
+def random_scan(families: list[list[Source]], rng: np.random.Generator, levels: tuple[float, float] = LEVELS) -> Scan:
     """Put a random object through a random scanner.
 
     Args:
         families: of :func:`find_sources`; phantoms alone if there are none.
         rng: of all choices and of the noise.
         levels: lowest and highest sigma, relative to the maximum.
-        fixed: parameters of the scanner that are given.
 
     Returns:
         the scan; its slices lie across the last axis.
@@ -123,7 +112,7 @@ def random_scan(
     """
     level = float(np.exp(rng.uniform(*np.log(levels))))
     anatomy = _anatomy(families, level, rng)
-    parameters = dataclasses.replace(random_parameters(rng, fixed), level=level)
+    parameters = dataclasses.replace(random_parameters(rng), level=level)
     return scan(anatomy.array, anatomy.voxel, parameters, rng, bore_axis=int(rng.integers(3)))
 
 
@@ -214,7 +203,8 @@ def _anatomy(families: list[list[Source]], level: float, rng: np.random.Generato
     array = found.array
     if not original and rng.random() < _SHARPENED:
         array = _sharpened(array, rng)
-    array = _other_contrast(array, rng)
+    top = float(np.percentile(array, 99.9)) or 1.0
+    array = top * (array / top) ** float(np.exp(rng.normal(0, 0.2)))  # other contrasts
     if rng.random() < _CROPPED:
         array = _without_air(array, rng)
     return Anatomy(array=array, voxel=found.voxel)
@@ -237,19 +227,6 @@ def _coarser(volume: Anatomy, factor: float) -> Anatomy:
     """Cut the k-space of the slices to a smaller matrix."""
     array = undo_zero_filling(volume.array, (1 / factor, 1 / factor)).clip(0)
     return Anatomy(array=array, voxel=(volume.voxel[0] * factor, volume.voxel[1] * factor, volume.voxel[2]))
-
-
-def _other_contrast(array: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Change the grey levels by a power, or by random straight pieces, as another sequence would; 0 stays 0.
-
-    There are few volumes, and a network that sees the same texture again and again learns it by heart.
-    """
-    top = float(np.percentile(array, 99.9)) or 1.0
-    if rng.random() < _OTHER:
-        levels = np.concatenate([[0], rng.uniform(0.1, 1, _PIECES), [1]])
-        return np.interp(array / top, np.linspace(0, 1, len(levels)), top * levels).astype(np.float32)
-    power: np.ndarray = top * (array / top) ** float(np.exp(rng.normal(0, 0.2)))
-    return power
 
 
 def _sharpened(array: np.ndarray, rng: np.random.Generator) -> np.ndarray:

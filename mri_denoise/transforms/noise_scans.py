@@ -45,12 +45,11 @@ class RandNoiseScanCropd(RandomizableTransform, MapTransform):
         size: edge of the part in voxels, a multiple of 8.
         alone: probability that a neighbour is missing.
         scale: standard deviation of the logarithm of a random change of the coarse level.
-        offset: probability that the image is added to a constant, or taken from one, as in images that do not count
-            from 0, or hold both signs.
+        offset: probability that a constant is added, as in images that do not count from 0.
     """
 
     def __init__(
-        self, keys: KeysCollection, size: int = 128, alone: float = 0.1, scale: float = 0.2, offset: float = 0.12
+        self, keys: KeysCollection, size: int = 128, alone: float = 0.1, scale: float = 0.2, offset: float = 0.08
     ) -> None:
         MapTransform.__init__(self, keys)
         RandomizableTransform.__init__(self, 1.0)
@@ -80,10 +79,7 @@ class RandNoiseScanCropd(RandomizableTransform, MapTransform):
         cut[0] -= np.float32(np.log(factor))
         if self.R.random() < self.offset:
             present = (slab[:, :rows, :columns].max(axis=(1, 2)) > 0)[:, None, None]
-            sign, constant = (1, 0.0) if self.R.random() < 0.7 else (-1, 1.0)
-            constant += self.R.uniform(0.1, 1.5)
-            inside = slab[:, :rows, :columns]
-            slab[:, :rows, :columns] = (sign * inside + np.float32(constant * slab[1].max())) * present
+            slab[:, :rows, :columns] += np.float32(self.R.uniform(0.1, 1.5) * slab[1].max()) * present
         return slab / np.float32(factor), cut
 
     def _choose(self, tissue: np.ndarray, cells: list[int]) -> tuple[slice, slice]:
