@@ -33,7 +33,7 @@ CELL = 8  # voxels of a cell along each axis of a slice
 _BLOCK = 4  # voxels of a block whose spread makes the coarse level
 _MOST_VOXELS = 3_000_000  # a larger volume is sampled in evenly spread tiles
 _TILE = 512  # voxels: longest edge of a tile of a slice
-_PART = 128  # voxels: edge of the parts the network was trained on, those of smaller slices padded with zeros
+PART = 128  # voxels: edge of the parts the network was trained on, those of smaller slices padded with zeros
 _FULL = 0.7  # fraction of voxels that are not 0 in a cell that is used
 _BRIGHT = 0.1  # times the 95th percentile of the blocks' means: blocks above it count for the coarse level
 _QUIET = 0.2  # quantile of the blocks' spread
@@ -79,6 +79,11 @@ class LevelMap:
     error: float
     unevenness: float
     slices: np.ndarray
+
+    @property
+    def most(self) -> float:
+        """The highest level that the expected error allows."""
+        return float(np.median(self.inside)) * math.exp(max(self.error - _SURE, 0.0) + self.error)
 
     @property
     def inside(self) -> np.ndarray:
@@ -237,9 +242,11 @@ def _run_network(slab: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     import torch
 
     rows, columns = slab.shape[1:]
-    padded = np.pad(slab, [(0, 0), (0, max(_PART - rows, 0)), (0, max(_PART - columns, 0))])
+    padded = np.pad(slab, [(0, 0), (0, max(PART - rows, 0)), (0, max(PART - columns, 0))])
     with torch.inference_mode():
-        level, error = (found[0, : rows // CELL, : columns // CELL] for found in _network()(torch.from_numpy(padded)[None]))
+        level, error = (
+            found[0, : rows // CELL, : columns // CELL] for found in _network()(torch.from_numpy(padded)[None])
+        )
     return level.numpy(), error.numpy()
 
 
