@@ -88,7 +88,7 @@ def test_the_level_of_a_small_crop_is_no_multiple_of_the_true_one(clean: np.ndar
             continue
         model = find_noise(add_rician(crop, 30, rng), slice_axis=2)
         ratios.append(model.level / 30)
-    assert max(ratios) < 1.3 and 0.85 < np.median(ratios)
+    assert max(ratios) < 1.3 and np.median(ratios) > 0.85
 
 
 def test_large_slices_are_sampled_in_tiles(clean: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
