@@ -16,7 +16,7 @@ import numpy as np
 
 from mri_denoise.noise.blocks import interpolate_grid
 from mri_denoise.noise.detail import DetailBlocks, cut_detail
-from mri_denoise.noise.tissue_levels import CELL, PART, LevelMap, measure_cells, measure_levels
+from mri_denoise.noise.tissue_levels import CELL, NARROW, LevelMap, measure_cells, measure_levels
 
 Source = Literal["air", "tissue", "none"]
 
@@ -98,11 +98,11 @@ def raise_level(tissue: Tissue, simple: float, shape: Sequence[int]) -> Tissue:
         shape: of the slices.
 
     Returns:
-        the measurement with a level raised by no more than the network's expected error allows; as it was if a slice
-        is as large as the parts that the network was trained on.
+        the measurement with a level raised by no more than the network's expected error allows; as it was if no edge
+        of a slice is shorter than :data:`~mri_denoise.noise.tissue_levels.NARROW`.
     """
     factor = min(simple, tissue.found.most) / float(np.median(tissue.found.inside))
-    if max(shape[:2]) >= PART or factor <= 1:
+    if min(shape[:2]) >= NARROW or factor <= 1:
         return tissue
     found = replace(tissue.found, level=tissue.found.level * factor)
     return replace(tissue, found=found, level=tissue.level * np.float32(factor))

@@ -33,7 +33,8 @@ CELL = 8  # voxels of a cell along each axis of a slice
 _BLOCK = 4  # voxels of a block whose spread makes the coarse level
 _MOST_VOXELS = 3_000_000  # a larger volume is sampled in evenly spread tiles
 _TILE = 512  # voxels: longest edge of a tile of a slice
-PART = 128  # voxels: edge of the parts the network was trained on, those of smaller slices padded with zeros
+_PART = 128  # voxels: edge of the parts the network was trained on, those of smaller slices padded with zeros
+NARROW = 96  # voxels: slices with a shorter edge are padded, too
 _FULL = 0.7  # fraction of voxels that are not 0 in a cell that is used
 _BRIGHT = 0.1  # times the 95th percentile of the blocks' means: blocks above it count for the coarse level
 _QUIET = 0.2  # quantile of the blocks' spread
@@ -242,7 +243,8 @@ def _run_network(slab: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     import torch
 
     rows, columns = slab.shape[1:]
-    padded = np.pad(slab, [(0, 0), (0, max(PART - rows, 0)), (0, max(PART - columns, 0))])
+    margins = [max(_PART - edge, 0) if min(rows, columns) < NARROW else 0 for edge in (rows, columns)]
+    padded = np.pad(slab, [(0, 0), *((0, margin) for margin in margins)])
     with torch.inference_mode():
         level, error = (
             found[0, : rows // CELL, : columns // CELL] for found in _network()(torch.from_numpy(padded)[None])
