@@ -51,6 +51,7 @@ class Denoised:
         variation: high by low sigma over the image for each of the T volumes, where it was measured.
         zero: the value that counts as no signal in each of the T volumes, where it was looked for.
         returned: voxels of each volume in which removed signal came back, shape (T,), where the model looks for it.
+        changed: whether each of the T volumes differs from its input.
         uncertainty: standard deviation over the mirror images that were averaged, float32 (T, X, Y, Z) in the unit of
             the input; None unless ``tta`` was chosen.
         settings: everything that shaped the result, by name, for the record.
@@ -63,6 +64,7 @@ class Denoised:
     variation: np.ndarray | None
     zero: np.ndarray | None
     returned: np.ndarray | None
+    changed: list[bool]
     uncertainty: np.ndarray | None
     settings: Mapping[str, str | float | int | None]
     device: str
@@ -222,10 +224,16 @@ class Denoiser:
             variation=None if variation is None else np.asarray(variation),
             zero=None if zero is None else np.asarray(zero),
             returned=None if returned is None else np.asarray(returned),
+            changed=differing(item["pred"], item["raw"]),
             uncertainty=item["uncertainty"].numpy() if measured.settings.tta else None,
             settings={**chain.settings, **({"tta": True} if measured.settings.tta else {})},
             device=self.device,
         )
+
+
+def differing(results: torch.Tensor, inputs: torch.Tensor) -> list[bool]:
+    """Tell which volumes of a result are not those of the input; both of shape (T, X, Y, Z), on any device."""
+    return [not torch.equal(one.cpu(), other.cpu()) for one, other in zip(results, inputs, strict=True)]
 
 
 def item_of(volume: Volume) -> Item:

@@ -22,7 +22,13 @@ from mri_denoise.inference import native
 from mri_denoise.io.files import reading, write_beside
 from mri_denoise.runtime import usable_cores
 
-_NOT_ALWAYS = ("sigma_variation", "zero", "returned", "collaborative_filter")  # None where a record does not say
+_NOT_ALWAYS = (
+    "sigma_variation",
+    "zero",
+    "returned",
+    "changed",
+    "collaborative_filter",
+)  # None where a record does not say
 PACKAGES = ("torch", "monai", "numpy", "nibabel", "pydicom")
 
 
@@ -54,6 +60,7 @@ class RunRecord:
         zero: the value that counts as no signal in each volume, where the model looks for it; 0 unless the image was
             shifted.
         returned: voxels of each volume in which removed signal came back, where the model looks for it.
+        changed: whether each volume of the result differs from its input.
         inputs: the files that were read.
         outputs: the files of the result.
         companions: the files beside it, as the residual.
@@ -70,6 +77,7 @@ class RunRecord:
     sigma_variation: Sequence[float] | None
     zero: Sequence[float] | None
     returned: Sequence[int] | None
+    changed: Sequence[bool] | None
     inputs: Sequence[FileHash]
     outputs: Sequence[str]
     companions: Sequence[str]
@@ -128,7 +136,7 @@ def _check_types(record: RunRecord) -> None:
     texts = [record.time, record.case, *asdict(record.model).values(), *record.outputs, *record.companions]
     texts += [text for file in record.inputs for text in (file.path, file.sha256)]
     texts += [text for pair in record.versions.items() for text in pair]
-    measured = (record.sigma, record.sigma_variation, record.zero, record.returned)
+    measured = (record.sigma, record.sigma_variation, record.zero, record.returned, record.changed)
     numbers = [record.seconds, *(value for values in measured for value in values or [])]
     plain = all(isinstance(value, str | int | float | None) for value in dict(record.settings).values())
     if (

@@ -53,6 +53,8 @@ def _line(case: Case, record: RunRecord, folder: Path) -> str:
     noise = f"  sigma {level}{more}" if level else ""
     if record.sigma and not any(record.sigma):
         noise += " (no noise found, or too few voxels to find it: left as it was)"
+    elif record.changed and not any(record.changed):
+        noise += "  (nothing was removed, or too few voxels for it: left as it was)"
     if record.zero and any(record.zero):
         noise += f", counted from {record.zero[0]:.4g}"
     return f"{case.label} -> {folder / case.output}{noise}  {record.seconds:.1f} s"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -13,7 +14,7 @@ import torch.nn.functional as F
 from monai.data import MetaTensor
 
 from mri_denoise.inference.air import denoise_boxed, find_boxes
-from mri_denoise.inference.collaborative_filter import filter_blocks
+from mri_denoise.inference.collaborative_filter import choose_block_shape, filter_blocks
 from mri_denoise.inference.floor import match_floor
 from mri_denoise.inference.levels import find_levels
 from mri_denoise.inference.limits import without_extremes
@@ -146,6 +147,10 @@ class SliceDenoiseInferer(MixedPrecisionInferer):
                     channels = 1.0 if coils is None else float(coils[0, t])
                     volume, level = match_floor(volume, level, floor[0, t].to(volume), channels)
                 for part in solid_parts(volumes[t]):
+                    shape = tuple(volume[part].shape)
+                    if self._is_too_small(plan(shape), shape):
+                        advance(math.prod(shape))
+                        continue
                     local = level if level is None or level.ndim == 0 else level[part]
                     out[t][part] = self._denoise_part(volume[part], local, plan, known, run, advance)
                 out[t][extreme] = volumes[t][extreme].float()
@@ -171,6 +176,10 @@ class SliceDenoiseInferer(MixedPrecisionInferer):
         if self.filter_passes and level is not None:
             filter_blocks(volume, out, level, plan.slice_axis, plan.blocks, correlation, self.filter_passes)
         return out
+
+    def _is_too_small(self, plan: SlicePlan, shape: tuple[int, ...]) -> bool:
+        """Whether no block of the filter fits into a part: the network alone makes so small slices worse."""
+        return bool(self.filter_passes) and choose_block_shape(shape, plan.slice_axis, plan.blocks) is None
 
     def _planner(
         self, inputs: torch.Tensor, slice_axis: int | None, contiguous: bool

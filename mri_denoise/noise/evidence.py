@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
 from mri_denoise.noise.blocks import interpolate_grid
 from mri_denoise.noise.detail import DetailBlocks, cut_detail
-from mri_denoise.noise.tissue_levels import CELL, LevelMap, measure_cells, measure_levels
+from mri_denoise.noise.tissue_levels import CELL, NARROW, LevelMap, measure_cells, measure_levels
 
 Source = Literal["air", "tissue", "none"]
 
@@ -87,6 +87,25 @@ def level_at(found: LevelMap, places: Sequence[np.ndarray]) -> np.ndarray:
     rows, columns, _ = found.level.shape
     centres = [CELL * np.arange(length) + (CELL - 1) / 2 for length in (rows, columns)]
     return interpolate_grid(found.level, (*centres, found.slices), places)
+
+
+def raise_level(tissue: Tissue, simple: float, shape: Sequence[int]) -> Tissue:
+    """Raise the level of small slices, of which the network tells little, to the simple estimate.
+
+    Args:
+        tissue: the measurement.
+        simple: sigma of :func:`~mri_denoise.noise.level.estimate_sigma`, in the unit of the slices.
+        shape: of the slices.
+
+    Returns:
+        the measurement with a level raised by no more than the network's expected error allows; as it was if no edge
+        of a slice is shorter than :data:`~mri_denoise.noise.tissue_levels.NARROW`.
+    """
+    factor = min(simple, tissue.found.most) / float(np.median(tissue.found.inside))
+    if min(shape[:2]) >= NARROW or factor <= 1:
+        return tissue
+    found = replace(tissue.found, level=tissue.found.level * factor)
+    return replace(tissue, found=found, level=tissue.level * np.float32(factor))
 
 
 def is_air(tissue: Tissue, pure: float) -> bool:

@@ -14,7 +14,7 @@ import numpy as np
 
 from mri_denoise.noise.blocks import find_signal, interpolate_grid, middle_slices, normalise
 from mri_denoise.noise.correlation import MAX_LAG, noise_correlation
-from mri_denoise.noise.evidence import Source, Tissue, is_air, level_at, measure_tissue
+from mri_denoise.noise.evidence import Source, Tissue, is_air, level_at, measure_tissue, raise_level
 from mri_denoise.noise.floor import Floor, FloorKind, find_floor
 from mri_denoise.noise.level import NoiseLevel, estimate_sigma
 from mri_denoise.noise.spectrum import noise_spectrum, spectrum_correlation
@@ -148,6 +148,7 @@ def _find(
         tissue = measure_tissue(slices, find_coverage(middle), scale=scale, as_map=as_map)
     if tissue is None:
         return _plain(simple, correlation)
+    tissue = raise_level(tissue, simple.sigma / scale, slices.shape)
     source: Source = "tissue"
     if not as_map and simple.method == "background" and is_air(tissue, simple.sigma / scale):
         source = "air"

@@ -45,9 +45,17 @@ def stamps_of(case: Case, settings: Settings) -> list[Stamp]:
     """Look at all files that a result will be made of: those of the case, and the map of the noise level if any.
 
     Raises:
-        InputError: if one cannot be read.
+        InputError: if one cannot be read, or the map is the image itself.
     """
-    return [take_stamp(path) for path in (*case.sources, *([settings.sigma.path] if settings.sigma.path else []))]
+    sources = [take_stamp(path) for path in case.sources]
+    if settings.sigma.path is None:
+        return sources
+    level = take_stamp(settings.sigma.path)
+    if level.sha256 in {stamp.sha256 for stamp in sources}:
+        raise InputError(
+            f"{level.path}: is the image itself, no noise map; give a map of its noise level, or a number."
+        )
+    return [*sources, level]
 
 
 def refuse_changes(before: Sequence[Stamp], after: Sequence[Stamp]) -> None:

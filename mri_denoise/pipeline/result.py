@@ -69,6 +69,7 @@ class ResultWriter:
         self._variation: list[float] | None = None
         self._zero: list[float] | None = None
         self._returned: list[float] | None = None
+        self._changed: list[bool] = []
         self._settings: Mapping[str, str | float | int | None] = {}
         self._device = "cpu"
 
@@ -132,6 +133,7 @@ class ResultWriter:
             sigma_variation=self._variation,
             zero=self._zero,
             returned=None if self._returned is None else [int(count) for count in self._returned],
+            changed=self._changed,
             inputs=[FileHash(path=str(stamp.path), sha256=stamp.sha256) for stamp in made_of],
             outputs=[str(path) for path in results],
             companions=[str(path) for path in [*companions, *([page] if page else [])]],
@@ -188,6 +190,7 @@ class ResultWriter:
         self._variation = _more(self._variation, denoised.variation)
         self._zero = _more(self._zero, denoised.zero)
         self._returned = _more(self._returned, denoised.returned)
+        self._changed += denoised.changed
 
     def _put_maps(self, files: Staging, denoised: Denoised, count: int) -> None:
         """The next volumes of the residual, the noise map and the uncertainty, which have ``count``."""

@@ -20,7 +20,7 @@ from monai.transforms import MapTransform
 from torch.utils.data import default_collate
 
 from mri_denoise.bundles.registry import Model
-from mri_denoise.denoiser import Denoised, item_of
+from mri_denoise.denoiser import Denoised, differing, item_of
 from mri_denoise.errors import InputError
 from mri_denoise.io.case import Case
 from mri_denoise.io.chunks import Chunk
@@ -193,6 +193,7 @@ class SaveVolumed(MapTransform):
             variation=None if variation is None else np.asarray(variation),
             zero=None if zero is None else np.asarray(zero),
             returned=None if returned is None else np.asarray(returned),
+            changed=differing(torch.as_tensor(result), torch.as_tensor(d["raw"])),
             uncertainty=None,
             settings=self.settings,
             device=result.device.type if isinstance(result, torch.Tensor) else "cpu",

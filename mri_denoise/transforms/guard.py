@@ -54,6 +54,8 @@ def _return(item: Mapping[Hashable, Any], key: Hashable) -> list[int]:
         level, floor, coils = (torch.as_tensor(item[name])[t].to(image) for name in _NOISE)
         count = 0
         for part in solid_parts(image):  # as the network took it
+            if torch.equal(image[part], result[part]):
+                continue
             local, ratio = (value if value.ndim == 0 else value[part] for value in (level, floor))
             noisy, local = match_floor(image[part], local, ratio, float(coils))
             count += return_signal(noisy, result[part], local, correlation)

@@ -410,3 +410,13 @@ def test_noisy_copies_and_maps_keep_the_space_of_the_source(tmp_path: Path, tiny
         assert header.get_xyzt_units() == ("mm", "sec") and header.get_data_dtype() == np.float32
         np.testing.assert_array_equal(header.get_sform(), image.get_sform())
     assert "name the output" in cli("simulate", tmp_path / "a.nii", tmp_path / "noisy.mgz", code=1).stderr
+
+
+@pytest.mark.parametrize("shape", [(3, 3, 3), (1, 1, 1), (5, 6, 1)])
+def test_an_image_too_small_to_denoise_is_said_to_be_as_it_was(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    array = np.random.default_rng(0).rayleigh(40, shape).astype(np.int16)
+    nib.save(nib.Nifti1Image(array, np.diag([1.0, 1, 3, 1])), tmp_path / "in.nii")
+    for options in (("--sigma", 40), ("--sigma", 40, "--tta", "--residual", "--report"), ()):
+        done = cli("denoise", tmp_path / "in.nii", tmp_path / "out.nii", "--overwrite", *options)
+        assert done.output.count("left as it was") == 1
+        assert (tmp_path / "out.nii").read_bytes() == (tmp_path / "in.nii").read_bytes()

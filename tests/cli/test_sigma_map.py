@@ -79,3 +79,12 @@ def test_a_file_called_map_is_named_with_its_folder(tmp_path: Path, monkeypatch:
     options = ("--noise-map", "--strength", 0)
     cli("denoise", "in.nii", "a.nii", "--sigma", "./map", *options)
     assert (values(tmp_path / "a_noise.nii.gz") == 33).all()
+
+
+def test_an_image_is_no_map_of_its_own_noise(tmp_path: Path) -> None:
+    array = np.random.default_rng(0).rayleigh(40, (20, 24, 8)).astype(np.float32)
+    for name in ("in.nii", "copy.nii"):
+        nib.save(nib.Nifti1Image(array, phantom_affine(array.shape)), tmp_path / name)
+    for name in ("in.nii", "copy.nii"):
+        said = cli("denoise", tmp_path / "in.nii", tmp_path / "out.nii", "--sigma", tmp_path / name, code=1).stderr
+        assert f"{name}: is the image itself" in said and not (tmp_path / "out.nii").exists()

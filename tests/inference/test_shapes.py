@@ -74,3 +74,11 @@ def test_nor_are_strips_and_blocks_of_a_few_voxels(denoiser: Denoiser, shape: tu
         result = denoiser(Volume(array=noisy[None], affine=np.eye(4)), sigma=LEVEL).array[0]
         before.append(error(noisy, truth)), after.append(error(result, truth))
     assert np.mean(after) <= np.mean(before)
+
+
+@pytest.mark.parametrize("shape", [(7, 7, 1), (5, 5, 1), (6, 4, 3), (4, 40, 1)])
+def test_slices_too_small_for_the_filter_stay_bit_for_bit(denoiser: Denoiser, shape: tuple[int, ...]) -> None:
+    noisy = np.random.default_rng(0).rayleigh(LEVEL, shape).astype(np.float32)
+    volume = Volume(array=noisy[None], affine=np.diag([1, 1.2, 3, 1]))
+    assert denoiser(volume, sigma=LEVEL).array[0].tobytes() == noisy.tobytes()
+    assert denoiser(volume, sigma=LEVEL, tta=True).array[0].tobytes() == noisy.tobytes()
