@@ -69,11 +69,11 @@ def test_an_image_of_one_s_own_goes_through_the_chains(
 
 def test_the_inferer_finds_the_noise_by_itself(parts: ConfigParser, image: Path) -> None:
     before, network, inferer = (parts.get_parsed_content(name) for name in ("preprocessing", "network", "inferer"))
-    item = before({"image": str(image)})
+    item, found = before({"image": str(image)}), parts.get_parsed_content("extra_keys")
     with torch.no_grad():
         alone, told = (
             inferer(item["image"][None], network, **more).as_tensor()
-            for more in ({}, {"sigma": item["scaled_sigma"][None], "correlation": item["correlation"][None]})
+            for more in ({}, {name: item[key][None] for name, key in found.items() if torch.is_tensor(item[key])})
         )
     assert float((alone - told).abs().mean()) < 0.1 * float((told - item["image"].as_tensor()).abs().mean())
 
