@@ -3,8 +3,9 @@
 The network and the collaborative filter subtract the bias that Rician noise of the given level would have. If the air
 is darker (suppressed) or brighter (many coils), the image has another bias. So the image is shifted by the difference
 of the two biases at the local signal, which varies slowly in space. If the floor is darker, the level falls with the
-signal to that of the floor, and less than the whole bias is taken away where there is signal: just above the floor, a
-level that is a tenth too high makes a signal a quarter of sigma too dark.
+signal to that of the floor, and less than the whole bias is taken away where there is signal, since such a floor tells
+little of the bias in tissue: just above it, a level that is a tenth too high makes a signal a quarter of sigma too
+dark.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from mri_denoise.inference.limits import mean_around
 from mri_denoise.noise.rician import chi_moments
 
 _END, _STEPS = 40, 20  # of a table of means: the largest signal / sigma, and steps in 1
-_LESS = 0.3  # of the floor that is left out where the signal is sigma or more
+_LESS, _FROM = 0.3, 0.8  # of the floor that is left out from twice this signal / sigma on, and none below this
 _FULL = 3.0  # signal / sigma above which the noise is as strong as in tissue
 
 
@@ -52,7 +53,7 @@ def match_floor(
         around - floor.square() / (2 * around.clamp_min(1e-12)),
     )
     local = floor + (level - floor) * (signal / (_FULL * level)).clamp(0, 1)
-    sure = floor * (1 - _LESS * (signal / level).clamp(0, 1))
+    sure = floor * (1 - _LESS * (signal / level / _FROM - 1).clamp(0, 1))
     shift = _rician(signal, local) - _rician(signal, sure)
     return torch.where(volume == 0, volume, volume + shift), local
 

@@ -55,7 +55,7 @@ def find_floor(blocks: DetailBlocks, sigma: np.ndarray, masked: bool, error: flo
     """Measure the floor.
 
     Where ``sigma`` is too high, the floor that it explains is too high as well, and dark tissue would come out too
-    dark. So the floor is what the darkest blocks show, at most Rice's; if none can be seen, it is lowered by the error.
+    dark. So the floor is what the darkest blocks show; if there are none, it is lowered by the error.
 
     Args:
         blocks: of the whole image.
@@ -82,8 +82,7 @@ def find_floor(blocks: DetailBlocks, sigma: np.ndarray, masked: bool, error: flo
     ratio = _local_ratio(blocks, dark, mean)
     overall = float(np.median(mean[dark])) / RAYLEIGH_MEAN
     if abs(overall - 1) < _EVEN and np.percentile(ratio, 5) > 1 - 2 * _EVEN:
-        exact = np.array(1.0) if error == 0 else np.minimum(ratio, 1)
-        return Floor(kind="rician", ratio=exact, blocks=int(dark.sum()))
+        return Floor(kind="rician", ratio=np.array(1.0), blocks=int(dark.sum()))
     return Floor(kind="suppressed", ratio=np.minimum(ratio, 1), blocks=int(dark.sum()))
 
 

@@ -37,7 +37,7 @@ def test_the_bias_taken_away_is_that_of_the_floor_and_less_in_tissue(signal: flo
     here, s = float(volume[4, 4, 4]), float(level[4, 4, 4])
     assert floor <= s <= 10 + 1e-5
     # a denoiser of Rician noise of level s gives the signal back; what three tenths of the floor explain stays on it
-    left = mean - rice_mean(signal, floor * (1 - 0.3 * min(signal / 10, 1)))
+    left = mean - rice_mean(signal, floor * (1 - 0.3 * min(max(signal / 8 - 1, 0), 1)))
     assert here == pytest.approx(rice_mean(signal, s) + left, abs=0.05) and left >= 0
 
 
