@@ -22,13 +22,8 @@ from mri_denoise.inference import native
 from mri_denoise.io.files import reading, write_beside
 from mri_denoise.runtime import usable_cores
 
-_NOT_ALWAYS = (
-    "sigma_variation",
-    "zero",
-    "returned",
-    "changed",
-    "collaborative_filter",
-)  # None where a record does not say
+# None where a record does not say
+_NOT_ALWAYS = ("sigma_variation", "zero", "returned", "changed", "collaborative_filter")
 PACKAGES = ("torch", "monai", "numpy", "nibabel", "pydicom")
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -20,6 +18,7 @@ from mri_denoise.inference.levels import find_levels
 from mri_denoise.inference.limits import without_extremes
 from mri_denoise.inference.mixed_precision import MixedPrecisionInferer, piece_size
 from mri_denoise.inference.parts import solid_parts
+from mri_denoise.inference.progress import voxel_bar
 from mri_denoise.inference.slice_plan import NARROW, SlicePlan, SliceStack, plan_slices
 from mri_denoise.inference.tiling import denoise_in_tiles
 from mri_denoise.noise.correlation import noise_correlation
@@ -136,7 +135,7 @@ class SliceDenoiseInferer(MixedPrecisionInferer):
         out = volumes.to(torch.float32, copy=True)
         if self.noise_map and sigma is None:
             sigma, floor, coils, correlation = find_levels(volumes, plan(tuple(volumes.shape[1:])).slice_axis)
-        with one_thread_each(), _slice_bar(volumes.numel(), shown=self.progress) as advance:
+        with one_thread_each(), voxel_bar(volumes.numel(), shown=self.progress) as advance:
             known = None if correlation is None else correlation.reshape(3, -1).cpu().numpy()
             if self.filter_passes and known is None:
                 usual = torch.stack([without_extremes(volume)[0] for volume in volumes])
@@ -147,12 +146,13 @@ class SliceDenoiseInferer(MixedPrecisionInferer):
                     channels = 1.0 if coils is None else float(coils[0, t])
                     volume, level = match_floor(volume, level, floor[0, t].to(volume), channels)
                 for part in solid_parts(volumes[t]):
-                    shape = tuple(volume[part].shape)
-                    if self._is_too_small(plan(shape), shape):
-                        advance(math.prod(shape))
+                    noisy = volume[part]
+                    cut = plan(tuple(noisy.shape))
+                    if self._is_too_small(noisy, cut):
+                        advance(noisy.numel())
                         continue
                     local = level if level is None or level.ndim == 0 else level[part]
-                    out[t][part] = self._denoise_part(volume[part], local, plan, known, run, advance)
+                    out[t][part] = self._denoise_part(noisy, local, cut, known, run, advance)
                 out[t][extreme] = volumes[t][extreme].float()
         return MetaTensor(out[None], meta=inputs.meta) if isinstance(inputs, MetaTensor) else out[None]
 
@@ -160,13 +160,12 @@ class SliceDenoiseInferer(MixedPrecisionInferer):
         self,
         volume: torch.Tensor,
         level: torch.Tensor | None,
-        planner: Callable[[tuple[int, ...]], SlicePlan],
+        plan: SlicePlan,
         correlation: np.ndarray | None,
         run: Callable[[torch.Tensor], torch.Tensor],
         advance: Callable[[float], None],
     ) -> torch.Tensor:
         """Denoise a volume, or a part of one, without blank planes: float32, shape (X, Y, Z) in and out."""
-        plan = planner(tuple(volume.shape))
         out = torch.zeros_like(volume, dtype=torch.float32)
         for axis, stack in plan.stacks(volume, level, self.num_slices):
             worth = volume[0].numel() * volume.shape[0] / volume.shape[axis] / len(plan.axes)
@@ -177,9 +176,11 @@ class SliceDenoiseInferer(MixedPrecisionInferer):
             filter_blocks(volume, out, level, plan.slice_axis, plan.blocks, correlation, self.filter_passes)
         return out
 
-    def _is_too_small(self, plan: SlicePlan, shape: tuple[int, ...]) -> bool:
+    def _is_too_small(self, volume: torch.Tensor, plan: SlicePlan) -> bool:
         """Whether no block of the filter fits into a part: the network alone makes so small slices worse."""
-        return bool(self.filter_passes) and choose_block_shape(shape, plan.slice_axis, plan.blocks) is None
+        if not self.filter_passes:
+            return False
+        return choose_block_shape(tuple(volume.shape), plan.slice_axis, plan.blocks) is None
 
     def _planner(
         self, inputs: torch.Tensor, slice_axis: int | None, contiguous: bool
@@ -265,18 +266,3 @@ def _batch_size(wanted: int, slices: torch.Tensor) -> int:
         return max(1, min(16 * wanted, free // 2 // (pixels * _FEATURES * 4)))
     piece = piece_size(slices)  # always whole ones, so that results do not depend on the number of threads
     return piece * max(1, min(max(-(-wanted // piece), threads()), 4 * wanted * 256**2 // (piece * pixels)))
-
-
-@contextmanager
-def _slice_bar(total: int, *, shown: bool) -> Iterator[Callable[[float], None]]:
-    """A bar on standard error for so many voxels; gives the function that advances it."""
-    if not shown:
-        yield lambda count: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("slices", total=total)
-        yield lambda count: bar.advance(task, count)

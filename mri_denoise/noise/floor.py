@@ -24,7 +24,7 @@ _DARK = 1.7  # sigma: a block of a lower mean holds hardly any signal
 _CHI_MOST = 8.0  # sigma: mean of the noise of 32 coils
 _CHI_SPREAD = (0.5, 0.84)  # sigma: standard deviation of the noise alone, for any number of coils
 _CHI_DARK = 0.5  # times the 95th percentile of the means: air is darker
-_LEAST, _OF_FEW = 40, 0.05  # blocks, and fraction of all blocks of a small image
+_LEAST, _LEAST_CHI = 40, 20  # blocks; the noise of many coils is told by their mean and spread, too
 _FRACTION = 0.01  # of all blocks
 _EVEN = 0.1  # relative departure from Rice's distribution that is not significant
 _UNSEEN = 2.0  # expected errors of sigma by which a floor that cannot be seen is lowered
@@ -72,7 +72,7 @@ def find_floor(blocks: DetailBlocks, sigma: np.ndarray, masked: bool, error: flo
     spread = np.sqrt(blocks.power.sum(axis=(1, 2)) - blocks.power[:, 0, 0]) / math.sqrt(math.prod(blocks.edges)) / level
     chi = (mean >= _DARK) & (mean < _CHI_MOST) & (spread > _CHI_SPREAD[0]) & (spread < _CHI_SPREAD[1])
     least = max(_LEAST, int(_FRACTION * len(mean)))
-    few = min(least, int(_OF_FEW * len(mean)))
+    few = max(_LEAST_CHI, int(_FRACTION * len(mean)))
     if not masked and chi.sum() > max(few, 3 * dark.sum()) and _alike(mean[chi]) and _is_air(mean, spread, chi):
         coils = chi_coils(float(np.median(mean[chi])))
         return Floor(kind="chi", ratio=np.array(1.0), coils=coils, blocks=int(chi.sum()))

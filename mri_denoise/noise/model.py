@@ -50,7 +50,7 @@ class NoiseModel:
         snr: root mean square of the noise-free foreground signal, divided by the level; infinite if that is 0.
         floor: kind of the floor (:class:`~mri_denoise.noise.floor.Floor`).
         floor_ratio: the sigma that explains the floor by Rice's distribution, divided by ``sigma``: 0 to 1, a number or
-            a map; 1 for one that follows the non-central chi distribution, less than 1 for one that cannot be seen.
+            a map; 1 for Rice's and the non-central chi distribution, less than 1 for a floor that cannot be seen.
         coils: channels of the non-central chi distribution; 1 except for the floor ``"chi"``.
         correlation: of the noise with its neighbours along each axis, shape (3, lags), each row from 1 at lag 0.
         confidence: in each of them.

@@ -83,7 +83,7 @@ class LevelMap:
 
     @property
     def most(self) -> float:
-        """The highest level that the expected error allows."""
+        """The highest level that the expected error allows: one error above what it was before it was lowered."""
         return float(np.median(self.inside)) * math.exp(max(self.error - _SURE, 0.0) + self.error)
 
     @property

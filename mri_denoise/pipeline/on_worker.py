@@ -142,7 +142,8 @@ def _denoise(order: Order, case: Case, name: str, threads: int) -> Done:
     from mri_denoise.denoiser import Denoiser
     from mri_denoise.pipeline.stream import denoise_case
 
-    if any(path.exists() for path in planned_files(case, order.output_dir, order.settings.extras)):
+    planned = [] if order.settings.overwrite else planned_files(case, order.output_dir, order.settings.extras)
+    if any(path.exists() for path in planned):
         sweep_results([case], order.output_dir)  # of a worker that died while it published this case
     torch.set_num_threads(threads)
     if _loaded is None or not known:

@@ -62,8 +62,8 @@ def test_z_scores_in_a_mask_hold_no_magnitudes(sigma: float) -> None:
     image = np.hypot(clean + rng.normal(0, sigma, SHAPE), rng.normal(0, sigma, SHAPE))
     spread = image[inside].std()
     score = np.where(inside, (image - image[inside].mean()) / spread, 0).astype(np.float32)
-    found, plain = find_noise(score, slice_axis=2), find_noise(np.where(inside, image, 0), slice_axis=2)
-    assert found.level * spread == pytest.approx(plain.level, rel=0.15) and found.level * spread < 1.1 * sigma
+    found = find_noise(score, slice_axis=2)
+    assert found.level * spread == pytest.approx(sigma, rel=0.12) and found.variation == 1
     assert found.zero.value < score.min()
 
 
@@ -87,7 +87,7 @@ def test_a_real_part_has_the_same_noise_everywhere_and_no_floor() -> None:
     image = 1000 * head(SHAPE) + np.random.default_rng(0).normal(0, SIGMA, SHAPE)
     found = find_noise(image, slice_axis=2)
     assert (found.floor, found.floor_ratio.tolist()) == ("none", 1) and found.zero.signed
-    assert found.level == pytest.approx(SIGMA, rel=0.2)
+    assert found.level == pytest.approx(SIGMA, rel=0.1)
 
 
 @pytest.mark.parametrize("scale", [1, 4095])
@@ -95,7 +95,7 @@ def test_the_speckle_of_mp2rage_is_no_noise_of_tissue(scale: float) -> None:
     image = mp2rage() if scale == 1 else np.rint((mp2rage() + 0.5) * scale)
     found = find_noise(image, slice_axis=2)
     truth = np.std([mp2rage(seed) for seed in range(6)], axis=0)[head(SHAPE) > 0.3] * scale
-    assert found.zero.speckle and 0.3 * np.percentile(truth, 10) < found.level < np.percentile(truth, 75)
+    assert found.zero.speckle and np.percentile(truth, 10) < found.level < np.percentile(truth, 75)
     assert found.variation < 3
 
 
