@@ -231,10 +231,14 @@ def interpolate_grid(values: np.ndarray, centres: Sequence[np.ndarray], places: 
         float32, one value for each node of the other grid.
     """
     found = values.astype(np.float32)
-    for axis, (centre, wanted) in enumerate(zip(centres, places, strict=True)):
-        place = np.interp(wanted, centre, np.arange(len(centre)))
-        lower = np.minimum(place.astype(int), max(len(centre) - 2, 0))
-        upper = np.minimum(lower + 1, len(centre) - 1)
-        weight = (place - lower).astype(np.float32).reshape([-1 if k == axis else 1 for k in range(3)])
-        found = np.take(found, lower, axis) * (1 - weight) + np.take(found, upper, axis) * weight
+    growth = [len(wanted) / len(centre) for centre, wanted in zip(centres, places, strict=True)]
+    for axis in sorted(range(3), key=growth.__getitem__):  # the largest array comes last, and has no copy
+        nodes = np.moveaxis(found, axis, 0)
+        place = np.interp(places[axis], centres[axis], np.arange(len(nodes)))
+        lower = np.minimum(place.astype(int), max(len(nodes) - 2, 0))
+        upper = np.minimum(lower + 1, len(nodes) - 1)
+        weight = (place - lower).astype(np.float32)
+        found = np.empty([len(place) if k == axis else n for k, n in enumerate(found.shape)], dtype=np.float32)
+        for plane, below, above, share in zip(np.moveaxis(found, axis, 0), lower, upper, weight, strict=True):
+            plane[...] = nodes[below] * (1 - share) + nodes[above] * share
     return found
