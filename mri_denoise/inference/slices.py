@@ -2,34 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from monai.data import MetaTensor
 
-from mri_denoise.inference.air import denoise_boxed, find_boxes
 from mri_denoise.inference.collaborative_filter import choose_block_shape, filter_blocks
 from mri_denoise.inference.floor import match_floor
 from mri_denoise.inference.levels import find_levels
 from mri_denoise.inference.limits import without_extremes
-from mri_denoise.inference.mixed_precision import MixedPrecisionInferer, piece_size
+from mri_denoise.inference.mixed_precision import MixedPrecisionInferer
+from mri_denoise.inference.network_run import NetworkRun, fit_batch
 from mri_denoise.inference.parts import solid_parts
 from mri_denoise.inference.progress import voxel_bar
-from mri_denoise.inference.slice_plan import NARROW, SlicePlan, SliceStack, plan_slices
-from mri_denoise.inference.tiling import denoise_in_tiles
+from mri_denoise.inference.refining import refine_slices
+from mri_denoise.inference.slice_plan import SlicePlan, plan_slices
+from mri_denoise.networks.refine import RefineNet
 from mri_denoise.noise.correlation import noise_correlation
-from mri_denoise.runtime import end_if_told
-from mri_denoise.threads import one_thread_each, run_in_threads, threads
+from mri_denoise.threads import one_thread_each
 
 _LEAST_TILE = 256
 _LEAST_SIDE = (
     32  # pixels: smaller slices get a margin of air, which the network knows; repeated edges it takes for lines
 )
-_FEATURES = 64  # feature maps of a slice that are in memory at a time
 
 
 class SliceDenoiseInferer(MixedPrecisionInferer):
@@ -51,10 +49,12 @@ class SliceDenoiseInferer(MixedPrecisionInferer):
         filter_passes: passes of the collaborative filter that follows, with the network's result as its pilot and the
             correlation that the volume's noise has
             (:func:`~mri_denoise.inference.collaborative_filter.filter_blocks`): 0, 1 or 2. Needs ``noise_map``.
+        refiner: network that refines what the filter gives (:mod:`mri_denoise.inference.refining`), on the device of
+            the volumes; None leaves it.
 
     Raises:
-        ValueError: if ``precision`` is unknown, ``planes`` is not 1, 3 or ``"auto"``, ``tile`` is below 256, or
-            ``filter_passes`` is not 0, 1 or 2 or lacks ``noise_map``.
+        ValueError: if ``precision`` is unknown, ``planes`` is not 1, 3 or ``"auto"``, ``tile`` is below 256,
+            ``filter_passes`` is not 0, 1 or 2 or lacks ``noise_map``, or ``refiner`` has no filter before it.
 
     Examples:
         >>> inferer = SliceDenoiseInferer(num_slices=3, precision="float32")
@@ -76,6 +76,7 @@ class SliceDenoiseInferer(MixedPrecisionInferer):
         progress: bool = False,
         tile: int = 1024,
         filter_passes: int = 0,
+        refiner: RefineNet | None = None,
     ) -> None:
         super().__init__(precision)
         if tile < _LEAST_TILE:
@@ -84,11 +85,13 @@ class SliceDenoiseInferer(MixedPrecisionInferer):
             raise ValueError(f"filter_passes must be 0, 1 or 2, got {filter_passes}.")
         if filter_passes and not noise_map:
             raise ValueError("filter_passes needs noise_map: the filter has to know the noise level.")
+        if refiner is not None and not filter_passes:
+            raise ValueError("a refiner needs filter_passes: it refines the filter's result.")
         if planes not in (1, 3, "auto"):
             raise ValueError(f"planes must be 1, 3 or 'auto', got {planes!r}.")
         self.num_slices, self.noise_map, self.batch_size = num_slices, noise_map, batch_size
         self.planes, self.progress, self.tile = planes, progress, tile
-        self.filter_passes = filter_passes
+        self.filter_passes, self.refiner = filter_passes, refiner
 
     def __call__(
         self,
@@ -131,7 +134,15 @@ class SliceDenoiseInferer(MixedPrecisionInferer):
             raise ValueError(f"volumes are denoised one item at a time, got a batch of {inputs.shape[0]}.")
         volumes = inputs.as_tensor()[0] if isinstance(inputs, MetaTensor) else inputs[0]
         plan = self._planner(inputs, slice_axis, contiguous)
-        run = self._runner(network, *args, **kwargs)
+        run = NetworkRun(
+            network=network,
+            inferer=self,
+            tile=self.tile,
+            batch_size=self.batch_size,
+            least_side=_LEAST_SIDE,
+            args=args,
+            kwargs=kwargs,
+        )
         out = volumes.to(torch.float32, copy=True)
         if self.noise_map and sigma is None:
             sigma, floor, coils, correlation = find_levels(volumes, plan(tuple(volumes.shape[1:])).slice_axis)
@@ -162,19 +173,45 @@ class SliceDenoiseInferer(MixedPrecisionInferer):
         level: torch.Tensor | None,
         plan: SlicePlan,
         correlation: np.ndarray | None,
-        run: Callable[[torch.Tensor], torch.Tensor],
+        run: NetworkRun,
         advance: Callable[[float], None],
     ) -> torch.Tensor:
         """Denoise a volume, or a part of one, without blank planes: float32, shape (X, Y, Z) in and out."""
         out = torch.zeros_like(volume, dtype=torch.float32)
         for axis, stack in plan.stacks(volume, level, self.num_slices):
             worth = volume[0].numel() * volume.shape[0] / volume.shape[axis] / len(plan.axes)
-            for numbers, slices in self._denoise(stack, run):
+            for numbers, slices in run.denoise(stack):
                 out.movedim(axis, 0)[numbers] += 1 / len(plan.axes) * slices
                 advance(worth * len(numbers))
         if self.filter_passes and level is not None:
+            pilot = None if self.refiner is None else out.clone()
             filter_blocks(volume, out, level, plan.slice_axis, plan.blocks, correlation, self.filter_passes)
+            if self.refiner is not None and pilot is not None:
+                self._refine(self.refiner, out, volume, pilot, level, plan)
         return out
+
+    def _refine(
+        self,
+        refiner: RefineNet,
+        filtered: torch.Tensor,
+        noisy: torch.Tensor,
+        pilot: torch.Tensor,
+        level: torch.Tensor,
+        plan: SlicePlan,
+    ) -> None:
+        """Refine the filter's result, all of shape (X, Y, Z), in its place."""
+        run = NetworkRun(network=refiner, inferer=self, tile=self.tile, batch_size=self.batch_size)
+        refine_slices(
+            filtered,
+            noisy,
+            pilot,
+            level,
+            run,
+            axis=plan.slice_axis,
+            num_slices=refiner.num_slices,
+            contiguous=plan.contiguous,
+            batch_size=fit_batch(self.batch_size, noisy.movedim(plan.slice_axis, 0)),
+        )
 
     def _is_too_small(self, volume: torch.Tensor, plan: SlicePlan) -> bool:
         """Whether no block of the filter fits into a part: the network alone makes so small slices worse."""
@@ -207,62 +244,3 @@ class SliceDenoiseInferer(MixedPrecisionInferer):
         if sigma is None or not self.noise_map:
             return [None] * len(volumes)
         return [level.to(volumes) for level in sigma[0]]
-
-    def _runner(
-        self, network: Callable[..., torch.Tensor], *args: Any, **kwargs: Any
-    ) -> Callable[[torch.Tensor], torch.Tensor]:
-        """The network in mixed precision, on whole slices or in tiles."""
-
-        def whole(batch: torch.Tensor) -> torch.Tensor:
-            return MixedPrecisionInferer.__call__(self, batch, network, *args, **kwargs)
-
-        def run(batch: torch.Tensor) -> torch.Tensor:
-            if max(batch.shape[2:]) > self.tile:
-                # one by one: what tiles share is of one slice
-                return torch.cat([denoise_in_tiles(whole, network, image, self.tile) for image in batch.split(1)])
-            height, width = batch.shape[2:]
-            air = F.pad(batch, (0, max(_LEAST_SIDE - width, 0), 0, max(_LEAST_SIDE - height, 0)))
-            return whole(air)[:, :, :height, :width]
-
-        return run
-
-    def _denoise(
-        self, stack: SliceStack, run: Callable[[torch.Tensor], torch.Tensor]
-    ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """Denoise the slices of a stack, fewer at a time if memory runs out; strips too narrow for a network stay.
-
-        Yields:
-            the numbers of some slices, shape (n,), and the slices, shape (n, H, W).
-        """
-        todo = torch.arange(len(stack.slices))
-        if min(stack.slices.shape[1:]) < NARROW:
-            yield todo, stack.slices
-            return
-        size, piece = _batch_size(self.batch_size, stack.slices), piece_size(stack.slices)
-        whole = stack.slices.device.type != "cpu" or max(stack.slices.shape[1:]) > self.tile
-        boxes = None if whole else find_boxes(stack, piece)
-        while len(todo):
-            end_if_told()
-            numbers = todo[:size]
-            try:
-                if boxes is None:
-                    slices = run(stack.batch(numbers))
-                else:
-                    slices = torch.cat(run_in_threads(partial(denoise_boxed, stack, run, boxes), numbers.split(piece)))
-            except torch.OutOfMemoryError:
-                if len(numbers) == 1:
-                    raise
-                size = len(numbers) // 2
-                continue
-            yield numbers, slices[:, 0]
-            todo = todo[size:]
-
-
-def _batch_size(wanted: int, slices: torch.Tensor) -> int:
-    """How many of the slices, shape (N, H, W), are denoised at a time: see :class:`SliceDenoiseInferer`."""
-    pixels = slices.shape[1] * slices.shape[2]
-    if slices.device.type == "cuda":
-        free, _ = torch.cuda.mem_get_info(slices.device)  # half of it is left to others
-        return max(1, min(16 * wanted, free // 2 // (pixels * _FEATURES * 4)))
-    piece = piece_size(slices)  # always whole ones, so that results do not depend on the number of threads
-    return piece * max(1, min(max(-(-wanted // piece), threads()), 4 * wanted * 256**2 // (piece * pixels)))

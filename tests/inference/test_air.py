@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from mri_denoise.inference import slices
+from mri_denoise.inference import network_run
 from mri_denoise.inference.air import MARGIN, signal_box
 from mri_denoise.inference.slices import SliceDenoiseInferer
 from mri_denoise.runtime import choose_precision
@@ -86,7 +86,7 @@ def test_the_shipped_network_gives_the_head_as_with_all_of_the_air(monkeypatch: 
     volume = noisy_disc()[None, None]
     with torch.no_grad():
         given = inferer(volume, network, sigma=torch.tensor([[SIGMA]]), slice_axis=0)[0, 0]
-        monkeypatch.setattr(slices, "find_boxes", lambda stack, piece: None)
+        monkeypatch.setattr(network_run, "find_boxes", lambda stack, piece: None)
         whole = inferer(volume, network, sigma=torch.tensor([[SIGMA]]), slice_axis=0)[0, 0]
     difference = (given - whole).abs() / SIGMA
     assert difference[:, 40:88, 56:104].mean() < 0.03 and difference[:, 40:88, 56:104].max() < 0.5

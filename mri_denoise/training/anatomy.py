@@ -1,0 +1,183 @@
+"""Objects for simulated scanners: slices of training volumes with other resolution and contrast, and phantoms.
+
+Real anatomy has fine texture, which must not be taken for noise. Volumes as they come have it, but also noise of their
+own; the denoised references have no noise, but little texture. So volumes as they come are cut in k-space to a coarser
+matrix, where their noise is weaker, and are used only if the simulated noise is much stronger still; references are
+sharpened in half of the cases.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from mri_denoise.errors import InputError
+from mri_denoise.io import discover, read
+from mri_denoise.noise.level import estimate_sigma
+from mri_denoise.noise.zero_filling import undo_zero_filling
+from mri_denoise.simulation import head_phantom
+from mri_denoise.training.references import FOLDER
+from mri_denoise.volume import voxel_sizes
+
+_PHANTOMS, _ORIGINALS, _SHARPENED, _CROPPED = 0.08, 0.5, 0.5, 0.2  # fractions of the objects
+_STRONGER = 3.0  # times the noise of a volume as it comes is the least simulated noise
+SLICES = {1: 0.05, 6: 0.15, 10: 0.4, 14: 0.4}  # how many an object has, with their probabilities
+_THICK = 1.3  # longest edge of a voxel divided by the shortest, above which the slices are across the longest one
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """One training volume.
+
+    Args:
+        original: as it comes.
+        reference: the same denoised; None if there is none.
+    """
+
+    original: Path
+    reference: Path | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Anatomy:
+    """A noise-free object.
+
+    Args:
+        array: shape (X, Y, slices).
+        voxel: edges of the voxels in mm.
+    """
+
+    array: np.ndarray
+    voxel: tuple[float, float, float]
+
+
+def find_sources(dataset: Path, part: str) -> list[list[Source]]:
+    """Find the volumes of a datalist, by data set and contrast, each of which is drawn as often as the others.
+
+    Args:
+        dataset: folder with ``datalist.json``.
+        part: list of the datalist.
+
+    Raises:
+        InputError: if there is no usable datalist.
+    """
+    listed = dataset / "datalist.json"
+    try:
+        entries = json.loads(listed.read_text(encoding="utf-8"))[part]
+        images = [(Path(entry["image"]), str(entry.get("contrast", ""))) for entry in entries]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{listed}: not a datalist with a list {part!r}; run mri-denoise data prepare.") from error
+    references = {path.relative_to(FOLDER): dataset / path for path, _ in images if path.parts[0] == FOLDER}
+    families: dict[tuple[str, str], list[Source]] = defaultdict(list)
+    for path, contrast in images:
+        if path.parts[0] != FOLDER:
+            reference = references.get(path.relative_to(path.parts[0]))
+            source = Source(original=dataset / path, reference=reference)
+            families[path.name.split("_")[0], contrast].append(source)
+    if not families:
+        raise InputError(f"{listed}: its list {part!r} is empty.")
+    return list(families.values())
+
+
+@cache
+def _load(path: Path) -> Anatomy:
+    """The first volume of a file."""
+    cases, skips = discover(path)
+    if len(cases) != 1:
+        raise InputError(f"{path}: {skips[0].reason if skips else 'not one volume'}.")
+    volume = read(cases[0])
+    first, second, third = (float(edge) for edge in voxel_sizes(volume.affine))
+    return Anatomy(array=np.nan_to_num(volume.array[0]).clip(0), voxel=(first, second, third))
+
+
+@cache
+def _own_noise(path: Path) -> float:
+    """The noise of a volume as it comes, relative to its bright voxels."""
+    array = _load(path).array
+    return estimate_sigma(array).sigma / max(float(np.percentile(array, 99.9)), 1e-30)
+
+
+def random_anatomy(
+    families: list[list[Source]], level: float, rng: np.random.Generator, counts: Mapping[int, float] = SLICES
+) -> Anatomy:
+    """Draw an object: a phantom, or some slices of a training volume.
+
+    Args:
+        families: of :func:`find_sources`; phantoms alone if there are none.
+        level: of the noise that it will get, relative to the maximum.
+        rng: of all choices.
+        counts: how many slices a training volume gives, with their probabilities.
+
+    Raises:
+        InputError: if a volume cannot be read.
+    """
+    if rng.random() < _PHANTOMS or not families:
+        rows, columns = (int(n) for n in rng.integers(96, 224, 2))
+        edges = (220 / rows, 220 / columns, float(rng.uniform(1, 6)))
+        return Anatomy(array=head_phantom((rows, columns, int(rng.integers(10, 24)))), voxel=edges)
+    family = families[int(rng.integers(len(families)))]
+    source = family[int(rng.integers(len(family)))]
+    factor = float(rng.uniform(1.5, 2.6))
+    original = source.reference is None or (
+        rng.random() < _ORIGINALS and level > _STRONGER * _own_noise(source.original) / factor
+    )
+    found = _slices(_load(source.original if original else source.reference or source.original), rng, counts)
+    if not original:
+        factor = float(rng.uniform(1, 2.2)) if rng.random() < 0.4 else 1.0
+    if factor > 1 and min(found.array.shape[:2]) / factor >= 64:
+        found = _coarser(found, factor)
+    array = found.array
+    if not original and rng.random() < _SHARPENED:
+        array = _sharpened(array, rng)
+    top = float(np.percentile(array, 99.9)) or 1.0
+    array = top * (array / top) ** float(np.exp(rng.normal(0, 0.2)))  # other contrasts
+    if rng.random() < _CROPPED:
+        array = _without_air(array, rng)
+    return Anatomy(array=array, voxel=found.voxel)
+
+
+def _slices(volume: Anatomy, rng: np.random.Generator, counts: Mapping[int, float]) -> Anatomy:
+    """Some neighbouring slices that hold signal, of thin slices across any axis."""
+    voxel = np.array(volume.voxel)
+    axis = int(np.argmax(voxel)) if voxel.max() > _THICK * voxel.min() else int(rng.integers(3))
+    array = np.moveaxis(volume.array, axis, 2)
+    usable = np.flatnonzero((array > 0.1 * array.max()).mean(axis=(0, 1)) > 0.02)
+    count = int(rng.choice(list(counts), p=list(counts.values())))
+    centre = int(rng.choice(usable)) if usable.size else array.shape[2] // 2
+    first = max(0, min(centre - count // 2, array.shape[2] - count))
+    edges = (*np.delete(voxel, axis).tolist(), float(voxel[axis]))
+    return Anatomy(array=array[:, :, first : first + count], voxel=edges)
+
+
+def _coarser(volume: Anatomy, factor: float) -> Anatomy:
+    """Cut the k-space of the slices to a smaller matrix."""
+    array = undo_zero_filling(volume.array, (1 / factor, 1 / factor)).clip(0)
+    return Anatomy(array=array, voxel=(volume.voxel[0] * factor, volume.voxel[1] * factor, volume.voxel[2]))
+
+
+def _sharpened(array: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Raise the high frequencies of the slices, which denoising has weakened."""
+    first, second = (2 * np.fft.fftfreq(length) for length in array.shape[:2])
+    radius = np.minimum(np.hypot(first[:, None], second[None]), 1.2)[..., None]
+    gain = 1 + rng.uniform(0.3, 2.5) * radius ** rng.uniform(1, 3)
+    sharp = np.fft.ifft2(np.fft.fft2(array, axes=(0, 1)) * gain, axes=(0, 1)).real
+    return np.where(array > 0, sharp.clip(0), 0).astype(np.float32)
+
+
+def _without_air(array: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Cut a random part from the inside of the object, as scans of a small field of view show it."""
+    inside = array.mean(axis=2) > 0.2 * np.percentile(array, 95)
+    parts = []
+    for axis in range(2):
+        found = np.flatnonzero(inside.any(axis=1 - axis))
+        if len(found) <= 80:
+            return array
+        low, high = (int(part * len(found)) for part in rng.uniform(0.1, 0.25, 2))
+        parts.append(slice(found[0] + low, found[-1] - high))
+    return array[tuple(parts)]
