@@ -15,7 +15,7 @@ from mri_denoise.inference.floor import match_floor
 from mri_denoise.inference.levels import find_levels
 from mri_denoise.inference.limits import without_extremes
 from mri_denoise.inference.mixed_precision import MixedPrecisionInferer
-from mri_denoise.inference.network_run import NetworkRun, fit_batch
+from mri_denoise.inference.network_run import NetworkRun
 from mri_denoise.inference.parts import solid_parts
 from mri_denoise.inference.progress import voxel_bar
 from mri_denoise.inference.refining import refine_slices
@@ -210,7 +210,6 @@ class SliceDenoiseInferer(MixedPrecisionInferer):
             axis=plan.slice_axis,
             num_slices=refiner.num_slices,
             contiguous=plan.contiguous,
-            batch_size=fit_batch(self.batch_size, noisy.movedim(plan.slice_axis, 0)),
         )
 
     def _is_too_small(self, volume: torch.Tensor, plan: SlicePlan) -> bool:

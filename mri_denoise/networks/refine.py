@@ -14,7 +14,6 @@ import torch.nn.functional as F
 
 from mri_denoise.networks.hmad import HMADNet
 
-_WINDOW = 9  # pixels on each side of the square whose mean is the local brightness
 _LEAST = 1e-5  # sigma where an image holds no noise
 
 
@@ -68,15 +67,20 @@ def _features(
 ) -> torch.Tensor:
     """What the first stage sees, each of the order of 1: shape (N, 2 ``num_slices`` + 3, H, W)."""
     level = sigma.clamp_min(_LEAST)
-    margin = _WINDOW // 2
-    local = F.avg_pool2d(F.pad(centre, [margin] * 4, mode="replicate"), _WINDOW, stride=1)
     return torch.cat(
         (
             0.5 * ((noisy - filtered) / level).clamp(-6, 6),
-            0.15 * ((filtered - local) / level).clamp(-20, 20),
+            0.15 * ((filtered - _local_mean(centre)) / level).clamp(-20, 20),
             ((pilot - centre) / level).clamp(-4, 4),
             level.log10() + 1.5,
             0.2 * (centre / level).clamp(0, 10),
         ),
         dim=1,
     )
+
+
+def _local_mean(image: torch.Tensor) -> torch.Tensor:
+    """Means over the squares of 10 x 10 pixels around squares of 2 x 2, shape (N, 1, H, W) in and out."""
+    small = F.avg_pool2d(image, 2, ceil_mode=True, count_include_pad=False)
+    means = F.avg_pool2d(F.pad(small, [2, 2, 2, 2], mode="replicate"), 5, stride=1)
+    return F.interpolate(means, scale_factor=2.0)[..., : image.shape[-2], : image.shape[-1]]

@@ -6,6 +6,7 @@ import pytest
 import torch
 from monai.data import MetaTensor
 
+from mri_denoise.inference import refining
 from mri_denoise.inference.collaborative_filter import filter_blocks
 from mri_denoise.inference.refining import refine_slices
 from mri_denoise.inference.slices import SliceDenoiseInferer
@@ -27,26 +28,50 @@ def random_refiner(num_slices: int = 3) -> RefineNet:
 
 @pytest.mark.parametrize("axis", [0, 1, 2])
 @pytest.mark.parametrize("num_slices", [1, 3, 5])
-@pytest.mark.parametrize("batch_size", [1, 2, 3, 20])
-def test_each_slice_sees_the_filtered_slices_around_it(axis: int, num_slices: int, batch_size: int) -> None:
-    """Whatever the batch: the slices before it are seen as the filter left them, though they are overwritten."""
+@pytest.mark.parametrize("together", [1, 2, 3, 20])
+@pytest.mark.parametrize("threads", [1, 3])
+def test_each_slice_sees_the_filtered_slices_around_it(
+    axis: int, num_slices: int, together: int, threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The slices before it are seen as the filter left them, though they are overwritten."""
+    monkeypatch.setattr(refining, "_run_length", lambda slices: together)
+    monkeypatch.setattr(refining, "threads", lambda: threads)
     filtered, noisy, pilot = volumes((9, 10, 11))
     sigma = 0.01 * torch.rand(9, 10, 11) + 0.01
-    seen = []
+    seen: dict[float, torch.Tensor] = {}
 
     def refine(batch: torch.Tensor) -> torch.Tensor:
-        seen.extend(batch)
+        seen.update({float(one[-2, 0, 0]): one for one in batch})  # by the first pixel of the pilot
         return batch.mean(dim=1, keepdim=True)
 
     out = filtered.clone()
-    refine_slices(out, noisy, pilot, sigma, refine, axis=axis, num_slices=num_slices, batch_size=batch_size)
+    refine_slices(out, noisy, pilot, sigma, refine, axis=axis, num_slices=num_slices)
     count, reach = filtered.shape[axis], num_slices // 2
     stacks = [volume.movedim(axis, 0) for volume in (filtered, noisy, pilot, sigma)]
     for number in range(count):
         around = [min(max(number + offset, 0), count - 1) for offset in range(-reach, reach + 1)]
         wanted = torch.cat((stacks[0][around], stacks[1][around], stacks[2][number][None], stacks[3][number][None]))
-        assert torch.equal(seen[number], wanted)
+        assert torch.equal(seen[float(stacks[2][number][0, 0])], wanted)
         torch.testing.assert_close(out.movedim(axis, 0)[number], wanted.mean(0))
+
+
+def test_the_same_bits_for_any_number_of_threads() -> None:
+    """The boxes too: the head is small in some slices and large in others."""
+    filtered, noisy, pilot = volumes((160, 170, 30))
+    for number in range(30):
+        for volume in (filtered, noisy, pilot):
+            volume[20 + 2 * number :, :, number] *= 0.01
+    refiner, sigma, results, before = random_refiner(), torch.tensor(0.1), [], torch.get_num_threads()
+    try:
+        for count in (1, 2, 5):
+            torch.set_num_threads(count)
+            results.append(filtered.clone())
+            with torch.no_grad():
+                refine_slices(results[-1], noisy, pilot, sigma, refiner, axis=2, num_slices=3)
+    finally:
+        torch.set_num_threads(before)
+    assert torch.equal(results[0], results[1]) and torch.equal(results[0], results[2])
+    assert not torch.equal(results[0], filtered)
 
 
 def test_slices_that_do_not_belong_together_are_no_context_for_each_other() -> None:
