@@ -26,6 +26,7 @@ from mri_denoise.training.references import FOLDER
 from mri_denoise.volume import voxel_sizes
 
 _PHANTOMS, _ORIGINALS, _SHARPENED, _CROPPED = 0.08, 0.5, 0.5, 0.2  # fractions of the objects
+_AS_THEY_COME = 0.35  # fraction of plain objects that are no references
 _STRONGER = 3.0  # times the noise of a volume as it comes is the least simulated noise
 SLICES = {1: 0.05, 6: 0.15, 10: 0.4, 14: 0.4}  # how many an object has, with their probabilities
 _THICK = 1.3  # longest edge of a voxel divided by the shortest, above which the slices are across the longest one
@@ -83,6 +84,23 @@ def find_sources(dataset: Path, part: str) -> list[list[Source]]:
     if not families:
         raise InputError(f"{listed}: its list {part!r} is empty.")
     return list(families.values())
+
+
+def plain_anatomy(families: list[list[Source]], rng: np.random.Generator, counts: Mapping[int, float]) -> Anatomy:
+    """Draw some slices of a training volume or of its reference, unchanged.
+
+    Args:
+        families: of :func:`find_sources`, at least one.
+        rng: of all choices.
+        counts: how many slices there are, with their probabilities.
+
+    Raises:
+        InputError: if a volume cannot be read.
+    """
+    family = families[int(rng.integers(len(families)))]
+    source = family[int(rng.integers(len(family)))]
+    original = source.reference is None or rng.random() < _AS_THEY_COME
+    return _slices(_load(source.original if original else source.reference or source.original), rng, counts)
 
 
 @cache

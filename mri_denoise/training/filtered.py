@@ -1,7 +1,8 @@
 """Make the crops that the refining network learns from: training volumes with noise, and what the filter makes of them.
 
-Half of the crops go through a random simulated scanner and have the noise that is found in them, as images of users do.
-The others have noise of a known kind and a level that is told within some percent.
+Most crops have noise of a known kind and a level that is told within some percent. Some go through a random simulated
+scanner and have the noise that is found in them, as images of users do, if it is not far from the true one: otherwise
+the network would learn to make up for wrong estimates, which it cannot know.
 """
 
 from __future__ import annotations
@@ -27,14 +28,15 @@ from mri_denoise.noise.model import find_noise
 from mri_denoise.noise.simulate import draw_noise, noise_filters, smooth_field
 from mri_denoise.simulation.scanner import scan
 from mri_denoise.simulation.scanner_choice import random_parameters
-from mri_denoise.training.anatomy import Anatomy, Source, find_sources, random_anatomy
+from mri_denoise.training.anatomy import Anatomy, Source, find_sources, plain_anatomy, random_anatomy
 
 LEVELS = (0.004, 0.22)  # of the maximum; small values are as likely as large ones
 GREYS = 16000  # of the maximum; brighter voxels have room up to twice that
 _SIZE = 112  # pixels of a crop's edge
 _SLICES = {1: 0.04, 10: 0.16, 14: 0.3, 24: 0.5}  # of a crop, with their probabilities
-_SCANNERS = 0.45  # fraction of the crops that go through a simulated scanner
+_SCANNERS = 0.2  # fraction of the crops that go through a simulated scanner
 _SCANNED = 0.4  # of the level for them: the g-factor raises it
+_FOUND = (0.75, 1.33)  # median of the found by the true level, beyond which a crop is drawn again
 _CORRELATED, _UNEVEN, _MASKED, _ALONE = 0.25, 0.25, 0.2, 0.06  # fractions
 _ERROR = 0.06  # standard deviation of the logarithm of the level that is told
 _SPOTTED, _SPOTS = 0.3, 12  # fraction of the crops with small structures, and their mean number
@@ -110,14 +112,16 @@ def _random_crop(
     families: list[list[Source]], network: torch.nn.Module, rng: np.random.Generator
 ) -> dict[str, np.ndarray]:
     """Draw a crop, denoise it as inference does up to the refining network, and give what is kept of it."""
-    while True:
+    noisy = None
+    while noisy is None:
         level = float(np.exp(rng.uniform(*np.log(LEVELS))))
-        anatomy = random_anatomy(families, level, rng, _SLICES)
+        scanned = rng.random() < _SCANNERS
+        anatomy = random_anatomy(families, level, rng, _SLICES) if scanned else plain_anatomy(families, rng, _SLICES)
         top = float(np.percentile(anatomy.array, 99.9)) or 1.0
         anatomy = Anatomy(array=anatomy.array / top, voxel=anatomy.voxel)
-        noisy = _scanned(anatomy, _SCANNED * level, rng) if rng.random() < _SCANNERS else _added(anatomy, level, rng)
-        if bool((noisy.sigma > 0).any()) and np.mean(noisy.truth > max(0.05, level)) > _EMPTY:
-            break
+        noisy = _scanned(anatomy, _SCANNED * level, rng) if scanned else _added(anatomy, level, rng)
+        if noisy is not None and np.mean(noisy.truth > max(0.05, level)) < _EMPTY:
+            noisy = None
     contiguous = noisy.truth.shape[2] > 1 and rng.random() > _ALONE
     affine = torch.diag(torch.tensor([*anatomy.voxel, 1.0], dtype=torch.float64))
     plan = plan_slices(noisy.truth.shape, affine, planes=1, slice_axis=2, contiguous=contiguous)
@@ -140,11 +144,15 @@ def _stored(image: np.ndarray) -> np.ndarray:
     return np.round(GREYS * np.moveaxis(image, 2, 0)).clip(-32768, 32767).astype(np.int16)
 
 
-def _scanned(anatomy: Anatomy, level: float, rng: np.random.Generator) -> _Noisy:
-    """Put an object through a random scanner, find its noise, and cut a part out."""
+def _scanned(anatomy: Anatomy, level: float, rng: np.random.Generator) -> _Noisy | None:
+    """Put an object through a random scanner, find its noise, and cut a part out; None if the noise is not found."""
     parameters = dataclasses.replace(random_parameters(rng), level=level)
     found = scan(anatomy.array, anatomy.voxel, parameters, rng, bore_axis=int(rng.integers(3)))
     model = find_noise(found.image, slice_axis=2)
+    tissue = (found.truth > found.sigma) & (found.sigma > 0)
+    ratio = np.median((model.sigma / found.sigma)[tissue]) if tissue.any() else 0.0
+    if not _FOUND[0] < ratio < _FOUND[1]:
+        return None
     top = float(np.percentile(found.image, 99.9)) or 1.0
     part = _part(found.truth, rng)
     image, sigma = match_floor(
