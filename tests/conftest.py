@@ -11,7 +11,7 @@ from mri_denoise.runtime import usable_cores
 
 # Processes of pytest-xdist share the cores, and so do the commands that they start: a thread that waits for another one
 # spins, and where there are more threads than cores, that takes several times the processor time of the work itself.
-# Read when numpy and torch are imported. Only in those processes: they would inherit what the one that starts them sets.
+# Read when numpy and torch are imported. Not in the process that starts them, because they would inherit it.
 if workers := os.environ.get("PYTEST_XDIST_WORKER_COUNT"):
     os.environ.setdefault("OMP_NUM_THREADS", str(max(usable_cores() // int(workers), 1)))
 

@@ -9,9 +9,13 @@ import numpy as np
 from mri_denoise.simulation import head_phantom
 
 
-@cache
 def head(shape: tuple[int, int, int], contrast: str = "T1w", seed: int = 0) -> np.ndarray:
     """The phantom of these arguments, drawn once; it cannot be written to."""
+    return _draw(shape, contrast, seed)
+
+
+@cache
+def _draw(shape: tuple[int, int, int], contrast: str, seed: int) -> np.ndarray:
     phantom = head_phantom(shape, contrast, seed)
     phantom.flags.writeable = False
     return phantom
