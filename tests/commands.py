@@ -10,6 +10,7 @@ from typing import Any
 import torch
 import typer.testing
 from monai.bundle import ConfigParser
+from monai.bundle.config_item import ComponentLocator
 from typer.testing import CliRunner
 
 from mri_denoise.cli.main import app
@@ -18,6 +19,9 @@ from mri_denoise.training.train import export_weights
 ROOT = Path(__file__).parents[1]
 # each run would build all commands of the program again, which takes longer than most runs
 typer.testing._get_command = cache(typer.testing._get_command)
+# and each parser of a config would list all classes of the same modules again
+_list_classes = cache(lambda modules, of=ComponentLocator._find_classes_or_functions: of(ComponentLocator(), modules))
+ComponentLocator._find_classes_or_functions = lambda _, modules: _list_classes(tuple(modules))
 
 
 def cli(*arguments: object, code: int = 0) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 
@@ -11,10 +12,15 @@ from mri_denoise.runtime import usable_cores
 
 # Processes of pytest-xdist share the cores, and so do the commands that they start: a thread that waits for another one
 # spins, and where there are more threads than cores, that takes several times the processor time of the work itself.
-# Read when torch is imported.
-os.environ.setdefault(
-    "OMP_NUM_THREADS", str(max(usable_cores() // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 1)), 1))
-)
+# Read when numpy and torch are imported. Not in the process that starts them, because they would inherit it.
+if workers := os.environ.get("PYTEST_XDIST_WORKER_COUNT"):
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(usable_cores() // int(workers), 1)))
+
+
+def pytest_collection_finish() -> None:
+    """Keep what was imported by then out of later garbage collections: each would look through a million objects."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from mri_denoise.simulation.files import write_phantom_dicom, write_phantom_nifti
-from mri_denoise.simulation.head import CONTRASTS, TISSUES, head_phantom, phantom_affine, tissue_fraction
+from mri_denoise.simulation.head import CONTRASTS, TISSUES, head_phantom, phantom_affine, tissue_fractions
 
 __all__ = [
     "CONTRASTS",
     "TISSUES",
     "head_phantom",
     "phantom_affine",
-    "tissue_fraction",
+    "tissue_fractions",
     "write_phantom_dicom",
     "write_phantom_nifti",
 ]

@@ -6,7 +6,7 @@ from atlases.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -19,12 +19,12 @@ class Painter:
     Args:
         shape: voxels along x, y and z.
         affine: voxel index to mm, without rotation.
-        signals: the signal of each tissue by name; air is 0.
+        signals: of each image, the signal of each tissue by name; air is 0.
         seed: of the bending, folds, lesions, vessels and texture.
     """
 
     def __init__(
-        self, shape: tuple[int, int, int], affine: np.ndarray, signals: Mapping[str, float], seed: int
+        self, shape: tuple[int, int, int], affine: np.ndarray, signals: Sequence[Mapping[str, float]], seed: int
     ) -> None:
         voxel = affine.diagonal()[:3]
         self.edge = np.float32(1 / voxel.mean())
@@ -37,21 +37,21 @@ class Painter:
         # separate streams, so that a change of one part does not change the others
         self.streams = [np.random.default_rng([seed, part]) for part in range(5)]
         self.bent = self._bend(1.8)
-        self.image = np.zeros(shape, dtype=np.float32)
+        self.images = [np.zeros(shape, dtype=np.float32) for _ in signals]
 
     def _bend(self, amount: float) -> Coordinates:
         """Coordinates shifted by a smooth random field, so that nothing is a perfect ellipsoid."""
         x, y, z = (axis + amount * waves(self.axes, self.streams[0], (80, 180), 8) for axis in self.axes)
         return x, y, z
 
-    def paint(self, texture: bool) -> np.ndarray:
+    def paint(self, texture: bool) -> list[np.ndarray]:
         """Paint the head.
 
         Args:
             texture: whether the signal varies within tissues; see :func:`~mri_denoise.simulation.head_phantom`.
 
         Returns:
-            float32, shape (X, Y, Z), in units of the signals.
+            for each set of signals, float32, shape (X, Y, Z), in their units.
         """
         self._paint_head()
         self._paint_face()
@@ -61,8 +61,10 @@ class Painter:
         if texture:
             fine = waves(self.axes, self.streams[3], (5, 30), 48)
             shading = waves(self.axes, self.streams[4], (200, 400), 6)
-            self.image *= 1 + np.float32(0.03) * np.clip(fine, -3, 3) + np.float32(0.07) * np.clip(shading, -2, 2)
-        return self.image
+            factor = 1 + np.float32(0.03) * np.clip(fine, -3, 3) + np.float32(0.07) * np.clip(shading, -2, 2)
+            for image in self.images:
+                image *= factor
+        return self.images
 
     def _cover(self, distance: np.ndarray) -> np.ndarray:
         """The fraction of each voxel that a shape covers, by its distance in mm."""
@@ -70,9 +72,10 @@ class Painter:
 
     def _fill(self, tissue: str | None, distance: np.ndarray, region: tuple[slice, ...] = ()) -> None:
         """Paint a tissue (None for air) over a region where the distance is negative."""
-        image = self.image[region]
-        signal = 0.0 if tissue is None else self.signals[tissue]
-        image += self._cover(distance) * (np.float32(signal) - image)
+        cover = self._cover(distance)
+        for whole, signals in zip(self.images, self.signals, strict=True):
+            image = whole[region]
+            image += cover * (np.float32(0.0 if tissue is None else signals[tissue]) - image)
 
     def _stroke(
         self,

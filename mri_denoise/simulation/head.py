@@ -6,7 +6,7 @@ air, texture), but it is not a model of anyone's anatomy.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -61,26 +61,31 @@ def head_phantom(
     """
     if contrast not in CONTRASTS:
         raise ValueError(f"unknown contrast {contrast!r}: choose one of {', '.join(CONTRASTS)}")
-    return _render(shape, CONTRASTS[contrast], seed, texture)
+    return _render(shape, [CONTRASTS[contrast]], seed, texture)[0]
 
 
-def tissue_fraction(tissue: str, shape: tuple[int, int, int] = (128, 160, 128), seed: int = 0) -> np.ndarray:
-    """Compute the fraction of each voxel of :func:`head_phantom` that a tissue fills.
+def tissue_fractions(
+    tissues: Iterable[str] = TISSUES, shape: tuple[int, int, int] = (128, 160, 128), seed: int = 0
+) -> dict[str, np.ndarray]:
+    """Compute the fraction of each voxel of :func:`head_phantom` that tissues fill.
 
     Args:
-        tissue: one of :data:`TISSUES`.
+        tissues: of :data:`TISSUES`.
         shape: as for :func:`head_phantom`.
         seed: as for :func:`head_phantom`.
 
     Returns:
-        float32 array in [0, 1].
+        float32 arrays in [0, 1] by tissue.
 
     Raises:
-        ValueError: if the tissue is unknown or an axis is shorter than 8.
+        ValueError: if a tissue is unknown or an axis is shorter than 8.
     """
-    if tissue not in TISSUES:
-        raise ValueError(f"unknown tissue {tissue!r}: choose one of {', '.join(TISSUES)}")
-    return _render(shape, {name: float(name == tissue) for name in TISSUES}, seed, texture=False)
+    chosen = list(tissues)
+    for tissue in chosen:
+        if tissue not in TISSUES:
+            raise ValueError(f"unknown tissue {tissue!r}: choose one of {', '.join(TISSUES)}")
+    signals = [{name: float(name == tissue) for name in TISSUES} for tissue in chosen]
+    return dict(zip(chosen, _render(shape, signals, seed, texture=False), strict=True))
 
 
 def phantom_affine(shape: tuple[int, int, int], voxel: Point | None = None) -> np.ndarray:
@@ -99,15 +104,17 @@ def phantom_affine(shape: tuple[int, int, int], voxel: Point | None = None) -> n
     return affine
 
 
-def _render(shape: tuple[int, int, int], signals: Mapping[str, float], seed: int, texture: bool) -> np.ndarray:
-    """Paint the head with a signal for each tissue."""
+def _render(
+    shape: tuple[int, int, int], signals: Sequence[Mapping[str, float]], seed: int, texture: bool
+) -> list[np.ndarray]:
+    """Paint the head once for each set of signals by tissue."""
     if min(shape) < 8:
         raise ValueError(f"each axis of the phantom needs 8 voxels or more, not {shape}")
     # Thick voxels are averages over thin ones: edges are drawn sharp to one thin voxel.
     factors = [max(1, round(side / count / 1.6)) for side, count in zip(FIELD_OF_VIEW, shape, strict=True)]
     fine = (shape[0] * factors[0], shape[1] * factors[1], shape[2] * factors[2])
-    image = Painter(fine, phantom_affine(fine), signals, seed).paint(texture)
+    images = Painter(fine, phantom_affine(fine), signals, seed).paint(texture)
     if max(factors) > 1:
-        split = image.reshape([n for pair in zip(shape, factors, strict=True) for n in pair])
-        image = split.mean(axis=(1, 3, 5))
-    return np.clip(image, 0, 1, dtype=np.float32)
+        split = [n for pair in zip(shape, factors, strict=True) for n in pair]
+        images = [image.reshape(split).mean(axis=(1, 3, 5)) for image in images]
+    return [np.clip(image, 0, 1, dtype=np.float32) for image in images]

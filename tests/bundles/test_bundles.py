@@ -26,8 +26,9 @@ from monai.bundle import ConfigExpression, ConfigParser
 from mri_denoise._monai import import_monai
 from mri_denoise.bundles.weights import load_weights
 from mri_denoise.networks import HMADNet
-from mri_denoise.simulation import head_phantom, phantom_affine
+from mri_denoise.simulation import phantom_affine
 from tests.node.servers import free_port
+from tests.phantoms import mirrored
 
 ROOT = Path(__file__).parents[2]
 NAMES = ["hmad_rician", "hmad_salt_pepper"]
@@ -76,8 +77,8 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A phantom in each split, with its datalist."""
     folder = tmp_path_factory.mktemp("dataset")
     datalist = {}
-    for seed, split in enumerate(("training", "validation", "test")):
-        image = nib.Nifti1Image(1000 * head_phantom(SHAPE, seed=seed), phantom_affine(SHAPE))
+    for number, split in enumerate(("training", "validation", "test")):
+        image = nib.Nifti1Image(1000 * mirrored(SHAPE, number), phantom_affine(SHAPE))
         nib.save(image, folder / f"{split}.nii.gz")
         datalist[split] = [{"image": f"{split}.nii.gz", "contrast": "T1w", "subject": split}]
     (folder / "datalist.json").write_text(json.dumps(datalist))
@@ -224,6 +225,7 @@ COPIES = """
 import json, os, sys
 import monai.bundle
 from mri_denoise._monai import import_monai
+from tests.phantoms import mirrored
 
 import_monai(everything=True)
 started = []

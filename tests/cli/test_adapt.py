@@ -19,10 +19,11 @@ from monai.bundle import ConfigParser
 from mri_denoise.bundles.registry import find_bundle
 from mri_denoise.io import discover
 from mri_denoise.settings import Sigma
-from mri_denoise.simulation import head_phantom, phantom_affine
+from mri_denoise.simulation import phantom_affine
 from mri_denoise.training.adapt import AdaptSettings, adapt_bundle
 from mri_denoise.training.train import export_weights
 from tests.commands import cli
+from tests.phantoms import head
 
 ROOT = Path(__file__).parents[2]
 SHAPE = (48, 60, 12)
@@ -54,7 +55,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def clean() -> np.ndarray:
-    return 900 * head_phantom(SHAPE)
+    return 900 * head(SHAPE)
 
 
 @pytest.fixture(scope="module")

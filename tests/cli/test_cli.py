@@ -19,8 +19,9 @@ from skimage.metrics import peak_signal_noise_ratio
 
 from mri_denoise.inference.native import description
 from mri_denoise.runtime import choose_precision
-from mri_denoise.simulation import head_phantom, phantom_affine, write_phantom_dicom
+from mri_denoise.simulation import phantom_affine, write_phantom_dicom
 from tests.commands import cli, make_bundle
+from tests.phantoms import head
 from tests.programs import measures_coverage
 
 ROOT = Path(__file__).parents[2]
@@ -41,7 +42,7 @@ def salt_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def noisy() -> np.ndarray:
     rng = np.random.default_rng(0)
-    clean = 900 * head_phantom(SHAPE)
+    clean = 900 * head(SHAPE)
     return np.hypot(clean + rng.normal(0, 30, SHAPE), rng.normal(0, 30, SHAPE)).astype(np.float32)
 
 
@@ -230,7 +231,7 @@ def test_the_noise_level_is_reported(tmp_path: Path, noisy: np.ndarray, volume: 
 
 
 def test_noise_of_interpolated_images_is_reported_as_correlated(tmp_path: Path) -> None:
-    clean = 1000 * head_phantom((96, 112, 60), seed=0)[:, :, 20:40]
+    clean = 1000 * head((96, 112, 60), seed=0)[:, :, 20:40]
     nib.save(nib.Nifti1Image(clean, phantom_affine(clean.shape)), tmp_path / "clean.nii")
     cli("simulate", tmp_path / "clean.nii", tmp_path / "filled.nii", "--level", 9, "--coverage", 0.6)
     found = json.loads(cli("noise", tmp_path / "filled.nii", "--json").stdout)

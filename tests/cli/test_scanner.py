@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from mri_denoise.io import discover, read
-from mri_denoise.simulation import head_phantom, phantom_affine, write_phantom_dicom
+from mri_denoise.simulation import phantom_affine, write_phantom_dicom
 from tests.commands import cli
 from tests.phantoms import head
 
@@ -66,23 +66,23 @@ def test_impossible_options_are_refused_in_one_line(tmp_path: Path, volume: Path
 
 
 def test_dicom_series_and_pictures_are_scanned_too(tmp_path: Path) -> None:
-    write_phantom_dicom(tmp_path / "series", head_phantom((24, 30, 8)), (8, 8, 24))
+    write_phantom_dicom(tmp_path / "series", head((24, 30, 8)), (8, 8, 24))
     record = json.loads(
         cli("simulate", tmp_path / "series", tmp_path / "out", "--noise", "scanner", "--coils", 4, "--json").stdout
     )
     cases, _ = discover(Path(record["outputs"][0]).parent)
     maps = [p for p in record["outputs"] if p.endswith(".nii.gz")]
     assert len(maps) == 2 and read(cases[0]).array.shape[1:] == nib.load(maps[0]).shape
-    Image.fromarray((200 * head_phantom((48, 60, 8))[:, :, 4]).astype(np.uint8)).save(tmp_path / "grey.png")
+    Image.fromarray((200 * head((24, 30, 8))[:, :, 4]).astype(np.uint8)).save(tmp_path / "grey.png")
     cli("simulate", tmp_path / "grey.png", tmp_path / "noisy.png", "--noise", "scanner", "--coils", 4)
     assert (tmp_path / "noisy_sigma.tif").exists() and (tmp_path / "noisy_truth.tif").exists()
 
 
 def test_all_volumes_of_a_series_go_through_one_scanner(tmp_path: Path) -> None:
-    series = np.repeat(head_phantom((20, 24, 10))[..., None], 3, axis=3)
-    nib.save(nib.Nifti1Image(series, np.diag([9, 9, 18, 1])), tmp_path / "series.nii")
+    series = np.repeat(head((24, 30, 8))[..., None], 3, axis=3)
+    nib.save(nib.Nifti1Image(series, np.diag([8, 8, 24, 1])), tmp_path / "series.nii")
     cli("simulate", tmp_path / "series.nii", tmp_path / "out.nii", "--noise", "scanner", "--seed", 1)
     image, truth = values(tmp_path / "out.nii"), values(tmp_path / "out_truth.nii.gz")
-    assert image.shape == truth.shape == (20, 24, 10, 3)
+    assert image.shape == truth.shape == (24, 30, 8, 3)
     np.testing.assert_array_equal(truth[..., 0], truth[..., 2])
     assert np.abs(image[..., 0] - image[..., 1]).max() > 0

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from mri_denoise.noise.simulate import add_rician
-from mri_denoise.simulation import head_phantom, phantom_affine
+from mri_denoise.simulation import phantom_affine
 from tests.commands import cli
+from tests.phantoms import head
 
 SHAPE = (104, 128, 16)
 PEAK, LEVEL = 1000.0, 40.0
@@ -19,7 +20,7 @@ PEAK, LEVEL = 1000.0, 40.0
 
 @pytest.fixture(scope="module")
 def clean() -> np.ndarray:
-    return PEAK * head_phantom(SHAPE)
+    return PEAK * head(SHAPE)
 
 
 @pytest.fixture(scope="module")

@@ -24,7 +24,7 @@ from mri_denoise.training.course import EpochResult, Watcher
 from mri_denoise.training.scans import candidates_of
 from mri_denoise.training.train import TrainSettings, export_weights, train_bundle
 from tests.commands import cli
-from tests.phantoms import head
+from tests.phantoms import mirrored
 
 ROOT = Path(__file__).parents[2]
 SHAPE = (32, 36, 14)
@@ -65,7 +65,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def put(path: Path, seed: int = 0, *more: int, shape: tuple[int, int, int] = SHAPE) -> Path:
     """A noisy phantom, of several volumes if there is a number of them."""
     rng = np.random.default_rng(seed)
-    clean = (900 * head(SHAPE, seed=seed))[tuple(slice(n) for n in shape)].reshape(*shape, *[1] * len(more))
+    clean = (900 * mirrored(SHAPE, seed))[tuple(slice(n) for n in shape)].reshape(*shape, *[1] * len(more))
     noisy = np.hypot(clean + rng.normal(0, 20, (*shape, *more)), rng.normal(0, 20, (*shape, *more)))
     path.parent.mkdir(parents=True, exist_ok=True)
     nib.save(nib.Nifti1Image(noisy.astype(np.float32), AFFINE), path)
@@ -100,7 +100,7 @@ def test_a_folder_of_scans_gives_a_bundle_that_denoises(tmp_path: Path, scans: P
     broken.write_bytes((folder / "anna" / "T1w.nii.gz").read_bytes()[:2000])
     put(folder / "cleo" / "slab.nii.gz", shape=(32, 36, 4))
     put(folder / "cleo" / "sub-1_mask.nii.gz")
-    write_phantom_dicom(folder / "dicom", head(SHAPE, seed=4), (1.0, 1.0, 3.0))
+    write_phantom_dicom(folder / "dicom", mirrored(SHAPE, 4), (1.0, 1.0, 3.0))
     before = {path: path.read_bytes() for path in folder.rglob("*.nii.gz")}
     result = cli("train", folder, output, "--model", bundle, "--trust", "--epochs", 1, "--json", code=1)
 

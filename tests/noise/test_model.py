@@ -12,14 +12,14 @@ from mri_denoise.noise.model import NoiseModel, find_noise
 from mri_denoise.noise.rician import chi_coils, chi_mean, chi_moments, rice_moments
 from mri_denoise.noise.simulate import add_rician, smooth_field
 from mri_denoise.noise.spectrum import spectrum_correlation
-from mri_denoise.simulation import head_phantom
+from tests.phantoms import head
 
 SHAPE = (96, 120, 20)
 
 
 @pytest.fixture(scope="module")
 def clean() -> np.ndarray:
-    return 1000 * head_phantom(SHAPE, "T1w", seed=1)
+    return 1000 * head(SHAPE, "T1w", seed=1)
 
 
 def noisy(clean: np.ndarray, sigma: float | np.ndarray, coils: int = 1, coverage: float = 1.0) -> np.ndarray:

@@ -11,14 +11,14 @@ from mri_denoise.noise.blocks import interpolate_grid
 from mri_denoise.noise.model import find_noise
 from mri_denoise.noise.simulate import add_rician
 from mri_denoise.noise.tissue_levels import measure_cells, measure_levels
-from mri_denoise.simulation import head_phantom
+from tests.phantoms import head
 
 SHAPE = (96, 120, 12)
 
 
 @pytest.fixture(scope="module")
 def clean() -> np.ndarray:
-    return 1000 * head_phantom(SHAPE)
+    return 1000 * head(SHAPE)
 
 
 @pytest.fixture(scope="module")

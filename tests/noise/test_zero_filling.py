@@ -61,9 +61,9 @@ def test_the_acquired_matrix_keeps_what_the_acquired_part_holds() -> None:
 
 
 def test_masked_voxels_stay_zero_on_the_acquired_matrix() -> None:
-    image = scan((96, 160), (160, 160), masked=True)
-    found = undo_zero_filling(image, (0.6, 1.0))
-    assert found.shape == (96, 160, 20)
+    image = scan((112, 160), (160, 160), masked=True)
+    found = undo_zero_filling(image, (0.7, 1.0))
+    assert found.shape == (112, 160, 20)
     assert np.mean(found == 0) == pytest.approx(np.mean(image == 0), abs=0.01)
 
 

@@ -16,7 +16,7 @@ from mri_denoise.simulation import (
     TISSUES,
     head_phantom,
     phantom_affine,
-    tissue_fraction,
+    tissue_fractions,
     write_phantom_dicom,
     write_phantom_nifti,
 )
@@ -28,7 +28,7 @@ SMALL = (48, 60, 48)  # voxels of 4 mm
 
 @pytest.fixture(scope="module")
 def fractions() -> dict[str, np.ndarray]:
-    return {tissue: tissue_fraction(tissue, SMALL) for tissue in TISSUES}
+    return tissue_fractions(TISSUES, SMALL)
 
 
 @pytest.mark.parametrize("contrast", list(CONTRASTS))
@@ -84,7 +84,7 @@ def test_bad_requests_are_refused() -> None:
     with pytest.raises(ValueError, match="unknown contrast"):
         head_phantom(SMALL, "T9w")
     with pytest.raises(ValueError, match="unknown tissue"):
-        tissue_fraction("bones", SMALL)
+        tissue_fractions(["bones"], SMALL)
     with pytest.raises(ValueError, match="8 voxels"):
         head_phantom((4, 80, 64))
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from mri_denoise.benchmarks.baselines import Method
 from mri_denoise.noise.simulate import add_rician
-from mri_denoise.simulation import head_phantom, phantom_affine, tissue_fraction
+from mri_denoise.simulation import head_phantom, phantom_affine, tissue_fractions
 
 PEAK = 1000.0  # of the phantom, in arbitrary units
 _BRAIN = 0.5  # least share of a voxel that is grey or white matter or fluid
@@ -69,8 +69,8 @@ class Head:
     def draw(cls, shape: tuple[int, int, int]) -> Head:
         """The phantom of a shape; the same for every run."""
         truth = head_phantom(shape)
-        names = {"grey": "grey", "white": "white", "fluid": "csf"}
-        tissues = {name: tissue_fraction(tissue, shape) for name, tissue in names.items()}
+        found = tissue_fractions(("grey", "white", "csf"), shape)
+        tissues = {"grey": found["grey"], "white": found["white"], "fluid": found["csf"]}
         return cls(truth=truth * np.float32(PEAK / truth.max()), tissues=tissues)
 
     @cached_property

@@ -19,7 +19,8 @@ from mri_denoise.benchmarks.baselines import BASELINES, NOISY, Classical
 from mri_denoise.benchmarks.baselines.base import Function
 from mri_denoise.benchmarks.references import Reference, find_references
 from mri_denoise.errors import InputError
-from mri_denoise.simulation import head_phantom, phantom_affine
+from mri_denoise.simulation import phantom_affine
+from tests.phantoms import head
 
 SHAPE = (36, 40, 16)
 
@@ -39,7 +40,7 @@ def write(path: Path, array: np.ndarray, affine: np.ndarray | None = None) -> Pa
 
 @pytest.fixture(scope="module")
 def phantom() -> np.ndarray:
-    return (800 * head_phantom(SHAPE, contrast="T2w")).astype(np.int16)
+    return (800 * head(SHAPE, contrast="T2w")).astype(np.int16)
 
 
 @pytest.fixture

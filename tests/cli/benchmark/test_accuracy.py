@@ -17,9 +17,10 @@ from PIL import Image
 from mri_denoise.networks import HMADNet
 from mri_denoise.noise.level import estimate_sigma
 from mri_denoise.noise.simulate import add_rician
-from mri_denoise.simulation import head_phantom, phantom_affine
+from mri_denoise.simulation import phantom_affine
 from mri_denoise.training.train import export_weights
 from tests.commands import cli
+from tests.phantoms import head
 
 ROOT = Path(__file__).parents[3]
 SHAPE = (32, 36, 12)
@@ -46,7 +47,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def phantom() -> np.ndarray:
-    return (900 * head_phantom(SHAPE)).astype(np.float32)
+    return (900 * head(SHAPE)).astype(np.float32)
 
 
 def save(array: np.ndarray, path: Path) -> Path:

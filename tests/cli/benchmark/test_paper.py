@@ -17,8 +17,9 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from mri_denoise.benchmarks.baselines import BASELINES
 from mri_denoise.benchmarks.paper.images import dataset_slices, spread_slices
-from mri_denoise.simulation import head_phantom, phantom_affine
+from mri_denoise.simulation import phantom_affine
 from tests.commands import cli
+from tests.phantoms import mirrored
 
 SHAPE = (32, 36, 12)
 SMALL = ["patch_size=32", "batch_size=2", "num_workers=0", "network_def#channels=[8,16]"]
@@ -39,8 +40,8 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Phantoms: one to train on, one to validate, two to test."""
     folder = tmp_path_factory.mktemp("dataset")
     lists: dict[str, list[dict[str, str]]] = {}
-    for seed, name in enumerate(("training", "validation", "test1", "test2")):
-        image = nib.Nifti1Image(1000 * head_phantom(SHAPE, seed=seed), phantom_affine(SHAPE))
+    for number, name in enumerate(("training", "validation", "test1", "test2")):
+        image = nib.Nifti1Image(1000 * mirrored(SHAPE, number), phantom_affine(SHAPE))
         nib.save(image, folder / f"{name}.nii.gz")
         entry = {"image": f"{name}.nii.gz", "contrast": "T1w", "subject": name}
         lists.setdefault(name.rstrip("12"), []).append(entry)
@@ -146,7 +147,7 @@ def test_a_second_run_goes_on_where_the_first_one_was(output: Path, options: lis
 
 def test_pictures_alone_are_scored(tmp_path: Path) -> None:
     for number in range(3):
-        pixels = np.rint(255 * head_phantom(SHAPE, seed=number)[:, :, 6]).clip(0, 255).astype(np.uint8)
+        pixels = np.rint(255 * mirrored(SHAPE, number)[:, :, 6]).clip(0, 255).astype(np.uint8)
         Image.fromarray(pixels).save(tmp_path / f"{number}.png")
     out = ("--output", tmp_path / "out")
     result = paper("--images", tmp_path, "--pictures", 2, "--densities", 20, "--skip", "bm3d", *out)

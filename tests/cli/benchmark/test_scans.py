@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from mri_denoise.noise.simulate import add_rician
-from mri_denoise.simulation import head_phantom, phantom_affine
+from mri_denoise.simulation import phantom_affine
 from tests.commands import cli
+from tests.phantoms import head
 
 SHAPE = (72, 88, 10)
 
@@ -19,7 +20,7 @@ SHAPE = (72, 88, 10)
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("scans")
-    noisy = add_rician(1000 * head_phantom(SHAPE), 60, np.random.default_rng(0))
+    noisy = add_rician(1000 * head(SHAPE), 60, np.random.default_rng(0))
     nib.save(nib.Nifti1Image(noisy, phantom_affine(SHAPE)), folder / "scan.nii.gz")
     said = cli("benchmark", "scans", folder / "scan.nii.gz", "--output", folder / "out", "--slices", 6).stdout
     (folder / "said.md").write_text(said)
