@@ -12,7 +12,7 @@ import hashlib
 import os
 from pathlib import Path
 
-from mri_denoise.bundles.registry import Bundle, shipped
+from mri_denoise.bundles.registry import SHORT_NAMES, Bundle, bundles_folder
 from mri_denoise.errors import InputError
 
 
@@ -52,7 +52,7 @@ def is_trusted(bundle: Bundle) -> bool:
         return True
     try:
         digest = code_sha256(bundle.folder)
-        known = {code_sha256(other.folder) for other in shipped().values()}
+        known = {code_sha256(bundles_folder() / name) for name in SHORT_NAMES.values()}
         kept = _kept().read_text(encoding="utf-8").split() if _kept().is_file() else []
     except (OSError, UnicodeDecodeError):
         return False
