@@ -132,7 +132,7 @@ def hashes(source: Path) -> str:
 def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Warm]:
     folder = tmp_path_factory.mktemp("warm")
     put_nifti(folder / "a.nii")
-    started = Warm(folder, ["denoise", str(folder / "a.nii"), str(folder / "out")])
+    started = Warm(folder, ["denoise", str(folder / "a.nii"), str(folder / "out"), *EXTRAS["nifti"]])
     yield started
     started.stop()
 
