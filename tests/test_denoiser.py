@@ -60,6 +60,11 @@ def rician(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 
 
 @pytest.fixture(scope="module")
+def model(rician: Bundle) -> Denoiser:
+    return Denoiser(rician, device="cpu")
+
+
+@pytest.fixture(scope="module")
 def noisy() -> np.ndarray:
     clean = 700 * head_phantom(SHAPE)
     clean[:, :, :6] = 0
@@ -71,7 +76,7 @@ def noisy() -> np.ndarray:
 @pytest.mark.parametrize("quality", ["fast", "best"])
 @pytest.mark.parametrize("sigma", [None, 30.0])
 def test_equals_what_the_command_writes(
-    tmp_path: Path, rician: Bundle, noisy: np.ndarray, quality: Quality, sigma: float | None
+    tmp_path: Path, rician: Bundle, model: Denoiser, noisy: np.ndarray, quality: Quality, sigma: float | None
 ) -> None:
     nib.save(nib.Nifti1Image(noisy, AFFINE), tmp_path / "in.nii.gz")
     cases, _ = discover(tmp_path / "in.nii.gz")
@@ -80,13 +85,12 @@ def test_equals_what_the_command_writes(
     [outcome] = denoise_cases(rician, cases, tmp_path / "out", settings)
     assert outcome.error is None
     written = nib.load(tmp_path / "out" / cases[0].output).get_fdata(dtype=np.float32)
-    result = learned(Denoiser(rician, device="cpu"), Slicing(quality=quality, slice_axis=2))(noisy, sigma)
+    result = learned(model, Slicing(quality=quality, slice_axis=2))(noisy, sigma)
     np.testing.assert_array_equal(result, written)
     assert not np.array_equal(result, noisy) and not result[:, :, :3].any()
 
 
-def test_the_best_quality_averages_planes_of_isotropic_voxels(rician: Bundle, noisy: np.ndarray) -> None:
-    model = Denoiser(rician, device="cpu")
+def test_the_best_quality_averages_planes_of_isotropic_voxels(model: Denoiser, noisy: np.ndarray) -> None:
     for affine, isotropic in ((np.eye(4), True), (np.diag([1, 1, 5, 1.0]), False)):
         one, three = (
             learned(model, Slicing(quality=quality, affine=affine))(noisy, 30.0) for quality in ("balanced", "best")
@@ -132,11 +136,11 @@ def test_dncnn_is_the_same_bundle_with_another_network(tmp_path: Path, source: s
 
 
 @pytest.mark.parametrize("strength", [0.0, 1.0])
-def test_the_input_is_left_alone_and_keeps_its_odd_values(rician: Bundle, noisy: np.ndarray, strength: float) -> None:
+def test_the_input_is_left_alone_and_keeps_its_odd_values(model: Denoiser, noisy: np.ndarray, strength: float) -> None:
     array = noisy[None].copy()
     array[0, 4, 5, 6], array[0, 7, 8, 6] = np.nan, np.inf
     before = array.copy()
-    result = Denoiser(rician, device="cpu")(Volume(array=array, affine=np.eye(4)), sigma=20, strength=strength)
+    result = model(Volume(array=array, affine=np.eye(4)), sigma=20, strength=strength)
     np.testing.assert_array_equal(array, before)
     assert not np.may_share_memory(result.array, array)
     np.testing.assert_array_equal(np.isfinite(result.array), np.isfinite(array))
@@ -167,28 +171,37 @@ def test_what_came_back_is_counted_unless_nobody_looks(noisy: np.ndarray) -> Non
     assert found[False] is None and found[True] is not None and 0 <= found[True][0] < 0.03 * noisy.size
 
 
-@pytest.mark.parametrize("change", [(1, 1024), (1, -1024), (-1, 4000)])
-def test_an_image_at_an_offset_gets_the_same_result_at_that_offset(rician: Bundle, change: tuple[float, float]) -> None:
-    denoiser = Denoiser(rician, device="cpu")
-    sign, offset = change
+def denoised(image: np.ndarray, denoiser: Denoiser) -> np.ndarray:
+    """What becomes of a volume of thick slices."""
+    volume = Volume(array=image[None].astype(np.float32), affine=np.diag([1.0, 1.0, 3.0, 1.0]))
+    return denoiser(volume, quality="fast").array[0]
+
+
+@pytest.fixture(scope="module")
+def usual(model: Denoiser) -> tuple[np.ndarray, np.ndarray]:
+    """A noisy head and its result, float32 (X, Y, Z)."""
     rng, clean = np.random.default_rng(0), 1000 * head((48, 56, 16))
     noisy = np.hypot(clean + rng.normal(0, 50, clean.shape), rng.normal(0, 50, clean.shape)).astype(np.float32)
-    usual, shifted = (
-        denoiser(Volume(array=image[None], affine=np.diag([1.0, 1.0, 3.0, 1.0])), quality="fast").array[0]
-        for image in (noisy, np.float32(sign) * noisy + np.float32(offset))
-    )
-    back = sign * (shifted - offset)
+    return noisy, denoised(noisy, model)
+
+
+@pytest.mark.parametrize("change", [(1, 1024), (1, -1024), (-1, 4000)])
+def test_an_image_at_an_offset_gets_the_same_result_at_that_offset(
+    model: Denoiser, usual: tuple[np.ndarray, np.ndarray], change: tuple[float, float]
+) -> None:
+    sign, offset = change
+    noisy, result = usual
+    back = sign * (denoised(np.float32(sign) * noisy + np.float32(offset), model) - offset)
     assert back.min() > -0.1 * 50
-    error = np.abs(back - usual)
-    assert np.mean(error) < 2.0 and np.square(error).mean() < 0.1 * np.square(usual - noisy).mean()
+    error = np.abs(back - result)
+    assert np.mean(error) < 2.0 and np.square(error).mean() < 0.1 * np.square(result - noisy).mean()
 
 
-def test_masked_voxels_of_any_value_keep_their_bits(rician: Bundle) -> None:
-    denoiser = Denoiser(rician, device="cpu")
+def test_masked_voxels_of_any_value_keep_their_bits(model: Denoiser) -> None:
     rng, clean = np.random.default_rng(0), 1000 * head((48, 56, 16))
     noisy = np.hypot(clean + rng.normal(0, 50, clean.shape), rng.normal(0, 50, clean.shape))
     for fill in (-1024.3, 17.1):
         image = np.where(clean > 100, noisy + max(fill, 0), fill).astype(np.float32)
-        result = denoiser(Volume(array=image[None], affine=np.diag([1.0, 1.0, 3.0, 1.0])), quality="fast").array[0]
+        result = denoised(image, model)
         masked = image == np.float32(fill)
         assert np.array_equal(result[masked], image[masked]) and (result[~masked] > fill).all()

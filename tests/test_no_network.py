@@ -13,7 +13,6 @@ import pytest
 from PIL import Image
 
 from mri_denoise.simulation import phantom_affine
-from tests.commands import make_bundle
 from tests.io.dicom.phantom import Phantom, save, series
 from tests.phantoms import head
 
@@ -62,14 +61,13 @@ def test_the_seal_holds(sealed: dict[str, str], code: str) -> None:
 
 def test_denoising_and_its_report_need_no_network(sealed: dict[str, str], tmp_path: Path) -> None:
     """NIfTI, DICOM and a picture in one folder, with every extra and the report."""
-    bundle = make_bundle("hmad_rician", tmp_path / "tiny")
     source, output = tmp_path / "in", tmp_path / "out"
     source.mkdir()
     noisy = (1000 * head(SHAPE) + np.random.default_rng(0).rayleigh(20, SHAPE)).astype(np.float32)
     nib.save(nib.Nifti1Image(noisy, phantom_affine(SHAPE)), source / "head.nii.gz")
     save(series(Phantom(rows=32, columns=32)), source / "dicom")
     Image.fromarray((noisy[..., 4] / 5).clip(0, 255).astype(np.uint8)).save(source / "slice.png")
-    options = ("--model", bundle, "--residual", "--noise-map", "--figure", "--report", "--device", "cpu")
+    options = ("--residual", "--noise-map", "--figure", "--report", "--device", "cpu")
     done = run(sealed, "-m", "mri_denoise.cli.main", "denoise", source, output, *options)
     assert done.returncode == 0, done.stderr
     assert "3 denoised" in done.stdout and "network" not in done.stderr

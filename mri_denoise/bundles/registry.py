@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -90,8 +91,7 @@ def find_bundle(model: str) -> Bundle:
         raise InputError(f"model {model}: neither a shipped model ({known}) nor the folder of a bundle with configs/.")
     try:
         meta = _mapping(json.loads(metadata.read_text(encoding="utf-8")), "metadata.json")
-        config = yaml.safe_load((folder / "configs" / "inference.yaml").read_text(encoding="utf-8"))
-        options = frozenset(_mapping(config, "inference.yaml"))
+        options = _names_in((folder / "configs" / "inference.yaml").read_text(encoding="utf-8"))
         words = {
             "name": folder.name,
             "task": "",
@@ -104,6 +104,12 @@ def find_bundle(model: str) -> Bundle:
     except (ValueError, TypeError, OSError, RecursionError, yaml.YAMLError) as error:
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise InputError(f"{folder}: not a MONAI bundle, its configs cannot be used ({reason}).") from error
+
+
+@lru_cache(maxsize=16)
+def _names_in(text: str) -> frozenset[str]:
+    """The top-level names of an ``inference.yaml``; a command asks several times, and reading YAML takes long."""
+    return frozenset(_mapping(yaml.safe_load(text), "inference.yaml"))
 
 
 def _mapping(content: Any, name: str) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from monai.config import KeysCollection
+from monai.data import MetaTensor
 from monai.transforms import MapTransform
 
 from mri_denoise.inference.floor import match_floor
@@ -48,10 +49,10 @@ class ReturnSignald(MapTransform):
 def _return(item: Mapping[Hashable, Any], key: Hashable) -> list[int]:
     """Return signal to each volume; the number of voxels that changed in each."""
     correlation = np.asarray(item["correlation"]).reshape(3, -1)
-    images, results = (torch.as_tensor(item[name]) for name in ("image", key))
+    images, results = (_plain(item[name]) for name in ("image", key))
     counts = []
     for t, (image, result) in enumerate(zip(images, results, strict=True)):
-        level, floor, coils = (torch.as_tensor(item[name])[t].to(image) for name in _NOISE)
+        level, floor, coils = (_plain(item[name])[t].to(image) for name in _NOISE)
         count = 0
         for part in solid_parts(image):  # as the network took it
             if torch.equal(image[part], result[part]):
@@ -61,3 +62,8 @@ def _return(item: Mapping[Hashable, Any], key: Hashable) -> list[int]:
             count += return_signal(noisy, result[part], local, correlation)
         counts.append(count)
     return counts
+
+
+def _plain(value: Any) -> torch.Tensor:
+    """The same memory without metadata, which MONAI looks after in each of thousands of operations."""
+    return value.as_tensor() if isinstance(value, MetaTensor) else torch.as_tensor(value)

@@ -77,12 +77,20 @@ class Orthanc:
         folder: for its storage and configuration.
         title: its AE title.
         modalities: AE title and port of those that it sends to, by name.
-        lua: a script of its own.
+        port: where it listens; a free one by default.
         config: more of its configuration.
     """
 
+    end = signal.SIGKILL
+    """It takes three seconds to end when it is told to, and nobody reads its storage afterwards."""
+
     def __init__(
-        self, folder: Path, title: str, modalities: dict[str, tuple[str, int]], lua: str = "", **config: Any
+        self,
+        folder: Path,
+        title: str,
+        modalities: dict[str, tuple[str, int]],
+        port: int | None = None,
+        **config: Any,
     ) -> None:
         program = need("Orthanc")
         plugin = next((path for path in PLUGINS if path.exists()), None)
@@ -92,10 +100,9 @@ class Orthanc:
                 pytest.fail(message)
             pytest.skip(message)
         folder.mkdir(parents=True)
-        self.title, self.port, self.http = title, free_port(), free_port()
+        self.title, self.port, self.http = title, port or free_port(), free_port()
         self.arrivals_file = folder / "arrivals"
         (folder / "arrivals.lua").write_text(ARRIVALS % self.arrivals_file)
-        (folder / "own.lua").write_text(lua)
         configuration = {
             **{"Name": title, "DicomAet": title, "DicomPort": self.port, "HttpPort": self.http},
             "RemoteAccessAllowed": False,
@@ -103,7 +110,7 @@ class Orthanc:
             "StorageDirectory": str(folder / "storage"),
             "IndexDirectory": str(folder / "storage"),
             "Plugins": [str(plugin)],
-            "LuaScripts": [str(folder / "arrivals.lua"), str(folder / "own.lua")],
+            "LuaScripts": [str(folder / "arrivals.lua")],
             "DicomModalities": {name: [aet, "127.0.0.1", port] for name, (aet, port) in modalities.items()},
             **{
                 "ConcurrentJobs": 20,
@@ -164,7 +171,7 @@ class Orthanc:
         return self.arrivals_file.read_text().split() if self.arrivals_file.exists() else []
 
     def stop(self) -> None:
-        self.process.terminate()
+        self.process.send_signal(self.end)
         self.process.wait(30)
 
 
@@ -176,6 +183,8 @@ class Node:
         send_to: its destination, as in its settings.
         settings: more of its settings.
     """
+
+    end = signal.SIGTERM
 
     def __init__(self, folder: Path, send_to: dict[str, Any], **settings: Any) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -250,7 +259,7 @@ def running(*servers: Any) -> Iterator[None]:
     finally:
         left = [one for one in servers if one.process is not None and one.process.poll() is None]
         for server in left:
-            server.process.terminate()  # all at once, since each takes seconds
+            server.process.send_signal(server.end)  # all at once
         for server in left:
             server.process.wait(60)
 
@@ -263,6 +272,8 @@ def storescu(port: int, *paths: Path, title: str = "MRI_DENOISE", options: tuple
 
 class StoreScp:
     """dcmtk's storescp: keeps the data sets exactly as received."""
+
+    end = signal.SIGTERM
 
     def __init__(self, folder: Path, port: int | None = None) -> None:
         folder.mkdir(parents=True)

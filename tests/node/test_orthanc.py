@@ -45,6 +45,10 @@ from tests.node.servers import (
 from tests.programs import need, outside_path
 
 DOCUMENT = ROOT / "docs" / "node.md"
+RULES = [
+    {"match": {"SeriesDescription": "scout"}, "skip": True},
+    {"match": {"BodyPartExamined": "^brain$"}, "strength": 0.5},
+]
 
 
 def read(content: bytes) -> Dataset:
@@ -55,9 +59,9 @@ def dicom(server: Orthanc) -> dict[str, Any]:
     return {"dicom": {"ae_title": server.title, "host": "127.0.0.1", "port": server.port}}
 
 
-def derived(node: Node) -> dict[str, Dataset]:
-    """What the node made, by SOP Instance UID."""
-    found = [pydicom.dcmread(path) for path in node.spool.glob("done/*/derived/**/*.dcm")]
+def derived(node: Node, series: str = "*") -> dict[str, Dataset]:
+    """What the node made, of one series or of all, by SOP Instance UID."""
+    found = [pydicom.dcmread(path) for path in node.spool.glob(f"done/{series}/derived/**/*.dcm")]
     return {str(ds.SOPInstanceUID): ds for ds in found}
 
 
@@ -66,50 +70,6 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orthanc]:
     server = Orthanc(tmp_path_factory.mktemp("orthanc") / "archive", "ARCHIVE", {})
     with running(server):
         yield server
-
-
-def test_a_series_in_and_the_derived_one_out_by_both_ways(tmp_path: Path, archive: Orthanc) -> None:
-    paths = save_tiny(tmp_path / "in", "original")
-    archive.upload(paths)
-    rules = [{"match": {"BodyPartExamined": "^brain$"}, "strength": 0.5}]
-    node = Node(tmp_path / "dicom", dicom(archive), rules=rules)
-    web = Node(tmp_path / "web", {"dicomweb": {"url": f"{archive.url}/dicom-web"}}, rules=rules)
-    with running(node.start(), web.start()):  # both at once, since each is ready to denoise only after seconds
-        assert storescu(node.port, tmp_path / "in" / "original").returncode == 0
-        node.wait_done(1)
-        assert node.stop() == 0
-        made = derived(node)
-        assert len(made) == 4
-        stored = {uid: read(content) for uid, content in archive.images().items()}
-        assert {uid for uid in stored if uid in made} == set(made)
-        for uid, ds in made.items():
-            assert stored[uid] == ds
-        [study] = archive.find("Study", StudyInstanceUID=str(next(iter(made.values())).StudyInstanceUID))
-        assert len(archive.get(f"/studies/{study}")["Series"]) == 2
-        # by STOW-RS from a second queue: the archive keeps one copy of each
-        count = len(archive.images())
-        assert storescu(web.port, tmp_path / "in" / "original").returncode == 0
-        web.wait_done(1)
-        assert set(derived(web)) == set(made) and len(archive.images()) == count
-    # the command line gives the same pixels and identifiers (with as many threads: their number moves the last bits)
-    with one_thread():
-        cli("denoise", tmp_path / "in" / "original", tmp_path / "out", "--strength", 0.5)
-    by_command = [pydicom.dcmread(path) for path in (tmp_path / "out").rglob("IM*")]
-    assert len(by_command) == 4
-    for ds in by_command:
-        np.testing.assert_array_equal(ds.pixel_array, made[str(ds.SOPInstanceUID)].pixel_array)
-        assert ds.SeriesInstanceUID == made[str(ds.SOPInstanceUID)].SeriesInstanceUID
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """As many threads as `Node` has, in this process: it has loaded torch for other tests anyway."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def test_dicomweb_pull_and_push(tmp_path: Path, archive: Orthanc, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -167,10 +127,14 @@ class Router:
 
     node: Node
     port: int
-    archive: StoreScp | None = None
+    archive: StoreScp | Orthanc | None = None
 
     def start_archive(self, folder: Path) -> StoreScp:
         self.archive = StoreScp(folder, self.port)
+        return self.archive
+
+    def start_orthanc(self, folder: Path) -> Orthanc:
+        self.archive = Orthanc(folder, "ARCHIVE", {}, self.port)
         return self.archive
 
     def is_in(self, state: str, *names: str) -> bool:
@@ -185,11 +149,12 @@ def shared_node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Router]:
         tmp_path_factory.mktemp("router") / "node",
         {"dicom": {"ae_title": "ARCHIVE", "host": "127.0.0.1", "port": port}},
         series={"not_eligible": "forward"},
-        rules=[{"match": {"SeriesDescription": "scout"}, "skip": True}],
+        rules=RULES,
         limits={"denoise_minutes": 5},
     )
     with running(node.start()):
         yield Router(node, port)
+        assert node.stop() == 0
     assert "Traceback" not in node.said()
     again = CliRunner().invoke(app, ["node", str(node.file), "--status"])
     assert again.stdout.startswith("not running: 0 incoming")
@@ -203,6 +168,50 @@ def router(shared_node: Router) -> Iterator[Router]:
         if shared_node.archive is not None:
             shared_node.archive.stop()
             shared_node.archive = None
+
+
+def test_a_series_in_and_the_derived_one_out_by_both_ways(router: Router, tmp_path: Path) -> None:
+    paths = save_tiny(tmp_path / "in", "original")
+    series = pydicom.dcmread(paths[0]).SeriesInstanceUID
+    node, archive = router.node, router.start_orthanc(tmp_path / "archive")
+    archive.upload(paths)
+    web = Node(tmp_path / "web", {"dicomweb": {"url": f"{archive.url}/dicom-web"}}, rules=RULES)
+    with running(web.start()):  # both at once, since each is ready to denoise only after seconds
+        assert storescu(node.port, tmp_path / "in" / "original").returncode == 0
+        until(lambda: router.is_in("done", "original"), 120)
+        made = derived(node, series)
+        assert len(made) == 4
+        stored = {uid: read(content) for uid, content in archive.images().items()}
+        assert {uid for uid in stored if uid in made} == set(made)
+        for uid, ds in made.items():
+            assert stored[uid] == ds
+        [study] = archive.find("Study", StudyInstanceUID=str(next(iter(made.values())).StudyInstanceUID))
+        assert len(archive.get(f"/studies/{study}")["Series"]) == 2
+        # by STOW-RS from a second queue: the archive keeps one copy of each
+        count = len(archive.images())
+        assert storescu(web.port, tmp_path / "in" / "original").returncode == 0
+        web.wait_done(1)
+        assert set(derived(web)) == set(made) and len(archive.images()) == count
+        assert web.stop() == 0
+    # the command line gives the same pixels and identifiers (with as many threads: their number moves the last bits)
+    with one_thread():
+        cli("denoise", tmp_path / "in" / "original", tmp_path / "out", "--strength", 0.5)
+    by_command = [pydicom.dcmread(path) for path in (tmp_path / "out").rglob("IM*")]
+    assert len(by_command) == 4
+    for ds in by_command:
+        np.testing.assert_array_equal(ds.pixel_array, made[str(ds.SOPInstanceUID)].pixel_array)
+        assert ds.SeriesInstanceUID == made[str(ds.SOPInstanceUID)].SeriesInstanceUID
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """As many threads as `Node` has, in this process: it has loaded torch for other tests anyway."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_a_crash_of_the_denoising_process_costs_one_series(router: Router, tmp_path: Path) -> None:
@@ -477,17 +486,19 @@ def test_the_recipe_of_the_document(tmp_path: Path) -> None:
         def in_orthanc(description: str) -> list[Any]:
             return [s for s in json.loads(run(expand)) if s["MainDicomTags"]["SeriesDescription"] == description]
 
-        until(lambda: in_orthanc("t2_tse_cor (denoised)"), 120, "the derived series", every=0.5)
+        until(lambda: in_orthanc("t2_tse_cor (denoised)"), 120, "the derived series", every=0.2)
         until(lambda: len(list(tmp_path.glob("spool/done/*"))) == 2, 60)
         status_now = json.loads(run(as_json))
         assert status_now["series"]["done"] == 2 and status_now["failed"] == []
         [back] = in_orthanc("t2_tse_cor (denoised)")
         [original] = in_orthanc("t2_tse_cor")
         assert back["ParentStudy"] == original["ParentStudy"] and len(back["Instances"]) == 4
-        time.sleep(3)  # the derived series has become stable too: nothing goes round in circles
+        until(lambda: all(s["IsStable"] for s in json.loads(run(expand))), 60, "a stable derived series", every=0.2)
+        time.sleep(1)  # time to send it to the node: nothing goes round in circles
         assert len(json.loads(run(expand))) == 3
+        assert len(json.loads(run("curl -s http://127.0.0.1:8042/jobs"))) == 2
         assert "rule" in (next(tmp_path.glob("spool/done/*/job.json"))).read_text()
     finally:
         for process in started:
-            process.terminate()
+            process.kill()
             process.wait(60)

@@ -12,8 +12,9 @@ import subprocess
 import sys
 import time
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import nibabel as nib
@@ -24,7 +25,7 @@ from PIL import Image
 from pydicom.misc import is_dicom
 
 from tests.bids.datasets import put_image, put_json
-from tests.commands import ROOT, make_bundle
+from tests.commands import ROOT
 from tests.io.dicom.phantom import Phantom, save, series
 
 if sys.platform == "win32":
@@ -41,7 +42,7 @@ MOMENTS = ("InstanceCreationDate", "InstanceCreationTime", "ContentDate", "Conte
 
 @dataclass(frozen=True)
 class Work:
-    """A command: its input and its model, the result it must have, and how long it takes undisturbed."""
+    """A command: its input, the result it must have, and how long it takes undisturbed."""
 
     words: tuple[object, ...]
     source: Path
@@ -128,24 +129,27 @@ def hashes(source: Path) -> str:
 
 
 @pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_bundle("hmad_rician", tmp_path_factory.mktemp("bundle") / "tiny")
-
-
-@pytest.fixture(scope="module")
-def warm(tmp_path_factory: pytest.TempPathFactory, bundle: Path) -> Iterator[Warm]:
+def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Warm]:
     folder = tmp_path_factory.mktemp("warm")
     put_nifti(folder / "a.nii")
-    started = Warm(folder, ["denoise", str(folder / "a.nii"), str(folder / "out"), "--model", str(bundle)])
+    started = Warm(folder, ["denoise", str(folder / "a.nii"), str(folder / "out"), *EXTRAS["nifti"]])
     yield started
     started.stop()
 
 
-def work(kind: str, folder: Path, warm: Warm, bundle: Path) -> Work:
-    """The undisturbed run."""
+Works = Callable[[str], Work]
+
+
+@pytest.fixture(scope="module")
+def works(tmp_path_factory: pytest.TempPathFactory, warm: Warm) -> Works:
+    """The undisturbed run of each kind, done once."""
+    return cache(lambda kind: work(kind, tmp_path_factory.mktemp("work"), warm))
+
+
+def work(kind: str, folder: Path, warm: Warm) -> Work:
     source = put_input(kind, folder)
     command = ("bids",) if kind == "bids" else ("denoise",)
-    words = (*command, *(["participant"] if kind == "bids" else []), "--model", bundle, "--device", "cpu")
+    words = (*command, *(["participant"] if kind == "bids" else []), "--device", "cpu")
     made = Work((*words, *EXTRAS.get(kind, ())), source, {}, 0.0, hashes(source))
     out = folder / f"undisturbed-{kind}"
     ended = warm.run(*made.arguments(out))
@@ -197,8 +201,8 @@ def moments(seed: int, count: int, seconds: float) -> list[tuple[int, float]]:
     ]
 
 
-def test_killed_a_few_times(tmp_path: Path, warm: Warm, bundle: Path) -> None:
-    done = work("nifti", tmp_path, warm, bundle)
+def test_killed_a_few_times(tmp_path: Path, warm: Warm, works: Works) -> None:
+    done = works("nifti")
     for k, (number, after) in enumerate(moments(0, 2, done.seconds)):
         interrupt(done, tmp_path / f"out{k}", warm, number, after)
     for k, step in enumerate((24, 32)):
@@ -210,8 +214,8 @@ def test_killed_a_few_times(tmp_path: Path, warm: Warm, bundle: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
-def test_killed_at_any_moment(tmp_path: Path, warm: Warm, bundle: Path, kind: str) -> None:
-    done = work(kind, tmp_path, warm, bundle)
+def test_killed_at_any_moment(tmp_path: Path, warm: Warm, works: Works, kind: str) -> None:
+    done = works(kind)
     count = int(os.environ.get("KILLS", 18))
     in_time = [
         interrupt(done, tmp_path / f"out{k}", warm, number, after)
@@ -222,8 +226,8 @@ def test_killed_at_any_moment(tmp_path: Path, warm: Warm, bundle: Path, kind: st
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
-def test_killed_at_each_step_on_disk(tmp_path: Path, warm: Warm, bundle: Path, kind: str) -> None:
-    done, step, ended = work(kind, tmp_path, warm, bundle), 0, -signal.SIGKILL
+def test_killed_at_each_step_on_disk(tmp_path: Path, warm: Warm, works: Works, kind: str) -> None:
+    done, step, ended = works(kind), 0, -signal.SIGKILL
     while ended == -signal.SIGKILL:
         out = tmp_path / f"step{step}"
         ended = warm.run(*done.arguments(out), signal_at=(signal.SIGKILL, step)).code
@@ -245,9 +249,9 @@ def one_line_each(said: str) -> list[str]:
     [("nifti", 9000), ("nifti", 3000)]
     + [pytest.param(kind, size, marks=pytest.mark.slow) for kind in KINDS for size in (1000, 2500, 4000, 7000, 30000)],
 )
-def test_a_disk_that_takes_no_more(tmp_path: Path, warm: Warm, bundle: Path, kind: str, size: int) -> None:
+def test_a_disk_that_takes_no_more(tmp_path: Path, warm: Warm, works: Works, kind: str, size: int) -> None:
     """A limit on the size of a file meets every writer, as a full disk does, and needs no rights."""
-    done, out = work(kind, tmp_path, warm, bundle), tmp_path / "out"
+    done, out = works(kind), tmp_path / "out"
     ended = warm.run(*done.arguments(out), limits={"FSIZE": size})
     lines = one_line_each(ended.said)
     assert ended.code == 0 or (lines and all("File too large" in line for line in lines)), ended.said
@@ -259,8 +263,8 @@ def test_a_disk_that_takes_no_more(tmp_path: Path, warm: Warm, bundle: Path, kin
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_disk_that_is_full(tmp_path: Path, warm: Warm, bundle: Path, kind: str) -> None:
-    done, disk = work(kind, tmp_path, warm, bundle), tmp_path / "disk"
+def test_a_disk_that_is_full(tmp_path: Path, warm: Warm, works: Works, kind: str) -> None:
+    done, disk = works(kind), tmp_path / "disk"
     disk.mkdir()
     for size in (8, 16, 32, 64, 128):
         if subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}k", "none", disk], check=False).returncode:
@@ -278,8 +282,8 @@ def test_a_disk_that_is_full(tmp_path: Path, warm: Warm, bundle: Path, kind: str
 
 
 @pytest.mark.parametrize("kind", ["nifti", *(pytest.param(kind, marks=pytest.mark.slow) for kind in KINDS[1:])])
-def test_a_folder_that_may_not_be_written_to(tmp_path: Path, warm: Warm, bundle: Path, kind: str) -> None:
-    done, disk = work(kind, tmp_path, warm, bundle), tmp_path / "disk"
+def test_a_folder_that_may_not_be_written_to(tmp_path: Path, warm: Warm, works: Works, kind: str) -> None:
+    done, disk = works(kind), tmp_path / "disk"
     disk.mkdir()
     mounted = os.geteuid() == 0
     if mounted and subprocess.run(["mount", "-t", "tmpfs", "-o", "ro", "none", disk], check=False).returncode:
@@ -296,9 +300,9 @@ def test_a_folder_that_may_not_be_written_to(tmp_path: Path, warm: Warm, bundle:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["nifti", "dicom", "pictures"])
-def test_memory_that_runs_out(tmp_path: Path, warm: Warm, bundle: Path, kind: str) -> None:
+def test_memory_that_runs_out(tmp_path: Path, warm: Warm, works: Works, kind: str) -> None:
     """At any size of what is left, an image is done or named in one line, and another run does it."""
-    done, codes = work(kind, tmp_path, warm, bundle), set()
+    done, codes = works(kind), set()
     for megabytes in (1, 2, 4, 8, 12, 16, 24, 32, 64, 128):
         out = tmp_path / f"out{megabytes}"
         ended = warm.run(*done.arguments(out), limits={"AS": megabytes << 20})
@@ -313,8 +317,8 @@ def test_memory_that_runs_out(tmp_path: Path, warm: Warm, bundle: Path, kind: st
 
 
 @pytest.mark.parametrize("kind", ["nifti", *(pytest.param(kind, marks=pytest.mark.slow) for kind in KINDS[1:])])
-def test_two_processes_on_one_output(tmp_path: Path, warm: Warm, bundle: Path, kind: str) -> None:
-    done, out = work(kind, tmp_path, warm, bundle), tmp_path / "out"
+def test_two_processes_on_one_output(tmp_path: Path, warm: Warm, works: Works, kind: str) -> None:
+    done, out = works(kind), tmp_path / "out"
     both = [warm.start(*done.arguments(out)) for _ in range(2)]
     ended = [one.wait() for one in both]
     for one in ended:
@@ -324,10 +328,10 @@ def test_two_processes_on_one_output(tmp_path: Path, warm: Warm, bundle: Path, k
     complete(done, out, warm)
 
 
-def test_two_processes_with_other_settings_never_mix(tmp_path: Path, warm: Warm, bundle: Path) -> None:
+def test_two_processes_with_other_settings_never_mix(tmp_path: Path, warm: Warm) -> None:
     source, out = tmp_path / "a.nii", tmp_path / "out"
     put_nifti(source)
-    words = ("denoise", source, out, "--model", bundle, "--device", "cpu", "--residual")
+    words = ("denoise", source, out, "--device", "cpu", "--residual")
     late = warm.start(*words, "--strength", 0.5, signal_at=(signal.SIGSTOP, 0))
     late.wait_stopped()
     assert warm.run(*words).code == 0
@@ -342,7 +346,7 @@ CHANGES = ("other voxels", "the same time", "another size", "a map", "a slice")
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_an_input_that_changes_while_it_is_read(tmp_path: Path, warm: Warm, bundle: Path, change: str) -> None:
+def test_an_input_that_changes_while_it_is_read(tmp_path: Path, warm: Warm, change: str) -> None:
     source, out, level = put_input("dicom" if change == "a slice" else "nifti", tmp_path), tmp_path / "out", ()
     changed = source = source / "b.nii" if change != "a slice" else source
     if change == "a slice":
@@ -351,7 +355,7 @@ def test_an_input_that_changes_while_it_is_read(tmp_path: Path, warm: Warm, bund
         changed = tmp_path / "level.nii"
         nib.save(nib.Nifti1Image(np.full(SHAPE, 30, np.float32), np.diag([2.0, 2, 4, 1])), changed)
         level = ("--sigma", changed)
-    running = warm.start("denoise", source, out, "--model", bundle, *level, signal_at=(signal.SIGSTOP, 0))
+    running = warm.start("denoise", source, out, *level, signal_at=(signal.SIGSTOP, 0))
     running.wait_stopped()
     before, content = changed.stat(), bytearray(changed.read_bytes())
     content[-20] ^= 1
@@ -374,8 +378,8 @@ def side_by_side(done: Work, out: Path, warm: Warm) -> subprocess.Popen[str]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
-def test_jobs_make_the_same(tmp_path: Path, warm: Warm, bundle: Path, kind: str) -> None:
-    done, out = work(kind, tmp_path, warm, bundle), tmp_path / "out"
+def test_jobs_make_the_same(tmp_path: Path, warm: Warm, works: Works, kind: str) -> None:
+    done, out = works(kind), tmp_path / "out"
     _, said = (running := side_by_side(done, out, warm)).communicate()
     assert running.returncode == 0, said
     hold(done, out, killed=False)
@@ -384,8 +388,8 @@ def test_jobs_make_the_same(tmp_path: Path, warm: Warm, bundle: Path, kind: str)
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["nifti", "dicom"])
-def test_jobs_on_a_disk_that_is_full(tmp_path: Path, warm: Warm, bundle: Path, kind: str) -> None:
-    done, disk = work(kind, tmp_path, warm, bundle), tmp_path / "disk"
+def test_jobs_on_a_disk_that_is_full(tmp_path: Path, warm: Warm, works: Works, kind: str) -> None:
+    done, disk = works(kind), tmp_path / "disk"
     disk.mkdir()
     for size in (16, 64):
         if subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}k", "none", disk], check=False).returncode:
@@ -403,9 +407,9 @@ def test_jobs_on_a_disk_that_is_full(tmp_path: Path, warm: Warm, bundle: Path, k
 
 
 @pytest.mark.slow
-def test_jobs_killed_at_any_moment(tmp_path: Path, warm: Warm, bundle: Path) -> None:
+def test_jobs_killed_at_any_moment(tmp_path: Path, warm: Warm, works: Works) -> None:
     """Processes as a shell starts them; those that they start themselves must end, too."""
-    done = work("nifti", tmp_path, warm, bundle)
+    done = works("nifti")
     begun = time.monotonic()
     _, said = (running := side_by_side(done, tmp_path / "undisturbed-jobs", warm)).communicate()
     assert running.returncode == 0, said
