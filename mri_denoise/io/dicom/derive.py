@@ -14,6 +14,7 @@ from datetime import datetime, timedelta, timezone, tzinfo
 import numpy as np
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.sequence import Sequence
+from pydicom.sr.codedict import codes
 from pydicom.tag import BaseTag, Tag
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, generate_uid
 
@@ -29,14 +30,7 @@ from mri_denoise.io.dicom.dataset import (
     sop_class,
     text,
 )
-from mri_denoise.io.dicom.functional_groups import (
-    PROCESSING_EQUIPMENT,
-    SMOOTHING,
-    code_item,
-    describe_frames,
-    in_words,
-    source_reference,
-)
+from mri_denoise.io.dicom.functional_groups import SMOOTHING, code_item, describe_frames, in_words, source_reference
 from mri_denoise.io.dicom.texts import append_text, keep_bytes, text_bytes
 
 SERIES_NUMBER_OFFSET = 10000
@@ -217,7 +211,7 @@ def _add_equipment(ds: Dataset, derivation: Derivation, now: datetime) -> None:
     """Add what processed the image to Contributing Equipment: model, version, weights and settings."""
     weights = f", weights SHA-256 {derivation.weights_sha256}" if derivation.weights_sha256 else ""
     equipment = Dataset()
-    equipment.PurposeOfReferenceCodeSequence = Sequence([code_item(PROCESSING_EQUIPMENT)])
+    equipment.PurposeOfReferenceCodeSequence = Sequence([code_item(codes.DCM.ProcessingEquipment)])
     equipment.Manufacturer = MANUFACTURER
     equipment.ManufacturerModelName = derivation.model[:_LONG_STRING]
     equipment.SoftwareVersions = [f"mri-denoise {derivation.software_version}"[:_LONG_STRING]]

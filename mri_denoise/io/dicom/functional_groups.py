@@ -9,32 +9,18 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as Items
+from pydicom.sr.codedict import codes
+from pydicom.sr.coding import Code
 
 from mri_denoise.io.case import Derivation
 from mri_denoise.io.dicom.dataset import text, value
 
 DENOISED, NOISE_ADDED = "AI denoising", "Simulated noise"
 """What a Derivation Description of this package begins with."""
-
-
-class Code(NamedTuple):
-    """A concept that DICOM itself defines: code value and code meaning (PS3.16 Annex D).
-
-    The few that are needed are written down here: importing pydicom's dictionary of all takes a quarter of a second.
-    """
-
-    value: str
-    meaning: str
-
-
-IMAGE_PROCESSING = Code("110001", "Image Processing")
-PROCESSING_EQUIPMENT = Code("109102", "Processing Equipment")
-SMOOTHING = Code("113087", "Smoothing")
-SOURCE_IMAGE = Code("121322", "Source image for image processing operation")
+SMOOTHING = codes.DCM.Smoothing
 _LONGEST_TEXT = 1024  # characters of VR ST
 _DERIVATION, _TYPE = "DerivationImageSequence", "MRImageFrameTypeSequence"
 
@@ -42,7 +28,7 @@ _DERIVATION, _TYPE = "DerivationImageSequence", "MRImageFrameTypeSequence"
 def code_item(code: Code) -> Dataset:
     """An item of a code sequence (PS3.3 8.8)."""
     item = Dataset()
-    item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = code.value, "DCM", code.meaning
+    item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = code.value, code.scheme_designator, code.meaning
     return item
 
 
@@ -51,7 +37,7 @@ def source_reference(sop_class_uid: str, sop_instance_uid: str) -> Dataset:
     reference = Dataset()
     reference.ReferencedSOPClassUID = sop_class_uid
     reference.ReferencedSOPInstanceUID = sop_instance_uid
-    purpose = code_item(SOURCE_IMAGE)
+    purpose = code_item(codes.DCM.SourceImageForImageProcessingOperation)
     reference.PurposeOfReferenceCodeSequence = Items([purpose])
     return reference
 
@@ -129,7 +115,7 @@ def _derivation_item(derivation: Derivation, source: tuple[str, str], frame: int
     item = Dataset()
     item.DerivationDescription = in_words(derivation)
     # Noise that was added for a test has no code of its own in CID 7203.
-    made = IMAGE_PROCESSING if derivation.added_noise else SMOOTHING
+    made = codes.DCM.ImageProcessing if derivation.added_noise else SMOOTHING
     item.DerivationCodeSequence = Items([code_item(made)])
     reference = source_reference(*source)
     reference.ReferencedFrameNumber = frame + 1

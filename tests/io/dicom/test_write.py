@@ -14,13 +14,11 @@ import pydicom
 import pytest
 from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset
-from pydicom.sr.codedict import codes
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, MRImageStorage
 
 from mri_denoise.errors import InputError, OutputError
 from mri_denoise.io import read
 from mri_denoise.io.case import Case
-from mri_denoise.io.dicom import functional_groups
 from mri_denoise.io.dicom.discover import discover
 from mri_denoise.io.writing import write
 from tests.io.derivation import DERIVATION
@@ -255,15 +253,3 @@ def test_dcm2niix_finds_the_same_geometry(tmp_path: Path) -> None:
     source, result = nib.load(tmp_path / "nii_in.nii"), nib.load(tmp_path / "nii_out.nii")
     np.testing.assert_array_equal(source.affine, result.affine)
     np.testing.assert_array_equal(np.rint(np.asarray(source.dataobj) * 0.5), np.asarray(result.dataobj))
-
-
-def test_codes_are_those_of_the_standard() -> None:
-    known = {
-        functional_groups.IMAGE_PROCESSING: codes.DCM.ImageProcessing,
-        functional_groups.PROCESSING_EQUIPMENT: codes.DCM.ProcessingEquipment,
-        functional_groups.SMOOTHING: codes.DCM.Smoothing,
-        functional_groups.SOURCE_IMAGE: codes.DCM.SourceImageForImageProcessingOperation,
-    }
-    for ours, theirs in known.items():
-        item = functional_groups.code_item(ours)
-        assert (item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning) == theirs[:3]
