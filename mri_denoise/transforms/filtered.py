@@ -36,8 +36,8 @@ class RandFilteredPartd(RandomizableTransform, MapTransform):
     """Cut a random part of a random slice, with its neighbours, from what :class:`LoadFilteredd` read.
 
     The key then holds what :class:`~mri_denoise.networks.refine.RefineNet` takes, float32, shape (2 ``num_slices`` + 2,
-    size, size), and ``label`` the truth, (1, size, size). Smaller slices are extended by their edges. Of four parts the
-    first one with enough tissue is taken, or else the one with most of it.
+    size, size), and ``label`` the truth and sigma, (2, size, size). Smaller slices are extended by their edges. Of twelve
+    parts, of any slice, the first one with enough tissue is taken, or else the one with most of it.
 
     Args:
         keys: one key.
@@ -60,8 +60,7 @@ class RandFilteredPartd(RandomizableTransform, MapTransform):
 
     def _cut(self, crop: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         """Input and label of one part."""
-        number = int(self.R.randint(len(crop["truth"])))
-        rows, columns = self._choose(crop["truth"][number])
+        number, rows, columns = self._choose(crop["truth"])
         count = self.num_slices if bool(crop["contiguous"]) and self.R.random() >= self.alone else 1
 
         def slab(name: str, slices: int) -> np.ndarray:
@@ -76,14 +75,15 @@ class RandFilteredPartd(RandomizableTransform, MapTransform):
         whole = np.concatenate([*images, pilot, np.broadcast_to(level, pilot.shape), truth])
         missing = [(0, 0), *((0, self.size - length) for length in whole.shape[1:])]
         whole = np.pad(whole, missing, mode="edge").astype(np.float32)
-        return whole[:-1], whole[-1:]
+        return whole[:-1], whole[[-1, -2]]
 
-    def _choose(self, truth: np.ndarray) -> tuple[slice, slice]:
+    def _choose(self, truth: np.ndarray) -> tuple[int, slice, slice]:
         """A part of a slice."""
-        best, most = (slice(None), slice(None)), -1.0
-        for _ in range(4):
-            first, second = (int(self.R.randint(max(length - self.size, 0) + 1)) for length in truth.shape)
-            part = slice(first, first + self.size), slice(second, second + self.size)
+        best, most = (0, slice(None), slice(None)), -1.0
+        for _ in range(12):
+            number = int(self.R.randint(len(truth)))
+            first, second = (int(self.R.randint(max(length - self.size, 0) + 1)) for length in truth.shape[1:])
+            part = number, slice(first, first + self.size), slice(second, second + self.size)
             share = float(np.mean(truth[part] > _TISSUE * _GREYS))
             if share > most:
                 best, most = part, share

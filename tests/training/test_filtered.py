@@ -73,7 +73,8 @@ def test_a_part_is_what_inference_gives_the_network(crops: list) -> None:
     part = RandFilteredPartd("image", size=24, num_slices=3, alone=0.0).set_random_state(1)
     found = part({"image": crop})
     image, label = found["image"], found["label"]
-    assert image.shape == (8, 24, 24) and label.shape == (1, 24, 24) and image.dtype == np.float32
+    assert image.shape == (8, 24, 24) and label.shape == (2, 24, 24) and image.dtype == np.float32
+    assert np.array_equal(label[1], image[-1])
     truth, count = crop["truth"], len(crop["truth"])
     [(number, row, column)] = [
         (z, y, x)
