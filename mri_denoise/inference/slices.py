@@ -18,9 +18,7 @@ from mri_denoise.inference.mixed_precision import MixedPrecisionInferer
 from mri_denoise.inference.network_run import NetworkRun
 from mri_denoise.inference.parts import solid_parts
 from mri_denoise.inference.progress import voxel_bar
-from mri_denoise.inference.refining import refine_slices
 from mri_denoise.inference.slice_plan import SlicePlan, plan_slices
-from mri_denoise.networks.refine import RefineNet
 from mri_denoise.noise.correlation import noise_correlation
 from mri_denoise.threads import one_thread_each
 
@@ -49,12 +47,10 @@ class SliceDenoiseInferer(MixedPrecisionInferer):
         filter_passes: passes of the collaborative filter that follows, with the network's result as its pilot and the
             correlation that the volume's noise has
             (:func:`~mri_denoise.inference.collaborative_filter.filter_blocks`): 0, 1 or 2. Needs ``noise_map``.
-        refiner: network that refines what the filter gives (:mod:`mri_denoise.inference.refining`), on the device of
-            the volumes; None leaves it.
 
     Raises:
-        ValueError: if ``precision`` is unknown, ``planes`` is not 1, 3 or ``"auto"``, ``tile`` is below 256,
-            ``filter_passes`` is not 0, 1 or 2 or lacks ``noise_map``, or ``refiner`` has no filter before it.
+        ValueError: if ``precision`` is unknown, ``planes`` is not 1, 3 or ``"auto"``, ``tile`` is below 256, or
+            ``filter_passes`` is not 0, 1 or 2 or lacks ``noise_map``.
 
     Examples:
         >>> inferer = SliceDenoiseInferer(num_slices=3, precision="float32")
@@ -76,7 +72,6 @@ class SliceDenoiseInferer(MixedPrecisionInferer):
         progress: bool = False,
         tile: int = 1024,
         filter_passes: int = 0,
-        refiner: RefineNet | None = None,
     ) -> None:
         super().__init__(precision)
         if tile < _LEAST_TILE:
@@ -85,13 +80,11 @@ class SliceDenoiseInferer(MixedPrecisionInferer):
             raise ValueError(f"filter_passes must be 0, 1 or 2, got {filter_passes}.")
         if filter_passes and not noise_map:
             raise ValueError("filter_passes needs noise_map: the filter has to know the noise level.")
-        if refiner is not None and not filter_passes:
-            raise ValueError("a refiner needs filter_passes: it refines the filter's result.")
         if planes not in (1, 3, "auto"):
             raise ValueError(f"planes must be 1, 3 or 'auto', got {planes!r}.")
         self.num_slices, self.noise_map, self.batch_size = num_slices, noise_map, batch_size
         self.planes, self.progress, self.tile = planes, progress, tile
-        self.filter_passes, self.refiner = filter_passes, refiner
+        self.filter_passes = filter_passes
 
     def __call__(
         self,
@@ -184,33 +177,8 @@ class SliceDenoiseInferer(MixedPrecisionInferer):
                 out.movedim(axis, 0)[numbers] += 1 / len(plan.axes) * slices
                 advance(worth * len(numbers))
         if self.filter_passes and level is not None:
-            pilot = None if self.refiner is None else out.clone()
             filter_blocks(volume, out, level, plan.slice_axis, plan.blocks, correlation, self.filter_passes)
-            if self.refiner is not None and pilot is not None:
-                self._refine(self.refiner, out, volume, pilot, level, plan)
         return out
-
-    def _refine(
-        self,
-        refiner: RefineNet,
-        filtered: torch.Tensor,
-        noisy: torch.Tensor,
-        pilot: torch.Tensor,
-        level: torch.Tensor,
-        plan: SlicePlan,
-    ) -> None:
-        """Refine the filter's result, all of shape (X, Y, Z), in its place."""
-        run = NetworkRun(network=refiner, inferer=self, tile=self.tile, batch_size=self.batch_size)
-        refine_slices(
-            filtered,
-            noisy,
-            pilot,
-            level,
-            run,
-            axis=plan.slice_axis,
-            num_slices=refiner.num_slices,
-            contiguous=plan.contiguous,
-        )
 
     def _is_too_small(self, volume: torch.Tensor, plan: SlicePlan) -> bool:
         """Whether no block of the filter fits into a part: the network alone makes so small slices worse."""

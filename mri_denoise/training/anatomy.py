@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -26,9 +25,8 @@ from mri_denoise.training.references import FOLDER
 from mri_denoise.volume import voxel_sizes
 
 _PHANTOMS, _ORIGINALS, _SHARPENED, _CROPPED = 0.08, 0.5, 0.5, 0.2  # fractions of the objects
-_AS_THEY_COME = 0.35  # fraction of plain objects that are no references
 _STRONGER = 3.0  # times the noise of a volume as it comes is the least simulated noise
-SLICES = {1: 0.05, 6: 0.15, 10: 0.4, 14: 0.4}  # how many an object has, with their probabilities
+_SLICES = {1: 0.05, 6: 0.15, 10: 0.4, 14: 0.4}  # how many an object has, with their probabilities
 _THICK = 1.3  # longest edge of a voxel divided by the shortest, above which the slices are across the longest one
 
 
@@ -86,23 +84,6 @@ def find_sources(dataset: Path, part: str) -> list[list[Source]]:
     return list(families.values())
 
 
-def plain_anatomy(families: list[list[Source]], rng: np.random.Generator, counts: Mapping[int, float]) -> Anatomy:
-    """Draw some slices of a training volume or of its reference, unchanged.
-
-    Args:
-        families: of :func:`find_sources`, at least one.
-        rng: of all choices.
-        counts: how many slices there are, with their probabilities.
-
-    Raises:
-        InputError: if a volume cannot be read.
-    """
-    family = families[int(rng.integers(len(families)))]
-    source = family[int(rng.integers(len(family)))]
-    original = source.reference is None or rng.random() < _AS_THEY_COME
-    return _slices(_load(source.original if original else source.reference or source.original), rng, counts)
-
-
 @cache
 def _load(path: Path) -> Anatomy:
     """The first volume of a file."""
@@ -121,16 +102,13 @@ def _own_noise(path: Path) -> float:
     return estimate_sigma(array).sigma / max(float(np.percentile(array, 99.9)), 1e-30)
 
 
-def random_anatomy(
-    families: list[list[Source]], level: float, rng: np.random.Generator, counts: Mapping[int, float] = SLICES
-) -> Anatomy:
+def random_anatomy(families: list[list[Source]], level: float, rng: np.random.Generator) -> Anatomy:
     """Draw an object: a phantom, or some slices of a training volume.
 
     Args:
         families: of :func:`find_sources`; phantoms alone if there are none.
         level: of the noise that it will get, relative to the maximum.
         rng: of all choices.
-        counts: how many slices a training volume gives, with their probabilities.
 
     Raises:
         InputError: if a volume cannot be read.
@@ -145,7 +123,7 @@ def random_anatomy(
     original = source.reference is None or (
         rng.random() < _ORIGINALS and level > _STRONGER * _own_noise(source.original) / factor
     )
-    found = _slices(_load(source.original if original else source.reference or source.original), rng, counts)
+    found = _slices(_load(source.original if original else source.reference or source.original), rng)
     if not original:
         factor = float(rng.uniform(1, 2.2)) if rng.random() < 0.4 else 1.0
     if factor > 1 and min(found.array.shape[:2]) / factor >= 64:
@@ -160,13 +138,13 @@ def random_anatomy(
     return Anatomy(array=array, voxel=found.voxel)
 
 
-def _slices(volume: Anatomy, rng: np.random.Generator, counts: Mapping[int, float]) -> Anatomy:
+def _slices(volume: Anatomy, rng: np.random.Generator) -> Anatomy:
     """Some neighbouring slices that hold signal, of thin slices across any axis."""
     voxel = np.array(volume.voxel)
     axis = int(np.argmax(voxel)) if voxel.max() > _THICK * voxel.min() else int(rng.integers(3))
     array = np.moveaxis(volume.array, axis, 2)
     usable = np.flatnonzero((array > 0.1 * array.max()).mean(axis=(0, 1)) > 0.02)
-    count = int(rng.choice(list(counts), p=list(counts.values())))
+    count = int(rng.choice(list(_SLICES), p=list(_SLICES.values())))
     centre = int(rng.choice(usable)) if usable.size else array.shape[2] // 2
     first = max(0, min(centre - count // 2, array.shape[2] - count))
     edges = (*np.delete(voxel, axis).tolist(), float(voxel[axis]))

@@ -13,8 +13,8 @@ import pytest
 
 resource = pytest.importorskip("resource", reason="peak memory is asked of POSIX")
 
-# Denoises each input in turn, and prints the peak of the process in bytes after each. Linux's ru_maxrss begins with that
-# of the process that started this one, so VmHWM is asked where there is one.
+# Denoises each input in turn, and prints the peak of the process in bytes after each. Linux's ru_maxrss begins with the
+# peak of the process that started this one, so VmHWM is asked where there is one.
 PROGRAM = """
 import resource, sys
 from pathlib import Path
