@@ -106,11 +106,12 @@ def digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def contents(out: Path) -> dict[str, str]:
-    """The results under final names; records name them without the folder of the run. Tables are each run's own."""
+def contents(out: Path, source: Path) -> dict[str, str]:
+    """The results under final names, as if all runs had the same folder. Tables are each run's own."""
     files = [p for p in out.rglob("*") if p.is_file() and not any(x.startswith(".") for x in p.relative_to(out).parts)]
     files = [p for p in files if not re.fullmatch(r"mri-denoise-\d{8}T\d{6}Z(-\d+)?\.tsv", p.name)]
-    return {p.relative_to(out).as_posix(): digest(p).replace(str(out), "OUT") for p in files}
+    found = {p.relative_to(out).as_posix(): digest(p).replace(str(out), "OUT") for p in files}
+    return {name: said.replace(os.path.relpath(source, out), "IN") for name, said in found.items()}
 
 
 def litter(*folders: Path) -> list[Path]:
@@ -155,12 +156,12 @@ def work(kind: str, folder: Path, warm: Warm) -> Work:
     ended = warm.run(*made.arguments(out))
     assert ended.code == 0, ended.said
     assert litter(out, warm.temporary) == []
-    return Work(made.words, source, contents(out), ended.seconds, made.inputs)
+    return Work(made.words, source, contents(out, source), ended.seconds, made.inputs)
 
 
 def hold(done: Work, out: Path, *, killed: bool) -> None:
     """Hold a folder after a kill to what is promised: every file whole, every record beside its result."""
-    found = contents(out)
+    found = contents(out, done.source)
     assert found.items() <= done.wanted.items(), "a file under a final name is not what it should be"
     if not killed:
         assert found == done.wanted
@@ -324,7 +325,7 @@ def test_two_processes_on_one_output(tmp_path: Path, warm: Warm, works: Works, k
     for one in ended:
         assert one.code in (0, 1), one.said
         assert all("exists" in line for line in one_line_each(one.said)), one.said
-    assert 0 in {one.code for one in ended} or contents(out) == done.wanted
+    assert 0 in {one.code for one in ended} or contents(out, done.source) == done.wanted
     complete(done, out, warm)
 
 
@@ -335,11 +336,11 @@ def test_two_processes_with_other_settings_never_mix(tmp_path: Path, warm: Warm)
     late = warm.start(*words, "--strength", 0.5, signal_at=(signal.SIGSTOP, 0))
     late.wait_stopped()
     assert warm.run(*words).code == 0
-    first = contents(out)
+    first = contents(out, source)
     late.signal(signal.SIGCONT)
     ended = late.wait()
     assert ended.code == 1 and "a.nii: cannot be written (exists" in ended.said
-    assert contents(out) == first and litter(out) == []
+    assert contents(out, source) == first and litter(out) == []
 
 
 CHANGES = ("other voxels", "the same time", "another size", "a map", "a slice")
@@ -413,7 +414,7 @@ def test_jobs_killed_at_any_moment(tmp_path: Path, warm: Warm, works: Works) -> 
     begun = time.monotonic()
     _, said = (running := side_by_side(done, tmp_path / "undisturbed-jobs", warm)).communicate()
     assert running.returncode == 0, said
-    assert contents(tmp_path / "undisturbed-jobs") == done.wanted, "not the same for any number of jobs"
+    assert contents(tmp_path / "undisturbed-jobs", done.source) == done.wanted, "not the same for any number of jobs"
     seconds, count = time.monotonic() - begun, int(os.environ.get("KILLS", 18)) // 2 + 1
     for k, (number, after) in enumerate(moments(9, count, seconds)):
         out = tmp_path / f"out{k}"
