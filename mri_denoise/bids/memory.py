@@ -8,7 +8,7 @@ from mri_denoise.io.chunks import CHUNK_VOXELS
 from mri_denoise.io.reading import open_reader
 
 _PROGRAM_MB = 600
-_COPIES = 5  # of the voxels as float32: four at work, and the next chunk
+_COPIES = 9  # of the voxels as float32: five at work, up to four of the next image and the one that is written
 _SUMS = 10  # more, for the average over mirror images: two sums in float64, a mirror image and its steps
 _FLOAT_BYTES = 4
 

@@ -18,6 +18,7 @@ from mri_denoise.noise.rician import chi_moments
 
 _END, _STEPS = 40, 20  # of a table of means: the largest signal / sigma, and steps in 1
 _LESS, _FROM = 0.3, 0.8  # of the floor that is left out from twice this signal / sigma on, and none below this
+_SLAB = 2**20  # voxels at a time, which bounds the memory it takes
 _FULL = 3.0  # signal / sigma above which the noise is as strong as in tissue
 
 
@@ -40,12 +41,29 @@ def match_floor(
     """
     if coils <= 1 and bool((ratio >= 1).all()):
         return volume, sigma
-    level = sigma.clamp_min(1e-12)
-    around = _local_mean(volume)
-    if coils > 1:
-        signal = level * _lookup(_inverse(_means(coils)), around / level)
-        shift = _rician(signal, level) - level * _lookup(_means(coils), signal / level)
-        return torch.where(volume == 0, volume, (volume + shift).clamp_min(0)), sigma
+    around, shifted = _local_mean(volume), torch.empty_like(volume)
+    level = sigma if coils > 1 else torch.empty_like(volume)
+    step = max(_SLAB // max(volume[0].numel(), 1), 1)  # tables are looked up with several copies of what they are asked
+    for part in (slice(start, start + step) for start in range(0, len(volume), step)):
+        there, floor = (value if value.ndim == 0 else value[part] for value in (sigma, ratio))
+        if coils > 1:
+            shifted[part] = _match_chi(volume[part], around[part], there.clamp_min(1e-12), coils)
+        else:
+            shifted[part], level[part] = _match_floor(volume[part], around[part], there.clamp_min(1e-12), floor)
+    return shifted, level
+
+
+def _match_chi(volume: torch.Tensor, around: torch.Tensor, level: torch.Tensor, coils: float) -> torch.Tensor:
+    """Shift planes with the floor of several coils, given their local mean."""
+    signal = level * _lookup(_inverse(_means(coils)), around / level)
+    shift = _rician(signal, level) - level * _lookup(_means(coils), signal / level)
+    return torch.where(volume == 0, volume, (volume + shift).clamp_min(0))
+
+
+def _match_floor(
+    volume: torch.Tensor, around: torch.Tensor, level: torch.Tensor, ratio: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Shift planes whose floor is darker than their noise, given their local mean; the level of their noise, too."""
     floor = (level * ratio).clamp_min(1e-12)
     signal = torch.where(
         around < _END * floor,

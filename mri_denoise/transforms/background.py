@@ -85,13 +85,15 @@ def masked_voxels(volume: torch.Tensor) -> torch.Tensor:
         boolean, same shape.
     """
     zeros = volume == 0
-    count = int(zeros.sum())
+    count = int(torch.count_nonzero(zeros))  # a sum would copy the mask as integers
     if not count:
         return zeros
     # slab by slab: a copy of a large volume would be the peak of the memory that denoising takes
     slabs = list(zip(_slabs(volume), _slabs(zeros), strict=True))
     step = min(float(part.abs().masked_fill_(none, torch.inf).min()) for part, none in slabs)
-    if math.isinf(step) or count > sum(int(((part.abs() < 1.5 * step) & ~none).sum()) for part, none in slabs):
+    if math.isinf(step) or count > sum(
+        int(torch.count_nonzero((part.abs() < 1.5 * step) & ~none)) for part, none in slabs
+    ):
         return zeros
     blocks = empty_voxels(volume[None])[0]
     for axis in range(3):  # the voxels around those with empty neighbours
@@ -198,7 +200,7 @@ def _restore(
 
 def _least_inside(raw: torch.Tensor, masked: torch.Tensor, reach: torch.Tensor | None) -> float:
     """The smallest value inside a mask or a tenth of sigma, so that no voxel in it becomes 0; 0 without a mask."""
-    if reach is None or not masked.any() or int(masked.sum()) < int((raw == 0).sum()):
+    if reach is None or not masked.any() or torch.count_nonzero(masked) < torch.count_nonzero(raw == 0):
         return 0.0
     least = min(float(raw[part].masked_fill(masked[part], torch.inf).min()) for part in _slab_places(raw))
     return min(least, _FINE * float(reach.mean())) if math.isfinite(least) else 0.0

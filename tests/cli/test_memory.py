@@ -11,6 +11,8 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from mri_denoise.io.chunks import CHUNK_VOXELS
+
 resource = pytest.importorskip("resource", reason="peak memory is asked of POSIX")
 
 # Denoises each input in turn, and prints the peak of the process in bytes after each. Linux's ru_maxrss begins with the
@@ -46,7 +48,7 @@ def mostly_air(path: Path, shape: tuple[int, ...], occupied: int) -> Path:
     array = np.zeros(shape, np.int16)
     rng = np.random.default_rng(0)
     middle = shape[2] // 2
-    array[:, :, middle : middle + occupied] = rng.integers(50, 500, (*shape[:2], occupied, *shape[3:]))
+    array[:, :, middle : middle + occupied] = rng.normal(300, 40, (*shape[:2], occupied, *shape[3:]))
     nib.save(nib.Nifti1Image(array, np.diag([1.0, 1, 3, 1])), path)
     return path
 
@@ -55,14 +57,14 @@ def test_a_volume_takes_a_few_times_its_own_size(tmp_path: Path) -> None:
     small = mostly_air(tmp_path / "small.nii", (320, 320, 8), 2)
     large = mostly_air(tmp_path / "large.nii.gz", (320, 320, 160), 2)
     before, after = peaks(small, large)
-    assert after - before < 6.5 * 320 * 320 * 160 * np.dtype(np.float32).itemsize
+    assert after - before < 5 * 320 * 320 * 160 * np.dtype(np.float32).itemsize
     result, source = (np.asarray(nib.load(p).dataobj) for p in (tmp_path / "large_out.nii.gz", large))
     assert not np.array_equal(result, source)
     assert not result[:, :, :70].any()
 
 
 @pytest.mark.slow
-def test_a_pipeline_takes_the_memory_of_one_more_volume(tmp_path: Path) -> None:
+def test_a_pipeline_takes_the_memory_of_a_few_more_volumes(tmp_path: Path) -> None:
     alone = mostly_air(tmp_path / "alone.nii.gz", (320, 320, 160), 2)
     several = tmp_path / "several.nii"
     several.mkdir()
@@ -70,18 +72,20 @@ def test_a_pipeline_takes_the_memory_of_one_more_volume(tmp_path: Path) -> None:
         shutil.copy(alone, several / f"{n}.nii.gz")
     before, after = peaks(alone, several)
     volume = 320 * 320 * 160 * np.dtype(np.float32).itemsize
-    assert after - before < volume + 100e6  # which the C library's second pool of memory keeps, whatever the volume
+    assert (
+        after - before < 5 * volume
+    )  # the next one, the last one, and what the C library's second pool of memory keeps
 
 
 @pytest.mark.slow
 def test_a_series_is_never_in_memory_as_a_whole(tmp_path: Path) -> None:
-    shape = (128, 128, 60, 90)
+    shape = (128, 128, 60, 180)
     small = mostly_air(tmp_path / "small.nii", shape[:3], 2)
     array = np.zeros(shape, np.int16)
-    array[20:40, 20:40, 30, ::45] = np.random.default_rng(0).integers(50, 500, (20, 20, 2))
+    array[20:40, 20:40, 30, ::45] = np.random.default_rng(0).integers(50, 500, (20, 20, 4))
     nib.save(nib.Nifti1Image(array, np.diag([1.0, 1, 3, 1])), tmp_path / "series.nii.gz")
     before, after = peaks(small, tmp_path / "series.nii.gz")
-    assert after - before < 0.9 * array.size * np.dtype(np.float32).itemsize
+    assert after - before < 7 * CHUNK_VOXELS * np.dtype(np.float32).itemsize  # whatever the length of the series
     result = nib.load(tmp_path / "series_out.nii.gz")
     assert result.header == nib.load(tmp_path / "series.nii.gz").header
     changed = (np.asarray(result.dataobj) != array).any(axis=(0, 1, 2))
