@@ -56,6 +56,7 @@ class Work:
 
 def put_nifti(path: Path, *shape: int, seed: int = 0) -> None:
     values = np.random.default_rng(seed).rayleigh(100, shape or SHAPE).astype(np.int16)
+    path.parent.mkdir(exist_ok=True)
     nib.save(nib.Nifti1Image(values, np.diag([2.0, 2, 4, 1])), path)
 
 
@@ -132,8 +133,9 @@ def hashes(source: Path) -> str:
 @pytest.fixture(scope="module")
 def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Warm]:
     folder = tmp_path_factory.mktemp("warm")
-    put_nifti(folder / "a.nii")
-    started = Warm(folder, ["denoise", str(folder / "a.nii"), str(folder / "out"), *EXTRAS["nifti"]])
+    put_nifti(folder / "in" / "a.nii")
+    put_input("dicom", folder / "in")  # what it imports is not to be imported where memory runs out
+    started = Warm(folder, ["denoise", str(folder / "in"), str(folder / "out"), *EXTRAS["nifti"]])
     yield started
     started.stop()
 
