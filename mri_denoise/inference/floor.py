@@ -14,11 +14,11 @@ import numpy as np
 import torch
 
 from mri_denoise.inference.limits import mean_around
+from mri_denoise.inference.parts import slabs
 from mri_denoise.noise.rician import chi_moments
 
 _END, _STEPS = 40, 20  # of a table of means: the largest signal / sigma, and steps in 1
 _LESS, _FROM = 0.3, 0.8  # of the floor that is left out from twice this signal / sigma on, and none below this
-_SLAB = 2**20  # voxels at a time, which bounds the memory it takes
 _FULL = 3.0  # signal / sigma above which the noise is as strong as in tissue
 
 
@@ -43,8 +43,7 @@ def match_floor(
         return volume, sigma
     around, shifted = _local_mean(volume), torch.empty_like(volume)
     level = sigma if coils > 1 else torch.empty_like(volume)
-    step = max(_SLAB // max(volume[0].numel(), 1), 1)  # tables are looked up with several copies of what they are asked
-    for part in (slice(start, start + step) for start in range(0, len(volume), step)):
+    for part in slabs(volume):  # a table is looked up with several copies of what it is asked
         there, floor = (value if value.ndim == 0 else value[part] for value in (sigma, ratio))
         if coils > 1:
             shifted[part] = _match_chi(volume[part], around[part], there.clamp_min(1e-12), coils)

@@ -17,6 +17,8 @@ from mri_denoise.inference.tiling import denoise_in_tiles
 from mri_denoise.runtime import end_if_told
 from mri_denoise.threads import run_in_threads, threads
 
+# pixels: smaller slices get a margin of air, which the network knows; repeated edges it takes for lines
+_LEAST_SIDE = 32
 _FEATURES = 64  # feature maps of a slice that are in memory at a time
 
 
@@ -28,8 +30,7 @@ class NetworkRun:
         network: maps (N, C, H, W) to (N, 1, H, W).
         inferer: runs it on a batch in mixed precision.
         tile: longest side of a slice in pixels; larger slices are processed in tiles.
-        batch_size: slices at a time on the CPU (:func:`fit_batch`).
-        least_side: pixels; smaller slices get a margin of zeros.
+        batch_size: slices at a time on the CPU, as :class:`~mri_denoise.inference.slices.SliceDenoiseInferer` has it.
         args: more positional arguments of the network.
         kwargs: more keyword arguments of the network.
     """
@@ -38,7 +39,6 @@ class NetworkRun:
     inferer: MixedPrecisionInferer
     tile: int
     batch_size: int
-    least_side: int = 1
     args: Sequence[Any] = ()
     kwargs: Mapping[str, Any] = field(default_factory=dict)
 
@@ -49,7 +49,7 @@ class NetworkRun:
             run = partial(denoise_in_tiles, self._whole, self.network, tile=self.tile)
             return torch.cat([run(image) for image in batch.split(1)])
         height, width = batch.shape[2:]
-        air = F.pad(batch, (0, max(self.least_side - width, 0), 0, max(self.least_side - height, 0)))
+        air = F.pad(batch, (0, max(_LEAST_SIDE - width, 0), 0, max(_LEAST_SIDE - height, 0)))
         return self._whole(air)[:, :, :height, :width]
 
     def _whole(self, batch: torch.Tensor) -> torch.Tensor:
@@ -65,7 +65,7 @@ class NetworkRun:
         if min(stack.slices.shape[1:]) < NARROW:
             yield todo, stack.slices
             return
-        size, piece = fit_batch(self.batch_size, stack.slices), piece_size(stack.slices)
+        size, piece = _fit_batch(self.batch_size, stack.slices), piece_size(stack.slices)
         whole = stack.slices.device.type != "cpu" or max(stack.slices.shape[1:]) > self.tile
         boxes = None if whole else find_boxes(stack, piece)
         while len(todo):
@@ -85,14 +85,8 @@ class NetworkRun:
             todo = todo[size:]
 
 
-def fit_batch(wanted: int, slices: torch.Tensor) -> int:
-    """Choose how many slices are denoised at a time.
-
-    Args:
-        wanted: on the CPU; fewer of more than 512 x 512 pixels, and at least as many as there are threads. A GPU takes
-            as many as its free memory allows.
-        slices: shape (N, H, W).
-    """
+def _fit_batch(wanted: int, slices: torch.Tensor) -> int:
+    """How many of the slices, shape (N, H, W), are denoised at a time."""
     pixels = slices.shape[1] * slices.shape[2]
     if slices.device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(slices.device)  # half of it is left to others

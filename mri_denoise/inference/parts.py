@@ -13,6 +13,7 @@ import torch
 
 Part = tuple[slice, slice, slice]  # along the three axes of a volume
 
+_SLAB = 2**20  # voxels
 _LEAST = 16  # voxels of a plane; fewer may be equal by chance
 
 
@@ -82,3 +83,17 @@ def solid_parts(volume: torch.Tensor) -> Iterator[Part]:
                 break
         else:
             yield part
+
+
+def slabs(volume: torch.Tensor) -> list[slice]:
+    """Cut a volume along its first axis into slabs of about a million voxels, which bounds the memory of a step.
+
+    Args:
+        volume: shape (X, Y, Z).
+
+    Examples:
+        >>> slabs(torch.empty(5, 1024, 512))
+        [slice(0, 2, None), slice(2, 4, None), slice(4, 6, None)]
+    """
+    step = max(_SLAB // max(volume[0].numel(), 1), 1)
+    return [slice(start, start + step) for start in range(0, len(volume), step)]

@@ -23,9 +23,6 @@ from mri_denoise.noise.correlation import noise_correlation
 from mri_denoise.threads import one_thread_each
 
 _LEAST_TILE = 256
-_LEAST_SIDE = (
-    32  # pixels: smaller slices get a margin of air, which the network knows; repeated edges it takes for lines
-)
 
 
 class SliceDenoiseInferer(MixedPrecisionInferer):
@@ -128,13 +125,7 @@ class SliceDenoiseInferer(MixedPrecisionInferer):
         volumes = inputs.as_tensor()[0] if isinstance(inputs, MetaTensor) else inputs[0]
         plan = self._planner(inputs, slice_axis, contiguous)
         run = NetworkRun(
-            network=network,
-            inferer=self,
-            tile=self.tile,
-            batch_size=self.batch_size,
-            least_side=_LEAST_SIDE,
-            args=args,
-            kwargs=kwargs,
+            network=network, inferer=self, tile=self.tile, batch_size=self.batch_size, args=args, kwargs=kwargs
         )
         out = volumes.to(torch.float32, copy=True)
         if self.noise_map and sigma is None:

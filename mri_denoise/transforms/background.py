@@ -11,12 +11,11 @@ import torch
 from monai.config import KeysCollection
 from monai.transforms import MapTransform
 
-from mri_denoise.inference.parts import solid_parts
+from mri_denoise.inference.parts import slabs, solid_parts
 from mri_denoise.noise.rician import chi_moments
 from mri_denoise.transforms.intensity import robust_range
 
 REACH = 5.0  # sigma: one voxel in a million lies farther from its signal
-_SLAB = 2**20  # voxels looked at at a time, which bounds the memory it takes
 _ZERO_ERROR = 0.1  # of REACH sigma: how far the zero that was found may be off
 _FINE = 0.02  # of REACH sigma
 _ROUNDING = 2.0**-22  # relative, of scaling there and back: two units in the last place
@@ -88,12 +87,10 @@ def masked_voxels(volume: torch.Tensor) -> torch.Tensor:
     count = int(torch.count_nonzero(zeros))  # a sum would copy the mask as integers
     if not count:
         return zeros
-    # slab by slab: a copy of a large volume would be the peak of the memory that denoising takes
-    slabs = list(zip(_slabs(volume), _slabs(zeros), strict=True))
-    step = min(float(part.abs().masked_fill_(none, torch.inf).min()) for part, none in slabs)
-    if math.isinf(step) or count > sum(
-        int(torch.count_nonzero((part.abs() < 1.5 * step) & ~none)) for part, none in slabs
-    ):
+    parts = slabs(volume)  # a copy of a large volume would be the peak of the memory that denoising takes
+    step = min(float(volume[part].abs().masked_fill_(zeros[part], torch.inf).min()) for part in parts)
+    near = sum(int(torch.count_nonzero((volume[part].abs() < 1.5 * step) & ~zeros[part])) for part in parts)
+    if math.isinf(step) or count > near:
         return zeros
     blocks = empty_voxels(volume[None])[0]
     for axis in range(3):  # the voxels around those with empty neighbours
@@ -187,7 +184,7 @@ def _restore(
     masked = masked_voxels(raw)
     image[masked] = 0
     least = _least_inside(raw, masked, up) if lowest >= 0 else 0.0
-    for part in _slab_places(raw):
+    for part in slabs(raw):
         new, old = image[part], raw[part]
         if down is not None and up is not None:
             fall, rise = (reach if reach.ndim == 0 else reach[part] for reach in (down, up))
@@ -202,15 +199,5 @@ def _least_inside(raw: torch.Tensor, masked: torch.Tensor, reach: torch.Tensor |
     """The smallest value inside a mask or a tenth of sigma, so that no voxel in it becomes 0; 0 without a mask."""
     if reach is None or not masked.any() or torch.count_nonzero(masked) < torch.count_nonzero(raw == 0):
         return 0.0
-    least = min(float(raw[part].masked_fill(masked[part], torch.inf).min()) for part in _slab_places(raw))
+    least = min(float(raw[part].masked_fill(masked[part], torch.inf).min()) for part in slabs(raw))
     return min(least, _FINE * float(reach.mean())) if math.isfinite(least) else 0.0
-
-
-def _slab_places(volume: torch.Tensor) -> list[slice]:
-    """Where slabs of a volume are, along its first axis: some planes each, at least one."""
-    step = max(_SLAB // volume[0].numel(), 1)
-    return [slice(start, start + step) for start in range(0, len(volume), step)]
-
-
-def _slabs(volume: torch.Tensor) -> list[torch.Tensor]:
-    return [volume[part] for part in _slab_places(volume)]

@@ -222,7 +222,6 @@ COPIES = """
 import json, os, sys
 import monai.bundle
 from mri_denoise._monai import import_monai
-from tests.phantoms import mirrored
 
 import_monai(everything=True)
 started = []

@@ -18,7 +18,7 @@ from mri_denoise.inference.group_filter import GroupFilter
 from mri_denoise.inference.native.compiled_filter import CompiledGroupFilter
 from mri_denoise.inference.native.library import FilterLibrary
 
-TOLERANCE = 5e-6  # of the largest voxel: sums are rounded in another order
+TOLERANCE = 2e-6  # of the largest voxel
 LAGS = np.array([[1, 0.4, 0.1], [1, 0.7, -0.1], [1, 0.2, 0]])
 
 
@@ -60,12 +60,17 @@ def _result(
 
 
 def _assert_forms_agree(
-    library: FilterLibrary, design: GroupDesign, noisy: torch.Tensor, pilot: torch.Tensor, sigma: torch.Tensor
+    library: FilterLibrary,
+    design: GroupDesign,
+    noisy: torch.Tensor,
+    pilot: torch.Tensor,
+    sigma: torch.Tensor,
+    tolerance: float = TOLERANCE,
 ) -> None:
     wanted = _result(GroupFilter(design, noisy), design, noisy, pilot, sigma)
     for name in library.instruction_sets:
         got = _result(CompiledGroupFilter(design, library, name), design, noisy, pilot, sigma)
-        torch.testing.assert_close(got[0], wanted[0], rtol=0, atol=TOLERANCE * float(noisy.max()), msg=name)
+        torch.testing.assert_close(got[0], wanted[0], rtol=0, atol=tolerance * float(noisy.max()), msg=name)
         assert torch.equal(got[1] > 0, wanted[1] > 0)  # the same blocks are air
 
 
@@ -113,7 +118,9 @@ def test_both_forms_agree_on_any_shape(library, sides, blocks, members, sigma, s
     axes = _axes(blocks)
     shape = tuple(axis.edge + side for axis, side in zip(axes, sides, strict=True))
     noisy, pilot = _images(shape, sigma, seed)
-    _assert_forms_agree(library, design_groups(axes, shape, members=members), noisy, pilot, torch.tensor(sigma))
+    design = design_groups(axes, shape, members=members)
+    # either form is up to 2.2e-6 from the same in float64 for some of 400 random shapes
+    _assert_forms_agree(library, design, noisy, pilot, torch.tensor(sigma), tolerance=2 * TOLERANCE)
 
 
 @pytest.mark.parametrize(
