@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -38,6 +38,10 @@ class BlockAxis:
         """
         last = length - self.edge
         return sorted({*range(0, last + 1, self.step), last})
+
+    def widen(self, by: float) -> BlockAxis:
+        """The same with blocks sought so many voxels farther away."""
+        return replace(self, radius=self.radius + by)
 
 
 def search_offsets(axes: Sequence[BlockAxis]) -> torch.Tensor:

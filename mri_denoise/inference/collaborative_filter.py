@@ -9,9 +9,12 @@ The result may be the pilot of a second pass, which matches blocks by what the f
 away and takes more of them.
 
 Blocks have one of three shapes. Cubes are 5 x 5 x 5 voxels, one every 3, and similar blocks are sought up to 4 voxels
-away. Plates, for thick slices, are 5 x 5 x 2 voxels, one every 3 x 3 x 1, sought within 4.5 voxels and the next slices.
-Squares, for slices that do not belong together, are 8 x 8 pixels, one every 4, sought within 6.5 pixels. If an axis is
-too short for one shape, the next shape is taken.
+away. Plates, for thick slices, are 5 x 5 x 2 voxels, one every 3 x 3 x 1, sought within 5.5 voxels and the next two
+slices. Squares, for slices that do not belong together, are 8 x 8 pixels, one every 4, sought within 8 pixels. If an
+axis is too short for one shape, the next shape is taken.
+
+The stronger the noise, the more blocks a group needs: 16, and 32 where the noise is strong, with cubes from a voxel
+farther away.
 """
 
 from __future__ import annotations
@@ -24,21 +27,21 @@ import torch
 import torch.nn.functional as F
 
 from mri_denoise.inference.block_matching import BlockAxis, Grid
-from mri_denoise.inference.group_design import GROUP, GroupDesign, design_groups
+from mri_denoise.inference.group_design import GROUP, LARGE_GROUP, GroupDesign, design_groups
 from mri_denoise.inference.group_filter import GroupFilter
 from mri_denoise.inference.native.compiled_filter import CompiledGroupFilter
 from mri_denoise.runtime import end_if_told
 
+_SAMPLE = 2**20  # voxels of a map of the noise, at most, that tell how strong it is
 CHUNK = 2**19  # voxels of the planes whose blocks are matched at a time
 
 BlockShape = Literal["cubes", "plates", "squares"]
 BLOCK_AXES: dict[BlockShape, tuple[BlockAxis, BlockAxis]] = {  # within slices, and across them
     "cubes": (BlockAxis(edge=5, step=3, radius=4), BlockAxis(edge=5, step=3, radius=4)),
-    "plates": (BlockAxis(edge=5, step=3, radius=4.5), BlockAxis(edge=2, step=1, radius=1.5)),
-    "squares": (BlockAxis(edge=8, step=4, radius=6.5), BlockAxis(edge=1, step=1, radius=0.5)),
+    "plates": (BlockAxis(edge=5, step=3, radius=5.5), BlockAxis(edge=2, step=1, radius=2.5)),
+    "squares": (BlockAxis(edge=8, step=4, radius=8), BlockAxis(edge=1, step=1, radius=0.5)),
 }
-SECOND_AXES = (BlockAxis(edge=5, step=3, radius=5), BlockAxis(edge=5, step=3, radius=5))  # cubes, second pass
-SECOND_GROUP = 16  # blocks of a group in the second pass
+STRONG = 0.13  # sigma from which the noise is strong: there larger groups begin to pay on validation volumes
 
 
 def filter_blocks(
@@ -52,13 +55,13 @@ def filter_blocks(
 ) -> torch.Tensor:
     """Filter groups of similar blocks of a noisy volume, with a pilot that tells signal from noise.
 
-    Each block is grouped with the 11 blocks nearby that are most similar to it in the pilot. The group is transformed
-    by the discrete cosine transform, in space and along the group, and the noisy coefficients Y become
-    ``Y P^2 / (P^2 + 1.2 S sigma^2)``. P are the coefficients of the pilot. S is the power of the noise in the
-    coefficient: 1 if the noise is white; noise that is correlated in space has more power at low frequencies and less
-    at high ones. The factor 1.2 makes the filter somewhat stronger than in BM4D, because the pilot's coefficients hold
-    noise of their own. The filtered blocks are put back and averaged, weighted by the inverse of the noise that their
-    filter leaves and by a Kaiser window, because the middle of a block is known best.
+    Each block is grouped with the blocks nearby that are most similar to it in the pilot. The group is transformed, by
+    the discrete cosine transform in space and by the Walsh-Hadamard transform along the group, and the noisy
+    coefficients Y become ``Y P^2 / (P^2 + 1.2 S sigma^2)``. P are the coefficients of the pilot. S is the power of the
+    noise in the coefficient: 1 if the noise is white; noise that is correlated in space has more power at low
+    frequencies and less at high ones. The factor 1.2 makes the filter somewhat stronger than in BM4D, because the
+    pilot's coefficients hold noise of their own. The filtered blocks are put back and averaged, weighted by the inverse
+    of the noise that their filter leaves and by a Kaiser window, because the middle of a block is known best.
 
     The bias of Rician noise at the pilot's signal is subtracted from the noisy volume first. Voxels that are exactly 0
     (masked air) hold no noise: the filter takes the pilot's value there. Blocks of air keep the pilot. Where sigma is
@@ -76,7 +79,7 @@ def filter_blocks(
         blocks: shape of the blocks: ``"cubes"``, ``"plates"`` for thick slices, ``"squares"`` for single slices.
         correlation: of the noise with its neighbours, shape (3, lags), from 1 at lag 0
             (:func:`~mri_denoise.noise.correlation.noise_correlation`); None is white noise.
-        passes: 2 for a second pass over cubes, 5 voxels around and in groups of 16. Plates and squares have one pass.
+        passes: 2 for a second pass over cubes, which are sought a voxel farther away. Plates and squares have one pass.
 
     Returns:
         ``pilot``, which holds the result; unchanged if the slices are smaller than 8 x 8.
@@ -99,17 +102,29 @@ def filter_blocks(
         order.insert(0, order.pop(slice_axis))
     level = sigma if sigma.ndim == 0 else sigma.permute(order)
     known = None if correlation is None else correlation[order]
-    for axes, members in _plan_passes(fitting, passes):
+    for axes, members in _plan_passes(fitting, passes, _is_strong(sigma)):
         along = [axes[axis == slice_axis] for axis in order]
         design = design_groups(along, [shape[axis] for axis in order], known, members=members)
         _filter_in_chunks(noisy.permute(order), pilot.permute(order), level, design)
     return pilot
 
 
-def _plan_passes(blocks: BlockShape, passes: int) -> list[tuple[tuple[BlockAxis, BlockAxis], int]]:
+def _plan_passes(blocks: BlockShape, passes: int, strong: bool) -> list[tuple[tuple[BlockAxis, BlockAxis], int]]:
     """How blocks lie, and how many are a group, in each pass."""
-    first = (BLOCK_AXES[blocks], GROUP)
-    return [first] if blocks != "cubes" else [first, (SECOND_AXES, SECOND_GROUP)][:passes]
+    members = LARGE_GROUP if strong else GROUP
+    if blocks != "cubes":
+        return [(BLOCK_AXES[blocks], members)]
+    within, across = BLOCK_AXES[blocks]
+    farther = [number + strong for number in range(passes)]
+    return [((within.widen(by), across.widen(by)), members) for by in farther]
+
+
+def _is_strong(sigma: torch.Tensor) -> bool:
+    """Whether noise is strong, by the median of its level where there is any."""
+    level = sigma.reshape(-1)
+    level = level[:: max(len(level) // _SAMPLE, 1)]
+    level = level[level > 0]
+    return bool(len(level)) and float(level.median()) >= STRONG
 
 
 class _Filter(Protocol):

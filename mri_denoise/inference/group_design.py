@@ -16,7 +16,7 @@ from scipy.fft import dct
 from mri_denoise.inference.block_matching import BlockAxis, search_offsets
 from mri_denoise.noise.correlation import cosine_power
 
-GROUP = 12  # blocks that are filtered together
+GROUP, LARGE_GROUP = 16, 32  # blocks that are filtered together: usually, and where the noise is strong
 SHRINKAGE = 1.2  # times the power of the noise in the filter's gain
 KAISER = 2.5  # beta of the window that weighs the voxels of a block
 LEAST_NOISE = 0.05  # least power of the noise in a coefficient, relative to that in a voxel
@@ -35,8 +35,9 @@ class GroupDesign:
         members: blocks of a group.
         shrinkage: times the power of the noise in the filter's gain.
         windows: weights of the voxels along each axis of a block.
-        transforms: orthonormal cosine transforms along the three axes of a block and along the group, one coefficient
-            a row.
+        transforms: orthonormal transforms, one coefficient a row: cosine transforms along the three axes of a block,
+            and the Walsh-Hadamard transform along the group, which needs additions alone and separates the members of
+            a group as well (measured on validation volumes).
         spectrum: power of the noise in each coefficient of a block, relative to that in a voxel; in the order of the
             block's voxels.
     """
@@ -81,24 +82,33 @@ def design_groups(
         axes: how blocks lie along each axis of the volume.
         shape: of the volume, at least a block along each axis.
         correlation: of the noise with its neighbours, a row for each axis, from 1 at lag 0; None is white noise.
-        members: blocks of a group. A corner of a volume that is hardly longer than a block has fewer blocks within
-            reach: then groups are as small as there.
+        members: blocks of a group at most. The largest power of 2 is taken that this and the blocks within reach of
+            a corner allow; a volume that is hardly longer than a block has few of them.
         shrinkage: times the power of the noise in the filter's gain.
     """
     first, second, third = axes
     offsets = search_offsets(axes)
     room = torch.tensor([n - axis.edge for n, axis in zip(shape, axes, strict=True)])
-    members = min(members, int(((offsets >= 0) & (offsets <= room)).all(1).sum()))
-    transforms = [dct(np.eye(n), norm="ortho", axis=0) for n in (*(axis.edge for axis in axes), members)]
+    within = int(((offsets >= 0) & (offsets <= room)).all(1).sum())
+    members = 1 << (min(members, within).bit_length() - 1)
+    cosines = [dct(np.eye(axis.edge), norm="ortho", axis=0) for axis in axes]
     return GroupDesign(
         axes=(first, second, third),
         offsets=offsets,
         members=members,
         shrinkage=shrinkage,
         windows=tuple(np.kaiser(axis.edge, KAISER) for axis in axes),
-        transforms=tuple(transforms),
-        spectrum=_noise_power(np.ones((3, 1)) if correlation is None else correlation, transforms[:3]),
+        transforms=(*cosines, _hadamard(members)),
+        spectrum=_noise_power(np.ones((3, 1)) if correlation is None else correlation, cosines),
     )
+
+
+def _hadamard(order: int) -> np.ndarray:
+    """The orthonormal Walsh-Hadamard transform; scipy.linalg, which has it, takes long to import."""
+    matrix: np.ndarray = np.ones((1, 1))
+    while len(matrix) < order:
+        matrix = np.kron([[1, 1], [1, -1]], matrix)
+    return matrix / math.sqrt(order)
 
 
 def _noise_power(correlation: np.ndarray, transforms: Sequence[np.ndarray]) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,10 +11,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.fft import dctn, idctn
-from scipy.linalg import toeplitz
+from scipy.linalg import hadamard, toeplitz
 from scipy.ndimage import gaussian_filter
 
 from mri_denoise.inference import collaborative_filter, group_filter
+from mri_denoise.inference.block_matching import BlockAxis
 from mri_denoise.inference.collaborative_filter import BLOCK_AXES, filter_blocks
 from mri_denoise.inference.native import available
 from mri_denoise.inference.native.library import PLAIN
@@ -42,11 +44,16 @@ def _rician(volume: np.ndarray, sigma: float, seed: int = 1) -> np.ndarray:
     return np.hypot(volume + real, imaginary).astype(np.float32)
 
 
+def _ball(axes) -> list[tuple[int, ...]]:
+    """Offsets within reach of a block."""
+    reach = [range(-int(a.radius), int(a.radius) + 1) for a in axes]
+    return [o for o in itertools.product(*reach) if sum((i / a.radius) ** 2 for i, a in zip(o, axes, strict=True)) <= 1]
+
+
 def _filter_with_scipy(
-    noisy: np.ndarray, pilot: np.ndarray, sigma: float, kind, across: int, correlation: np.ndarray
+    noisy: np.ndarray, pilot: np.ndarray, sigma: float, axes: list[BlockAxis], most: int, correlation: np.ndarray
 ) -> np.ndarray:
-    """The same filter one group at a time."""
-    axes = [kind[axis == across] for axis in range(3)]
+    """The same filter one group of at most so many blocks at a time."""
     y = noisy - sigma * (rice_moments(pilot / sigma)[0] - pilot / sigma)
     p = pilot.astype(np.float64)
     starts = [sorted({*range(0, n - a.edge + 1, a.step), n - a.edge}) for n, a in zip(y.shape, axes, strict=True)]
@@ -62,6 +69,10 @@ def _filter_with_scipy(
     spectrum = np.maximum(np.diag(waves.T @ covariance @ waves), 0.05).reshape(edges)
     window = np.einsum("i,j,k->ijk", *(np.kaiser(a.edge, 2.5) for a in axes))
     total, weights = np.zeros(y.shape), np.zeros(y.shape)
+    members = min(
+        sum(all(0 <= i <= n - a.edge for i, n, a in zip(o, y.shape, axes, strict=True)) for o in _ball(axes)), most
+    )
+    along_group = hadamard(2 ** int(np.log2(members))) / 2 ** (int(np.log2(members)) / 2)
     for corner in itertools.product(*starts):
         near = [
             c
@@ -69,10 +80,15 @@ def _filter_with_scipy(
             if sum(((i - j) / a.radius) ** 2 for i, j, a in zip(c, corner, axes, strict=True)) <= 1
         ]
         ranked = sorted((np.sum((p[block(corner)] - p[block(c)]) ** 2) if c != corner else -1, c) for c in near)
-        group = [block(c) for _, c in ranked[:12]]
-        power = dctn(np.stack([p[b] for b in group]), norm="ortho") ** 2
+        group = [block(c) for _, c in ranked[: len(along_group)]]
+
+        def transform(volume: np.ndarray, group: list[tuple[slice, ...]] = group) -> np.ndarray:
+            blocks = dctn(np.stack([volume[b] for b in group]), axes=(1, 2, 3), norm="ortho")
+            return np.einsum("ij,j...->i...", along_group, blocks)
+
+        power = transform(p) ** 2
         gain = power / (power + 1.2 * spectrum * sigma**2)
-        estimate = idctn(gain * dctn(np.stack([y[b] for b in group]), norm="ortho"), norm="ortho")
+        estimate = idctn(np.einsum("ij,i...->j...", along_group, gain * transform(y)), axes=(1, 2, 3), norm="ortho")
         for b, values in zip(group, estimate, strict=True):
             total[b] += window * values / np.sum(spectrum * gain**2)
             weights[b] += window / np.sum(spectrum * gain**2)
@@ -95,10 +111,24 @@ def _filter_with_scipy(
 def test_equals_the_filter_group_by_group(kind, slice_axis, blocks, shape, lags):
     truth, correlation = _volume(shape), np.array(lags, dtype=float)
     noisy, pilot = _rician(truth, 0.06), gaussian_filter(truth, 1)
-    wanted = _filter_with_scipy(noisy, pilot, 0.06, BLOCK_AXES[kind], slice_axis, correlation)
+    axes = [BLOCK_AXES[kind][axis == slice_axis] for axis in range(3)]
+    wanted = _filter_with_scipy(noisy, pilot, 0.06, axes, 16, correlation)
     for order in ("C", "F"):  # volumes of NIfTI files are stored first axis first
         images = (torch.from_numpy(np.array(image, order=order)) for image in (noisy, pilot))
         got = filter_blocks(*images, torch.tensor(0.06), slice_axis, blocks, correlation)
+        np.testing.assert_allclose(got.numpy(), wanted, atol=2e-5)
+
+
+@pytest.mark.parametrize(("blocks", "radius"), [("cubes", 5), ("plates", 2.5)])
+def test_strong_noise_takes_larger_groups(blocks, radius):
+    truth = _volume((14, 13, 15))
+    noisy, pilot = _rician(truth, 0.2), gaussian_filter(truth, 1)
+    within, across = BLOCK_AXES[blocks]
+    axes = [replace(across, radius=radius), *[replace(within, radius=5 if blocks == "cubes" else 5.5)] * 2]
+    wanted = _filter_with_scipy(noisy, pilot, 0.2, axes, 32, np.array([[1.0, 0]] * 3))
+    volume = torch.from_numpy(noisy)
+    for sigma in (torch.tensor(0.2), torch.full_like(volume, 0.2)):
+        got = filter_blocks(volume, torch.from_numpy(pilot.copy()), sigma, 0, blocks)
         np.testing.assert_allclose(got.numpy(), wanted, atol=2e-5)
 
 

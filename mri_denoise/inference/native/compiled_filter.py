@@ -44,7 +44,7 @@ class CompiledGroupFilter:
         # of equally similar blocks the nearest is taken
         nearest_first = design.offsets.square().sum(1).argsort(stable=True)
         self.offsets = design.offsets[nearest_first].to(torch.int32).contiguous()
-        self.transforms = [torch.from_numpy(transform).float().contiguous() for transform in design.transforms]
+        self.transforms = [torch.from_numpy(transform).float().contiguous() for transform in design.transforms[:3]]
         self.windows = [torch.from_numpy(window).float() for window in design.windows]
         self.spectrum = torch.from_numpy(design.spectrum).float()
         self.bias = BIAS_TABLE.float()

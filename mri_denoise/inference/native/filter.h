@@ -12,7 +12,7 @@
 #endif
 
 enum {
-    VERSION = 1,      /* of the structures and functions below */
+    VERSION = 2,      /* of the structures and functions below */
     MAX_EDGE = 8,     /* voxels of a block along an axis */
     MAX_REACH = 8,    /* voxels to the farthest block along an axis */
     MAX_MEMBERS = 32, /* blocks of a group */
@@ -24,14 +24,14 @@ typedef struct {
     const int32_t *starts[3];   /* their first voxels, ascending */
     const int32_t *offsets;     /* offset_count x 3, the first is 0 0 0; of equal distances the first wins */
     int32_t offset_count;       /* of the blocks within reach */
-    int32_t members;            /* blocks of a group: at most those within reach of any block */
+    int32_t members;            /* blocks of a group: a power of 2, at most those within reach of any block */
     int32_t edges[3];           /* voxels of a block */
     int32_t reach[3];           /* largest offset along each axis */
     float shrinkage;            /* times the power of the noise in the gain */
     float air;                  /* times sigma: blocks of a lower mean are not filtered */
     float least_power;          /* of the noise of a block */
     float least_left;           /* power of the noise after a filter, relative to that of a voxel */
-    const float *transforms[4]; /* orthonormal cosine transforms along the edges and the group, a coefficient a row */
+    const float *transforms[3]; /* orthonormal cosine transforms along the edges, a coefficient a row */
     const float *windows[3];    /* weights of the voxels along the edges */
     const float *spectrum;      /* edges: power of the noise in each coefficient, relative to that of a voxel */
     const float *bias;          /* of magnitudes of unit noise, bias_steps in 1 of SNR, from 0 on */

@@ -13,7 +13,7 @@
 
 /* Cosine transform of a line in place: even coefficients are made of sums of mirrored elements, odd ones of differences. */
 INLINE void LOCAL(forward)(vec *x, const float *matrix, const int n) {
-    vec sums[MAX_MEMBERS / 2 + 1], differences[MAX_MEMBERS / 2];
+    vec sums[MAX_EDGE / 2 + 1], differences[MAX_EDGE / 2];
     UNROLL
     for (int i = 0; i < n / 2; i++) {
         sums[i] = x[i] + x[n - 1 - i];
@@ -37,7 +37,7 @@ INLINE void LOCAL(forward)(vec *x, const float *matrix, const int n) {
 }
 
 INLINE void LOCAL(inverse)(vec *x, const float *matrix, const int n) {
-    vec out[MAX_MEMBERS];
+    vec out[MAX_EDGE];
     UNROLL
     for (int i = 0; i < n / 2; i++) {
         vec even = SPLAT(matrix[i]) * x[0], odd = SPLAT(matrix[n + i]) * x[1];
@@ -56,6 +56,20 @@ INLINE void LOCAL(inverse)(vec *x, const float *matrix, const int n) {
     }
     UNROLL
     for (int i = 0; i < n; i++) x[i] = out[i];
+}
+
+/* Walsh-Hadamard transform of a group in place, without its factor 1 / sqrt(n). Done twice, it multiplies by n. */
+INLINE void LOCAL(hadamard)(vec *x, const int n) {
+    UNROLL
+    for (int half = 1; half < n; half *= 2) {
+        UNROLL
+        for (int i = 0; i < n / 2; i++) {
+            vec *low = x + i / half * 2 * half + i % half, *high = low + half;
+            const vec sum = *low + *high;
+            *high = *low - *high;
+            *low = sum;
+        }
+    }
 }
 
 /* Gather the blocks that begin at `places` and transform them in space. */
@@ -147,15 +161,16 @@ INLINE void LOCAL(scatter)(
 /* Multiply the coefficients of the noisy blocks by P^2 / (P^2 + noise), P being those of the pilot, between transforms
  * along the group. Returns the noise that is left, relative to that of a voxel. */
 INLINE float LOCAL(shrink)(const filter_job *job, workspace *space, const float noise) {
+    (void)job; /* of which the sizes may be fields */
     const int step = EDGE0 * EDGE1 * ROW;
-    const float *matrix = job->transforms[3];
+    const vec power_of_one = SPLAT(noise * (float)MEMBERS), back = SPLAT(1 / (float)MEMBERS);
     float left[ROW] = {0};
     for (int at = 0; at < step; at += LANES) {
-        const vec spectrum = LOAD(space->spectrum + at), floor = SPLAT(noise) * spectrum;
+        const vec spectrum = LOAD(space->spectrum + at), floor = power_of_one * spectrum;
         vec x[MAX_MEMBERS], gain[MAX_MEMBERS], squares = SPLAT(0);
         UNROLL
         for (int g = 0; g < MEMBERS; g++) x[g] = LOAD(space->pilot + at + g * step);
-        LOCAL(forward)(x, matrix, MEMBERS);
+        LOCAL(hadamard)(x, MEMBERS);
         UNROLL
         for (int g = 0; g < MEMBERS; g++) {
             const vec power = x[g] * x[g];
@@ -165,10 +180,10 @@ INLINE float LOCAL(shrink)(const filter_job *job, workspace *space, const float 
         STORE(left + at % ROW, FMA(squares, spectrum, LOAD(left + at % ROW)));
         UNROLL
         for (int g = 0; g < MEMBERS; g++) x[g] = LOAD(space->noisy + at + g * step);
-        LOCAL(forward)(x, matrix, MEMBERS);
+        LOCAL(hadamard)(x, MEMBERS);
         UNROLL
-        for (int g = 0; g < MEMBERS; g++) x[g] *= gain[g];
-        LOCAL(inverse)(x, matrix, MEMBERS);
+        for (int g = 0; g < MEMBERS; g++) x[g] *= gain[g] * back;
+        LOCAL(hadamard)(x, MEMBERS);
         UNROLL
         for (int g = 0; g < MEMBERS; g++) STORE(space->noisy + at + g * step, x[g]);
     }

@@ -13,7 +13,7 @@ from pathlib import Path
 from mri_denoise.inference.native.build import library_name
 
 LIBRARY = Path(__file__).with_name(library_name())
-VERSION = 1  # of the interface in filter.h
+VERSION = 2  # of the interface in filter.h
 PLAIN = "MRI_DENOISE_PLAIN_FILTER"  # environment variable that switches the compiled filter off
 
 
@@ -33,7 +33,7 @@ class FilterJob(ctypes.Structure):
         ("air", c_float),
         ("least_power", c_float),
         ("least_left", c_float),
-        ("transforms", c_void_p * 4),
+        ("transforms", c_void_p * 3),
         ("windows", c_void_p * 3),
         ("spectrum", c_void_p),
         ("bias", c_void_p),

@@ -20,31 +20,43 @@
 #ifdef ALL_SIZES
 #define UNROLL _Pragma("GCC unroll 32")
 
-#define MEMBERS 12
-#define KERNEL PASTE(cubes_12, SET)
+#define MEMBERS 16
+#define KERNEL PASTE(cubes_16, SET)
 #define EDGE0 5
 #define EDGE1 5
 #define EDGE2 5
 #include "kernel.h"
 
-#define KERNEL PASTE(plates_12, SET)
+#define KERNEL PASTE(plates_16, SET)
 #define EDGE0 2
 #define EDGE1 5
 #define EDGE2 5
 #include "kernel.h"
 
-#define KERNEL PASTE(squares_12, SET)
+#define KERNEL PASTE(squares_16, SET)
 #define EDGE0 1
 #define EDGE1 8
 #define EDGE2 8
 #include "kernel.h"
 #undef MEMBERS
 
-#define MEMBERS 16
-#define KERNEL PASTE(cubes_16, SET)
+#define MEMBERS 32
+#define KERNEL PASTE(cubes_32, SET)
 #define EDGE0 5
 #define EDGE1 5
 #define EDGE2 5
+#include "kernel.h"
+
+#define KERNEL PASTE(plates_32, SET)
+#define EDGE0 2
+#define EDGE1 5
+#define EDGE2 5
+#include "kernel.h"
+
+#define KERNEL PASTE(squares_32, SET)
+#define EDGE0 1
+#define EDGE1 8
+#define EDGE2 8
 #include "kernel.h"
 #undef MEMBERS
 #undef UNROLL
@@ -52,11 +64,14 @@
 
 static void PASTE(run, SET)(const filter_job *job, const grid_box *box, workspace *space) {
 #ifdef ALL_SIZES
-    const int *e = job->edges, cubes = e[0] == 5 && e[1] == 5 && e[2] == 5;
-    if (cubes && job->members == 12) { PASTE(cubes_12, SET)(job, box, space); return; }
-    if (cubes && job->members == 16) { PASTE(cubes_16, SET)(job, box, space); return; }
-    if (e[0] == 2 && e[1] == 5 && e[2] == 5 && job->members == 12) { PASTE(plates_12, SET)(job, box, space); return; }
-    if (e[0] == 1 && e[1] == 8 && e[2] == 8 && job->members == 12) { PASTE(squares_12, SET)(job, box, space); return; }
+    const int *e = job->edges, many = job->members == 32;
+    const int cubes = e[0] == 5 && e[1] == 5 && e[2] == 5, plates = e[0] == 2 && e[1] == 5 && e[2] == 5;
+    const int squares = e[0] == 1 && e[1] == 8 && e[2] == 8;
+    if (job->members == 16 || many) {
+        if (cubes) { (many ? PASTE(cubes_32, SET) : PASTE(cubes_16, SET))(job, box, space); return; }
+        if (plates) { (many ? PASTE(plates_32, SET) : PASTE(plates_16, SET))(job, box, space); return; }
+        if (squares) { (many ? PASTE(squares_32, SET) : PASTE(squares_16, SET))(job, box, space); return; }
+    }
 #endif
     PASTE(any_size, SET)(job, box, space);
 }

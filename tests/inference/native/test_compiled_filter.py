@@ -79,12 +79,14 @@ def _assert_forms_agree(
 @pytest.mark.parametrize(
     ("blocks", "shape", "members"),
     [
-        ("cubes", (21, 18, 70), 12),  # longer than a line of blocks
-        ("cubes", (5, 6, 7), 12),  # fewer blocks within reach than a group has
-        ("far cubes", (19, 17, 20), 16),
-        ("plates", (7, 23, 20), 12),
-        ("squares", (3, 26, 31), 12),
-        ("squares", (1, 8, 8), 12),
+        ("cubes", (21, 18, 70), 16),  # longer than a line of blocks
+        ("cubes", (5, 6, 7), 16),  # fewer blocks within reach than a group has
+        ("far cubes", (19, 17, 20), 32),
+        ("plates", (7, 23, 20), 16),
+        ("plates", (7, 23, 20), 32),
+        ("squares", (3, 26, 31), 16),
+        ("squares", (3, 26, 31), 32),
+        ("squares", (1, 8, 8), 16),
         ("others", (9, 17, 23), 9),
         ("others", (9, 17, 23), 32),
     ],
@@ -110,7 +112,7 @@ def test_both_forms_agree_where_there_is_masked_air(library, blocks):
 @given(
     sides=st.tuples(*[st.integers(0, 14)] * 3),
     blocks=st.sampled_from(["cubes", "plates", "squares", "others"]),
-    members=st.integers(1, 20),
+    members=st.integers(1, 40),
     sigma=st.sampled_from([0.0, 1e-4, 0.1]),
     seed=st.integers(0, 9),
 )
@@ -179,6 +181,7 @@ def test_it_runs_on_float32_in_memory_within_its_sizes(library, monkeypatch):
     assert not CompiledGroupFilter.can_run(cubes, image.double(), image)
     assert not CompiledGroupFilter.can_run(cubes, image, image.half())
     assert not CompiledGroupFilter.can_run(cubes, image, image.to("meta"))
-    for axis, members in ((BlockAxis(edge=9, step=3, radius=3), 12), (BlockAxis(edge=5, step=3, radius=9), 12)):
+    for axis, members in ((BlockAxis(edge=9, step=3, radius=3), 16), (BlockAxis(edge=5, step=3, radius=9), 16)):
         assert not CompiledGroupFilter.can_run(design_groups([axis] * 3, shape, members=members), image, image)
-    assert not CompiledGroupFilter.can_run(design_groups(_axes("cubes"), shape, members=33), image, image)
+    many = design_groups([BlockAxis(edge=5, step=3, radius=6)] * 3, shape, members=64)
+    assert many.members == 64 and not CompiledGroupFilter.can_run(many, image, image)
