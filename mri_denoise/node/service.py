@@ -19,7 +19,6 @@ from mri_denoise.node.spool import STATES, Spool
 from mri_denoise.node.worker import Worker
 
 _IDLE_SECONDS = 0.2
-_REPORT_SECONDS = 5.0
 _FORGET_SECONDS = 60.0
 logger = logging.getLogger(__name__)
 
@@ -50,7 +49,7 @@ def serve(settings: NodeSettings, stop: threading.Event) -> None:
         threads = [
             _repeat("worker", worker.step, _IDLE_SECONDS, stop),
             _repeat("sender", sender.step, _IDLE_SECONDS, stop),
-            _repeat("commitment", lambda: not commitment.report(settings, spool) and False, _REPORT_SECONDS, stop),
+            _repeat("commitment", commitment.Reporter(settings, spool).step, _IDLE_SECONDS, stop),
             _repeat("queue", lambda: bool(spool.forget(settings.keep_days)), _FORGET_SECONDS, stop),
         ]
         try:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from pathlib import PurePath
 from typing import IO
 
 from mri_denoise.node import disk, rules
@@ -111,7 +112,8 @@ class Worker:
             images = self._derived(series)
             seconds = round(time.monotonic() - started, 2)
             forward = answer.skipped if self._settings.series.not_eligible == "forward" else ()
-            send = (*images, *(f"source/{one.file}" for one in forward))
+            derived = {PurePath(name).name for name in images}  # which hold the frames that were left alone, too
+            send = (*images, *dict.fromkeys(f"source/{one.file}" for one in forward if one.file not in derived))
             self._spool.finish(series, "working", "outgoing", replace(job, send=send))
             counts = {"images": len(images), "skipped": len(answer.skipped), "seconds": seconds}
             logger.info("denoised", extra={"series": series, **counts})

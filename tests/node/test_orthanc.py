@@ -29,6 +29,8 @@ from mri_denoise.cli.main import app
 from mri_denoise.node.destinations import QueryError, SendError, make, read_image
 from mri_denoise.node.settings import load
 from tests.commands import cli
+from tests.io.dicom.frames_phantom import enhanced, frames
+from tests.io.dicom.phantom import Phantom
 from tests.node.servers import (
     ROOT,
     Certificate,
@@ -268,6 +270,16 @@ def test_a_mixed_folder_and_a_destination_that_comes_late(router: Router, tmp_pa
     }
     again = CliRunner().invoke(app, ["node", str(node.file), "--status"])
     assert again.stdout.startswith("running: 0 incoming") and "failed 1.2.826" in again.stdout
+
+
+def test_an_instance_that_is_denoised_in_part_is_sent_once(router: Router, tmp_path: Path) -> None:
+    plan = [*frames(2), *frames(2, kind=("T2", "FIELD_MAP"), component="REAL"), *frames(2, component="PHASE")]
+    enhanced(plan, Phantom(slices=2, rows=32, columns=32, uid="part")).save_as(tmp_path / "in.dcm")
+    server = router.start_archive(tmp_path / "archive")
+    assert storescu(router.node.port, tmp_path / "in.dcm").returncode == 0
+    until(lambda: router.is_in("done", "part"), 120)
+    [stored] = [pydicom.dcmread(path, force=True) for path in server.files()]
+    assert stored.ImageType[0] == "MIXED" and stored.NumberOfFrames == 6
 
 
 def test_own_images_are_not_denoised_again(router: Router, tmp_path: Path) -> None:

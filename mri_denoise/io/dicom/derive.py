@@ -180,12 +180,14 @@ def _drop_stray(ds: Dataset) -> None:
 def _identify(ds: Dataset, source: Dataset, derivation: Derivation, pixels: str) -> None:
     """Make it a new instance in a new series of the same study, frame of reference and position."""
     ds.SOPClassUID = str(sop_class(source))
-    ds.SOPInstanceUID = derived_uid(instance_uid(source), derivation, *_what_differs(source), pixels)
     for keyword in ("ConcatenationUID", "SOPInstanceUIDOfConcatenationSource"):
         if text(source, keyword):
             setattr(ds, keyword, derived_uid(text(source, keyword), derivation))
     patient, study, series = series_identity(source)
     ds.SeriesInstanceUID = derived_uid(series, derivation, patient, study)
+    # of the series, too: an image whose patient was corrected belongs to another one
+    told = (str(ds.SeriesInstanceUID), *_what_differs(source), pixels)
+    ds.SOPInstanceUID = derived_uid(instance_uid(source), derivation, *told)
     series_number = int(number(source, "SeriesNumber") or 0) + SERIES_NUMBER_OFFSET
     if series_number <= _LARGEST_IS:
         ds.SeriesNumber = series_number

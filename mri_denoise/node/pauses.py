@@ -1,0 +1,35 @@
+"""When something that failed is tried again: each pause is twice as long as the one before, up to a limit."""
+
+from __future__ import annotations
+
+import time
+
+from mri_denoise.node.settings import Retry
+
+
+class Pauses:
+    """The pauses of several things, by name; what has not failed yet is due.
+
+    Args:
+        retry: the first and the longest pause.
+    """
+
+    def __init__(self, retry: Retry) -> None:
+        self._retry = retry
+        self._due: dict[str, float] = {}
+        self._pauses: dict[str, float] = {}
+
+    def is_due(self, name: str) -> bool:
+        """Whether its pause is over."""
+        return self._due.get(name, 0.0) <= time.monotonic()
+
+    def begin(self, name: str) -> float:
+        """Begin the next pause, after an attempt that failed; return its seconds."""
+        pause = min(self._pauses.get(name, self._retry.first_seconds / 2) * 2, self._retry.longest_seconds)
+        self._pauses[name], self._due[name] = pause, time.monotonic() + pause
+        return pause
+
+    def forget(self, name: str) -> None:
+        """Note that it is over and done with."""
+        self._due.pop(name, None)
+        self._pauses.pop(name, None)
