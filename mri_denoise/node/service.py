@@ -132,9 +132,13 @@ def status(settings: NodeSettings) -> Status:
     """Count what lies in a queue; a node may be running.
 
     Raises:
-        InputError: if there is no queue yet.
+        InputError: if there is no queue yet, or it belongs to another user.
     """
-    if not (settings.spool / STATES[0]).is_dir():
+    try:
+        found = (settings.spool / STATES[0]).is_dir()
+    except PermissionError as error:
+        raise InputError(f"{settings.spool}: {error.strerror}; ask as the user who runs the node") from error
+    if not found:
         raise InputError(f"{settings.spool}: no queue of a node; start one first, or check the path")
     spool = Spool(settings.spool)
     failed = [(one, spool.job("failed", one)) for one in spool.series("failed")]

@@ -31,6 +31,7 @@ from mri_denoise.io.dicom.dataset import (
     text,
 )
 from mri_denoise.io.dicom.functional_groups import SMOOTHING, code_item, describe_frames, in_words, source_reference
+from mri_denoise.io.dicom.lossy import keep_lossy
 from mri_denoise.io.dicom.texts import append_text, keep_bytes, text_bytes
 
 SERIES_NUMBER_OFFSET = 10000
@@ -99,6 +100,7 @@ def derive(
             del ds[keyword]
     if not keep_vendor_headers and not is_mosaic(ds):
         _drop_private(ds, "SIEMENS CSA")
+    keep_lossy(ds, source)
     _identify(ds, source, derivation, pixels)
     if is_enhanced(ds):
         describe_frames(ds, derivation, frames, (source_class, source_uid), source_series)
