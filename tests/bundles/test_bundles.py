@@ -201,6 +201,14 @@ def test_metadata_and_network_are_verified(commands: ModuleType) -> None:
     commands.verify_net_in_out("network_def", **files, n=2)
 
 
+def test_metadata_and_network_of_the_noise_level_are_verified(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT / "bundles" / "noise_level")
+    import_monai(everything=True)
+    monai.bundle.verify_metadata(meta_file="configs/metadata.json", filepath="docs/metadata_schema.json")
+    files = {"meta_file": "configs/metadata.json", "config_file": "configs/inference.yaml"}
+    monai.bundle.verify_net_in_out("network_def", **files, n=2)
+
+
 def test_exports_give_what_the_network_gives(trained: Path, commands: ModuleType, tmp_path: Path) -> None:
     network = network_of(trained)
     x = torch.rand(1, network.in_channels, 16, 16)
