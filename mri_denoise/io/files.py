@@ -10,16 +10,13 @@ import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, cast
+from typing import IO, Any, cast
 
 from isal import igzip
 from isal.igzip_lib import DECOMP_GZIP, IgzipDecompressor, IsalError
 
 from mri_denoise.errors import InputError, OutputError
 from mri_denoise.io.leftovers import Temporary
-
-if TYPE_CHECKING:
-    pass
 
 GZIP_MAGIC = b"\x1f\x8b"
 _PACKED, _UNPACKED = 2**16, 2**20  # bytes read, and unpacked, at a time

@@ -11,7 +11,8 @@ from dataclasses import replace
 from pathlib import PurePath
 from typing import IO
 
-from mri_denoise.node import disk, rules
+from mri_denoise.io.files import sync
+from mri_denoise.node import rules
 from mri_denoise.node.messages import Answer, Request
 from mri_denoise.node.records import Job, Skipped, from_json, to_json
 from mri_denoise.node.settings import NodeSettings, Rule
@@ -123,7 +124,7 @@ class Worker:
         folder = self._spool.folder("working", series)
         images = sorted(path for path in (folder / "derived").rglob("*.dcm") if path.is_file())
         for path in images:
-            disk.sync_file(path)
+            sync(path)
         return [path.relative_to(folder).as_posix() for path in images]
 
     def _ask(self, request: Request) -> Answer:
