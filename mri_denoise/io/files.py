@@ -19,6 +19,8 @@ from mri_denoise.errors import InputError, OutputError
 from mri_denoise.io.leftovers import Temporary
 
 GZIP_MAGIC = b"\x1f\x8b"
+IS_INPUT = "is an input and is not overwritten; choose another output"
+"""What is said of a result that would replace an input."""
 _PACKED, _UNPACKED = 2**16, 2**20  # bytes read, and unpacked, at a time
 _GZIP_LEVEL = 2  # of ISA-L, 0 to 3: smaller files than its 3 on noisy integers
 
@@ -158,7 +160,7 @@ def write_beside(path: Path, sources: Iterable[Path] = ()) -> Iterator[Path]:
     """
     for source in sources:
         if same_file(path, source):
-            raise OutputError(f"{path}: is an input and is not overwritten; choose another output")
+            raise OutputError(f"{path}: {IS_INPUT}")
     suffix = "".join(path.suffixes[-2:]) if path.suffix in (".gz", ".GZ") else path.suffix
     temporary: Temporary | None = None
     try:

@@ -74,6 +74,9 @@ class Incoming:
         Returns:
             False if the series that is arriving has this very image already. One that differs replaces it: a sender
             that has corrected an image sends it again under the same identifier.
+
+        Raises:
+            ValueError: if a UID is none.
         """
         if not is_uid(series) or not is_uid(instance):
             raise ValueError(f"not a UID: {series!r} or {instance!r}")
