@@ -17,6 +17,7 @@ class Pauses:
     def __init__(self, retry: Retry) -> None:
         self._retry = retry
         self._due: dict[str, float] = {}
+        self._since: dict[str, float] = {}
         self._pauses: dict[str, float] = {}
 
     def is_due(self, name: str) -> bool:
@@ -27,9 +28,15 @@ class Pauses:
         """Begin the next pause, after an attempt that failed; return its seconds."""
         pause = min(self._pauses.get(name, self._retry.first_seconds / 2) * 2, self._retry.longest_seconds)
         self._pauses[name], self._due[name] = pause, time.monotonic() + pause
+        self._since.setdefault(name, time.monotonic())
         return pause
+
+    def is_over(self, name: str) -> bool:
+        """Whether it has failed for so long that it is given up."""
+        since = self._since.get(name, time.monotonic())
+        return time.monotonic() - since >= self._retry.give_up_hours * 3600
 
     def forget(self, name: str) -> None:
         """Note that it is over and done with."""
-        self._due.pop(name, None)
-        self._pauses.pop(name, None)
+        for kept in (self._due, self._since, self._pauses):
+            kept.pop(name, None)

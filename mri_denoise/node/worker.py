@@ -14,6 +14,7 @@ from typing import IO
 from mri_denoise.io.files import sync
 from mri_denoise.node import rules
 from mri_denoise.node.messages import Answer, Request
+from mri_denoise.node.pauses import Pauses
 from mri_denoise.node.records import Job, Skipped, from_json, to_json
 from mri_denoise.node.settings import NodeSettings, Rule
 from mri_denoise.node.spool import Spool
@@ -37,6 +38,7 @@ class Worker:
 
     def __init__(self, settings: NodeSettings, spool: Spool, lock: IO[bytes]) -> None:
         self._settings, self._spool, self._lock = settings, spool, lock
+        self._pauses = Pauses(settings.retry)
         self._process: subprocess.Popen[bytes] | None = None
         self._stopped = False
 
@@ -63,8 +65,8 @@ class Worker:
             self._process.wait()
 
     def step(self) -> bool:
-        """Handle one series that is ready; False if there is none."""
-        series = self._spool.claim()
+        """Handle one series that is ready and due; False if there is none."""
+        series = self._spool.claim(self._pauses.is_due)
         if series is None:
             return False
         try:
@@ -72,6 +74,7 @@ class Worker:
         except Exception:  # for instance a full disk: nothing is lost, and the next attempt may succeed
             if not self._stopped and self._spool.folder("working", series).exists():
                 self._spool.give_back(series)
+                self._pauses.begin(series)
             raise
         return True
 
@@ -103,8 +106,17 @@ class Worker:
             if not self._stopped:
                 self._after_crash(series, job, str(crash))
             return
+        if answer.unwritten is not None and not self._pauses.is_over(series):
+            self._spool.give_back(series)
+            pause = self._pauses.begin(series)
+            logger.warning(
+                "not denoised", extra={"series": series, "reason": answer.unwritten, "again_in_seconds": pause}
+            )
+            return
+        self._pauses.forget(series)
         job = replace(job, skipped=answer.skipped)
-        failed = [*answer.failed, *(f"{one.file}: {one.reason}" for one in answer.skipped if one.damaged)]
+        failed = [answer.unwritten] if answer.unwritten else []
+        failed += [*answer.failed, *(f"{one.file}: {one.reason}" for one in answer.skipped if one.damaged)]
         if failed:
             self._fail(series, job, failed)
         elif not answer.done:
