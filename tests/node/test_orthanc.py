@@ -90,12 +90,13 @@ def test_dicomweb_pull_and_push(tmp_path: Path, archive: Orthanc, monkeypatch: p
     assert "no such series" in web("pull", url, tmp_path / "none", "--series", series, code=1)
     (tmp_path / "in" / "notes.txt").write_text("no image")
     assert "4 images stored, 0 refused" in web("push", url, tmp_path / "in")
-    assert "4 images stored" in web("push", url, tmp_path / "in"), "once more is harmless"
+    again = json.loads(web("push", url, tmp_path / "in", "--json"))
+    assert again == {"images": 4, "refused": []}, "once more is harmless"
     assert "4 images of 1 series" in web("pull", url, tmp_path / "one", "--series", series)
     fetched = [pydicom.dcmread(path) for path in (tmp_path / "one").rglob("*.dcm")]
     assert {str(ds.SOPInstanceUID): ds for ds in fetched} == images
     assert "0 images of 1 series" in web("pull", url, tmp_path / "one", "--series", series), "what is there stays"
-    web("pull", url, tmp_path / "all", "--study", study)
+    assert json.loads(web("pull", url, tmp_path / "all", "--study", study, "--json")) == {"images": 4, "series": 1}
     assert (tmp_path / "all" / series).is_dir()
     web("pull", url, tmp_path / "x", code=2)
     assert "not a UID" in web("pull", url, tmp_path / "x", "--series", "../..", code=1)
