@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import resource
 from io import BytesIO, StringIO
 from pathlib import Path
 
 import psutil
+import pytest
 from pydicom.uid import RLELossless
 
 from mri_denoise.node.incoming import Incoming
@@ -21,6 +21,7 @@ from tests.node.servers import until
 LIMIT = 20_000  # bytes: more than the compressed sources, less than a result
 
 
+@pytest.mark.skipif(not hasattr(psutil.Process, "rlimit"), reason="limits of another process are Linux's")
 def test_a_series_whose_results_cannot_be_written_is_denoised_later(tmp_path: Path) -> None:
     destination = {"dicom": {"ae_title": "A", "host": "127.0.0.1"}}
     settings = load(None, {"spool": str(tmp_path), "destination": destination, "retry.first_seconds": 1.0})
@@ -33,12 +34,12 @@ def test_a_series_whose_results_cannot_be_written_is_denoised_later(tmp_path: Pa
         try:
             [child] = [one for one in psutil.Process().children() if "mri_denoise.node.child" in one.cmdline()]
             # a limit on the size of a file meets every writer, as a full disk does, and needs no rights
-            child.rlimit(psutil.RLIMIT_FSIZE, (LIMIT, resource.RLIM_INFINITY))
+            child.rlimit(psutil.RLIMIT_FSIZE, (LIMIT, psutil.RLIM_INFINITY))
             assert worker.step()
             assert spool.series("ready") == [uid] and spool.series("working") == []
             assert "File too large" in said.getvalue() and "again_in_seconds=1.0" in said.getvalue()
             assert not worker.step(), "it waits, and holds up no other series"
-            child.rlimit(psutil.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+            child.rlimit(psutil.RLIMIT_FSIZE, (psutil.RLIM_INFINITY, psutil.RLIM_INFINITY))
             until(worker.step, 30)
         finally:
             worker.stop()
