@@ -151,12 +151,15 @@ class Reporter:
 
 def _send(settings: NodeSettings, found: Commitment) -> bool:
     """N-EVENT-REPORT on an association of its own, in which this node keeps the role of the SCP."""
+    who = (found.ae_title, found.host)
+    peer = next((one for one in settings.peers if (one.ae_title, one.address) == who), None)
+    if peer is None:  # taken out of the settings meanwhile; without them the report would go out unsecured
+        return False
     ae = AE(ae_title=settings.listen.ae_title)
     ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = settings.limits.timeout_seconds
     ae.connection_timeout = settings.limits.timeout_seconds
     ae.add_requested_context(StorageCommitmentPushModel)
-    tls = next((one.tls for one in settings.peers if one.ae_title == found.ae_title), None)
-    secured = None if tls is None else (tls.context(server=False), found.host)
+    secured = None if peer.tls is None else (peer.tls.context(server=False), found.host)
     role = build_role(StorageCommitmentPushModel, scp_role=True)
     assoc = ae.associate(found.address, found.port, ae_title=found.ae_title, ext_neg=[role], tls_args=secured)
     if not assoc.is_established:
