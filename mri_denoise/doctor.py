@@ -148,6 +148,9 @@ def check_result(model: str = "rician") -> Check:
 
     Args:
         model: what to denoise with; the expected result is that of the shipped weights.
+
+    Raises:
+        InputError: if the head cannot be denoised.
     """
     from mri_denoise.bundles.registry import find_bundle
     from mri_denoise.io import discover

@@ -6,7 +6,7 @@ import dataclasses
 import json
 import math
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -21,6 +21,8 @@ from mri_denoise.pipeline.parallel import Parallel
 from mri_denoise.settings import Sigma
 
 if TYPE_CHECKING:
+    from rich.progress import Progress
+
     from mri_denoise.bundles.registry import Bundle
 
 Trust = Annotated[bool, typer.Option("--trust", help="Run the code in the configs of a bundle that is not known here.")]
@@ -136,6 +138,35 @@ def busy(what: str) -> AbstractContextManager[object]:
     return messages.status(printable(what)) if interactive() else nullcontext()
 
 
+def counting_bar(*, shown: bool = True, transient: bool = True) -> Progress:
+    """A bar on standard error that counts, if somebody watches.
+
+    Args:
+        shown: False shows nothing.
+        transient: whether it vanishes at its end.
+    """
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=messages, disable=not (shown and interactive()), transient=transient)
+
+
+def say_skips(skips: Iterable[Skip]) -> None:
+    """Print a line for each file that is left alone."""
+    for skip in skips:
+        messages.print(f"{'failed' if skip.damaged else 'skipped'} {skip.source}: {skip.reason}")
+
+
+def as_records(skips: Iterable[Skip]) -> list[dict[str, Any]]:
+    """Files that are left alone, for JSON."""
+    return [{"path": str(skip.source), "reason": skip.reason, "damaged": skip.damaged} for skip in skips]
+
+
+def first_names(names: Sequence[str], most: int = 8) -> str:
+    """The first names of a list, and how many more there are."""
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
 def _finite(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
@@ -169,8 +200,7 @@ def find_cases(
         inside = output.resolve()
         cases = [c for c in cases if not any(p.resolve().is_relative_to(inside) for p in c.sources)]
         skips = [s for s in skips if not s.source.resolve().is_relative_to(inside)]
-    for skip in skips:
-        messages.print(f"{'failed' if skip.damaged else 'skipped'} {skip.source}: {skip.reason}")
+    say_skips(skips)
     return cases, skips
 
 

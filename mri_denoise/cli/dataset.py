@@ -24,8 +24,6 @@ if TYPE_CHECKING:  # the command line answers faster without
     from mri_denoise.bids.run import Plan
     from mri_denoise.pipeline.outcome import Listener, Outcome
 
-_NAMED = 10  # participants that a message lists
-
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
@@ -119,21 +117,15 @@ def choose(request: Request) -> tuple[Dataset, Selection]:
         check_output(dataset, request.output, request.kind)
     with common.busy("looking for images"):
         selection = select(dataset, request.wanted)
-    for skip in selection.skips:
-        common.messages.print(f"{'failed' if skip.damaged else 'skipped'} {skip.source}: {skip.reason}")
+    common.say_skips(selection.skips)
+    names = common.first_names(dataset.participants)
     for label in selection.absent:
-        common.messages.print(f"failed participant {label}: not in {dataset.root} (it has {_some(dataset)})")
+        common.messages.print(f"failed participant {label}: not in {dataset.root} (it has {names})")
     if selection.absent and len(selection.absent) == len(set(request.wanted.participants)):
         common.stop(f"{dataset.root}: has none of the participants asked for.", common.WRONG_USAGE)
     if not selection.scans:
         common.stop(f"{dataset.root}: no image to denoise is left after the selection.", common.SOME_FAILED)
     return dataset, selection
-
-
-def _some(dataset: Dataset) -> str:
-    """The first participants of a data set."""
-    labels = dataset.participants
-    return ", ".join(labels[:_NAMED]) + (f" and {len(labels) - _NAMED} more" if len(labels) > _NAMED else "")
 
 
 def _say_plans(plans: Sequence[Plan]) -> None:
@@ -173,7 +165,7 @@ def _report(
             "due": due,
             "done": [record.as_dict() for record in done],
             "done_before": current,
-            "skipped": [{"path": str(s.source), "reason": s.reason, "damaged": s.damaged} for s in selection.skips],
+            "skipped": common.as_records(selection.skips),
             "failed": failed,
         }
         common.print_json(answer)

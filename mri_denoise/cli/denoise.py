@@ -125,8 +125,7 @@ def _as_nifti(cases: list[Case], skips: list[Skip]) -> tuple[list[Case], list[Sk
     from mri_denoise.io.dicom.to_nifti import as_nifti
 
     named, left = as_nifti(cases)
-    for skip in left:
-        common.messages.print(f"skipped {skip.source}: {skip.reason}")
+    common.say_skips(left)
     return named, [*skips, *left]
 
 
@@ -148,7 +147,7 @@ def _report(
             {
                 "done": [record.as_dict() for record in done],
                 "done_before": [case.label for case in before],
-                "skipped": [{"path": str(s.source), "reason": s.reason, "damaged": s.damaged} for s in skips],
+                "skipped": common.as_records(skips),
                 "failed": [{"case": label, "error": error} for label, error in failed],
             }
         )

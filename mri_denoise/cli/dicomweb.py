@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ app = typer.Typer(
 Url = Annotated[str, typer.Argument(metavar="URL", help="Base of the service, as https://HOST/dicom-web.")]
 Ca = Annotated[Path | None, typer.Option(help="Certificates (PEM) to check the server against.")]
 
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 MaxGb = Annotated[float, typer.Option(min=1e-6, help="Give up when the server has sent more GB.")]
 MaxMinutes = Annotated[float, typer.Option(min=1e-3, help="Give up after so many minutes.")]
 
@@ -35,6 +37,7 @@ def pull(
     ca: Ca = None,
     max_gb: MaxGb = WebLimits.gb,
     max_minutes: MaxMinutes = WebLimits.minutes,
+    as_json: AsJson = False,
 ) -> None:
     """Fetch a study or a series (QIDO-RS, WADO-RS).
 
@@ -49,7 +52,10 @@ def pull(
         server = WebServer(url, ca, WebLimits(minutes=max_minutes, gb=max_gb))
         with common.busy("fetching"):
             pulled = pull_files(server, output, study=study, series=series)
-    print(f"{pulled.images} images of {pulled.series} series fetched.")
+    if as_json:
+        common.print_json(dataclasses.asdict(pulled))
+    else:
+        print(f"{pulled.images} images of {pulled.series} series fetched.")
 
 
 @app.command()
@@ -58,6 +64,7 @@ def push(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder with DICOM files, or one file.")],
     ca: Ca = None,
     max_minutes: MaxMinutes = WebLimits.minutes,
+    as_json: AsJson = False,
 ) -> None:
     """Store the DICOM files of a folder (STOW-RS).
 
@@ -79,7 +86,10 @@ def push(
             pushed = push_files(server, files)
     for one in pushed.refused:
         common.messages.print(f"failed {one.path}: {one.reason}")
-    print(f"{pushed.images} images stored, {len(pushed.refused)} refused.")
+    if as_json:
+        common.print_json(dataclasses.asdict(pushed))
+    else:
+        print(f"{pushed.images} images stored, {len(pushed.refused)} refused.")
     raise typer.Exit(common.SOME_FAILED if pushed.refused else common.DONE)
 
 

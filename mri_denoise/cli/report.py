@@ -50,12 +50,9 @@ def report(
 
 def _run(folder: Path, records: list[Path], overwrite: bool, as_json: bool) -> tuple[list[Reported], Path | None]:
     """Report with a bar, and a line for each page."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
     from mri_denoise.report.folder import report_folder
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=common.messages, disable=not common.interactive(), transient=True) as bar:
+    with common.counting_bar() as bar:
         task = bar.add_task("reporting", total=len(records))
 
         def note(reported: Reported) -> None:

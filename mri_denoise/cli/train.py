@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -109,7 +108,7 @@ def _say_lists(scans: TrainingScans) -> None:
         volumes = len({entry["name"] for entry in scans.lists[split]})
         common.messages.print(
             f"{split}: {volumes} volume{'s' * (volumes != 1)} of {len(people)} subject{'s' * (len(people) != 1)} "
-            f"({_some(people)})"
+            f"({common.first_names(people)})"
         )
 
 
@@ -135,7 +134,7 @@ def _find(scans: Path, output: Path, suffixes: list[str]) -> tuple[list[Candidat
     if is_prepared(scans):
         with common.one_line_errors():
             found, skips = read_datalist(scans)
-        _say_skips(skips)
+        common.say_skips(skips)
     elif is_dataset(scans):
         with common.one_line_errors(common.WRONG_USAGE):
             selection = select(open_dataset(scans), Wanted(suffixes=suffixes))
@@ -144,13 +143,13 @@ def _find(scans: Path, output: Path, suffixes: list[str]) -> tuple[list[Candidat
             for scan in selection.scans
         ]
         skips = list(selection.skips)
-        _say_skips(skips)
+        common.say_skips(skips)
         found = candidates_of(cases)
     else:
         cases, skips = common.find_cases(scans, output, own_results=False)
         packed = [case for case in cases if not case.sources[0].is_relative_to(scans)]
         zipped = [Skip(source=scans / case.label, reason="in a zip file; unpack it") for case in packed]
-        _say_skips(zipped)
+        common.say_skips(zipped)
         skips = [*skips, *zipped]
         found = candidates_of([case for case in cases if case not in packed])
     if suffixes:
@@ -164,32 +163,16 @@ def _suffix(path: Path) -> str:
     return path.name.split(".")[0].split("_")[-1]
 
 
-def _say_skips(skips: list[Skip]) -> None:
-    for skip in skips:
-        common.messages.print(f"{'failed' if skip.damaged else 'skipped'} {skip.source}: {skip.reason}")
-
-
-def _some(names: list[str], most: int = 8) -> str:
-    """The first names of a list."""
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
-
-
 def _say(record: TrainingRecord, output: Path) -> None:
     """What came of it, in words."""
-    after = _words(record.best.metrics)
+    from mri_denoise.cli.training_bar import in_words
+
+    after = in_words(record.best.metrics)
     if record.before is None:
         common.say(f"validation: {after}, by the weights of epoch {record.best.epoch}")
     elif record.improved:
-        before = _words(record.before.metrics)
+        before = in_words(record.before.metrics)
         common.say(f"validation: {before} before, {after} after, by the weights of epoch {record.best.epoch}")
     else:
         common.say(f"fine-tuning did not help on the validation scans ({after}): the weights are the original ones")
     common.say(f"use it with: mri-denoise denoise INPUT OUTPUT --model {output}")
-
-
-def _words(metrics: Mapping[str, float]) -> str:
-    """PSNR and SSIM where they are known, otherwise all metrics."""
-    known = {"val_psnr": "PSNR {:.2f} dB", "val_ssim": "SSIM {:.4f}"}
-    if not known.keys() <= metrics.keys():
-        return ", ".join(f"{name} {value:.4g}" for name, value in metrics.items())
-    return ", ".join(words.format(metrics[name]) for name, words in known.items())

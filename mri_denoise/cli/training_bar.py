@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from mri_denoise.cli import common
@@ -53,7 +55,7 @@ class TrainingBar(Watcher):
         what = f"epoch {result.epoch}/{self._epochs}" if result.epoch else "before training"
         loss = "" if result.loss is None else f"  loss {result.loss:.4f}"
         if result.metrics:
-            self._validation = f"  validation {_words(result)}"
+            self._validation = f"  validation {in_words(result.metrics)}"
         validation = self._validation if result.metrics else ""
         common.messages.print(f"{what}{loss}{validation}  {result.seconds:.0f} s")
 
@@ -66,15 +68,15 @@ class TrainingBar(Watcher):
 
     def skipped(self, skip: Skip) -> None:
         """Print why a scan is left out."""
-        common.messages.print(f"{'failed' if skip.damaged else 'skipped'} {skip.source}: {skip.reason}")
+        common.say_skips([skip])
 
     def note(self, words: str) -> None:
         """Print what is unusual about a scan."""
         common.messages.print(f"note {words}")
 
 
-def _words(result: EpochResult) -> str:
-    """The metrics of a validation, short."""
+def in_words(metrics: Mapping[str, float]) -> str:
+    """PSNR and SSIM of a validation where they are known, otherwise all metrics."""
     known = {"val_psnr": "PSNR {:.2f} dB", "val_ssim": "SSIM {:.4f}"}
-    said = [words.format(result.metrics[name]) for name, words in known.items() if name in result.metrics]
-    return ", ".join(said or [f"{name} {value:.4g}" for name, value in result.metrics.items()])
+    said = [words.format(metrics[name]) for name, words in known.items() if name in metrics]
+    return ", ".join(said or [f"{name} {value:.4g}" for name, value in metrics.items()])

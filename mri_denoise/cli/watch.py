@@ -23,13 +23,10 @@ def watch(run: Callable[[Listener], list[Outcome]], count: int, folder: Path, *,
         folder: where the results go.
         quiet: whether the lines are left out.
     """
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
     from mri_denoise.pipeline.outcome import Listener
 
     watched, single = common.interactive(), count == 1
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=common.messages, disable=not watched or single, transient=True) as bar:
+    with common.counting_bar(shown=not single) as bar:
         task = bar.add_task("denoising", total=count)
 
         def report(outcome: Outcome) -> None:

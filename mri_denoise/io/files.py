@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, cast
+from typing import IO, Any, cast
 
 from isal import igzip
 from isal.igzip_lib import DECOMP_GZIP, IgzipDecompressor, IsalError
@@ -18,10 +18,9 @@ from isal.igzip_lib import DECOMP_GZIP, IgzipDecompressor, IsalError
 from mri_denoise.errors import InputError, OutputError
 from mri_denoise.io.leftovers import Temporary
 
-if TYPE_CHECKING:
-    pass
-
 GZIP_MAGIC = b"\x1f\x8b"
+IS_INPUT = "is an input and is not overwritten; choose another output"
+"""What is said of a result that would replace an input."""
 _PACKED, _UNPACKED = 2**16, 2**20  # bytes read, and unpacked, at a time
 _GZIP_LEVEL = 2  # of ISA-L, 0 to 3: smaller files than its 3 on noisy integers
 
@@ -161,7 +160,7 @@ def write_beside(path: Path, sources: Iterable[Path] = ()) -> Iterator[Path]:
     """
     for source in sources:
         if same_file(path, source):
-            raise OutputError(f"{path}: is an input and is not overwritten; choose another output")
+            raise OutputError(f"{path}: {IS_INPUT}")
     suffix = "".join(path.suffixes[-2:]) if path.suffix in (".gz", ".GZ") else path.suffix
     temporary: Temporary | None = None
     try:

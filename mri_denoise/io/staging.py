@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from mri_denoise.errors import OutputError
-from mri_denoise.io.files import same_file, sync, write_beside, writing
+from mri_denoise.io.files import IS_INPUT, same_file, sync, write_beside, writing
 from mri_denoise.io.leftovers import Temporary, locked, undo
 
 _NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV)
@@ -84,7 +84,7 @@ class Staging:
         """
         for final in finals:
             if any(same_file(final, source) for source in sources):
-                raise OutputError(f"{final}: is an input and is not overwritten; choose another output")
+                raise OutputError(f"{final}: {IS_INPUT}")
             with writing(final):
                 sync(self.place(final))
         with locked(self._root):

@@ -55,9 +55,8 @@ class NoiseLevelNet(nn.Module):
         dilations: of the layers that work on cells.
 
     Examples:
-        >>> level, error = NoiseLevelNet()(torch.rand(1, 3, 64, 48))
-        >>> tuple(level.shape), tuple(error.shape)
-        ((1, 8, 6), (1, 8, 6))
+        >>> tuple(NoiseLevelNet()(torch.rand(1, 3, 64, 48)).shape)
+        (1, 2, 8, 6)
     """
 
     basis: torch.Tensor
@@ -76,7 +75,7 @@ class NoiseLevelNet(nn.Module):
         for start in self.head.parameters():
             nn.init.zeros_(start)
 
-    def forward(self, slabs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def forward(self, slabs: torch.Tensor) -> torch.Tensor:
         """Estimate the levels of the slice in the middle of each slab.
 
         Args:
@@ -84,15 +83,15 @@ class NoiseLevelNet(nn.Module):
                 level (:func:`mri_denoise.noise.tissue_levels.coarse_level`); a neighbour that is missing is 0.
 
         Returns:
-            natural logarithm of the level relative to the coarse one, and that of its expected absolute error, both
-            of shape (B, H / 8, W / 8).
+            shape (B, 2, H / 8, W / 8): natural logarithm of the level relative to the coarse one, and that of its
+            expected absolute error.
         """
         x = self.down(functional.silu(self.blocks(self.stem(self._features(slabs)))))
         for layer in self.cells:
             x = layer(x)
         x = x + self.whole(functional.silu(x).mean((2, 3)))[..., None, None]
-        y = self.head(functional.silu(self.last(x)))
-        return y[:, 0], y[:, 1].clamp(-5, 3)
+        level, error = self.head(functional.silu(self.last(x))).unbind(1)
+        return torch.stack((level, error.clamp(-5, 3)), dim=1)
 
     def _features(self, slabs: torch.Tensor) -> torch.Tensor:
         """Logarithms of the cosine coefficients, shape (B, 61, H / 4, W / 4)."""

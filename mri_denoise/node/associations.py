@@ -84,7 +84,8 @@ class Associations:
         if account.stored or account.refused:
             how = "released" if account.is_released else "aborted"
             counts = {"images": account.stored, "refused": account.refused}
-            logger.info("received", extra={"peer": calling_title(assoc), **counts, "association": how})
+            peer = {"peer": calling_title(assoc), "address": assoc.requestor.address}
+            logger.info("received", extra={**peer, **counts, "association": how})
 
     def prune(self) -> None:
         """Close the accounts of associations whose thread ended without a word."""

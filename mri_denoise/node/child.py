@@ -16,7 +16,7 @@ from queue import SimpleQueue
 
 from mri_denoise._monai import import_monai
 from mri_denoise.denoiser import Denoiser
-from mri_denoise.errors import InputError
+from mri_denoise.errors import InputError, OutputError
 from mri_denoise.io import discover
 from mri_denoise.io.case import Case
 from mri_denoise.node.messages import Answer, Request
@@ -55,6 +55,8 @@ class SeriesDenoiser:
             try:
                 self._denoise(placed, request.rule)
                 done += 1
+            except OutputError as error:
+                return Answer(done=done, unwritten=_plain(str(error), source))
             except InputError as error:
                 failed.append(_plain(str(error).replace(case.label, f"volume {number}"), source))
         skipped = (
@@ -86,7 +88,9 @@ class SeriesDenoiser:
 
 def _plain(text: str, source: Path) -> str:
     """Remove the path of the queue from a message: it means nothing to its readers."""
-    return text.replace(f"{source}{os.sep}", "").replace(str(source), "series")
+    for folder, name in ((source, "series"), (source.parent, "result")):
+        text = text.replace(f"{folder}{os.sep}", "").replace(str(folder), name)
+    return text
 
 
 def main() -> None:

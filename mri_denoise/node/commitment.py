@@ -1,12 +1,15 @@
 """Storage commitment, push model (DICOM PS3.4 annex J): reports to a peer which images lie in the queue.
 
-A request is kept as a file until the peer has taken its report, also when the node stops meanwhile.
+A request is kept as a file until the peer has taken its report or does not for too long, also when the node stops
+meanwhile.
 """
 
 from __future__ import annotations
 
 import logging
+import time
 from dataclasses import dataclass
+from pathlib import Path
 
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
@@ -19,6 +22,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]  # named at run
 
 from mri_denoise.node import records
 from mri_denoise.node.endpoints import Peer
+from mri_denoise.node.pauses import Pauses
 from mri_denoise.node.settings import NodeSettings
 from mri_denoise.node.spool import COMMITMENTS, Spool, is_uid
 
@@ -55,6 +59,7 @@ class Commitment:
         port: where it listens.
         transaction: Transaction UID.
         references: what it asked about.
+        asked: when, in seconds since 1970.
     """
 
     ae_title: str
@@ -63,6 +68,7 @@ class Commitment:
     port: int
     transaction: str
     references: tuple[Reference, ...]
+    asked: float
 
 
 def request(event: Event, peer: Peer | None, spool: Spool) -> int:
@@ -99,39 +105,61 @@ def request(event: Event, peer: Peer | None, spool: Spool) -> int:
         port=peer.port,
         transaction=transaction,
         references=tuple(Reference(sop_class=one, instance=uid, is_held=uid in held) for one, uid in items),
+        asked=time.time(),
     )
     records.write(spool.root / COMMITMENTS / f"{transaction}.json", found)
     return _SUCCESS
 
 
-def report(settings: NodeSettings, spool: Spool) -> bool:
-    """Send the reports that wait; a report that cannot be sent waits longer.
+class Reporter:
+    """Sends the reports that wait.
 
-    Returns:
-        whether none is left.
+    Args:
+        settings: the peers, pauses between attempts.
+        spool: the queue.
     """
-    left = False
-    for path in sorted((spool.root / COMMITMENTS).glob("[0-9]*.json")):
+
+    def __init__(self, settings: NodeSettings, spool: Spool) -> None:
+        self._settings, self._spool = settings, spool
+        self._pauses = Pauses(settings.retry)
+
+    def step(self) -> bool:
+        """Try to send one report that is due; False if there is none."""
+        for path in sorted((self._spool.root / COMMITMENTS).glob("[0-9]*.json")):
+            if self._pauses.is_due(path.name):
+                self._attempt(path)
+                return True
+        return False
+
+    def _attempt(self, path: Path) -> None:
         found = records.read(path, Commitment)
-        if found is not None and not _send(settings, found):
-            left = True
-            continue
+        if found is None:
+            path.unlink()
+            return
+        held = sum(one.is_held for one in found.references)
+        said = {"peer": found.ae_title, "images": held, "missing": len(found.references) - held}
+        if _send(self._settings, found):
+            logger.info("committed", extra=said)
+        elif time.time() - found.asked < self._settings.retry.give_up_hours * 3600:
+            logger.warning("not reported", extra={**said, "again_in_seconds": self._pauses.begin(path.name)})
+            return
+        else:
+            logger.error("not reported", extra={**said, "next": "given up"})
+        self._pauses.forget(path.name)
         path.unlink()
-        if found is not None:
-            held = sum(one.is_held for one in found.references)
-            counts = {"images": held, "missing": len(found.references) - held}
-            logger.info("committed", extra={"peer": found.ae_title, **counts})
-    return not left
 
 
 def _send(settings: NodeSettings, found: Commitment) -> bool:
     """N-EVENT-REPORT on an association of its own, in which this node keeps the role of the SCP."""
+    who = (found.ae_title, found.host)
+    peer = next((one for one in settings.peers if (one.ae_title, one.address) == who), None)
+    if peer is None:  # taken out of the settings meanwhile; without them the report would go out unsecured
+        return False
     ae = AE(ae_title=settings.listen.ae_title)
     ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = settings.limits.timeout_seconds
     ae.connection_timeout = settings.limits.timeout_seconds
     ae.add_requested_context(StorageCommitmentPushModel)
-    tls = next((one.tls for one in settings.peers if one.ae_title == found.ae_title), None)
-    secured = None if tls is None else (tls.context(server=False), found.host)
+    secured = None if peer.tls is None else (peer.tls.context(server=False), found.host)
     role = build_role(StorageCommitmentPushModel, scp_role=True)
     assoc = ae.associate(found.address, found.port, ae_title=found.ae_title, ext_neg=[role], tls_args=secured)
     if not assoc.is_established:

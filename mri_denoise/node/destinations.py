@@ -37,7 +37,10 @@ class QueryError(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Image:
-    """A file to send, with its UIDs and its transfer syntax."""
+    """A file to send, with its UIDs and its transfer syntax.
+
+    Derived images have the names of their sources, so that `source` is the SOP Instance UID of the image received.
+    """
 
     path: Path
     sop_class: str
@@ -45,6 +48,11 @@ class Image:
     study: str
     series: str
     syntax: str
+
+    @property
+    def source(self) -> str:
+        """SOP Instance UID of the image that this one was made of; its own if it is forwarded."""
+        return self.path.stem
 
 
 def read_image(path: Path) -> Image:

@@ -131,13 +131,19 @@ class Peer(Section):
         ae_title: its calling AE title.
         address: its IP address, network (``10.1.2.0/24``) or host name, resolved when the node starts.
         port: where it listens for reports of storage commitment.
-        tls: how those reports are secured.
+        tls: how those reports are secured; its certificate is checked against the address, which is no network then.
     """
 
     ae_title: AeTitle
     address: str
     port: int | None = Field(default=None, ge=1, le=65535)
     tls: Tls | None = None
+
+    @model_validator(mode="after")
+    def _has_a_certificate_for_its_address(self) -> Peer:
+        if self.tls is not None and "/" in self.address:
+            raise wrong_key("address", "must be one address or name, since no certificate is for a network")
+        return self
 
 
 class DicomTarget(Section):

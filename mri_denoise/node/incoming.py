@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import filecmp
+import logging
 import secrets
 import shutil
 import time
@@ -14,6 +16,7 @@ from mri_denoise.node.spool import RECEIVING, Spool, is_uid
 _COMPLETE = "complete"
 _GB = 1e9
 _MEASURE_SECONDS = 20.0
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +72,11 @@ class Incoming:
             association: any object that stands for the association, until `closed` is called with it.
 
         Returns:
-            False if the series that is arriving has this image already; the one that came first stays.
+            False if the series that is arriving has this very image already. One that differs replaces it: a sender
+            that has corrected an image sends it again under the same identifier.
+
+        Raises:
+            ValueError: if a UID is none.
         """
         if not is_uid(series) or not is_uid(instance):
             raise ValueError(f"not a UID: {series!r} or {instance!r}")
@@ -82,8 +89,10 @@ class Incoming:
                 disk.sync_folder(folder)
             target = disk.make_folder(folder / "source") / f"{instance}.dcm"
             if target.exists():
-                partial.unlink()
-                return False
+                if filecmp.cmp(partial, target, shallow=False):
+                    partial.unlink()
+                    return False
+                logger.warning("replaced", extra={"series": series, "instance": instance})
             self._used += partial.stat().st_size
             disk.move(partial, target)
             return True
@@ -104,7 +113,7 @@ class Incoming:
 
         Images that come after the others of their series were done join them again, so that they are denoised with
         their neighbours; what the destination has acknowledged is not sent again. A series that had failed starts
-        anew. Images that are done already are dropped.
+        anew. Images that are done already are dropped, unless their content has changed: then all are sent again.
 
         Args:
             quiet_seconds: how long nothing has come since the last association of a series was released.
@@ -141,18 +150,23 @@ class Incoming:
     def _join(self, series: str) -> bool:
         """Put the earlier images and acknowledgements of a series beside the new images; False if nothing is new."""
         incoming = self._folder(series)
-        arrived = {path.name for path in self._spool.sources("incoming", series)}
+        arrived = {path.name: path for path in self._spool.sources("incoming", series)}
         for state in ("done", "failed"):
             old = self._spool.folder(state, series)
             if not old.is_dir():
                 continue
-            if state == "done" and arrived <= {path.name for path in self._spool.sources(state, series)}:
+            earlier = {path.name: path for path in self._spool.sources(state, series)}
+            again = [name for name in arrived if name in earlier]
+            corrected = [name for name in again if not filecmp.cmp(arrived[name], earlier[name], shallow=False)]
+            if state == "done" and len(again) == len(arrived) and not corrected:
                 return False
             record = old / ledger.NAME
-            if record.exists():
+            if corrected:
+                logger.info("corrected", extra={"series": series, "images": len(corrected)})
+            elif record.exists():
                 disk.write_bytes(incoming / ledger.NAME, record.read_bytes())
-            for path in self._spool.sources(state, series):
-                if path.name not in arrived:
-                    disk.move(path, incoming / "source" / path.name)
+            for name, path in earlier.items():
+                if name not in arrived:
+                    disk.move(path, incoming / "source" / name)
             self._spool.discard(old)
         return True

@@ -9,10 +9,14 @@ from mri_denoise.node.disk import FILE_MODE, sync_folder
 
 NAME = "sent.log"
 _BEGIN, _END, _SENT = "begin", "end", "sent"
+_TORN = "torn"  # ends what a power cut left of a line, which then has too many words to count
 
 
 class Ledger:
-    """Acknowledgements by SOP Instance UID.
+    """Acknowledgements by the series that an image was sent in, and the source that it was made of.
+
+    Not by its SOP Instance UID: an image that is denoised anew, because others of its series came late, has other
+    pixels and therefore another UID, but the destination must not get it a second time.
 
     A round of sending is a ``begin``, an acknowledgement for each image, and an ``end``. If the ``end`` is missing, the
     round was cut short, and one image may have arrived although its acknowledgement was not written.
@@ -23,7 +27,7 @@ class Ledger:
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / NAME
-        self.acknowledged: set[str] = set()
+        self.acknowledged: set[tuple[str, str]] = set()
         self.in_doubt = False
         self._torn = False
         try:
@@ -34,8 +38,8 @@ class Ledger:
         self._torn = lines.pop() != ""  # the last line was being written when the power failed
         for line in lines:
             word, *rest = line.split(" ")
-            if word == _SENT and rest:
-                self.acknowledged.add(rest[0])
+            if word == _SENT and len(rest) == 4:
+                self.acknowledged.add((rest[2], rest[3]))
             elif word in (_BEGIN, _END):
                 self.in_doubt = word == _BEGIN
 
@@ -44,10 +48,17 @@ class Ledger:
         self._append(_BEGIN)
         self.in_doubt = True
 
-    def acknowledge(self, uid: str, status: str) -> None:
-        """Note that the destination has an image; `status` says how that is known (``0000``, ``B007``, ``found``)."""
-        self._append(f"{_SENT} {uid} {status}")
-        self.acknowledged.add(uid)
+    def acknowledge(self, uid: str, status: str, *, series: str, source: str) -> None:
+        """Note that the destination has an image.
+
+        Args:
+            uid: its SOP Instance UID.
+            status: how that is known: ``0000``, ``B007``, ``found``.
+            series: its Series Instance UID.
+            source: SOP Instance UID of the image that it was made of; its own if it is forwarded.
+        """
+        self._append(f"{_SENT} {uid} {status} {series} {source}")
+        self.acknowledged.add((series, source))
 
     def end(self) -> None:
         """Note that the round is over, and every answer of the destination is known."""
@@ -58,7 +69,7 @@ class Ledger:
         new = not self.path.exists()
         descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, FILE_MODE)
         try:
-            os.write(descriptor, (("\n" if self._torn else "") + line + "\n").encode("ascii"))
+            os.write(descriptor, ((f" {_TORN}\n" if self._torn else "") + line + "\n").encode("ascii"))
             os.fsync(descriptor)
         finally:
             os.close(descriptor)

@@ -28,9 +28,11 @@ class Answer:
     Args:
         done: how many volumes it denoised.
         failed: one line for each that it could not denoise.
+        unwritten: why a result could not be written, as where the disk is full, in one line; it may be later.
         skipped: files that it left alone.
     """
 
     done: int
     failed: tuple[str, ...] = ()
+    unwritten: str | None = None
     skipped: tuple[Skipped, ...] = ()

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from mri_denoise.node.destinations import Image, QueryError, SendError, Target, read_image
 from mri_denoise.node.ledger import Ledger
+from mri_denoise.node.pauses import Pauses
 from mri_denoise.node.records import Job
 from mri_denoise.node.settings import NodeSettings
 from mri_denoise.node.spool import Spool
@@ -26,14 +27,12 @@ class Sender:
 
     def __init__(self, settings: NodeSettings, spool: Spool, target: Target) -> None:
         self._settings, self._spool, self._target = settings, spool, target
-        self._due: dict[str, float] = {}
-        self._pauses: dict[str, float] = {}
+        self._pauses = Pauses(settings.retry)
 
     def step(self) -> bool:
         """Try to send one series that is due; False if there is none."""
-        now = time.monotonic()
         for series in self._spool.series("outgoing"):
-            if self._due.get(series, now) <= now:
+            if self._pauses.is_due(series):
                 self._attempt(series)
                 return True
         return False
@@ -53,7 +52,7 @@ class Sender:
         if problems:
             self._later(series, job, problems)
             return
-        self._forget(series)
+        self._pauses.forget(series)
         self._spool.finish(series, "outgoing", "done", replace(job, error=None))
         logger.info("sent", extra={"series": series, "images": len(ledger.acknowledged)})
 
@@ -63,11 +62,11 @@ class Sender:
         images = [read_image(folder / name) for name in job.send]
         if ledger.in_doubt and self._settings.destination.query:
             self._ask(images, ledger)
-        pending = [image for image in images if image.instance not in ledger.acknowledged]
+        pending = {one.instance: one for one in images if (one.series, one.source) not in ledger.acknowledged}
         if not pending:
             return []
         ledger.begin()
-        refused = self._target.send(pending, ledger.acknowledge)
+        refused = self._target.send(list(pending.values()), lambda uid, status: _note(ledger, pending[uid], status))
         ledger.end()
         return refused
 
@@ -81,26 +80,25 @@ class Sender:
                 logger.warning("cannot ask", extra={"series": series, "reason": error, "next": again})
                 return
             for image in images:
-                if image.series == series and image.instance in held and image.instance not in ledger.acknowledged:
-                    ledger.acknowledge(image.instance, "found")
+                key = (image.series, image.source)
+                if image.series == series and image.instance in held and key not in ledger.acknowledged:
+                    _note(ledger, image, "found")
 
     def _later(self, series: str, job: Job, problems: list[str]) -> None:
         """Keep the reason and the time of the next attempt, or give up."""
-        retry = self._settings.retry
         since = job.unsent_since or time.time()
-        if time.time() - since >= retry.give_up_hours * 3600:
+        if time.time() - since >= self._settings.retry.give_up_hours * 3600:
             self._give_up(series, replace(job, failed=tuple(problems), error=None, unsent_since=None))
             return
-        pause = min(self._pauses.get(series, retry.first_seconds / 2) * 2, retry.longest_seconds)
-        self._pauses[series], self._due[series] = pause, time.monotonic() + pause
+        pause = self._pauses.begin(series)
         self._spool.write_job("outgoing", series, replace(job, error=problems[0], unsent_since=since))
         logger.warning("not sent", extra={"series": series, "reason": problems[0], "again_in_seconds": pause})
 
     def _give_up(self, series: str, job: Job) -> None:
-        self._forget(series)
+        self._pauses.forget(series)
         self._spool.finish(series, "outgoing", "failed", job)
         logger.error("failed", extra={"series": series, "reason": job.failed[0], "next": "given up"})
 
-    def _forget(self, series: str) -> None:
-        self._due.pop(series, None)
-        self._pauses.pop(series, None)
+
+def _note(ledger: Ledger, image: Image, status: str) -> None:
+    ledger.acknowledge(image.instance, status, series=image.series, source=image.source)

@@ -19,7 +19,6 @@ from mri_denoise.node.spool import STATES, Spool
 from mri_denoise.node.worker import Worker
 
 _IDLE_SECONDS = 0.2
-_REPORT_SECONDS = 5.0
 _FORGET_SECONDS = 60.0
 logger = logging.getLogger(__name__)
 
@@ -50,7 +49,7 @@ def serve(settings: NodeSettings, stop: threading.Event) -> None:
         threads = [
             _repeat("worker", worker.step, _IDLE_SECONDS, stop),
             _repeat("sender", sender.step, _IDLE_SECONDS, stop),
-            _repeat("commitment", lambda: not commitment.report(settings, spool) and False, _REPORT_SECONDS, stop),
+            _repeat("commitment", commitment.Reporter(settings, spool).step, _IDLE_SECONDS, stop),
             _repeat("queue", lambda: bool(spool.forget(settings.keep_days)), _FORGET_SECONDS, stop),
         ]
         try:
@@ -133,9 +132,13 @@ def status(settings: NodeSettings) -> Status:
     """Count what lies in a queue; a node may be running.
 
     Raises:
-        InputError: if there is no queue yet.
+        InputError: if there is no queue yet, or it belongs to another user.
     """
-    if not (settings.spool / STATES[0]).is_dir():
+    try:
+        found = (settings.spool / STATES[0]).is_dir()
+    except PermissionError as error:
+        raise InputError(f"{settings.spool}: {error.strerror}; ask as the user who runs the node") from error
+    if not found:
         raise InputError(f"{settings.spool}: no queue of a node; start one first, or check the path")
     spool = Spool(settings.spool)
     failed = [(one, spool.job("failed", one)) for one in spool.series("failed")]

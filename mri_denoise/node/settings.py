@@ -101,11 +101,6 @@ def _check_sigma(text: str) -> str:
     return text
 
 
-def _no_truth(value: object) -> object:
-    """True is equal to 1, which pydantic would take."""
-    return str(value).lower() if isinstance(value, bool) else value
-
-
 class Rule(Section):
     """What to do with a series whose header matches; see `rules.choose`.
 

@@ -16,6 +16,7 @@ import re
 import shutil
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from mri_denoise.errors import InputError
@@ -92,10 +93,10 @@ class Spool:
         with self.lock:
             return {path.stem for state in STATES for path in (self.root / state).glob("*/source/*.dcm")}
 
-    def claim(self) -> str | None:
-        """Move the next series from ``ready`` to ``working``; return it, or None if there is none."""
+    def claim(self, is_due: Callable[[str], bool] = lambda series: True) -> str | None:
+        """Move the next series that is due from ``ready`` to ``working``; return it, or None if there is none."""
         with self.lock:
-            for series in self.series("ready"):
+            for series in filter(is_due, self.series("ready")):
                 disk.move(self.folder("ready", series), self.folder("working", series))
                 return series
         return None

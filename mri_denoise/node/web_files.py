@@ -43,7 +43,8 @@ class Pushed:
 def pull(server: WebServer, output: Path, *, study: str | None = None, series: str | None = None) -> Pulled:
     """Fetch the series of a study, or one series, into ``output/SERIES/INSTANCE.dcm``.
 
-    Files that are there already stay. Whatever ends it, the files written so far are whole.
+    Files that are there already stay. Whatever ends it, the files written so far are whole. A server may send a part of
+    a series as an answer that looks whole, so what it lists is held against what has come.
 
     Args:
         server: where from.
@@ -53,7 +54,7 @@ def pull(server: WebServer, output: Path, *, study: str | None = None, series: s
 
     Raises:
         InputError: if there is no such series, an image has no usable UIDs, or a file cannot be written.
-        ConnectionError: if the server cannot be reached, broke off or exceeds a limit.
+        ConnectionError: if the server cannot be reached, broke off, exceeds a limit or sends less than it lists.
         ValueError: if it refuses, or answers something else than DICOM.
     """
     for uid in (study, series):
@@ -69,6 +70,10 @@ def pull(server: WebServer, output: Path, *, study: str | None = None, series: s
     for one in found:
         for ds in server.fetch(_checked(study, "study"), _checked(one, "series")):
             written += _write(ds, output / one)
+        listed = server.instances(_checked(study, "study"), one)
+        here = {path.stem for path in (output / one).glob("*.dcm")}
+        if missing := len(listed - here):
+            raise ConnectionError(f"series {one}: {missing} of the {len(listed)} images listed did not come; try again")
     return Pulled(images=written, series=len(found))
 
 

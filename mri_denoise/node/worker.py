@@ -8,10 +8,13 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from pathlib import PurePath
 from typing import IO
 
-from mri_denoise.node import disk, rules
+from mri_denoise.io.files import sync
+from mri_denoise.node import rules
 from mri_denoise.node.messages import Answer, Request
+from mri_denoise.node.pauses import Pauses
 from mri_denoise.node.records import Job, Skipped, from_json, to_json
 from mri_denoise.node.settings import NodeSettings, Rule
 from mri_denoise.node.spool import Spool
@@ -35,6 +38,7 @@ class Worker:
 
     def __init__(self, settings: NodeSettings, spool: Spool, lock: IO[bytes]) -> None:
         self._settings, self._spool, self._lock = settings, spool, lock
+        self._pauses = Pauses(settings.retry)
         self._process: subprocess.Popen[bytes] | None = None
         self._stopped = False
 
@@ -61,8 +65,8 @@ class Worker:
             self._process.wait()
 
     def step(self) -> bool:
-        """Handle one series that is ready; False if there is none."""
-        series = self._spool.claim()
+        """Handle one series that is ready and due; False if there is none."""
+        series = self._spool.claim(self._pauses.is_due)
         if series is None:
             return False
         try:
@@ -70,6 +74,7 @@ class Worker:
         except Exception:  # for instance a full disk: nothing is lost, and the next attempt may succeed
             if not self._stopped and self._spool.folder("working", series).exists():
                 self._spool.give_back(series)
+                self._pauses.begin(series)
             raise
         return True
 
@@ -101,8 +106,17 @@ class Worker:
             if not self._stopped:
                 self._after_crash(series, job, str(crash))
             return
+        if answer.unwritten is not None and not self._pauses.is_over(series):
+            self._spool.give_back(series)
+            pause = self._pauses.begin(series)
+            logger.warning(
+                "not denoised", extra={"series": series, "reason": answer.unwritten, "again_in_seconds": pause}
+            )
+            return
+        self._pauses.forget(series)
         job = replace(job, skipped=answer.skipped)
-        failed = [*answer.failed, *(f"{one.file}: {one.reason}" for one in answer.skipped if one.damaged)]
+        failed = [answer.unwritten] if answer.unwritten else []
+        failed += [*answer.failed, *(f"{one.file}: {one.reason}" for one in answer.skipped if one.damaged)]
         if failed:
             self._fail(series, job, failed)
         elif not answer.done:
@@ -111,7 +125,8 @@ class Worker:
             images = self._derived(series)
             seconds = round(time.monotonic() - started, 2)
             forward = answer.skipped if self._settings.series.not_eligible == "forward" else ()
-            send = (*images, *(f"source/{one.file}" for one in forward))
+            derived = {PurePath(name).name for name in images}  # which hold the frames that were left alone, too
+            send = (*images, *dict.fromkeys(f"source/{one.file}" for one in forward if one.file not in derived))
             self._spool.finish(series, "working", "outgoing", replace(job, send=send))
             counts = {"images": len(images), "skipped": len(answer.skipped), "seconds": seconds}
             logger.info("denoised", extra={"series": series, **counts})
@@ -121,7 +136,7 @@ class Worker:
         folder = self._spool.folder("working", series)
         images = sorted(path for path in (folder / "derived").rglob("*.dcm") if path.is_file())
         for path in images:
-            disk.sync_file(path)
+            sync(path)
         return [path.relative_to(folder).as_posix() for path in images]
 
     def _ask(self, request: Request) -> Answer:

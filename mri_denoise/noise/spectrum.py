@@ -11,10 +11,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from scipy.fft import dct
 from scipy.special import chdtri
 
-from mri_denoise.noise.correlation import cosine_power
 from mri_denoise.noise.detail import DetailBlocks
 
 _QUIET, _LEAST = 0.05, 100  # fraction and number of blocks
@@ -72,23 +70,6 @@ def _quiet_power(blocks: DetailBlocks, fine: np.ndarray) -> np.ndarray:
         quiet = np.argsort(blocks.power[:, fine & half].sum(axis=1), kind="stable")[:number]
         power[~half] = blocks.power[quiet].mean(axis=0, dtype=np.float64)[~half]
     return power
-
-
-def correlation_spectrum(rows: np.ndarray, blocks: DetailBlocks) -> np.ndarray:
-    """Compute the power in each cosine coefficient of a block for noise of a given correlation.
-
-    Args:
-        rows: correlation along the axes of a slice, (2, lags), from 1 at lag 0; 0 at lags beyond.
-        blocks: of that shape.
-
-    Returns:
-        (E, F), 1 on average.
-    """
-    powers = []
-    for row, edge in zip(rows, blocks.edges, strict=True):
-        powers.append(np.maximum(cosine_power(row, dct(np.eye(edge), norm="ortho", axis=0)), 1e-3))
-    power = np.outer(*powers)
-    return power / power.mean()
 
 
 def spectrum_correlation(spectrum: np.ndarray, reach: int) -> np.ndarray:

@@ -246,10 +246,8 @@ def _run_network(slab: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     margins = [max(_PART - edge, 0) if min(rows, columns) < NARROW else 0 for edge in (rows, columns)]
     padded = np.pad(slab, [(0, 0), *((0, margin) for margin in margins)])
     with torch.inference_mode():
-        level, error = (
-            found[0, : rows // CELL, : columns // CELL] for found in _network()(torch.from_numpy(padded)[None])
-        )
-    return level.numpy(), error.numpy()
+        level, error = _network()(torch.from_numpy(padded)[None])[0, :, : rows // CELL, : columns // CELL].numpy()
+    return level, error
 
 
 @cache

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from mri_denoise.io.case import Case
+from mri_denoise.io.files import IS_INPUT
 from mri_denoise.io.leftovers import sweep
 from mri_denoise.io.staging import common_folder
 from mri_denoise.settings import EXTRAS, Extra, Settings
@@ -83,7 +84,7 @@ def find_conflicts(cases: Sequence[Case], folder: Path, settings: Settings) -> d
         for path in planned_files(case, folder, settings.extras):
             other = claimed.setdefault(os.path.abspath(path).casefold(), case)
             if path in inputs:
-                conflicts[number] = f"{path}: is an input and is not overwritten; choose another output"
+                conflicts[number] = f"{path}: {IS_INPUT}"
             elif other is not case:
                 conflicts[number] = f"{path}: is written for {other.label}, too; denoise one of them to another folder"
     return conflicts

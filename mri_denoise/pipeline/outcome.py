@@ -17,11 +17,13 @@ class Outcome:
         case: which one.
         record: its run record, if it was done.
         error: why it failed, in one line, if it failed.
+        unwritten: whether it failed because its result could not be written, which may be otherwise later.
     """
 
     case: Case
     record: RunRecord | None = None
     error: str | None = None
+    unwritten: bool = False
 
 
 Report = Callable[[Outcome], None]

@@ -13,7 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 from mri_denoise.denoiser import Denoised, Denoiser
-from mri_denoise.errors import InputError, as_input_error
+from mri_denoise.errors import InputError, OutputError, as_input_error
 from mri_denoise.io.case import Case
 from mri_denoise.pipeline.outcome import Outcome, Report
 from mri_denoise.pipeline.result import Output, ResultWriter
@@ -78,13 +78,14 @@ def denoise_case(denoiser: Denoiser, case: Case, output_dir: Path, settings: Set
         its run record.
 
     Raises:
-        InputError: if the case cannot be read, denoised or written.
+        InputError: if the case cannot be read or denoised.
+        OutputError: if its result cannot be written.
     """
     outcomes: list[Outcome] = []
     denoise_stream(denoiser, [case], output_dir, settings, outcomes.append)
     [outcome] = outcomes
     if outcome.record is None:
-        raise InputError(outcome.error)
+        raise OutputError(outcome.error) if outcome.unwritten else InputError(outcome.error)
     return outcome.record
 
 
@@ -134,7 +135,8 @@ class _Job:
         except Exception as error:
             self.failed = True
             self._writer.abandon()
-            outcome = Outcome(case=self.case, error=str(as_input_error(self.case.label, error)))
+            found = as_input_error(self.case.label, error)
+            outcome = Outcome(case=self.case, error=str(found), unwritten=isinstance(found, OutputError))
         if outcome is not None:
             self._reported = True
             self._report(outcome)

@@ -53,7 +53,7 @@ def check_residual(found: Residual, *, picture: bool = False) -> list[Check]:
         return [Check(title="Amount removed", status="note", text="Nothing was removed: the result equals the input.")]
     if found.ratio is None:
         return [_changed(found), _neighbours(found, picture)]
-    return [_amount(found, found.ratio), _image(found), _edges(found), _neighbours(found, picture), _spots(found)]
+    return [_amount(found.ratio), _image(found), _edges(found), _neighbours(found, picture), _spots(found)]
 
 
 def check_input(scan: Scan, found: Residual) -> list[Check]:
@@ -94,7 +94,7 @@ def _grade(value: float, good: float, fair: float) -> Status:
     return "good" if value <= good else "note" if value <= fair else "warning"
 
 
-def _amount(found: Residual, ratio: float) -> Check:
+def _amount(ratio: float) -> Check:
     status = _grade(ratio, 1.05, 1.15)
     value = f"{100 * ratio:.0f} % of the noise level"
     if ratio < 0.3:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import nibabel as nib
@@ -10,6 +9,7 @@ import numpy as np
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian, MRImageStorage, generate_uid
 
+from mri_denoise.io.files import write_beside
 from mri_denoise.simulation.head import phantom_affine
 
 NIFTI_SCALE = 1000.0
@@ -49,9 +49,8 @@ def write_phantom_nifti(path: Path, array: np.ndarray, voxel: tuple[float, float
     header["descrip"], header["aux_file"] = b"mri-denoise head phantom", b"phantom"
     header.set_intent("estimate", name="phantom")
     header.extensions.append(nib.nifti1.Nifti1Extension("comment", b"synthetic: no person was scanned"))
-    partial = path.with_name("partial-" + path.name)
-    nib.save(image, partial)
-    os.replace(partial, path)
+    with write_beside(path) as partial:
+        nib.save(image, partial)
     return path
 
 
@@ -64,7 +63,7 @@ def write_phantom_dicom(
     run to the patient's left and rows to the back: x and y of the array are reversed, and its place is kept.
 
     Args:
-        folder: created if it does not exist.
+        folder: made if it does not exist.
         array: shape (X, Y, Z), about [0, 1]; the axes point to the right, forward and up.
         spacing: millimetres along x, y and z.
         seed: of the unique identifiers: the same seed gives the same series.
@@ -72,7 +71,6 @@ def write_phantom_dicom(
     Returns:
         the files in the order of the slices, from bottom to top.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     affine = phantom_affine((array.shape[0], array.shape[1], array.shape[2]), spacing)
     stored = np.rint(array * DICOM_SCALE).clip(0, 4095).astype("<u2")[::-1, ::-1]
     # The first pixel is the voxel of largest x and y; DICOM's x and y point to the left and back.
@@ -87,9 +85,8 @@ def write_phantom_dicom(
         dataset.SmallestImagePixelValue, dataset.LargestImagePixelValue = int(pixels.min()), int(pixels.max())
         dataset.PixelData = pixels.tobytes()
         path = folder / f"IM{index + 1:04d}.dcm"
-        partial = folder / f".{path.name}.partial"
-        dataset.save_as(partial, enforce_file_format=True)
-        os.replace(partial, path)
+        with write_beside(path) as partial:
+            dataset.save_as(partial, enforce_file_format=True)
         paths.append(path)
     return paths
 

@@ -106,9 +106,10 @@ def simulate_case(case: Case, folder: Path, parameters: NoiseParameters) -> Simu
         noisy = _add_rician(volume, sigma, parameters)
     noisy = np.where(finite, noisy, volume.array)
     destination = folder / case.output
-    p = parameters
-    settings = f"noise={p.noise} level={p.level} seed={p.seed} coils={p.coils} band={p.coverage}"
-    derivation = simulation_derivation(settings)
+    derivation = simulation_derivation(
+        f"noise={parameters.noise} level={parameters.level} seed={parameters.seed} coils={parameters.coils} "
+        f"band={parameters.coverage}"
+    )
     record = SimulationRecord(
         time=now(),
         case=case.label,

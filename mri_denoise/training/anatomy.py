@@ -22,6 +22,7 @@ from mri_denoise.noise.level import estimate_sigma
 from mri_denoise.noise.zero_filling import undo_zero_filling
 from mri_denoise.simulation import head_phantom
 from mri_denoise.training.references import FOLDER
+from mri_denoise.training.scans import DATALIST
 from mri_denoise.volume import voxel_sizes
 
 _PHANTOMS, _ORIGINALS, _SHARPENED, _CROPPED = 0.08, 0.5, 0.5, 0.2  # fractions of the objects
@@ -66,7 +67,7 @@ def find_sources(dataset: Path, part: str) -> list[list[Source]]:
     Raises:
         InputError: if there is no usable datalist.
     """
-    listed = dataset / "datalist.json"
+    listed = dataset / DATALIST
     try:
         entries = json.loads(listed.read_text(encoding="utf-8"))[part]
         images = [(Path(entry["image"]), str(entry.get("contrast", ""))) for entry in entries]

@@ -178,14 +178,14 @@ class LaplaceLoss(nn.Module):
         super().__init__()
         self.least = least
 
-    def forward(self, prediction: tuple[torch.Tensor, torch.Tensor], target: torch.Tensor) -> torch.Tensor:
+    def forward(self, prediction: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         """Compute a scalar.
 
         Args:
-            prediction: values, and natural logarithms of their expected errors, both of shape (N, H, W).
+            prediction: values, and natural logarithms of their expected errors, shape (N, 2, H, W).
             target: true values and fractions of tissue, shape (N, 2, H, W).
         """
-        value, error = prediction
+        value, error = prediction.unbind(dim=1)
         truth, tissue = target.unbind(dim=1)
         weight = torch.where(tissue > self.least, tissue, 0)
         loss = (value - truth).abs() * torch.exp(-error) + error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -13,8 +12,10 @@ from typing import Any
 
 import yaml
 
+from mri_denoise.bundles.weights import sha256
 from mri_denoise.errors import InputError
-from mri_denoise.io.files import write_beside
+from mri_denoise.io.files import reading, write_beside
+from mri_denoise.training.scans import DATALIST
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +80,7 @@ def manifests_folder() -> Path:
     """
     package = Path(__file__).resolve().parents[1]
     for folder in (package / "data", package.parent / "data"):
-        if (folder / "datalist.json").is_file():
+        if (folder / DATALIST).is_file():
             return folder
     raise InputError(f"{package / 'data'}: the data manifests are not there; install mri-denoise again.")
 
@@ -133,7 +134,7 @@ def prepare(folder: Path, output: Path, *, copy: bool = False, manifests: Path |
     for file in present:
         _place(found[file.sha256], output / file.local, copy=copy)
     missing = [file for file in wanted if file.sha256 not in found]
-    datalist = _write_datalist(source / "datalist.json", output, {file.local for file in present})
+    datalist = _write_datalist(source / DATALIST, output, {file.local for file in present})
     return Report(
         placed=tuple(file.local for file in present),
         missing=tuple(file.local for file in missing),
@@ -183,14 +184,8 @@ def _find_by_content(wanted: Iterable[DataFile], candidates: Iterable[Path]) -> 
 
 
 def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    try:
-        with path.open("rb") as stream:
-            while block := stream.read(1 << 20):
-                digest.update(block)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}): check its permissions") from error
-    return digest.hexdigest()
+    with reading(path):
+        return sha256(path)
 
 
 def _mismatches(missing: Iterable[DataFile], candidates: list[Path], used: set[Path]) -> Iterator[Mismatch]:
@@ -228,7 +223,7 @@ def _write_datalist(template: Path, output: Path, present: set[str]) -> Path:
     """The shipped datalist without the entries that are not there."""
     full = json.loads(template.read_text(encoding="utf-8"))
     kept = {key: [entry for entry in entries if entry["image"] in present] for key, entries in full.items()}
-    target = output / "datalist.json"
+    target = output / DATALIST
     with write_beside(target) as temporary:
         temporary.write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")
     return target

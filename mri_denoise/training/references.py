@@ -19,6 +19,7 @@ from mri_denoise.io.files import write_beside
 from mri_denoise.noise.model import find_noise
 from mri_denoise.pipeline.stream import denoise_case
 from mri_denoise.settings import Settings, Sigma
+from mri_denoise.training.scans import DATALIST
 from mri_denoise.volume import slice_axis_of
 
 FOLDER = "references"
@@ -51,7 +52,7 @@ def add_references(
     Raises:
         InputError: if there is no usable datalist, or a volume cannot be read or denoised.
     """
-    listed = dataset / "datalist.json"
+    listed = dataset / DATALIST
     try:
         lists = json.loads(listed.read_text(encoding="utf-8"))
         images = [e for e in lists["training"] if not e["image"].startswith(f"{FOLDER}/")]

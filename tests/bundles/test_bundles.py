@@ -25,7 +25,7 @@ from monai.bundle import ConfigExpression, ConfigParser
 
 from mri_denoise._monai import import_monai
 from mri_denoise.bundles.weights import load_weights
-from mri_denoise.networks import HMADNet
+from mri_denoise.networks import HMADNet, NoiseLevelNet
 from mri_denoise.simulation import phantom_affine
 from tests.node.servers import free_port
 from tests.phantoms import mirrored
@@ -199,6 +199,20 @@ def test_metadata_and_network_are_verified(commands: ModuleType) -> None:
     commands.verify_metadata(meta_file="configs/metadata.json", filepath="docs/metadata_schema.json")
     files = {"meta_file": "configs/metadata.json", "config_file": "configs/inference.yaml"}
     commands.verify_net_in_out("network_def", **files, n=2)
+
+
+def test_the_noise_level_is_verified_and_exported(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(ROOT / "bundles" / "noise_level")
+    import_monai(everything=True)
+    monai.bundle.verify_metadata(meta_file="configs/metadata.json", filepath="docs/metadata_schema.json")
+    files = {"meta_file": "configs/metadata.json", "config_file": "configs/inference.yaml"}
+    monai.bundle.verify_net_in_out("network_def", **files, n=2)
+    export = {"ckpt_file": "models/model.pt", "input_shape": [1, 3, 64, 64], "use_trace": True}
+    monai.bundle.ckpt_export(net_id="network_def", filepath=str(tmp_path / "model.ts"), **export, **files)
+    network = load_weights(NoiseLevelNet(), "models/model.pt")
+    x = 10 * torch.rand(2, 3, 48, 80)
+    with torch.inference_mode():
+        torch.testing.assert_close(torch.jit.load(tmp_path / "model.ts")(x), network(x), rtol=1e-4, atol=1e-5)
 
 
 def test_exports_give_what_the_network_gives(trained: Path, commands: ModuleType, tmp_path: Path) -> None:

@@ -29,6 +29,8 @@ from mri_denoise.cli.main import app
 from mri_denoise.node.destinations import QueryError, SendError, make, read_image
 from mri_denoise.node.settings import load
 from tests.commands import cli
+from tests.io.dicom.frames_phantom import enhanced, frames
+from tests.io.dicom.phantom import Phantom
 from tests.node.servers import (
     ROOT,
     Certificate,
@@ -88,12 +90,13 @@ def test_dicomweb_pull_and_push(tmp_path: Path, archive: Orthanc, monkeypatch: p
     assert "no such series" in web("pull", url, tmp_path / "none", "--series", series, code=1)
     (tmp_path / "in" / "notes.txt").write_text("no image")
     assert "4 images stored, 0 refused" in web("push", url, tmp_path / "in")
-    assert "4 images stored" in web("push", url, tmp_path / "in"), "once more is harmless"
+    again = json.loads(web("push", url, tmp_path / "in", "--json"))
+    assert again == {"images": 4, "refused": []}, "once more is harmless"
     assert "4 images of 1 series" in web("pull", url, tmp_path / "one", "--series", series)
     fetched = [pydicom.dcmread(path) for path in (tmp_path / "one").rglob("*.dcm")]
     assert {str(ds.SOPInstanceUID): ds for ds in fetched} == images
     assert "0 images of 1 series" in web("pull", url, tmp_path / "one", "--series", series), "what is there stays"
-    web("pull", url, tmp_path / "all", "--study", study)
+    assert json.loads(web("pull", url, tmp_path / "all", "--study", study, "--json")) == {"images": 4, "series": 1}
     assert (tmp_path / "all" / series).is_dir()
     web("pull", url, tmp_path / "x", code=2)
     assert "not a UID" in web("pull", url, tmp_path / "x", "--series", "../..", code=1)
@@ -268,6 +271,16 @@ def test_a_mixed_folder_and_a_destination_that_comes_late(router: Router, tmp_pa
     }
     again = CliRunner().invoke(app, ["node", str(node.file), "--status"])
     assert again.stdout.startswith("running: 0 incoming") and "failed 1.2.826" in again.stdout
+
+
+def test_an_instance_that_is_denoised_in_part_is_sent_once(router: Router, tmp_path: Path) -> None:
+    plan = [*frames(2), *frames(2, kind=("T2", "FIELD_MAP"), component="REAL"), *frames(2, component="PHASE")]
+    enhanced(plan, Phantom(slices=2, rows=32, columns=32, uid="part")).save_as(tmp_path / "in.dcm")
+    server = router.start_archive(tmp_path / "archive")
+    assert storescu(router.node.port, tmp_path / "in.dcm").returncode == 0
+    until(lambda: router.is_in("done", "part"), 120)
+    [stored] = [pydicom.dcmread(path, force=True) for path in server.files()]
+    assert stored.ImageType[0] == "MIXED" and stored.NumberOfFrames == 6
 
 
 def test_own_images_are_not_denoised_again(router: Router, tmp_path: Path) -> None:

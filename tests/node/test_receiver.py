@@ -207,21 +207,24 @@ def test_storage_commitment_on_request(tmp_path: Path) -> None:
         {"ae_title": "SCANNER", "address": "127.0.0.1", "port": port},
         {"ae_title": "DEAF", "address": "127.0.0.1"},
     ]
-    listening = Listening(tmp_path, **COMMITMENT, peers=peers)
+    changes = {**COMMITMENT, "peers": peers, "retry.first_seconds": 1.0}
+    listening = Listening(tmp_path, **changes)
     held = tiny_series("one", 1)[0]
     assert send(listening.port, held) == SUCCESS
     listening.stop()  # commitment holds for what was received before a restart
-    listening = Listening(tmp_path, **COMMITMENT, peers=peers)
+    listening = Listening(tmp_path, **changes)
     assert request_commitment(listening.port, "DEAF", [held.SOPInstanceUID]) == 0x0110, "no port to report to"
     assert request_commitment(listening.port, "SCANNER", ["../x"]) == 0x0115
     assert request_commitment(listening.port, "SCANNER", [held.SOPInstanceUID, "1.2.3"]) == SUCCESS
-    assert not commitment.report(listening.settings, listening.spool), "nobody listens for it yet"
+    reporter = commitment.Reporter(listening.settings, listening.spool)
+    assert reporter.step() and "not reported peer=SCANNER" in listening.text.getvalue(), "nobody listens for it yet"
+    assert not reporter.step(), "it is tried again after a pause, not at once"
     scanner = AE(ae_title="SCANNER")
     scanner.add_supported_context(StorageCommitmentPushModel, scu_role=True, scp_role=True)
     server = scanner.start_server(("127.0.0.1", port), block=False, evt_handlers=[(evt.EVT_N_EVENT_REPORT, report)])
     assert server is not None
     try:
-        assert commitment.report(listening.settings, listening.spool)
+        until(reporter.step, 10)
         assert arrived.wait(10)
     finally:
         server.shutdown()
@@ -231,6 +234,19 @@ def test_storage_commitment_on_request(tmp_path: Path) -> None:
     assert [one.ReferencedSOPInstanceUID for one in information.ReferencedSOPSequence] == [held.SOPInstanceUID]
     assert [one.ReferencedSOPInstanceUID for one in information.FailedSOPSequence] == ["1.2.3"]
     assert "committed peer=SCANNER images=1 missing=1" in listening.text.getvalue()
+
+
+def test_a_report_of_commitment_that_nobody_takes_is_given_up(tmp_path: Path) -> None:
+    peers = [{"ae_title": "SCANNER", "address": "127.0.0.1", "port": free_port()}]
+    listening = Listening(tmp_path, **COMMITMENT, peers=peers, **{"retry.give_up_hours": 0.0})
+    try:
+        assert request_commitment(listening.port, "SCANNER", ["1.2.3"]) == SUCCESS
+        reporter = commitment.Reporter(listening.settings, listening.spool)
+        assert reporter.step() and not reporter.step()
+        assert list((listening.spool.root / "commitments").iterdir()) == []
+        assert "given up" in listening.text.getvalue()
+    finally:
+        listening.stop()
 
 
 def request_commitment(port: int, title: str, uids: list[str]) -> int:

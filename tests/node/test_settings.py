@@ -51,6 +51,10 @@ def test_defaults_are_safe() -> None:
         ({"listen.tls": {"keys": "x"}}, "listen.tls.keys: no such key"),
         ({"peers": [{"ae_title": "A"}]}, r"peers\[0\].address: is missing"),
         ({"peers": [{"ae_title": "A", "address": "h", "port": 0}]}, r"peers\[0\].port: must be 1"),
+        (
+            {"peers": [{"ae_title": "A", "address": "10.0.0.0/8", "tls": {}}]},
+            r"peers\[0\].address: must be one address",
+        ),
         ({"destination": {}}, "destination.dicom, dicomweb: exactly one"),
         ({"destination.dicomweb": {"url": "https://x"}}, "destination.dicom, dicomweb: exactly one"),
         ({"series.not_eligible": "drop"}, "series.not_eligible: must be one of keep, forward"),

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydicom import dcmread
 from pydicom.dataset import Dataset
 
 from mri_denoise.errors import InputError
@@ -258,15 +259,15 @@ def test_killed_processes_leave_a_queue_that_goes_on(tmp_path: Path, two_series:
 def test_a_torn_last_line_of_the_ledger_counts_for_nothing(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path)
     ledger.begin()
-    ledger.acknowledge("1.2.3", "0000")
+    ledger.acknowledge("1.2.3", "0000", series="1.2", source="1.3")
     with ledger.path.open("a") as file:
-        file.write("sent 1.2.4")
+        file.write("sent 1.2.4 0000 1.2 1.")
     again = Ledger(tmp_path)
-    assert again.acknowledged == {"1.2.3"} and again.in_doubt
-    again.acknowledge("1.2.5", "B007")
+    assert again.acknowledged == {("1.2", "1.3")} and again.in_doubt
+    again.acknowledge("1.2.5", "B007", series="1.2", source="1.5")
     again.end()
     last = Ledger(tmp_path)
-    assert last.acknowledged >= {"1.2.3", "1.2.5"} and not last.in_doubt
+    assert last.acknowledged == {("1.2", "1.3"), ("1.2", "1.5")} and not last.in_doubt
     assert last.path.stat().st_mode & 0o777 == 0o600
 
 
@@ -368,3 +369,47 @@ def test_sending_is_tried_again_and_given_up(tmp_path: Path, two_series: Sources
     assert len(spool.series("failed")) == 2 and len(everything(tmp_path)) == 3
     job = spool.job("failed", spool.series("failed")[0])
     assert job is not None and job.failed == ("cannot be reached",)
+
+
+def test_late_images_alone_are_sent_though_denoising_anew_changes_the_others(tmp_path: Path) -> None:
+    """Another level of noise gives other pixels, and so other UIDs; the destination must not get those slices twice."""
+    images = tiny_series("late", 3)
+    sources = [(str(ds.SOPInstanceUID), encoded(ds)) for ds in images]
+    series, archive = images[0].SeriesInstanceUID, Archive()
+    live(tmp_path, archive, {series: sources[:2]}, set())
+
+    spool = Spool(tmp_path)
+    incoming = Incoming(spool)
+    receive(incoming, {series: sources[2:]}, set())
+    incoming.promote(0.0, 0.0)
+    assert spool.claim() == series
+    derive(spool, series)
+    for number, path in enumerate(sorted(spool.folder("outgoing", series).glob("derived/*"))):
+        ds = dcmread(path)
+        ds.SOPInstanceUID = ds.file_meta.MediaStorageSOPInstanceUID = f"1.2.{number}"
+        ds.save_as(path)
+    assert Sender(make_settings(tmp_path), spool, archive).step()
+    new = {f"1.2.{number}" for number in range(3)}
+    assert len(archive.deliveries) == 3 and len(new & set(archive.deliveries)) == 1
+
+
+def test_a_corrected_image_replaces_the_one_before(tmp_path: Path) -> None:
+    images, said, archive = tiny_series("corrected", 2), StringIO(), Archive()
+    series = images[0].SeriesInstanceUID
+    wrong = {series: [(str(ds.SOPInstanceUID), encoded(ds)) for ds in images]}
+    for ds in images:
+        ds.PatientName = "Right^Name"
+    right = {series: [(str(ds.SOPInstanceUID), encoded(ds)) for ds in images]}
+    with logging_to(said):
+        live(tmp_path, archive, wrong, set())
+        live(tmp_path, archive, right, set())
+        live(tmp_path, archive, right, set())
+    assert said.getvalue().count(" corrected series=") == 1
+    assert set(archive.deliveries.values()) == {2}, "sent again once"
+    assert {str(dcmread(path).PatientName) for path in tmp_path.glob("done/*/derived/*")} == {"Right^Name"}
+    incoming = Incoming(Spool(tmp_path))
+    with logging_to(said):  # while the series is still arriving
+        receive(incoming, wrong, set())
+        receive(incoming, right, set())
+    assert said.getvalue().count(" replaced series=") == 2
+    assert {str(dcmread(path).PatientName) for path in tmp_path.glob("incoming/*/source/*")} == {"Right^Name"}

@@ -27,6 +27,7 @@ from tests.node.servers import Certificate, save_tiny, tiny_series
 STUDY, SERIES = "1.2.3", "1.2.3.4"
 DICOM_JSON = "application/dicom+json"
 MULTIPART = 'multipart/related; type="application/dicom"; boundary="b"'
+INSTANCE = str(tiny_series("web", 1)[0].SOPInstanceUID)
 Answer = Callable[["Rude"], None]
 
 
@@ -34,7 +35,7 @@ class Rude(BaseHTTPRequestHandler):
     """Answers each kind of request as the test says.
 
     Attributes:
-        answers: by ``search``, ``fetch`` and ``store``.
+        answers: by ``search`` (series), ``instances``, ``fetch`` and ``store``.
         requests: the paths asked for so far.
     """
 
@@ -44,8 +45,8 @@ class Rude(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.requests.append(self.path)
-        path = urlsplit(self.path).path
-        self.answers["search" if path.endswith(("/series", "/instances")) else "fetch"](self)
+        last = urlsplit(self.path).path.rpartition("/")[2]
+        self.answers[{"series": "search", "instances": "instances"}.get(last, "fetch")](self)
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers.get("Content-Length", 0)))
@@ -62,7 +63,8 @@ class Rude(BaseHTTPRequestHandler):
 def rude_server(tls: ssl.SSLContext | None = None, /, **answers: Answer) -> Iterator[tuple[str, list[str]]]:
     """The URL of a server, and the requests that it has had."""
     requests: list[str] = []
-    handler = type("Handler", (Rude,), {"answers": {"search": found(SERIES), **answers}, "requests": requests})
+    usual = {"search": found(SERIES), "instances": answer(as_json([INSTANCE], "00080018"))}
+    handler = type("Handler", (Rude,), {"answers": {**usual, **answers}, "requests": requests})
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         server.handle_error = lambda *_: None  # type: ignore[method-assign]  # clients that go away
         if tls is not None:
@@ -86,8 +88,8 @@ def answer(content: bytes, kind: str | None = DICOM_JSON, code: int = 200) -> An
     return give
 
 
-def as_json(uids: list[str]) -> bytes:
-    return json.dumps([{"0020000E": {"vr": "UI", "Value": [uid]}} for uid in uids]).encode()
+def as_json(uids: list[str], tag: str = "0020000E") -> bytes:
+    return json.dumps([{tag: {"vr": "UI", "Value": [uid]}} for uid in uids]).encode()
 
 
 def found(*uids: str) -> Answer:
@@ -133,8 +135,15 @@ def test_a_server_that_ignores_the_offset_is_asked_twice(tmp_path: Path) -> None
     with rude_server(search=found(SERIES, "1.2.3.5"), fetch=give) as (url, requests):
         assert "2 images of 2 series" in pull(url, tmp_path, code=0)
         assert sum("/series?" in path for path in requests) == 2
-        assert WebServer(url).instances(STUDY, SERIES) == {""}
-        assert len(requests) == 2 + 2 + 2
+        assert sum("/instances?" in path for path in requests) == 2 * 2
+        assert WebServer(url).instances(STUDY, SERIES) == {INSTANCE}
+
+
+def test_a_part_of_a_series_is_not_taken_for_all_of_it(tmp_path: Path) -> None:
+    listed = answer(as_json([INSTANCE, "1.2.3.9"], "00080018"))
+    with rude_server(instances=listed, fetch=answer(multipart(image()), MULTIPART)) as (url, _):
+        assert "1 of the 2 images listed did not come; try again" in pull(url, tmp_path)
+    assert [path.stem for path in tmp_path.rglob("*.dcm")] == [INSTANCE]
 
 
 def test_pages_are_asked_for_until_there_are_no_more(tmp_path: Path) -> None:

@@ -92,11 +92,15 @@ def test_the_loss_is_least_at_the_truth_and_at_the_mean_error() -> None:
     target = torch.stack((truth, torch.ones_like(truth)), dim=1)
     value = torch.zeros_like(truth)
     mean = float(truth.abs().mean())
-    losses = [float(LaplaceLoss()((value, torch.full_like(truth, np.log(f * mean))), target)) for f in (0.8, 1.0, 1.2)]
+
+    def loss(value: torch.Tensor, error: torch.Tensor) -> float:
+        return float(LaplaceLoss()(torch.stack((value, error), dim=1), target))
+
+    losses = [loss(value, torch.full_like(truth, np.log(factor * mean))) for factor in (0.8, 1.0, 1.2)]
     assert losses[1] < min(losses[0], losses[2])
-    assert float(LaplaceLoss()((truth, value), target)) == pytest.approx(0)
+    assert loss(truth, value) == pytest.approx(0)
     target[:, 1] = 0.1  # hardly any tissue
-    assert float(LaplaceLoss()((value, value), target)) == 0
+    assert loss(value, value) == 0
 
 
 def test_the_command_says_what_is_missing(tmp_path: Path) -> None:

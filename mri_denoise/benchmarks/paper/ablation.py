@@ -24,6 +24,7 @@ from mri_denoise.io.files import write_beside
 from mri_denoise.record import write_record
 from mri_denoise.runtime import quiet
 from mri_denoise.training.draws import DrawnDataset
+from mri_denoise.training.scans import DATALIST
 from mri_denoise.training.train import train_listed
 
 STEPS_AN_EPOCH = 250  # the state of a training is saved once an epoch
@@ -154,7 +155,7 @@ def _settings(training: Training, variant: Variant, seed: int) -> dict[str, Any]
         "seed": seed,
         "overrides": overrides,
         "config_sha256": sha256(training.bundle.config("train.yaml")),
-        "datalist_sha256": sha256(training.dataset / "datalist.json"),
+        "datalist_sha256": sha256(training.dataset / DATALIST),
     }
 
 

@@ -17,6 +17,7 @@ from mri_denoise.errors import InputError
 from mri_denoise.io import Case, discover, read
 from mri_denoise.noise.simulate import add_salt_pepper
 from mri_denoise.report.planes import anatomical_plane
+from mri_denoise.training.scans import DATALIST
 from mri_denoise.transforms.intensity import ScaleIntensityRobust
 from mri_denoise.volume import slice_axis_of
 
@@ -79,7 +80,7 @@ def dataset_slices(dataset: Path, step: Step | None = None) -> dict[str, list[li
     Raises:
         InputError: if the datalist or a volume cannot be read, or no slice of a test volume can be used.
     """
-    path = dataset / "datalist.json"
+    path = dataset / DATALIST
     splits = read_datalist(path)
     found: dict[str, list[list[GreyImage]]] = {"test": [], "validation": []}
     for split, volumes in found.items():

@@ -14,6 +14,7 @@ from mri_denoise.benchmarks.paper.rows import ALL, Gain, MethodRow, PairedRow, V
 from mri_denoise.bundles.weights import sha256
 from mri_denoise.report.text import bullets, markdown_table, write_text
 from mri_denoise.runtime import choose_device
+from mri_denoise.training.scans import DATALIST
 
 DIGITS = tables.DIGITS
 # the aim for the shipped weights on 2D pictures: PSNR in dB and SSIM, mean over all images and densities
@@ -61,7 +62,7 @@ def _settings(experiment: Experiment, device: str) -> dict[str, object]:
         "device": device,
         "bundle": {"name": experiment.bundle.name, "version": experiment.bundle.version},
         "dataset": None if dataset is None else str(dataset),
-        "datalist_sha256": None if dataset is None else sha256(dataset / "datalist.json"),
+        "datalist_sha256": None if dataset is None else sha256(dataset / DATALIST),
         "pictures": None if experiment.images is None else str(experiment.images),
         "densities": [density / 100 for density in experiment.densities],
     }

@@ -73,10 +73,7 @@ class Bars:
             with Messages().stage(title, total) as step:
                 yield step
             return
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        with Progress(*columns, console=common.messages, transient=self.transient) as bars:
+        with common.counting_bar(transient=self.transient) as bars:
             bar = bars.add_task(title, total=total)
 
             def count(advance: int = 1, doing: str = "") -> None:

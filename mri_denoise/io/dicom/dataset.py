@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import struct
 import unicodedata
+from datetime import timedelta, timezone, tzinfo
 from typing import Any
 
 from pydicom.datadict import dictionary_VR
@@ -153,6 +155,22 @@ def _uid_text(ds: Dataset, keyword: str) -> str:
 
 def _without_uid(ds: Dataset, *keywords: str) -> str:
     return "\0".join([NO_UID, *(text(ds, keyword) for keyword in keywords)])
+
+
+def time_zone(ds: Dataset) -> tzinfo | None:
+    """The zone of a data set's dates and times (Timezone Offset From UTC, PS3.3 C.12.1.1.8); None if it names none.
+
+    Examples:
+        >>> ds = Dataset()
+        >>> ds.TimezoneOffsetFromUTC = "-0330"
+        >>> print(time_zone(ds))
+        UTC-03:30
+    """
+    match = re.fullmatch(r"([+-])(\d\d)(\d\d)", text(ds, "TimezoneOffsetFromUTC"))
+    if not match or int(match[2]) > 14 or int(match[3]) > 59:
+        return None
+    offset = timedelta(hours=int(match[2]), minutes=int(match[3]))
+    return timezone(-offset if match[1] == "-" else offset)
 
 
 def transfer_syntax(ds: Dataset) -> UID | None:

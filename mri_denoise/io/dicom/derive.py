@@ -7,9 +7,8 @@ General Reference C.12.4; codes of PS3.16 (CID 7203 Image Derivation, CID 7005 C
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Sequence as Numbers
-from datetime import datetime, timedelta, timezone, tzinfo
+from datetime import datetime
 
 import numpy as np
 from pydicom.dataset import Dataset, FileMetaDataset
@@ -29,8 +28,17 @@ from mri_denoise.io.dicom.dataset import (
     series_identity,
     sop_class,
     text,
+    time_zone,
 )
-from mri_denoise.io.dicom.functional_groups import SMOOTHING, code_item, describe_frames, in_words, source_reference
+from mri_denoise.io.dicom.functional_groups import (
+    LONGEST_TEXT,
+    SMOOTHING,
+    code_item,
+    describe_frames,
+    in_words,
+    source_reference,
+)
+from mri_denoise.io.dicom.lossy import keep_lossy
 from mri_denoise.io.dicom.texts import append_text, keep_bytes, text_bytes
 
 SERIES_NUMBER_OFFSET = 10000
@@ -40,13 +48,14 @@ SERIES_SUFFIX = " (denoised)"
 NOISE_SUFFIX = " (noise added)"
 """Appended to the Series Description of a noisy copy."""
 _LARGEST_IS = 2**31 - 1
-_SHORT_TEXT = 1024
 _LONG_STRING = 64
 _SWAPPED = {"OW": 2, "OL": 4, "OF": 4, "OD": 8, "OV": 8}
 # not true of the new pixels any more
 _DROPPED = (
     *("IconImageSequence", "SmallestPixelValueInSeries", "LargestPixelValueInSeries", "InstanceCreatorUID"),
     *("DigitalSignaturesSequence", "MACParametersSequence", "ExtendedOffsetTable", "ExtendedOffsetTableLengths"),
+    *("SOPInstanceStatus", "SOPAuthorizationDateTime", "SOPAuthorizationComment"),
+    "AuthorizationEquipmentCertificationNumber",
 )
 
 
@@ -99,6 +108,7 @@ def derive(
             del ds[keyword]
     if not keep_vendor_headers and not is_mosaic(ds):
         _drop_private(ds, "SIEMENS CSA")
+    keep_lossy(ds, source)
     _identify(ds, source, derivation, pixels)
     if is_enhanced(ds):
         describe_frames(ds, derivation, frames, (source_class, source_uid), source_series)
@@ -148,22 +158,6 @@ def pixel_digest(words: np.ndarray) -> str:
     return hashlib.sha256(words.astype(words.dtype.newbyteorder("<")).tobytes()).hexdigest()
 
 
-def time_zone(ds: Dataset) -> tzinfo | None:
-    """The zone of a data set's dates and times (Timezone Offset From UTC, PS3.3 C.12.1.1.8); None if it names none.
-
-    Examples:
-        >>> ds = Dataset()
-        >>> ds.TimezoneOffsetFromUTC = "-0330"
-        >>> print(time_zone(ds))
-        UTC-03:30
-    """
-    match = re.fullmatch(r"([+-])(\d\d)(\d\d)", text(ds, "TimezoneOffsetFromUTC"))
-    if not match or int(match[2]) > 14 or int(match[3]) > 59:
-        return None
-    offset = timedelta(hours=int(match[2]), minutes=int(match[3]))
-    return timezone(-offset if match[1] == "-" else offset)
-
-
 def _what_differs(ds: Dataset) -> list[str]:
     """What may tell apart images that share a SOP Instance UID against the rules, as after bad de-identification."""
     keywords = ("ImagePositionPatient", "ImageOrientationPatient", "InstanceNumber", "AcquisitionNumber", "EchoTime")
@@ -180,12 +174,14 @@ def _drop_stray(ds: Dataset) -> None:
 def _identify(ds: Dataset, source: Dataset, derivation: Derivation, pixels: str) -> None:
     """Make it a new instance in a new series of the same study, frame of reference and position."""
     ds.SOPClassUID = str(sop_class(source))
-    ds.SOPInstanceUID = derived_uid(instance_uid(source), derivation, *_what_differs(source), pixels)
     for keyword in ("ConcatenationUID", "SOPInstanceUIDOfConcatenationSource"):
         if text(source, keyword):
             setattr(ds, keyword, derived_uid(text(source, keyword), derivation))
     patient, study, series = series_identity(source)
     ds.SeriesInstanceUID = derived_uid(series, derivation, patient, study)
+    # of the series, too: an image whose patient was corrected belongs to another one
+    told = (str(ds.SeriesInstanceUID), *_what_differs(source), pixels)
+    ds.SOPInstanceUID = derived_uid(instance_uid(source), derivation, *told)
     series_number = int(number(source, "SeriesNumber") or 0) + SERIES_NUMBER_OFFSET
     if series_number <= _LARGEST_IS:
         ds.SeriesNumber = series_number
@@ -200,7 +196,7 @@ def _describe(ds: Dataset, derivation: Derivation, source_class: str, source_uid
     ds.ImageType = ["DERIVED", "SECONDARY", *source_type[2:]]
     words = in_words(derivation)
     append_text(
-        ds, "DerivationDescription", f"; {words}" if text_bytes(ds, "DerivationDescription") else words, _SHORT_TEXT
+        ds, "DerivationDescription", f"; {words}" if text_bytes(ds, "DerivationDescription") else words, LONGEST_TEXT
     )
     if not derivation.added_noise:
         _append(ds, "DerivationCodeSequence", code_item(SMOOTHING))
@@ -217,7 +213,7 @@ def _add_equipment(ds: Dataset, derivation: Derivation, now: datetime) -> None:
     equipment.SoftwareVersions = [f"mri-denoise {derivation.software_version}"[:_LONG_STRING]]
     equipment.ContributionDateTime = now.strftime("%Y%m%d%H%M%S")
     settings = f"; settings {derivation.settings}" if derivation.settings else ""
-    equipment.ContributionDescription = f"model version {derivation.version}{weights}{settings}"[:_SHORT_TEXT]
+    equipment.ContributionDescription = f"model version {derivation.version}{weights}{settings}"[:LONGEST_TEXT]
     _append(ds, "ContributingEquipmentSequence", equipment)
 
 

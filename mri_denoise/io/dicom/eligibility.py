@@ -44,10 +44,19 @@ _NOT_MAGNITUDE = {
     "relaxation or quantitative map": {
         *("T1 MAP", "T1_MAP", "T2 MAP", "T2_MAP", "T2_STAR MAP", "T2_STAR_MAP", "T2STAR_MAP", "T2* MAP", "T2*_MAP"),
         *("R1 MAP", "R2 MAP", "R2_MAP", "R2_STAR MAP", "R2_STAR_MAP", "R2*_MAP", "PD MAP", "FAT FRACTION", "FF"),
-        *("TEMPERATURE", "METABOLITE_MAP", "SNR_MAP"),
+        *("TEMPERATURE", "METABOLITE_MAP", "SNR_MAP", "QSM", "QMAP"),
     },
     "perfusion map": {"RCBF", "RELCBF", "CBF", "RCBV", "RELCBV", "CBV", "MTT", "RELMTT", "TTP", "TMAX", "PBP", "GBP"},
-    "statistical map": {"T_MAP", "T-MAP", "Z_MAP", "Z-MAP", "TTEST", "T-TEST", "GLM"},
+    "statistical map": {
+        *("T_MAP", "T-MAP", "Z_MAP", "Z-MAP", "TTEST", "T-TEST", "GLM", "STDDEV_COR", "STDDEV_SAG", "STDDEV_TRA"),
+    },
+    # the largest and smallest of many voxels, and differences, have another noise than a magnitude
+    "projection": {
+        *("PROJECTION IMAGE", "CSA MIP", "MIP", "MIP_COR", "MIP_SAG", "MIP_TRA", "COMP_MIP", "MNIP", "MINIP"),
+        *("MAX_IP", "MIN_IP", "MINIMUM"),
+    },
+    "rendering": {"VRT", "SSD", "VOLUME_RENDER", "SURFACE_RENDER"},
+    "subtraction": {"SUB", "SUBTRACT", "SUBTRACTION"},
     "localizer": {"LOCALIZER", "LOCALISER", "SCOUT"},
     "screenshot": {"SCREEN SAVE", "SCREENSAVE", "SCREENSHOT", "SCREEN CAPTURE", "PRESENTATION", "REPORT", "GSP"},
 }

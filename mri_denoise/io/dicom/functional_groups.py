@@ -21,7 +21,8 @@ from mri_denoise.io.dicom.dataset import text, value
 DENOISED, NOISE_ADDED = "AI denoising", "Simulated noise"
 """What a Derivation Description of this package begins with."""
 SMOOTHING = codes.DCM.Smoothing
-_LONGEST_TEXT = 1024  # characters of VR ST
+LONGEST_TEXT = 1024
+"""Characters of VR ST."""
 _DERIVATION, _TYPE = "DerivationImageSequence", "MRImageFrameTypeSequence"
 
 
@@ -49,7 +50,7 @@ def in_words(derivation: Derivation) -> str:
         f"{what}: model {derivation.model} {derivation.version}, noise level {derivation.sigma}, "
         f"strength {derivation.strength:g}, mri-denoise {derivation.software_version}"
     )
-    return words[:_LONGEST_TEXT]
+    return words[:LONGEST_TEXT]
 
 
 def describe_frames(

@@ -24,8 +24,8 @@ from mri_denoise.io.dicom.dataset import (
     series_identity,
     sop_class,
     text,
-    value,
 )
+from mri_denoise.io.dicom.diffusion import Diffusion, diffusion_of
 from mri_denoise.io.dicom.eligibility import denoised_already, physical_unit, unreadable, unwanted
 from mri_denoise.io.dicom.open import pixels_missing, read_header, readable
 from mri_denoise.io.dicom.planes import LayoutError, Plane, planes
@@ -33,13 +33,6 @@ from mri_denoise.io.dicom.stored_bits import upper_bits
 from mri_denoise.io.sniff import is_dicom
 
 _ITEM_GROUP = 0xFFFE  # items and delimiters, which only sequences and encapsulated pixels hold
-# b-value and direction in the vendors' private attributes, as their DICOM conformance statements describe them
-_PRIVATE_DIFFUSION = (
-    ((0x0019, "SIEMENS MR HEADER", 0x0C), (0x0019, "SIEMENS MR HEADER", (0x0E,))),
-    ((0x0043, "GEMS_PARM_01", 0x39), (0x0019, "GEMS_ACQU_01", (0xBB, 0xBC, 0xBD))),
-    ((0x2001, "Philips Imaging DD 001", 0x03), (0x2005, "Philips MR Imaging DD 001", (0xB0, 0xB1, 0xB2))),
-    ((0x0065, "Image Private Header", 0x09), (0x0065, "Image Private Header", (0x37,))),
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -189,7 +182,7 @@ def ranges(what: str, numbers_: list[int]) -> str:
 
 def _instance(plane: Plane, index: int, path: Path, forced: str) -> Instance:
     ds = plane.header
-    diffusion = _diffusion(ds)
+    diffusion = diffusion_of(ds)
     spacing = numbers(ds, "PixelSpacing")
     thickness = [n for n in (number(ds, "SliceThickness"), number(ds, "SpacingBetweenSlices")) if n]
     timing = ("InversionTime", "FlipAngle", "RepetitionTime", "TriggerTime", "AcquisitionDateTime", "AcquisitionTime")
@@ -216,7 +209,7 @@ def _instance(plane: Plane, index: int, path: Path, forced: str) -> Instance:
     )
 
 
-def _what(ds: Dataset, diffusion: tuple[object, ...]) -> str:
+def _what(ds: Dataset, diffusion: Diffusion | None) -> str:
     """Kind of image and contrast, in words."""
     layout = "enhanced" if is_enhanced(ds) else "mosaic" if "MOSAIC" in image_types(ds) else "classic"
     echo = number(ds, "EffectiveEchoTime") or number(ds, "EchoTime")
@@ -229,7 +222,7 @@ def _what(ds: Dataset, diffusion: tuple[object, ...]) -> str:
     )
 
 
-def _divider(ds: Dataset, diffusion: tuple[object, ...]) -> tuple[object, ...]:
+def _divider(ds: Dataset, diffusion: Diffusion | None) -> tuple[object, ...]:
     """The attributes that always divide a series into volumes."""
     numeric = ("Rows", "Columns", "EchoTime", "EchoNumbers", "EffectiveEchoTime", "PixelSpacing")
     parts: list[object] = [tuple(round(n, 4) for n in numbers(ds, keyword)) for keyword in numeric]
@@ -239,22 +232,6 @@ def _divider(ds: Dataset, diffusion: tuple[object, ...]) -> tuple[object, ...]:
     # GE writes magnitude images and field maps into one series; private elements tell the image type.
     parts += [private_numbers(ds, 0x0043, "GEMS_PARM_01", element)[:1] for element in (0x2F, 0x30)]
     return (*parts, diffusion)
-
-
-def _diffusion(ds: Dataset) -> tuple[object, ...]:
-    """b-value in s/mm2 and direction, from the standard attributes or the vendors' private ones; empty if neither."""
-    gradient = value(ds, "DiffusionGradientDirectionSequence")
-    direction = numbers(gradient[0] if gradient else ds, "DiffusionGradientOrientation")
-    b_value = number(ds, "DiffusionBValue")
-    for (group, creator, element), (other, owner, elements) in _PRIVATE_DIFFUSION:
-        if b_value is not None:
-            break
-        b_value = next(iter(private_numbers(ds, group, creator, element)), None)
-        direction = tuple(part for one in elements for part in private_numbers(ds, other, owner, one))
-    if b_value is None:
-        return ()
-    b = round(b_value % 1e9)  # GE adds 10^9 to the b-values of some acquisitions.
-    return (b, tuple(round(part, 3) + 0.0 for part in direction) if b else ())
 
 
 def _scale(ds: Dataset) -> tuple[float, float] | None:

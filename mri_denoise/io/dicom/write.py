@@ -18,7 +18,7 @@ from mri_denoise.io.dicom.derive import derive, pixel_digest, set_pixels
 from mri_denoise.io.dicom.layout import volume_of
 from mri_denoise.io.dicom.pixels import decode, open_image, pixel_format, replaced, stored_values
 from mri_denoise.io.dicom.read import planes_of
-from mri_denoise.io.files import folder_beside
+from mri_denoise.io.files import IS_INPUT, folder_beside
 
 
 def write_series(
@@ -109,4 +109,4 @@ def _refuse_sources(targets: list[Path], sources: tuple[Path, ...]) -> None:
     inputs = {os.path.realpath(source) for source in sources}
     for target in targets:
         if os.path.realpath(target) in inputs:
-            raise OutputError(f"{target}: is an input and is not overwritten; choose another output")
+            raise OutputError(f"{target}: {IS_INPUT}")

@@ -7,10 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pydicom import dcmread
 from pydicom.encaps import encapsulate
 from pydicom.uid import JPEGExtended12Bit, JPEGLossless, JPEGLosslessSV1, JPEGLSLossless, JPEGLSNearLossless
 
+from mri_denoise.io import read
+from mri_denoise.io.dicom.discover import discover
 from mri_denoise.io.dicom.pixels import decode, open_image
+from mri_denoise.io.writing import write
+from tests.io.derivation import DERIVATION
 from tests.io.dicom.phantom import Phantom, series, set_stored
 
 # 16 x 16 pixels of 12 bits: a pattern that leaps, and for lossy JPEG a smooth one
@@ -62,11 +67,32 @@ JPEG_LS_NEAR = (
     ],
 )
 def test_decoded_pixels(tmp_path: Path, syntax: str, stream: str, pixels: np.ndarray, error: int) -> None:
+    path = compressed(syntax, stream, pixels, tmp_path)
+    found = decode(open_image(path), path).astype(int)
+    assert np.abs(found - pixels).max() <= error
+
+
+@pytest.mark.parametrize(
+    ("syntax", "stream", "method"),
+    [(JPEGExtended12Bit, EXTENDED, "ISO_10918_1"), (JPEGLSNearLossless, JPEG_LS_NEAR, "ISO_14495_1")],
+)
+def test_lossy_compression_is_not_forgotten_when_pixels_are_unpacked(
+    tmp_path: Path, syntax: str, stream: str, method: str
+) -> None:
+    path = compressed(syntax, stream, SMOOTH, tmp_path)
+    assert "LossyImageCompression" not in dcmread(path)
+    (case,), _ = discover([path], tmp_path)
+    (result,) = write(case, read(case).array, tmp_path / "out", DERIVATION)
+    ds = dcmread(result)
+    assert ds.LossyImageCompression == "01" and ds.LossyImageCompressionMethod == method
+    assert float(ds.LossyImageCompressionRatio) == pytest.approx(16 * 16 * 2 / len(dcmread(path).PixelData), rel=0.01)
+
+
+def compressed(syntax: str, stream: str, pixels: np.ndarray, folder: Path) -> Path:
     (ds,) = series(Phantom(slices=1))
     set_stored(ds, pixels)
     ds.file_meta.TransferSyntaxUID = syntax
     ds.PixelData = encapsulate([base64.b64decode(stream)])
     ds["PixelData"].VR = "OB"
-    ds.save_as(tmp_path / "a.dcm", enforce_file_format=True)
-    found = decode(open_image(tmp_path / "a.dcm"), tmp_path / "a.dcm").astype(int)
-    assert np.abs(found - pixels).max() <= error
+    ds.save_as(folder / "a.dcm", enforce_file_format=True)
+    return folder / "a.dcm"

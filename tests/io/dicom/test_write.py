@@ -166,12 +166,14 @@ def test_private_blocks_icons_and_signatures(tmp_path: Path) -> None:
         ds.private_block(0x0029, "SIEMENS MEDCOM HEADER2", create=True).add_new(0x60, "LO", "com")
         ds.IconImageSequence = [Dataset()]
         ds.SmallestPixelValueInSeries = 0
+        ds.SOPInstanceStatus, ds.SOPAuthorizationDateTime = "AO", "20200102101112"
         ds.LossyImageCompression = "01"
         ds.PatientIdentityRemoved = "YES"
     result = derived(datasets, tmp_path / "a")[0]
     assert [element.value for element in result.group_dataset(0x0029)] == ["SIEMENS MEDCOM HEADER2", "com"]
     assert "IconImageSequence" not in result
     assert "SmallestPixelValueInSeries" not in result
+    assert "SOPInstanceStatus" not in result and "SOPAuthorizationDateTime" not in result
     assert (result.LossyImageCompression, result.PatientIdentityRemoved) == ("01", "YES")
     kept = derived(datasets, tmp_path / "b", keep_vendor_headers=True)[0]
     assert kept.private_block(0x0029, "SIEMENS CSA HEADER")[0x10].value == b"SV10"
