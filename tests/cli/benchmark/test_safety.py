@@ -48,6 +48,8 @@ def test_wrong_usage_is_one_line(tmp_path: Path) -> None:
             ("--output", tmp_path / "out", "--parts", "fine,lesions"),
             "part lesions: not known; choose among clean",
         ),
+        (("--output", tmp_path / "out", "--diameters", "4,90"), "--diameters 4,90: must be from 0.5 to 8 mm"),
+        (("--output", tmp_path / "out", "--amplitudes", "big"), "--amplitudes big: must be numbers"),
         (("--output", tmp_path / "out", "--methods", "bm5d"), "method bm5d: not known"),
         (("--output", tmp_path / "out", "--model", "nothing"), "model nothing: neither"),
     ):
