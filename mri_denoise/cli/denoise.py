@@ -51,6 +51,9 @@ def denoise(
     keep_vendor_headers: Annotated[
         bool, typer.Option("--keep-vendor-headers", help="DICOM: keep private blocks that describe the old pixels.")
     ] = False,
+    plain_names: Annotated[
+        bool, typer.Option("--plain-names", help="DICOM: name results by series numbers, without descriptions.")
+    ] = False,
     to_nifti: Annotated[bool, typer.Option("--to-nifti", help="Write DICOM series as NIfTI files.")] = False,
     force: Annotated[
         bool,
@@ -89,6 +92,10 @@ def denoise(
         )
         raise typer.Exit(denoise_dataset(replace(asked, wanted=Wanted(everything=force), as_json=as_json)))
     cases, skips = common.find_cases(source, output, force=force, own_results=force)
+    if plain_names:
+        from mri_denoise.io.dicom.plain_names import without_descriptions
+
+        cases = without_descriptions(cases)
     if to_nifti:
         cases, skips = _as_nifti(cases, skips)
     cases, folder = common.place(cases, source, output)
