@@ -75,6 +75,7 @@ def test_it_is_said_and_no_more_is_removed_than_noise(tmp_path: Path, name: str)
     assert image.caution in found if image.caution else not found
     said = f"(caution: {', '.join(found)})" if found else "a.nii -> "
     assert said in done.output and ("caution" in done.output) == bool(found)
+    assert ("given back" in done.output) == (sum(record["returned"]) > 0)
     page = (tmp_path / "b_report.html").read_text()
     assert all(SENTENCES[one] in page for one in found)
     after = np.asarray(nib.load(tmp_path / "b.nii").dataobj, dtype=np.float32)

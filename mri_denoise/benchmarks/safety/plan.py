@@ -48,7 +48,6 @@ class Plan:
         """A source of randomness that depends on the seed and on these numbers alone."""
         return np.random.default_rng([self.seed, *numbers])
 
-
     @property
     def on_real(self) -> Plan:
         """The same for real volumes: their voxels are fine enough for the small lesions that a quick run leaves out."""

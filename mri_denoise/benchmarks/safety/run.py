@@ -113,6 +113,9 @@ class Stage:
 
     def run(self, method: Method, head: Head, plan: Plan) -> Measured:
         """Measure a method."""
+        if self.part == NOISE:
+            found, shown = nothing.measure(method, plan)
+            return Measured(findings=found, slice=shown)
         if self.part == FINE:
             found, shown = fine.measure(method, self.scene(head, plan))
             return Measured(findings=found, slice=shown)
@@ -123,14 +126,13 @@ class Stage:
         return Measured(findings=_ON_PHANTOM[self.part](method, head, plan))
 
 
-DRAWS, FINE, MIRROR = "draws", "fine", "mirror"
+NOISE, DRAWS, FINE, MIRROR = "noise", "draws", "fine", "mirror"
 _ON_PHANTOM: Mapping[str, Callable[[Method, Head, Plan], Sequence[Finding]]] = {
     "clean": clean.measure,
-    "noise": lambda method, head, plan: nothing.measure(method, plan),
     DRAWS: measure_draws,
     "symmetry": symmetry.measure,
 }
-PARTS = (*_ON_PHANTOM, FINE, MIRROR)
+PARTS = ("clean", NOISE, DRAWS, "symmetry", FINE, MIRROR)
 
 
 def choose_parts(wanted: Sequence[str]) -> Sequence[str]:
@@ -197,7 +199,11 @@ def run_safety(
                         done.slices.setdefault(stage.name, {})[method.name] = measured.slice
                 step()
     for stage in stages:
-        if stage.name in done.slices:
+        if stage.name not in done.slices:
+            continue
+        if stage.part == NOISE:
+            done.truths[stage.name] = nothing.truth(plan)
+        else:
             scene = stage.scene(head, plan)
             done.truths[stage.name] = scene.cut(scene.image)
     return done

@@ -39,7 +39,10 @@ def of(findings: list[Finding], measure: str, case: str | None = None) -> list[f
 
 def test_doing_nothing_changes_nothing(head: Head) -> None:
     noisy = head.fit(NOISY)
-    findings = clean.measure(noisy, head, PLAN) + symmetry.measure(noisy, head, PLAN) + nothing.measure(noisy, PLAN)
+    findings = clean.measure(noisy, head, PLAN) + symmetry.measure(noisy, head, PLAN)
+    alone, shown = nothing.measure(noisy, PLAN)
+    findings += alone
+    assert shown.shape == nothing.truth(PLAN).shape and shown.mean() == pytest.approx(20, abs=0.1)
     assert of(findings, "PSNR lost (dB)") == [0, 0, 0] == of(findings, "changed voxels")
     assert max(of(findings, "largest change (sigma)")) < 1e-5
     assert of(findings, "noise left, of the input's") == of(findings, "slow noise left, of the input's") == [1, 1, 1]

@@ -27,8 +27,8 @@ def test_quick_from_end_to_end_and_again(tmp_path: Path) -> None:
         "contrast kept", "white, 8 mm, 5 sigma")}  # fmt: skip
     assert kept["gaussian"] < 0.8 < 0.95 < kept["noisy"] < 1.05
     text = (output / "safety.md").read_text()
-    assert record["pictures"] == {"fine": "objects_0.png"} and "](objects_0.png)" in text
-    assert (output / "objects_0.png").stat().st_size > 10_000
+    assert record["pictures"] == {"noise": "slices_0.png", "fine": "slices_1.png"} and "](slices_0.png)" in text
+    assert (output / "slices_1.png").stat().st_size > 10_000
     assert all(f"## {part[0].upper()}{part[1:]}" in text for part in parts) and "None of ours." in text
     assert "| measure | of | Noisy | Gaussian, 0.6 voxel | limit |" in text
 
