@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from scipy import ndimage
-from scipy import stats
+from scipy import ndimage, stats
 from scipy.linalg import toeplitz
 
 from mri_denoise.inference import guard

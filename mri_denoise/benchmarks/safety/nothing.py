@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from mri_denoise.benchmarks.baselines import Method
+from mri_denoise.benchmarks.repeats.scores import lag_one
 from mri_denoise.benchmarks.safety.findings import Finding
 from mri_denoise.benchmarks.safety.plan import Plan
 from mri_denoise.benchmarks.safety.structures import find_structures, slow_power
@@ -12,6 +13,7 @@ from mri_denoise.noise.rician import rice_moments
 from mri_denoise.noise.simulate import add_rician, smooth_field
 
 PART = "noise alone"
+WHITENESS = "correlation of what was removed with its neighbours, less the noise's own"
 _SIGNAL = 20.0  # sigma: there, Rician noise is normal
 _COVERAGE = 0.7  # of k-space along each axis of a slice
 _RANGE = (0.7, 1.4)  # of a noise level that varies
@@ -33,6 +35,11 @@ def uniform(plan: Plan) -> dict[str, tuple[np.ndarray, np.ndarray]]:
         "correlated": (np.ascontiguousarray(np.moveaxis(correlated, 0, 2)), level),
         "varying": (add_rician(clean, local, plan.rng(2, 2)), local),
     }
+
+
+def alike(noise: np.ndarray) -> float:
+    """Correlation with the next voxel, the mean over the axes; NaN where nothing varies."""
+    return float(np.mean(lag_one(noise, np.ones(noise.shape, dtype=bool)))) if np.ptp(noise) > 0 else float("nan")
 
 
 def truth(plan: Plan) -> np.ndarray:
@@ -60,6 +67,7 @@ def measure(method: Method, plan: Plan) -> tuple[list[Finding], np.ndarray]:
         values = {
             "noise left, of the input's": float(left.std() / before.std()),
             "slow noise left, of the input's": float(np.sqrt(slow_power(left) / slow_power(before))),
+            WHITENESS: alike(noisy - result) - alike(noisy),
             "structures": float(count),
             "largest structure (voxels)": float(largest),
         }

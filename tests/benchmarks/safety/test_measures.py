@@ -48,6 +48,8 @@ def test_doing_nothing_changes_nothing(head: Head) -> None:
     assert of(findings, "noise left, of the input's") == of(findings, "slow noise left, of the input's") == [1, 1, 1]
     assert of(findings, "signal left, of the input's") == pytest.approx([1], abs=0.01)
     assert of(findings, "structures", "white") == [0]
+    assert np.isnan(of(alone, nothing.WHITENESS)).all()  # nothing was removed
+    assert abs(nothing.alike(np.random.default_rng(0).standard_normal(SHAPE))) < 0.02
 
 
 def test_what_smooths_too_much_is_found_out(head: Head) -> None:
