@@ -56,6 +56,8 @@ class Denoised:
         changed: whether each of the T volumes differs from its input.
         uncertainty: standard deviation over the mirror images that were averaged, float32 (T, X, Y, Z) in the unit of
             the input; None unless ``tta`` was chosen.
+        guard_map: 1 where something that was removed came back, 0 elsewhere, float32 (T, X, Y, Z); of mirror images
+            the mean. None unless it was asked for.
         settings: everything that shaped the result, by name, for the record.
         device: where the network ran.
     """
@@ -69,6 +71,7 @@ class Denoised:
     cautions: np.ndarray | None
     changed: list[bool]
     uncertainty: np.ndarray | None
+    guard_map: np.ndarray | None
     settings: Mapping[str, str | float | int | None]
     device: str
 
@@ -206,6 +209,8 @@ class Denoiser:
             InputError: if the image cannot be denoised.
         """
         chain, item = self._parsed.chain(measured.settings), measured.item
+        if "guard-map" in measured.settings.extras:
+            item = {**item, "guard_map": None}
 
         def denoise(item: Item) -> Item:
             for step in chain.late:
@@ -231,6 +236,7 @@ class Denoiser:
             cautions=cautions,
             changed=differing(item["pred"], item["raw"]),
             uncertainty=item["uncertainty"].numpy() if measured.settings.tta else None,
+            guard_map=None if item.get("guard_map") is None else item["guard_map"].numpy(),
             settings={**chain.settings, **({"tta": True} if measured.settings.tta else {})},
             device=self.device,
         )

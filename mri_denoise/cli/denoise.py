@@ -44,6 +44,7 @@ def denoise(
     guard: Annotated[
         bool, typer.Option("--guard/--no-guard", help="Give back what was removed and noise does not explain.")
     ] = DEFAULTS.guard,
+    guard_map: Annotated[bool, typer.Option("--guard-map", help="Also write where something was given back.")] = False,
     tta: Annotated[bool, typer.Option("--tta", help=TTA_HELP)] = DEFAULTS.tta,
     picture_size: Annotated[
         int | None, typer.Option(min=8, help="Resize pictures to N x N (the paper: 256); kept by default.")
@@ -77,7 +78,14 @@ def denoise(
         tta=tta,
         picture_size=picture_size,
         device=device,
-        extras={"residual": residual, "noise-map": noise_map, "uncertainty": tta, "figure": figure, "report": report},
+        extras={
+            "residual": residual,
+            "noise-map": noise_map,
+            "uncertainty": tta,
+            "guard-map": guard_map,
+            "figure": figure,
+            "report": report,
+        },
         keep_vendor_headers=keep_vendor_headers,
         overwrite=overwrite,
     )

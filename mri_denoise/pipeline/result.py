@@ -33,8 +33,8 @@ class Output:
         folder: what ``Case.output`` is relative to.
         model: what is recorded of the bundle.
         extras: companions: ``"residual"`` (input minus result), ``"noise-map"`` (sigma at each voxel),
-            ``"uncertainty"`` (standard deviation over mirror images), ``"figure"`` (input, result and absolute residual
-            as a picture), ``"report"`` (an HTML page to look at).
+            ``"uncertainty"`` (standard deviation over mirror images), ``"guard-map"`` (where something came back),
+            ``"figure"`` (input, result and absolute residual as a picture), ``"report"`` (an HTML page to look at).
         keep_vendor_headers: keep private DICOM blocks that describe the old pixels (Siemens CSA).
         overwrite: replace results that exist.
 
@@ -198,7 +198,7 @@ class ResultWriter:
         self._changed += denoised.changed
 
     def _put_maps(self, files: Staging, denoised: Denoised, count: int) -> None:
-        """The next volumes of the residual, the noise map and the uncertainty, which have ``count``."""
+        """The next volumes of the residual and of the maps that are wanted, which have ``count``."""
         result = denoised.volume.array
         wanted: dict[Extra, np.ndarray] = {}
         if "residual" in self._output.extras and denoised.raw is not None:
@@ -208,6 +208,8 @@ class ResultWriter:
             wanted["noise-map"] = np.broadcast_to(level.reshape(*level.shape, *[1] * (4 - level.ndim)), result.shape)
         if "uncertainty" in self._output.extras and denoised.uncertainty is not None:
             wanted["uncertainty"] = denoised.uncertainty
+        if "guard-map" in self._output.extras and denoised.guard_map is not None:
+            wanted["guard-map"] = denoised.guard_map
         for name, array in wanted.items():
             if name not in self._maps:
                 path = files.place(companion_path(self._case, self._output.folder, name))

@@ -197,6 +197,7 @@ class SaveVolumed(MapTransform):
             cautions=cautions,
             changed=differing(torch.as_tensor(result), torch.as_tensor(d["raw"])),
             uncertainty=None,
+            guard_map=None,
             settings=self.settings,
             device=result.device.type if isinstance(result, torch.Tensor) else "cpu",
         )
