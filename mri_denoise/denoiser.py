@@ -51,9 +51,13 @@ class Denoised:
         variation: high by low sigma over the image for each of the T volumes, where it was measured.
         zero: the value that counts as no signal in each of the T volumes, where it was looked for.
         returned: voxels of each volume in which removed signal came back, shape (T,), where the model looks for it.
+        cautions: flags of :class:`~mri_denoise.noise.cautions.Caution` for each volume, shape (T,), where the noise is
+            looked at.
         changed: whether each of the T volumes differs from its input.
         uncertainty: standard deviation over the mirror images that were averaged, float32 (T, X, Y, Z) in the unit of
             the input; None unless ``tta`` was chosen.
+        guard_map: 1 where something that was removed came back, 0 elsewhere, float32 (T, X, Y, Z); of mirror images
+            the mean. None unless it was asked for.
         settings: everything that shaped the result, by name, for the record.
         device: where the network ran.
     """
@@ -64,8 +68,10 @@ class Denoised:
     variation: np.ndarray | None
     zero: np.ndarray | None
     returned: np.ndarray | None
+    cautions: np.ndarray | None
     changed: list[bool]
     uncertainty: np.ndarray | None
+    guard_map: np.ndarray | None
     settings: Mapping[str, str | float | int | None]
     device: str
 
@@ -203,6 +209,8 @@ class Denoiser:
             InputError: if the image cannot be denoised.
         """
         chain, item = self._parsed.chain(measured.settings), measured.item
+        if "guard-map" in measured.settings.extras:
+            item = {**item, "guard_map": None}
 
         def denoise(item: Item) -> Item:
             for step in chain.late:
@@ -216,16 +224,19 @@ class Denoiser:
             item = mirror(item, item[TURNED])
         else:
             item = denoise(item)
-        sigma, variation, zero, returned = (item.get(name) for name in ("sigma", "sigma_variation", "zero", "returned"))
+        noise = (item.get(name) for name in ("sigma", "sigma_variation", "zero", "returned", "cautions"))
+        sigma, variation, zero, returned, cautions = (None if one is None else np.asarray(one) for one in noise)
         return Denoised(
             volume=replace(measured.volume, array=item["pred"].as_tensor().numpy()),
             raw=item["raw"].as_tensor().numpy() if with_raw else None,
-            sigma=None if sigma is None else np.asarray(sigma),
-            variation=None if variation is None else np.asarray(variation),
-            zero=None if zero is None else np.asarray(zero),
-            returned=None if returned is None else np.asarray(returned),
+            sigma=sigma,
+            variation=variation,
+            zero=zero,
+            returned=returned,
+            cautions=cautions,
             changed=differing(item["pred"], item["raw"]),
             uncertainty=item["uncertainty"].numpy() if measured.settings.tta else None,
+            guard_map=None if item.get("guard_map") is None else item["guard_map"].numpy(),
             settings={**chain.settings, **({"tta": True} if measured.settings.tta else {})},
             device=self.device,
         )

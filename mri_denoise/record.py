@@ -23,7 +23,7 @@ from mri_denoise.io.files import reading, write_beside
 from mri_denoise.runtime import usable_cores
 
 # None where a record does not say
-_NOT_ALWAYS = ("sigma_variation", "zero", "returned", "changed", "collaborative_filter")
+_NOT_ALWAYS = ("sigma_variation", "zero", "returned", "cautions", "changed", "collaborative_filter")
 PACKAGES = ("torch", "monai", "numpy", "nibabel", "pydicom")
 
 
@@ -55,6 +55,7 @@ class RunRecord:
         zero: the value that counts as no signal in each volume, where the model looks for it; 0 unless the image was
             shifted.
         returned: voxels of each volume in which removed signal came back, where the model looks for it.
+        cautions: what is unusual about some volume (:mod:`mri_denoise.noise.cautions`), where the model looks for it.
         changed: whether each volume of the result differs from its input.
         inputs: the files that were read.
         outputs: the files of the result.
@@ -72,6 +73,7 @@ class RunRecord:
     sigma_variation: Sequence[float] | None
     zero: Sequence[float] | None
     returned: Sequence[int] | None
+    cautions: Sequence[str] | None
     changed: Sequence[bool] | None
     inputs: Sequence[FileHash]
     outputs: Sequence[str]
@@ -129,6 +131,7 @@ def same_result(record: RunRecord, path: Path) -> RunRecord | None:
 def _check_types(record: RunRecord) -> None:
     """TypeError unless a record from outside holds what its fields are declared to hold."""
     texts = [record.time, record.case, *asdict(record.model).values(), *record.outputs, *record.companions]
+    texts += record.cautions or []
     texts += [text for file in record.inputs for text in (file.path, file.sha256)]
     texts += [text for pair in record.versions.items() for text in pair]
     measured = (record.sigma, record.sigma_variation, record.zero, record.returned, record.changed)

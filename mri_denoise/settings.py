@@ -13,8 +13,8 @@ from mri_denoise.errors import InputError
 
 Quality = Literal["fast", "balanced", "best"]
 QUALITIES: tuple[Quality, ...] = ("fast", "balanced", "best")
-Extra = Literal["residual", "noise-map", "uncertainty", "figure", "report"]
-EXTRAS: tuple[Extra, ...] = ("residual", "noise-map", "uncertainty", "figure", "report")
+Extra = Literal["residual", "noise-map", "uncertainty", "guard-map", "figure", "report"]
+EXTRAS: tuple[Extra, ...] = ("residual", "noise-map", "uncertainty", "guard-map", "figure", "report")
 _LEAST_PICTURE = 8
 
 
@@ -100,7 +100,7 @@ class Settings:
         device: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
         guard: whether what was removed and noise does not explain comes back.
         tta: whether the results of all mirror images are averaged, which takes four times as long.
-        extras: files to write beside the result; ``"uncertainty"`` needs ``tta``.
+        extras: files to write beside the result; ``"uncertainty"`` needs ``tta``, ``"guard-map"`` the guard.
         keep_vendor_headers: keep private DICOM blocks that describe the old pixels (Siemens CSA).
         overwrite: replace results that exist.
 
@@ -129,6 +129,8 @@ class Settings:
         check_extras(self.extras)
         if "uncertainty" in self.extras and not self.tta:
             raise InputError("extra uncertainty: needs tta, whose mirror images it compares.")
+        if "guard-map" in self.extras and not self.guard:
+            raise InputError("extra guard-map: needs the guard, whose voxels it shows.")
 
     def choices(self, options: Collection[str]) -> dict[str, str | float | int | None]:
         """The values that shape the result, under the names that a bundle's config gives them.

@@ -148,6 +148,14 @@ def test_the_documentation_names_every_dependency() -> None:
     assert named >= DECLARED
 
 
+def test_lower_bounds_are_above_the_advisories_that_the_documentation_names() -> None:
+    text = (ROOT / "docs" / "dependencies.md").read_text(encoding="utf-8")
+    rows = [line.split("|")[1] for line in text.partition("## Advisories")[2].splitlines() if line.startswith("| ")]
+    named = dict(re.findall(r"([\w-]+) ([\d.]+\d)", " ".join(rows)))
+    bounds = {canonicalize_name(r.name): str(r.specifier).split(",")[-1] for r in (*REQUIRED, *EXTRAS)}
+    assert len(named) >= 8 and {name: bounds[name] for name in named} == {name: f">={v}" for name, v in named.items()}
+
+
 def required_distributions() -> dict[str, Distribution]:
     """Everything that installing the package without extras installs on this computer."""
     found: dict[str, Distribution] = {}

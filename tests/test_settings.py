@@ -45,6 +45,7 @@ def test_impossible_levels_are_refused_in_one_line(value: str | float) -> None:
         ({"quality": "good"}, "quality good: must be fast, balanced or best"),
         ({"picture_size": 4}, "picture size 4: must be at least 8"),
         ({"extras": ("uncertainty",)}, "extra uncertainty: needs tta"),
+        ({"extras": ("guard-map",), "guard": False}, "extra guard-map: needs the guard"),
         ({"extras": ("reziduum",)}, "extra reziduum: not known; choose among residual, noise-map, uncertainty"),
     ],
 )

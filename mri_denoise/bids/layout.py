@@ -11,10 +11,15 @@ from mri_denoise.bids.selection import Scan
 from mri_denoise.io.case import Case
 
 Kind = Literal["derivative", "raw"]
-Image = Literal["denoised", "sigma", "residual", "uncertainty"]
+Image = Literal["denoised", "sigma", "residual", "uncertainty", "guard"]
 LOGS = Path("logs")
 # suffixes of `Case.companion`
-_MAPS: dict[str, Image] = {"_residual": "residual", "_noise": "sigma", "_uncertainty": "uncertainty"}
+_MAPS: dict[str, Image] = {
+    "_residual": "residual",
+    "_noise": "sigma",
+    "_uncertainty": "uncertainty",
+    "_guard": "guard",
+}
 
 
 @dataclass(frozen=True, kw_only=True)

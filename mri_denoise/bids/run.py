@@ -26,7 +26,7 @@ from mri_denoise.pipeline.parallel import Parallel
 from mri_denoise.pipeline.resume import Resumption
 from mri_denoise.settings import Settings
 
-IMAGES: tuple[Image, ...] = ("denoised", "sigma", "residual", "uncertainty")
+IMAGES: tuple[Image, ...] = ("denoised", "sigma", "residual", "uncertainty", "guard")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,6 +15,7 @@ _WHAT: Mapping[Image, str] = {
     "residual": "What denoising removed: source minus result.",
     "uncertainty": "Standard deviation of the result over the mirror images that were averaged, in the unit of the "
     "source.",
+    "guard": "1 where something that was removed came back, because noise does not explain it; 0 elsewhere.",
 }
 
 

@@ -44,12 +44,16 @@ def denoise(
     guard: Annotated[
         bool, typer.Option("--guard/--no-guard", help="Give back what was removed and noise does not explain.")
     ] = DEFAULTS.guard,
+    guard_map: Annotated[bool, typer.Option("--guard-map", help="Also write where something was given back.")] = False,
     tta: Annotated[bool, typer.Option("--tta", help=TTA_HELP)] = DEFAULTS.tta,
     picture_size: Annotated[
         int | None, typer.Option(min=8, help="Resize pictures to N x N (the paper: 256); kept by default.")
     ] = DEFAULTS.picture_size,
     keep_vendor_headers: Annotated[
         bool, typer.Option("--keep-vendor-headers", help="DICOM: keep private blocks that describe the old pixels.")
+    ] = False,
+    plain_names: Annotated[
+        bool, typer.Option("--plain-names", help="DICOM: name results by series numbers, without descriptions.")
     ] = False,
     to_nifti: Annotated[bool, typer.Option("--to-nifti", help="Write DICOM series as NIfTI files.")] = False,
     force: Annotated[
@@ -74,7 +78,14 @@ def denoise(
         tta=tta,
         picture_size=picture_size,
         device=device,
-        extras={"residual": residual, "noise-map": noise_map, "uncertainty": tta, "figure": figure, "report": report},
+        extras={
+            "residual": residual,
+            "noise-map": noise_map,
+            "uncertainty": tta,
+            "guard-map": guard_map,
+            "figure": figure,
+            "report": report,
+        },
         keep_vendor_headers=keep_vendor_headers,
         overwrite=overwrite,
     )
@@ -89,6 +100,10 @@ def denoise(
         )
         raise typer.Exit(denoise_dataset(replace(asked, wanted=Wanted(everything=force), as_json=as_json)))
     cases, skips = common.find_cases(source, output, force=force, own_results=force)
+    if plain_names:
+        from mri_denoise.io.dicom.plain_names import without_descriptions
+
+        cases = without_descriptions(cases)
     if to_nifti:
         cases, skips = _as_nifti(cases, skips)
     cases, folder = common.place(cases, source, output)

@@ -54,4 +54,8 @@ def _line(case: Case, record: RunRecord, folder: Path) -> str:
         noise += "  (nothing was removed, or too few voxels for it: left as it was)"
     if record.zero and any(record.zero):
         noise += f", counted from {record.zero[0]:.4g}"
+    if back := sum(record.returned or []):
+        noise += f", {back} voxel{'s' * (back > 1)} given back"
+    if record.cautions:
+        noise += f"  (caution: {', '.join(record.cautions)})"
     return f"{case.label} -> {folder / case.output}{noise}  {record.seconds:.1f} s"

@@ -110,11 +110,12 @@ def average(item: Item, axes: Sequence[tuple[int, ...]], denoise: Callable[[Item
     Args:
         item: with ``image``, not mirrored.
         axes: of each mirror image; the first is none.
-        denoise: gives the item its result ``pred``, and may give it ``returned``, shape (T,).
+        denoise: gives the item its result ``pred``, and may give it ``returned``, shape (T,), and ``guard_map``, in the
+            shape of the image.
 
     Returns:
         what ``denoise`` gives for the item, with the mean of the results as ``pred``, their standard deviation as
-        ``uncertainty``, both float32 (T, X, Y, Z), and the mean of ``returned``, rounded.
+        ``uncertainty``, both float32 (T, X, Y, Z), the mean of ``returned``, rounded, and that of ``guard_map``.
     """
     base = denoise(dict(item))
     total = base["pred"].as_tensor().double()
@@ -126,9 +127,13 @@ def average(item: Item, axes: Sequence[tuple[int, ...]], denoise: Callable[[Item
         total += pred
         squares.addcmul_(pred, pred)
         counts.append(other.get("returned"))
+        if isinstance(other.get("guard_map"), torch.Tensor):
+            base["guard_map"] = base["guard_map"] + other["guard_map"].flip(mirrored)
     mean = total.div_(len(axes))
     base["pred"] = type(base["pred"])(mean.float(), meta=base["pred"].meta)
     base["uncertainty"] = squares.div_(len(axes)).addcmul_(mean, mean, value=-1).clamp_min_(0).sqrt_().float()
+    if isinstance(base.get("guard_map"), torch.Tensor):
+        base["guard_map"] = base["guard_map"] / len(axes)
     if counts[0] is not None:
         base["returned"] = torch.stack([torch.as_tensor(count) for count in counts]).double().mean(0).round().long()
     return base

@@ -16,6 +16,7 @@ _COMPANIONS: Mapping[Extra, tuple[str, str | None]] = {
     "residual": ("_residual", None),
     "noise-map": ("_noise", None),
     "uncertainty": ("_uncertainty", None),
+    "guard-map": ("_guard", None),
     "figure": ("_figure", ".png"),
     "report": ("_report", ".html"),
 }

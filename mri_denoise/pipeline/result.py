@@ -17,6 +17,7 @@ from mri_denoise.io.files import writing
 from mri_denoise.io.formats import VolumeWriter
 from mri_denoise.io.staging import Staging, TakenError
 from mri_denoise.io.writing import open_map, open_writer
+from mri_denoise.noise.cautions import names
 from mri_denoise.pipeline.files import companion_path, planned_files, record_path
 from mri_denoise.pipeline.inputs import Stamp, refuse_changes, take_stamp
 from mri_denoise.record import FileHash, RunRecord
@@ -32,8 +33,8 @@ class Output:
         folder: what ``Case.output`` is relative to.
         model: what is recorded of the bundle.
         extras: companions: ``"residual"`` (input minus result), ``"noise-map"`` (sigma at each voxel),
-            ``"uncertainty"`` (standard deviation over mirror images), ``"figure"`` (input, result and absolute residual
-            as a picture), ``"report"`` (an HTML page to look at).
+            ``"uncertainty"`` (standard deviation over mirror images), ``"guard-map"`` (where something came back),
+            ``"figure"`` (input, result and absolute residual as a picture), ``"report"`` (an HTML page to look at).
         keep_vendor_headers: keep private DICOM blocks that describe the old pixels (Siemens CSA).
         overwrite: replace results that exist.
 
@@ -69,6 +70,7 @@ class ResultWriter:
         self._variation: list[float] | None = None
         self._zero: list[float] | None = None
         self._returned: list[float] | None = None
+        self._cautions: int | None = None
         self._changed: list[bool] = []
         self._settings: Mapping[str, str | float | int | None] = {}
         self._device = "cpu"
@@ -133,6 +135,7 @@ class ResultWriter:
             sigma_variation=self._variation,
             zero=self._zero,
             returned=None if self._returned is None else [int(count) for count in self._returned],
+            cautions=None if self._cautions is None else names(self._cautions),
             changed=self._changed,
             inputs=[FileHash(path=str(stamp.path), sha256=stamp.sha256) for stamp in made_of],
             outputs=[str(path) for path in results],
@@ -190,10 +193,12 @@ class ResultWriter:
         self._variation = _more(self._variation, denoised.variation)
         self._zero = _more(self._zero, denoised.zero)
         self._returned = _more(self._returned, denoised.returned)
+        if denoised.cautions is not None:
+            self._cautions = int(np.bitwise_or.reduce(denoised.cautions, initial=self._cautions or 0))
         self._changed += denoised.changed
 
     def _put_maps(self, files: Staging, denoised: Denoised, count: int) -> None:
-        """The next volumes of the residual, the noise map and the uncertainty, which have ``count``."""
+        """The next volumes of the residual and of the maps that are wanted, which have ``count``."""
         result = denoised.volume.array
         wanted: dict[Extra, np.ndarray] = {}
         if "residual" in self._output.extras and denoised.raw is not None:
@@ -203,6 +208,8 @@ class ResultWriter:
             wanted["noise-map"] = np.broadcast_to(level.reshape(*level.shape, *[1] * (4 - level.ndim)), result.shape)
         if "uncertainty" in self._output.extras and denoised.uncertainty is not None:
             wanted["uncertainty"] = denoised.uncertainty
+        if "guard-map" in self._output.extras and denoised.guard_map is not None:
+            wanted["guard-map"] = denoised.guard_map
         for name, array in wanted.items():
             if name not in self._maps:
                 path = files.place(companion_path(self._case, self._output.folder, name))

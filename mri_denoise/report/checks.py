@@ -8,13 +8,13 @@ from typing import Literal
 
 import numpy as np
 
+from mri_denoise.noise.cautions import SENTENCES
 from mri_denoise.report.residual import Residual
 from mri_denoise.report.sources import Scan
 
 Status = Literal["good", "note", "warning"]
 _AXES = ("left to right", "back to front", "bottom to top")
 _PICTURE_AXES = ("down", "across", "through")
-_SNR_RANGE = (3.0, 60.0)  # median of tissue by sigma: training has noise of 1 to 15 % of the maximum
 _CLIPPED = 1e-4
 _MASKED = 0.1
 _SMALL = 32  # voxels in a plane
@@ -63,18 +63,9 @@ def check_input(scan: Scan, found: Residual) -> list[Check]:
         scan: the images.
         found: the numbers of its residual.
     """
-    checks = [*_values(scan), *_shape(scan)]
-    snr = found.snr_before
-    if snr is not None and not _SNR_RANGE[0] <= snr <= _SNR_RANGE[1]:
-        noisy = snr < _SNR_RANGE[0]
-        text = (
-            "The image is noisier than those the model was trained on: look for fine structure that is gone."
-            if noisy
-            else "There is little noise to remove. Keeping the original may be better."
-        )
-        checks.append(Check(title="Noise level", status="note", text=text, value=f"SNR {snr:.1f}"))
+    checks = [*_values(scan), *_shape(scan), *_cautions(scan)]
     if not checks:
-        what = "Values and size" if snr is None else "Values, size and noise level"
+        what = "Values and size" if found.snr_before is None else "Values, size and noise"
         text = f"{what} are within what the model was trained for."
         checks.append(Check(title="Input", status="good", text=text))
     return checks
@@ -183,6 +174,12 @@ def _values(scan: Scan) -> list[Check]:
         text = "The air was set to 0 before. The noise level rests on the tissue alone."
         checks.append(Check(title="Masked background", status="note", text=text, value=f"{100 * empty:.0f} %"))
     return checks
+
+
+def _cautions(scan: Scan) -> list[Check]:
+    """What the run found unusual about the noise; a record of another version may name what is not known here."""
+    found = scan.record.cautions or []
+    return [Check(title=name.capitalize(), status="note", text=SENTENCES.get(name, "")) for name in found]
 
 
 def _shape(scan: Scan) -> list[Check]:

@@ -179,7 +179,8 @@ class SaveVolumed(MapTransform):
 
     def _denoised(self, d: Mapping[Hashable, Any]) -> Denoised:
         result = d[self.keys[0]]
-        sigma, variation, zero, returned = (d.get(name) for name in ("sigma", "sigma_variation", "zero", "returned"))
+        measured = (d.get(name) for name in ("sigma", "sigma_variation", "zero", "returned", "cautions"))
+        sigma, variation, zero, returned, cautions = (None if one is None else np.asarray(one) for one in measured)
         geometry = result if isinstance(result, MetaTensor) else d["raw"]
         volume = Volume(
             array=np.asarray(result),
@@ -189,12 +190,14 @@ class SaveVolumed(MapTransform):
         return Denoised(
             volume=volume,
             raw=np.asarray(d["raw"]),
-            sigma=None if sigma is None else np.asarray(sigma),
-            variation=None if variation is None else np.asarray(variation),
-            zero=None if zero is None else np.asarray(zero),
-            returned=None if returned is None else np.asarray(returned),
+            sigma=sigma,
+            variation=variation,
+            zero=zero,
+            returned=returned,
+            cautions=cautions,
             changed=differing(torch.as_tensor(result), torch.as_tensor(d["raw"])),
             uncertainty=None,
+            guard_map=None,
             settings=self.settings,
             device=result.device.type if isinstance(result, torch.Tensor) else "cpu",
         )

@@ -24,7 +24,8 @@ class ReturnSignald(MapTransform):
 
     It comes after the network and takes the item as :class:`~mri_denoise.transforms.ScaleIntensityRobustd` and
     :class:`~mri_denoise.transforms.EstimateNoised` leave it: ``image``, ``scaled_sigma``, ``floor``, ``coils`` and
-    ``correlation``. The number of voxels of each volume that changed goes to ``returned``, shape (T,).
+    ``correlation``. The number of voxels of each volume that changed goes to ``returned``, shape (T,). If the item has
+    ``guard_map``, a map of them goes there: float32 (T, X, Y, Z), 1 where something came back, 0 elsewhere.
 
     Args:
         keys: results of shape (T, X, Y, Z) on the scale of ``image``.
@@ -41,8 +42,11 @@ class ReturnSignald(MapTransform):
         if not self.enabled:
             return d
         for key in self.key_iterator(d):
+            before = _plain(d[key]).clone() if "guard_map" in d else None
             with one_thread_each():
                 d["returned"] = torch.tensor(_return(d, key))
+            if before is not None:
+                d["guard_map"] = (_plain(d[key]) != before).float()
         return d
 
 

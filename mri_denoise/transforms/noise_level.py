@@ -16,6 +16,7 @@ from monai.transforms import MapTransform
 
 from mri_denoise.errors import InputError
 from mri_denoise.inference.flips import TURNED
+from mri_denoise.noise.cautions import find_cautions
 from mri_denoise.noise.series import counted_from_zero, find_series_noise
 from mri_denoise.noise.zero_level import ZeroLevel, find_zero
 from mri_denoise.settings import Sigma
@@ -30,7 +31,8 @@ class EstimateNoised(MapTransform):
     with neighbours, ``correlation``, shape (3, lags); if they are found, also ``sigma_variation``, the ratio of high to
     low sigma in each volume, shape (T,). ``zero``, shape (T,), is the value that magnitudes count from, and ``fill``,
     shape (T,), that of masked voxels, NaN where it is ``zero``; ``sign`` is -1 where
-    air is the brightest (:class:`~mri_denoise.noise.zero_level.ZeroLevel`).
+    air is the brightest (:class:`~mri_denoise.noise.zero_level.ZeroLevel`). ``cautions``, shape (T,), are flags of
+    :class:`~mri_denoise.noise.cautions.Caution`.
 
     Args:
         keys: images of shape (T, X, Y, Z) in the file's units; the estimate is that of the first one.
@@ -62,9 +64,16 @@ class EstimateNoised(MapTransform):
             noise = _find(volumes, zeros, slice_axis, as_map=self.sigma.kind == "local")
         else:
             noise = _rician(found, counted_from_zero(volumes, zeros), slice_axis)
+        sigmas, variations = np.asarray(noise["sigma"]), np.asarray(noise.get("sigma_variation", [1.0] * len(volumes)))
+        correlation = np.asarray(noise["correlation"])
+        cautions = [
+            find_cautions(volume, sigma, variation=float(variation), correlation=correlation, zero=zero)
+            for volume, sigma, variation, zero in zip(volumes, sigmas, variations, zeros, strict=True)
+        ]
         return {
             **data,
             **noise,
+            "cautions": torch.tensor([int(flags) for flags in cautions]),
             "zero": torch.tensor([zero.value for zero in zeros], dtype=torch.float64),
             "sign": torch.tensor([float(zero.sign) for zero in zeros]),
             "fill": torch.tensor([math.nan if zero.fill is None else zero.fill for zero in zeros]),

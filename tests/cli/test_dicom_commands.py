@@ -122,3 +122,18 @@ def test_two_patients_are_kept_apart_and_said(tiny: Path, tmp_path: Path) -> Non
     found = [{(ds.PatientID, ds.SeriesInstanceUID) for ds in map(pydicom.dcmread, f.iterdir())} for f in folders]
     assert [len(pairs) for pairs in found] == [1, 1]
     assert len({uid for pairs in found for _, uid in pairs}) == 2
+
+
+@pytest.mark.parametrize("options", [(), ("--to-nifti",)])
+def test_plain_names_hold_no_description(tmp_path: Path, tiny: Path, options: tuple[str, ...]) -> None:
+    size = {"rows": 32, "columns": 32}
+    for number, uid in ((4, "a"), (4, "b"), (None, "c")):
+        save(series(Phantom(uid=uid, **size), SeriesNumber=number, SeriesDescription="Doe Jane"), tmp_path / "in" / uid)
+    out, more = tmp_path / "out", ("--residual", "--sigma", 20, "--plain-names", *options)
+    said = cli("denoise", tmp_path / "in", out, "--model", tiny, "--trust", *more).output
+    written = [path.relative_to(out).as_posix() for path in out.rglob("*")]
+    ending = ".nii.gz" if options else ""
+    assert {f"a/4_series{ending}", f"b/4_series{ending}", f"c/series{ending}"} <= set(written)
+    assert "Doe" not in said + "".join(written)
+    for record in out.rglob("*.mri-denoise.json"):
+        assert "Doe" not in record.read_text()

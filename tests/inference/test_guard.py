@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from scipy import stats
+from scipy import ndimage, stats
 from scipy.linalg import toeplitz
 
 from mri_denoise.inference import guard
@@ -110,3 +110,16 @@ def test_no_signal_becomes_negative() -> None:
     noisy[10, 10, 10] = 0.01
     assert return_signal(noisy, result, torch.tensor(1.0)) > 0
     assert 0 <= float(result.min()) < 1
+
+
+@pytest.mark.parametrize(("snr", "coverage"), [(1, 1.0), (30, 1.0), (30, 0.6)])
+def test_false_alarms_of_a_whole_volume(snr: float, coverage: float) -> None:
+    """``python -m pytest -s tests/inference/test_guard.py -k whole_volume`` prints the figures of docs/safety.md."""
+    signal = np.full((128, 128, 128), snr, np.float32)
+    row = np.sinc(coverage * np.arange(5))
+    result = torch.from_numpy(signal.copy())
+    rows = np.stack((np.eye(1, 5)[0], row, row))
+    count = return_signal(rician(signal, coverage=coverage), result, torch.tensor(1.0), rows)
+    places = ndimage.label((result != snr).numpy(), np.ones((3, 3, 3)))[1]
+    print(f"\nsignal {snr} sigma, {coverage:g} of k-space: {count} voxels in {places} places")
+    assert count < 2e-4 * signal.size and places <= 8

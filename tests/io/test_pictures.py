@@ -204,6 +204,13 @@ def in_memory(pixels: np.ndarray, form: str, **options: object) -> bytes:
     return buffer.getvalue()
 
 
+def swollen_jpeg() -> bytes:
+    """A few bytes that claim 65,000 x 65,000 pixels."""
+    small = in_memory(EIGHT, "JPEG")
+    size = small.index(b"\xff\xc0") + 5  # after the marker, the length and the precision
+    return small[:size] + (65_000).to_bytes(2, "big") * 2 + small[size + 4 :]
+
+
 PAGES = in_memory(EIGHT, "TIFF", save_all=True, append_images=[Image.fromarray(EIGHT)])
 BAD = {
     "empty": (b"", "not a PNG"),
@@ -219,6 +226,7 @@ BAD = {
     "float": (in_memory(EIGHT.astype(np.float32), "TIFF"), "more than 16 bits"),
     "32 bits": (in_memory(EIGHT.astype(np.int32), "TIFF"), "more than 16 bits"),
     "bomb": (bare_png(60_000, 60_000, 8, 0, b""), "pixels; cut"),
+    "jpeg bomb": (swollen_jpeg(), "pixels; cut"),
     "half a bomb": (bare_png(10_000, 10_000, 8, 0, b""), "pixels; cut"),
 }
 

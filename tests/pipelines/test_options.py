@@ -18,11 +18,18 @@ DICOM = "is for DICOM, and this is given a NIfTI file"
 PRINTS = "is for who reads what is printed"
 UNSEEN = "would write a file that nobody sees"
 FIXED = "is set by the module itself"
-SERIES = {"picture_size": "is for pictures, and this is given series", "to_nifti": "the platform takes DICOM back"}
+SERIES = {
+    "guard_map": "the platform takes the series alone",
+    "picture_size": "is for pictures, and this is given series",
+    "to_nifti": "the platform takes DICOM back",
+    "plain_names": "the platform takes the files, and names folders itself",
+}
 VOLUME = {
+    "guard_map": "is for who looks at the guard itself, at a terminal",
     "picture_size": "is for pictures, and this is given a volume",
     "keep_vendor_headers": DICOM,
     "to_nifti": DICOM,
+    "plain_names": DICOM,
     "jobs": ONE,
     "scheduler": ONE,
     "as_json": PRINTS,

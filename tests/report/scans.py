@@ -57,6 +57,7 @@ def write_scan(
         "sigma_variation": None,
         "zero": None if sigma is None else [0.0],
         "returned": [321],
+        "cautions": [],
         "changed": [True],
         "collaborative_filter": None,
         "inputs": [FileHash(path=str(source), sha256=hashlib.sha256(source.read_bytes()).hexdigest())],

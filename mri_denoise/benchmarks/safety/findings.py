@@ -62,6 +62,7 @@ LIMITS: Mapping[str, Limit] = {
     "shift of volume (%)": Limit(low=-1, high=1),
     "shift of contrast (%)": Limit(low=-2, high=2),
     "correlation with neighbours": Limit(high=0.1),
+    "correlation of what was removed with its neighbours, less the noise's own": Limit(high=0.1),
     "correlation with detail": Limit(low=-0.1, high=0.1),
     "residual / sigma": Limit(high=1.05),
     "width of edges, of the true one": Limit(high=1.1),

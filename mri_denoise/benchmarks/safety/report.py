@@ -39,7 +39,7 @@ def write_report(methods: Methods, results: Results, plan: Plan, output: Path) -
     pictures = {}
     for number, (name, slices) in enumerate(results.slices.items()):
         shown = {labels[method]: image for method, image in slices.items()}
-        pictures[name] = draw_slices(results.truths[name], shown, output / f"objects_{number}.png")
+        pictures[name] = draw_slices(results.truths[name], shown, output / f"slices_{number}.png")
     rows = [{"method": name, **asdict(finding)} for name, findings in found.items() for finding in findings]
     done: dict[str, object] = run | {
         "settings": asdict(plan),
@@ -84,7 +84,7 @@ def markdown(
         failures: what failed.
         plan: the choices of the run.
         machine: where it ran, in words.
-        pictures: of the objects in a scene, by its name.
+        pictures: of noise alone and of the objects in a scene, by the name of the stage.
     """
     shown = [method for method in methods.found if found[method.name]]
     parts = ["# Safety", _facts(plan), machine + "."]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from mri_denoise.benchmarks.progress import SILENT, Progress
 from mri_denoise.benchmarks.references import Reference
 from mri_denoise.benchmarks.safety import averaging, clean, fine, lesions, nothing, residual, symmetry, tissue
 from mri_denoise.benchmarks.safety.findings import Finding
-from mri_denoise.benchmarks.safety.plan import FULL, Head, Plan
+from mri_denoise.benchmarks.safety.plan import Head, Plan
 from mri_denoise.benchmarks.safety.scene import Scene
 from mri_denoise.errors import InputError, OutputError, reason
 
@@ -83,6 +83,13 @@ def measure_draws(method: Method, head: Head, plan: Plan) -> list[Finding]:
     ]
 
 
+def measure_real_draws(method: Method, scene: Scene) -> list[Finding]:
+    """Denoise each draw of noise on a real volume, and measure tissue and repeatability."""
+    fitted = scene.fit(method)
+    results = [fitted(scene.noisy(scene.truth, draw), scene.sigma) for draw in range(scene.plan.draws)]
+    return tissue.measure_real(scene, results)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Stage:
     """A part of the benchmark on one image, which is computed, and kept, by itself.
@@ -106,22 +113,26 @@ class Stage:
 
     def run(self, method: Method, head: Head, plan: Plan) -> Measured:
         """Measure a method."""
+        if self.part == NOISE:
+            found, shown = nothing.measure(method, plan)
+            return Measured(findings=found, slice=shown)
         if self.part == FINE:
             found, shown = fine.measure(method, self.scene(head, plan))
             return Measured(findings=found, slice=shown)
+        if self.part == DRAWS and self.label:
+            return Measured(findings=measure_real_draws(method, self.scene(head, plan)))
         if self.part == MIRROR:
             return Measured(findings=averaging.measure(method, self.scene(head, plan)))
         return Measured(findings=_ON_PHANTOM[self.part](method, head, plan))
 
 
-FINE, MIRROR = "fine", "mirror"
+NOISE, DRAWS, FINE, MIRROR = "noise", "draws", "fine", "mirror"
 _ON_PHANTOM: Mapping[str, Callable[[Method, Head, Plan], Sequence[Finding]]] = {
     "clean": clean.measure,
-    "noise": lambda method, head, plan: nothing.measure(method, plan),
-    "draws": measure_draws,
+    DRAWS: measure_draws,
     "symmetry": symmetry.measure,
 }
-PARTS = (*_ON_PHANTOM, FINE, MIRROR)
+PARTS = ("clean", NOISE, DRAWS, "symmetry", FINE, MIRROR)
 
 
 def choose_parts(wanted: Sequence[str]) -> Sequence[str]:
@@ -140,9 +151,9 @@ def _stages_of(reference: Reference, parts: Sequence[str]) -> list[Stage]:
     """The stages of a real volume."""
 
     def scene(head: Head, plan: Plan) -> Scene:
-        return Scene.of_volume(reference.label, reference.load(plan.slices), replace(plan, diameters=FULL.diameters))
+        return Scene.of_volume(reference.label, reference.load(plan.slices), plan.on_real)
 
-    shared = [part for part in (FINE, MIRROR) if part in parts]
+    shared = [part for part in (DRAWS, FINE, MIRROR) if part in parts]
     return [Stage(part=part, scene=scene, label=reference.label, image=reference.sha256) for part in shared]
 
 
@@ -162,7 +173,7 @@ def run_safety(
         plan: the choices of the run.
         folder: of the cache; what is there is not computed again.
         parts: which of :data:`PARTS` are measured.
-        volumes: real volumes on which fine structure and mirror images are measured, too.
+        volumes: real volumes on which tissue, fine structure and mirror images are measured, too.
         progress: shows which part is computed.
 
     Raises:
@@ -188,7 +199,11 @@ def run_safety(
                         done.slices.setdefault(stage.name, {})[method.name] = measured.slice
                 step()
     for stage in stages:
-        if stage.name in done.slices:
+        if stage.name not in done.slices:
+            continue
+        if stage.part == NOISE:
+            done.truths[stage.name] = nothing.truth(plan)
+        else:
             scene = stage.scene(head, plan)
             done.truths[stage.name] = scene.cut(scene.image)
     return done

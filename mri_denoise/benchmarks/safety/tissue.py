@@ -8,11 +8,14 @@ import numpy as np
 
 from mri_denoise.benchmarks.safety.findings import Finding, mean_of
 from mri_denoise.benchmarks.safety.plan import Head
+from mri_denoise.benchmarks.safety.scene import Scene
 from mri_denoise.evaluation import metrics
 
 PART = "tissue"
 REPEATS = "repeatability"
 _CLASSES = ("fluid", "grey", "white")  # in the order of their signals in T1-weighted images
+_REAL_CLASSES = ("darkest", "middle", "brightest")  # whatever the contrast of a real volume is
+_NEAR = 0.25  # of the distance to the next mean: voxels of a class in a real volume
 _PURE = 0.9  # least share of a tissue in a voxel that counts for its mean
 _BINS = 512
 _STEPS = 100
@@ -84,17 +87,7 @@ def measure(head: Head, results: Sequence[np.ndarray]) -> list[Finding]:
         head: the phantom.
         results: one a draw, at least 2.
     """
-    _, truth = mixture(head.truth[head.brain])
-    shares = np.array([mixture(image[head.brain])[1] for image in results])
-    found = []
-    for number, name in enumerate(_CLASSES):
-        shifts = 100 * (shares[:, number] / truth[number] - 1)
-        found.append(mean_of(PART, name, "shift of volume (%)", shifts))
-        low, high = limits_of_agreement(shifts.tolist())
-        found.append(Finding(part=PART, case=name, measure="95 % of volumes from (%)", value=low))
-        found.append(Finding(part=PART, case=name, measure="95 % of volumes to (%)", value=high))
-        repeat = variation(shares[:, number].tolist())
-        found.append(Finding(part=REPEATS, case=name, measure="variation of volume (%)", value=repeat))
+    found = _volumes(head.truth[head.brain], [image[head.brain] for image in results], _CLASSES)
     clean = contrast(head.truth, head)
     shifts = np.array([100 * (contrast(image, head) / clean - 1) for image in results])
     found.append(mean_of(PART, "white minus grey", "shift of contrast (%)", shifts))
@@ -104,6 +97,56 @@ def measure(head: Head, results: Sequence[np.ndarray]) -> list[Finding]:
         repeat = variation([_means(image, head)[name] for image in results])
         found.append(Finding(part=REPEATS, case=name, measure="variation of mean signal (%)", value=repeat))
     return found
+
+
+def measure_real(scene: Scene, results: Sequence[np.ndarray]) -> list[Finding]:
+    """Compare each draw with a real volume that counts as the truth, and the draws with each other.
+
+    The classes are those of the intensities, whatever tissue they are: a volume should hold a brain and no skull.
+
+    Args:
+        scene: the volume.
+        results: one a draw, at least 2.
+    """
+    truth = scene.truth[scene.inside]
+    inside = [image[scene.inside] for image in results]
+    found = _volumes(truth, inside, _REAL_CLASSES, scene.label)
+    means, _ = mixture(truth)
+    gap = float(means[2] - means[1])
+    # where the truth is near to the mean of a class; its own noise is as often above as below
+    own = [np.abs(truth - mean) <= _NEAR * gap for mean in means[1:]]
+    levels = np.array([[values[where].mean(dtype=np.float64) for where in own] for values in [truth, *inside]])
+    contrasts = levels[:, 1] - levels[:, 0]
+    shifts = 100 * (contrasts[1:] / contrasts[0] - 1)
+    name = f"{_REAL_CLASSES[2]} minus {_REAL_CLASSES[1]}"
+    found.append(mean_of(_part(PART, scene.label), name, "shift of contrast (%)", shifts))
+    for number, name in enumerate(_REAL_CLASSES[1:]):
+        repeat = variation(levels[1:, number].tolist())
+        part = _part(REPEATS, scene.label)
+        found.append(Finding(part=part, case=name, measure="variation of mean signal (%)", value=repeat))
+    return found
+
+
+def _volumes(
+    truth: np.ndarray, results: Sequence[np.ndarray], classes: Sequence[str], label: str = ""
+) -> list[Finding]:
+    """Shift of the share of each class, limits of agreement, and variation from draw to draw."""
+    _, wanted = mixture(truth)
+    shares = np.array([mixture(values)[1] for values in results])
+    part, found = _part(PART, label), []
+    for number, name in enumerate(classes):
+        shifts = 100 * (shares[:, number] / wanted[number] - 1)
+        found.append(mean_of(part, name, "shift of volume (%)", shifts))
+        low, high = limits_of_agreement(shifts.tolist())
+        found.append(Finding(part=part, case=name, measure="95 % of volumes from (%)", value=low))
+        found.append(Finding(part=part, case=name, measure="95 % of volumes to (%)", value=high))
+        repeat = variation(shares[:, number].tolist())
+        found.append(Finding(part=_part(REPEATS, label), case=name, measure="variation of volume (%)", value=repeat))
+    return found
+
+
+def _part(name: str, label: str) -> str:
+    return f"{name}, {label}" if label else name
 
 
 def _means(image: np.ndarray, head: Head) -> dict[str, float]:

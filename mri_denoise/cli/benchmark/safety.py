@@ -18,6 +18,12 @@ def safety(
     quick: Annotated[bool, typer.Option("--quick", help="A small phantom and few draws: a minute, rough.")] = False,
     level: Annotated[float, typer.Option(min=0.1, max=50, help="Sigma of the noise in percent of the maximum.")] = 5.0,
     draws: Annotated[int | None, typer.Option(min=2, help="Draws of noise; 20, or 4 with --quick.")] = None,
+    diameters: Annotated[
+        str | None, typer.Option(help="Of the lesions in mm, with commas; 2,4,8, or 4,8 on the phantom of --quick.")
+    ] = None,
+    amplitudes: Annotated[
+        str | None, typer.Option(help="Contrast of lesions and vessels in sigma; 1,2,3,5,10, or 2,5,10 with --quick.")
+    ] = None,
     volumes: Annotated[
         list[Path] | None,
         typer.Option(help="A real volume, or a folder of them; may be given again."),
@@ -50,6 +56,10 @@ def safety(
 
     plan = QUICK if quick else FULL
     plan = replace(plan, level=level, seed=seed, draws=draws or plan.draws)
+    if diameters:
+        plan = replace(plan, diameters=_within("--diameters", diameters, 0.5, 8, "mm"))
+    if amplitudes:
+        plan = replace(plan, amplitudes=_within("--amplitudes", amplitudes, 0.1, 50, "sigma"))
     with common.one_line_errors():
         bars = shared.Bars(transient=True)
         results = run_safety(chosen.found, plan, output / "cache", parts=chosen_parts, volumes=real, progress=bars)
@@ -64,3 +74,11 @@ def safety(
     beyond = len(record["beyond"])  # type: ignore[arg-type]
     shared.show(record, f"{count} numbers, {beyond} of ours beyond a limit: {output / 'safety.md'}", as_json)
     raise typer.Exit(common.SOME_FAILED if results.failures else common.DONE)
+
+
+def _within(option: str, text: str, low: float, high: float, unit: str) -> tuple[float, ...]:
+    """The numbers of an option; ends with code 2 for anything outside of the range."""
+    found = common.numbers(option, text, float)
+    if not all(low <= number <= high for number in found):
+        common.stop(f"{option} {text}: must be from {low:g} to {high:g} {unit}.", common.WRONG_USAGE)
+    return tuple(found)

@@ -48,6 +48,7 @@ class DicomVolume:
         shape: columns, rows, slices of a volume; one slice if the volumes differ in size.
         stacks: the volumes; the array holds their slices one after the other.
         contiguous: whether neighbouring slices may serve as context for one another.
+        series_number: Series Number of the source; None if it has none.
         series_uid: Series Instance UID of the source; empty if it has none.
         description: Series Description of the source.
         what: kind of image and contrast, in words.
@@ -59,6 +60,7 @@ class DicomVolume:
     shape: tuple[int, int, int]
     stacks: tuple[StackPlan, ...]
     contiguous: bool
+    series_number: int | None
     series_uid: str
     description: str
     what: str = ""
@@ -175,6 +177,7 @@ def _details(stacks: list[Stack], parent: Path, said: tuple[str, ...]) -> DicomV
         shape=(first.shape[1], first.shape[0], len(stacks[0]) if equal else 1),
         stacks=plans,
         contiguous=equal and len(stacks[0]) > 1 and not any(problems),
+        series_number=first.series_number,
         series_uid="" if first.series[2].startswith(NO_UID) else first.series[2],
         description=first.description,
         what="; ".join(dict.fromkeys(stack[0].what for stack in stacks)),

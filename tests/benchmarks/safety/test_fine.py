@@ -12,7 +12,7 @@ from scipy import ndimage, stats
 
 from mri_denoise.benchmarks.baselines import BASELINES, NOISY
 from mri_denoise.benchmarks.references import references_in
-from mri_denoise.benchmarks.safety import averaging, fine
+from mri_denoise.benchmarks.safety import averaging, fine, tissue
 from mri_denoise.benchmarks.safety.findings import Finding
 from mri_denoise.benchmarks.safety.pictures import draw_slices
 from mri_denoise.benchmarks.safety.plan import Head, Plan
@@ -113,3 +113,22 @@ def test_real_volumes_of_a_folder(tmp_path: Path) -> None:
     for wrong in (tmp_path / "nowhere.nii", tmp_path / "empty"):
         with pytest.raises(InputError, match=wrong.name):
             references_in([wrong])
+
+
+def test_tissue_of_a_real_volume(tmp_path: Path) -> None:
+    """Three classes of the intensities: nothing shifts without a change, and contrast that was halved is found."""
+    rng = np.random.default_rng(0)
+    levels = np.repeat([200.0, 600.0, 900.0], 12)[:, None, None] * np.ones((36, 32, 20))
+    clean = (levels + rng.normal(0, 20, levels.shape)).astype(np.float32)
+    nib.save(nib.Nifti1Image(clean, np.eye(4)), tmp_path / "brain.nii")
+    scene = Scene.of_volume("brain", references_in([tmp_path / "brain.nii"])[0].load(), replace(PLAN, draws=2))
+    found = {(f.part, f.case, f.measure): f.value for f in tissue.measure_real(scene, [scene.truth, scene.truth])}
+    assert max(map(abs, found.values())) < 1e-9
+    assert ("repeatability, brain", "brightest", "variation of mean signal (%)") in found
+    half = [np.where(scene.truth > 750, scene.truth - 150, scene.truth)] * 2
+    changed = {f.case: f.value for f in tissue.measure_real(scene, half) if f.measure == "shift of contrast (%)"}
+    assert changed["brightest minus middle"] == pytest.approx(-50, abs=1)
+    half_of_it = np.arange(32)[:, None] < 16
+    moved = [np.where((scene.truth < 400) & half_of_it, scene.truth + 400, scene.truth)] * 2
+    shifts = {f.case: f.value for f in tissue.measure_real(scene, moved) if f.measure == "shift of volume (%)"}
+    assert list(shifts.values()) == pytest.approx([-50, 50, 0], abs=2)

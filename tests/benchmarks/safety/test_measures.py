@@ -39,12 +39,17 @@ def of(findings: list[Finding], measure: str, case: str | None = None) -> list[f
 
 def test_doing_nothing_changes_nothing(head: Head) -> None:
     noisy = head.fit(NOISY)
-    findings = clean.measure(noisy, head, PLAN) + symmetry.measure(noisy, head, PLAN) + nothing.measure(noisy, PLAN)
+    findings = clean.measure(noisy, head, PLAN) + symmetry.measure(noisy, head, PLAN)
+    alone, shown = nothing.measure(noisy, PLAN)
+    findings += alone
+    assert shown.shape == nothing.truth(PLAN).shape and shown.mean() == pytest.approx(20, abs=0.1)
     assert of(findings, "PSNR lost (dB)") == [0, 0, 0] == of(findings, "changed voxels")
     assert max(of(findings, "largest change (sigma)")) < 1e-5
     assert of(findings, "noise left, of the input's") == of(findings, "slow noise left, of the input's") == [1, 1, 1]
     assert of(findings, "signal left, of the input's") == pytest.approx([1], abs=0.01)
     assert of(findings, "structures", "white") == [0]
+    assert np.isnan(of(alone, nothing.WHITENESS)).all()  # nothing was removed
+    assert abs(nothing.alike(np.random.default_rng(0).standard_normal(SHAPE))) < 0.02
 
 
 def test_what_smooths_too_much_is_found_out(head: Head) -> None:

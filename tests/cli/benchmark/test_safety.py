@@ -27,8 +27,8 @@ def test_quick_from_end_to_end_and_again(tmp_path: Path) -> None:
         "contrast kept", "white, 8 mm, 5 sigma")}  # fmt: skip
     assert kept["gaussian"] < 0.8 < 0.95 < kept["noisy"] < 1.05
     text = (output / "safety.md").read_text()
-    assert record["pictures"] == {"fine": "objects_0.png"} and "](objects_0.png)" in text
-    assert (output / "objects_0.png").stat().st_size > 10_000
+    assert record["pictures"] == {"noise": "slices_0.png", "fine": "slices_1.png"} and "](slices_0.png)" in text
+    assert (output / "slices_1.png").stat().st_size > 10_000
     assert all(f"## {part[0].upper()}{part[1:]}" in text for part in parts) and "None of ours." in text
     assert "| measure | of | Noisy | Gaussian, 0.6 voxel | limit |" in text
 
@@ -48,6 +48,8 @@ def test_wrong_usage_is_one_line(tmp_path: Path) -> None:
             ("--output", tmp_path / "out", "--parts", "fine,lesions"),
             "part lesions: not known; choose among clean",
         ),
+        (("--output", tmp_path / "out", "--diameters", "4,90"), "--diameters 4,90: must be from 0.5 to 8 mm"),
+        (("--output", tmp_path / "out", "--amplitudes", "big"), "--amplitudes big: must be numbers"),
         (("--output", tmp_path / "out", "--methods", "bm5d"), "method bm5d: not known"),
         (("--output", tmp_path / "out", "--model", "nothing"), "model nothing: neither"),
     ):
