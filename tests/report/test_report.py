@@ -9,17 +9,19 @@ from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import pytest
 import yaml
 from PIL import Image
 
 from mri_denoise.bundles.registry import Model
+from mri_denoise.record import FileHash
 from mri_denoise.report.cite import PAPER, SOFTWARE
 from mri_denoise.report.folder import report_record
 from mri_denoise.report.group_page import write_group_page
 from mri_denoise.report.summary import load_summary
-from mri_denoise.simulation import write_phantom_dicom
+from mri_denoise.simulation import phantom_affine, write_phantom_dicom
 from tests.commands import cli, make_bundle
 from tests.phantoms import head
 from tests.report.scans import SHAPE, images, save, write_scan
@@ -158,6 +160,53 @@ def test_series_and_odd_values(tmp_path: Path) -> None:
     text = _text_after(tmp_path)
     for words in ("Volumes 1 and 2 are shown", "first of 2 volumes", "1 voxels", "Negative values", "varies over"):
         assert words in text
+
+
+def test_a_pair_whose_result_has_the_header_of_its_source(tmp_path: Path) -> None:
+    """Of the header alone, byte for byte that of the source, the result would pass for the input."""
+    noisy, better = images()
+    files: list[FileHash] = []
+    for folder, array in (("raw", noisy), ("out", better)):
+        (tmp_path / folder).mkdir(parents=True)
+        nib.save(nib.Nifti1Pair(array, phantom_affine(SHAPE)), tmp_path / folder / "scan.img")
+        paths = [tmp_path / folder / f"scan.{ending}" for ending in ("hdr", "img")]
+        files += [FileHash(path=str(path), sha256=hashlib.sha256(path.read_bytes()).hexdigest()) for path in paths]
+    assert files[0].sha256 == files[2].sha256
+    single = report_record(write_scan(tmp_path, name="single"))
+    record = write_scan(tmp_path, name="scan", inputs=files[:2], outputs=[file.path for file in files[2:]])
+    made = report_record(record)
+    assert made.page is not None and single.page is not None
+    found, same = load_summary(made.page), load_summary(single.page)
+    assert found.ratio == pytest.approx(same.ratio) and found.snr_before == pytest.approx(same.snr_before)
+    (tmp_path / "raw" / "scan.img").write_bytes(b"other")
+    made.page.unlink()
+    assert "scan.img: has changed since it was denoised" in report_record(record).error
+
+
+@pytest.mark.parametrize(("sign", "zero"), [(1, -1024.0), (1, 300.0), (-1, 0.0), (-1, 500.0)])
+def test_an_image_that_counts_from_another_value_is_judged_as_if_from_0(tmp_path: Path, sign: int, zero: float) -> None:
+    plain, moved = (
+        report_record(
+            write_scan(
+                tmp_path / name, before=s * images()[0] + np.float32(z), after=s * images()[1] + np.float32(z), zero=[z]
+            )
+        )
+        for name, s, z in (("plain", 1, 0.0), ("moved", sign, zero))
+    )
+    assert plain.page is not None and moved.page is not None
+    one, other = load_summary(plain.page), load_summary(moved.page)
+    for name in ("snr_before", "snr_after", "ratio", "image", "spot"):
+        assert getattr(other, name) == pytest.approx(getattr(one, name), rel=0.01)
+    assert "Negative values" not in moved.page.read_text() and other.status == one.status == "good"
+
+
+def test_an_image_of_both_signs_has_no_signal_to_noise_ratio(tmp_path: Path) -> None:
+    noisy, better = (array - np.float32(400) for array in images())
+    made = report_record(write_scan(tmp_path, before=noisy, after=better, zero=[-5000.0]))
+    assert made.page is not None
+    found, text = load_summary(made.page), made.page.read_text()
+    assert found.snr_before is found.snr_after is None and found.ratio == pytest.approx(0.5, abs=0.05)
+    assert "it has no SNR" in text and "Negative values" in text and "e+0" not in _Tags(made.page).text
 
 
 def test_a_long_series_shows_volumes_from_the_first_to_the_last(tmp_path: Path) -> None:
