@@ -12,6 +12,8 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+from PIL import Image
+from pydicom.data import get_testdata_file
 
 from tests.commands import cli, make_bundle
 
@@ -101,6 +103,28 @@ def test_the_map_that_was_given_is_not_overwritten(tmp_path: Path, source: Path,
     options = ("--model", bundle, "--sigma", level, "--noise-map", "--overwrite")
     said = cli("denoise", source, output, *options, code=1).stderr
     assert "a_noise.nii.gz: is an input and is not overwritten" in said and level.read_bytes() == before
+
+
+def test_an_output_that_can_be_no_result_is_refused_before_anything_is_computed(
+    tmp_path: Path, source: Path, bundle: Path
+) -> None:
+    before = source.read_bytes()
+    (tmp_path / "link.nii.gz").symlink_to(source)
+    picture = tmp_path / "a.png"
+    Image.fromarray(np.zeros((32, 32), np.uint8)).save(picture)
+    dicom = get_testdata_file("MR_small.dcm")
+    for given, output, words in (
+        (source, source, "is the input"),
+        (source, source.parent, "is the input"),
+        (source, tmp_path / "link.nii.gz", "is the input"),
+        (source, tmp_path / "out.mgz", "name the output .nii or .nii.gz"),
+        (source, tmp_path / "out.png", "name the output .nii or .nii.gz"),
+        (picture, tmp_path / "out.nii.gz", "a picture stays one"),
+        (dicom, tmp_path / "out.nii.gz", "--to-nifti"),
+        (source.parent, tmp_path / "out.nii.gz", "need a folder"),
+    ):
+        assert words in cli("denoise", given, output, "--model", bundle, code=2).stderr
+    assert not any(tmp_path.glob("out*")) and source.read_bytes() == before
 
 
 @pytest.mark.parametrize("name", ["a_residual.nii.gz", "a_noise.nii.gz", "a_figure.png", "a.mri-denoise.json"])
