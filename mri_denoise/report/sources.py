@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,7 +20,9 @@ from mri_denoise.io.sniff import is_dicom
 from mri_denoise.record import FileHash, RunRecord
 from mri_denoise.report.planes import orientation_of
 
-_NOISE_MAPS = ("_noise", "desc-sigma")
+# the ends of names that `pipeline.files` and BIDS give to maps; a scan itself may be called noise
+_NOISE_MAP = re.compile(r"(_noise|_desc-sigma_[^_]+)\.(nii\.gz|tif)$")
+_RESIDUAL = re.compile(r"(_residual|_desc-residual_[^_]+)\.(nii\.gz|tif)$")
 _MOST_VOLUMES = 9  # of a series
 _MOST_VOXELS = 12_000_000  # of these together; more would not fit into a page
 _DARK, _FEW = 3.0, 1e-3  # sigma, and share of the voxels: fewer that are so dark are no air
@@ -145,7 +148,7 @@ def load_scan(record: RunRecord, folder: Path) -> Scan:
     if before.array.shape != after.array.shape:
         shapes = " and ".join("x".join(map(str, image.array.shape)) for image in (before, after))
         raise InputError(f"{record.case}: input and result differ in size ({shapes} voxels); no report of it")
-    levels = next((path for path in record.companions if any(word in Path(path).name for word in _NOISE_MAPS)), None)
+    levels = next(filter(_NOISE_MAP.search, record.companions), None)
     noise = None if levels is None else _open_map(_find(levels, folder), record.case, after)
     if noise is not None and noise.array.shape != after.array.shape:
         noise = None
@@ -184,7 +187,7 @@ def _before(record: RunRecord, folder: Path, after: _Image) -> tuple[_Image, boo
     try:
         return _open(_find_inputs(record.inputs, folder), record.case), False
     except InputError:
-        residual = next((path for path in record.companions if "residual" in Path(path).name), None)
+        residual = next(filter(_RESIDUAL.search, record.companions), None)
         if residual is None:
             raise
         removed = _open_map(_find(residual, folder), record.case, after)

@@ -295,6 +295,22 @@ def test_denoise_with_report_nifti_and_dicom(tmp_path: Path) -> None:
     assert len(write_group_page(pages, tmp_path / "other.html")) == 2
 
 
+@pytest.mark.parametrize("name", ["low_noise", "a_residual", "desc-sigma_T1w"])
+def test_a_scan_may_be_called_as_a_map_is(tmp_path: Path, name: str) -> None:
+    source = save(tmp_path / "raw" / f"{name}.nii.gz", images()[0])
+    bundle = make_bundle("hmad_rician", tmp_path / "bundle")
+    options = ("--model", bundle, "--sigma", 40, "--report")
+    cli("denoise", source, tmp_path / "out", *options)
+    assert "Noise map" not in _Tags(tmp_path / "out" / f"{name}_report.html").text
+    cli("denoise", source, tmp_path / "maps", *options, "--noise-map", "--residual")
+    page = tmp_path / "maps" / f"{name}_report.html"
+    assert "Noise map" in _Tags(page).text
+    source.unlink()  # rebuilt from the residual
+    page.unlink()
+    cli("report", tmp_path / "maps")
+    assert "rebuilt from the result" in _Tags(page).text and "Noise map" in _Tags(page).text
+
+
 def test_the_citation_is_that_of_the_repository() -> None:
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
     assert citation["title"] == SOFTWARE and citation["references"][0]["title"] == PAPER
