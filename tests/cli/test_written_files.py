@@ -139,6 +139,34 @@ def test_companions_are_not_overwritten_unasked(tmp_path: Path, source: Path, bu
     assert len(contents(output)) == 5 and contents(output)[name] != b"another's"
 
 
+def test_what_belongs_to_an_image_goes_with_its_result(tmp_path: Path, source: Path, bundle: Path) -> None:
+    """B-values and directions, without which a diffusion series is of no use, and the JSON file of dcm2niix."""
+    told = {"a.bval": b"0 1000", "a.bvec": b"0 1\n0 0\n0 0", "a.json": b'{"EchoTime": 0.08}'}
+    for name, content in told.items():
+        source.with_name(name).write_bytes(content)
+    source.with_name("ab.bval").write_bytes(b"another's")
+    options = ("--model", bundle, "--sigma", 50)
+    cli("denoise", source.parent, tmp_path / "out", *options)
+    written = contents(tmp_path / "out")
+    assert told.items() <= written.items() and len(written) == len(told) + 2
+    said = json.loads(written["a.mri-denoise.json"])["companions"]
+    assert [Path(path).name for path in said] == ["a.json", "a.bval", "a.bvec"]
+    cli("denoise", source, tmp_path / "one" / "b.nii.gz", *options)
+    assert (tmp_path / "one" / "b.bvec").read_bytes() == told["a.bvec"]
+    (tmp_path / "out" / "a.bvec").write_bytes(b"corrected")  # what is there is kept, also when all is made again
+    cli("denoise", source.parent, tmp_path / "out", *options, "--overwrite")
+    assert contents(tmp_path / "out")["a.bvec"] == b"corrected"
+    said = json.loads(contents(tmp_path / "out")["a.mri-denoise.json"])["companions"]
+    assert [Path(path).name for path in said] == ["a.json", "a.bval"]
+    before = contents(source.parent)
+    cli("denoise", source, source.with_name("a.nii.gz"), *options)  # shares them with its source
+    assert before.items() <= contents(source.parent).items() and len(contents(source.parent)) == len(before) + 2
+    save(source.with_name("a.mgz"))  # it is unknown whose they are
+    source.with_name("a.nii.gz").unlink()
+    cli("denoise", source.parent, tmp_path / "two", *options)
+    assert not any(name.endswith(("bval", "bvec")) for name in contents(tmp_path / "two"))
+
+
 def test_images_of_one_name_have_companions_of_their_own(tmp_path: Path, source: Path, bundle: Path) -> None:
     for number, name in enumerate(("a.nii.gz", "a.mgz", "b.nii")):
         save(source.with_name(name), 1 + number)
