@@ -21,8 +21,8 @@ from mri_denoise.record import FileHash, RunRecord
 from mri_denoise.report.planes import orientation_of
 
 # the ends of names that `pipeline.files` and BIDS give to maps; a scan itself may be called noise
-_NOISE_MAP = re.compile(r"(_noise|_desc-sigma_[^_]+)\.(nii\.gz|tif)$")
-_RESIDUAL = re.compile(r"(_residual|_desc-residual_[^_]+)\.(nii\.gz|tif)$")
+_NOISE_MAP = re.compile(r"(_noise|_desc-[^_]*sigma_[^_]+)\.(nii\.gz|tif)$")
+_RESIDUAL = re.compile(r"(_residual|_desc-[^_]*residual_[^_]+)\.(nii\.gz|tif)$")
 _MOST_VOLUMES = 9  # of a series
 _MOST_VOXELS = 12_000_000  # of these together; more would not fit into a page
 _DARK, _FEW = 3.0, 1e-3  # sigma, and share of the voxels: fewer that are so dark are no air
