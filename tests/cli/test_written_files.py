@@ -127,6 +127,19 @@ def test_an_output_that_can_be_no_result_is_refused_before_anything_is_computed(
     assert not any(tmp_path.glob("out*")) and source.read_bytes() == before
 
 
+@pytest.mark.parametrize(
+    "words",
+    [("denoise", "", "out"), ("denoise", "a.nii", ""), ("bids", "", "out", "participant"), ("data", "scans", "")],
+)
+def test_a_variable_that_is_not_set_is_not_the_working_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    save(tmp_path / "a.nii")
+    assert "an argument is empty" in cli(*words, code=2).stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["a.nii"]
+
+
 @pytest.mark.parametrize("name", ["a_residual.nii.gz", "a_noise.nii.gz", "a_figure.png", "a.mri-denoise.json"])
 def test_companions_are_not_overwritten_unasked(tmp_path: Path, source: Path, bundle: Path, name: str) -> None:
     output = tmp_path / "out"
