@@ -94,6 +94,26 @@ def test_a_map_of_other_content_is_another_setting(tmp_path: Path, source: Path,
     assert "another input" in said.stderr
 
 
+@pytest.mark.parametrize("together", [1, 2, 3])
+def test_a_map_of_each_volume_fits_a_series_that_is_read_in_parts(
+    tmp_path: Path, bundle: Path, monkeypatch: pytest.MonkeyPatch, together: int
+) -> None:
+    monkeypatch.setattr("mri_denoise.io.chunks.CHUNK_VOXELS", together * np.prod(SHAPE))
+    series = np.random.default_rng(0).rayleigh(100, (*SHAPE, 3)).astype(np.int16)
+    nib.save(nib.Nifti1Image(series, AFFINE), tmp_path / "series.nii")
+    levels = {3: [20.0, 40.0, 60.0], 1: [20.0, 20.0, 20.0], 2: None}
+    for count, expected in levels.items():
+        steps = 20 * np.arange(1, count + 1, dtype=np.float32)
+        nib.save(nib.Nifti1Image(np.broadcast_to(steps, (*SHAPE, count)).copy(), AFFINE), tmp_path / "level.nii")
+        options = ("--model", bundle, "--sigma", tmp_path / "level.nii", "--json")
+        said = cli("denoise", tmp_path / "series.nii", tmp_path / f"{count}.nii", *options, code=0 if expected else 1)
+        answer = json.loads(said.stdout)
+        if expected:
+            assert answer["done"][0]["sigma"] == expected
+        else:
+            assert "2 volumes, the image 3 volumes" in answer["failed"][0]["error"]
+
+
 def test_the_map_that_was_given_is_not_overwritten(tmp_path: Path, source: Path, bundle: Path) -> None:
     output = tmp_path / "out"
     output.mkdir()

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
+import sys
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
+from urllib.parse import unquote_to_bytes
 
 import nibabel as nib
 import numpy as np
@@ -309,6 +312,18 @@ def test_a_scan_may_be_called_as_a_map_is(tmp_path: Path, name: str) -> None:
     page.unlink()
     cli("report", tmp_path / "maps")
     assert "rebuilt from the result" in _Tags(page).text and "Noise map" in _Tags(page).text
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems let no name be written that is not Unicode")
+def test_names_of_other_encodings_are_linked(tmp_path: Path) -> None:
+    """As an archive that was unpacked on another system leaves them."""
+    for name in (b"M\xfcller_T1", "Müller_T2".encode(), b"50% #1?", b"a\tb\nc"):
+        write_scan(tmp_path, name=os.fsdecode(name))
+    cli("report", tmp_path / "out")
+    found = [
+        unquote_to_bytes(link) for link in links(tmp_path / "out" / "mri-denoise-report.html") if "_report" in link
+    ]
+    assert len(set(found)) == 4 and all((tmp_path / "out" / os.fsdecode(link)).is_file() for link in found)
 
 
 def test_the_citation_is_that_of_the_repository() -> None:
