@@ -105,6 +105,14 @@ def test_every_file_has_its_place(done: Path) -> None:
     assert dwi.read_bytes() == (done / "dwi.bval").read_bytes()
 
 
+def test_no_page_is_written_into_raw_data(two: Path) -> None:
+    before = files(two)
+    assert "holds raw data" in cli("report", two, code=2).stderr
+    assert files(two) == before
+    cli("report", two / OUTPUT)
+    assert (two / OUTPUT / "logs" / "mri-denoise-report.html").is_file()
+
+
 @pytest.mark.parametrize("layout", ["derivative", "raw"])
 def test_scans_that_differ_by_desc_alone_have_results_of_their_own(tmp_path: Path, layout: str) -> None:
     """As tools that remove faces leave them."""
