@@ -180,17 +180,21 @@ class Denoiser:
             array[odd] = volume.array[odd]
         return replace(result, array=array)
 
-    def measure(self, volume: Volume, settings: Settings) -> Measured:
+    def measure(self, volume: Volume, settings: Settings, part: tuple[int, int, int] | None = None) -> Measured:
         """Do the first steps, up to the estimate of the noise: what may be done while the network is busy elsewhere.
 
         Args:
             volume: as for :meth:`__call__`.
             settings: the user's choices.
+            part: which volumes of a series these are: the first one, the one after the last, and how many the series
+                has; all of them by default.
 
         Raises:
             InputError: if the noise level that was given does not fit.
         """
         item = item_of(volume)
+        if part is not None:
+            item["volumes"] = part
         if settings.tta:  # noise and rounding are those of one image, however it was mirrored
             turned = axes_to_flip(item["image"])
             item = {**mirror(item, turned), TURNED: turned}

@@ -149,16 +149,25 @@ def _denoise_path(source: Path, output: str | os.PathLike[str] | None, denoiser:
     """Denoise a file or a DICOM series to a file or a folder.
 
     Raises:
-        InputError: if the path does not hold one image, or there is no output.
+        InputError: if the path does not hold one image, or there is no output, or one that asks for another format.
     """
     from dataclasses import replace
 
+    from mri_denoise.io.sniff import asks_for_another_format, named_like_image
     from mri_denoise.pipeline.stream import denoise_case
 
     if output is None:
         raise InputError(f"{source}: needs output, the file or for DICOM the folder of its result.")
-    target = Path(output)
-    denoise_case(denoiser, replace(_only_case(source), output=Path(target.name)), target.parent, settings)
+    target, case = Path(output), _only_case(source)
+    if case.writes_folder and named_like_image(target) and not target.is_dir():
+        raise InputError(f"{target}: is the name of a file, but a DICOM series needs a folder.")
+    if not case.writes_folder and target.is_dir():
+        raise InputError(f"{target}: is a folder; name the file of the result.")
+    if (named_like_image(target) or not case.picture) and (
+        refusal := asks_for_another_format(case.sources[0], target, picture=case.picture)
+    ):
+        raise InputError(f"{refusal}.")
+    denoise_case(denoiser, replace(case, output=Path(target.name)), target.parent, settings)
     return target
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from mri_denoise.errors import InputError
-from mri_denoise.volume import Volume
+from mri_denoise.volume import Volume, spans_space
 
 if TYPE_CHECKING:
     import nibabel as nib
@@ -82,7 +82,11 @@ def _take_nibabel(image: nib.spatialimages.SpatialImage) -> Taken:
         raise InputError(f"image of shape {shape}: must have three dimensions, or four for a series.")
     stored = np.asanyarray(image.dataobj)
     series = stored.reshape(*shape, *[1] * (4 - len(shape)))
-    volume = Volume(array=_as_float(np.moveaxis(series, 3, 0)), affine=np.array(image.affine, dtype=np.float64))
+    affine = np.array(image.affine, dtype=np.float64)
+    if not spans_space(affine):
+        zooms = [abs(float(zoom)) for zoom in image.header.get_zooms()[:3]]
+        affine = np.diag([*zooms, *[1.0] * (4 - len(zooms))])
+    volume = Volume(array=_as_float(np.moveaxis(series, 3, 0)), affine=affine if spans_space(affine) else np.eye(4))
 
     def give_back(array: np.ndarray) -> nib.spatialimages.SpatialImage:
         values = as_type(np.moveaxis(array, 0, 3), stored.dtype).reshape(shape)

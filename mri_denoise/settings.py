@@ -48,18 +48,19 @@ class Sigma:
                 of that name).
 
         Raises:
-            InputError: for a negative number, NaN or infinity.
+            InputError: for a negative number, NaN or infinity, and for an array: a map is given as a file.
         """
         if isinstance(value, Sigma):
             return value
-        if value == "auto":
-            return cls()
-        if value == "map":
-            return cls(kind="local")
+        if isinstance(value, str) and value in ("auto", "map"):
+            return cls() if value == "auto" else cls(kind="local")
         try:
             level = float(value)  # type: ignore[arg-type]  # a path is no number, which is the question
         except (TypeError, ValueError):
-            return cls(kind="map", path=Path(os.fspath(value)))  # type: ignore[arg-type]
+            if not isinstance(value, str | os.PathLike):
+                kind = f"sigma of type {type(value).__name__}"
+                raise InputError(f"{kind}: must be auto, map, a number, or the path of a map in a file.") from None
+            return cls(kind="map", path=Path(os.fspath(value)))
         if not 0 <= level < math.inf:
             raise InputError(f"sigma {value}: must be a number from 0 on, in the image's own units.")
         return cls(kind="level", level=level)

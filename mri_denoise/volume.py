@@ -16,6 +16,7 @@ _THICK = 1.25  # times the next longest voxel edge
 _ISOTROPIC = 1.5  # times the shortest voxel edge
 _LEAST_SLICES = 32
 _FEW = 16  # voxels: slices this narrow tell less than slices across the short axis
+_FLAT = 1e-6  # volume of a cell whose edges have the length 1
 _ONE_PLACE = 0.25  # of the shortest voxel edge
 
 
@@ -47,6 +48,23 @@ class Volume:
     contiguous: bool = True
     white_level: float | None = None
     picture: bool = False
+
+
+def spans_space(affine: ArrayLike) -> bool:
+    """Tell whether the three axes of an affine lead in three directions, as those of an image do.
+
+    Args:
+        affine: 4 x 4, voxel index to RAS+ millimetres.
+
+    Examples:
+        >>> spans_space(np.eye(4)), spans_space(np.zeros((4, 4))), spans_space(np.ones((4, 4)))
+        (True, False, False)
+    """
+    edges = np.asarray(affine, dtype=np.float64)[:3, :3]
+    sizes = np.linalg.norm(edges, axis=0)
+    if not np.isfinite(affine).all() or not sizes.all():
+        return False
+    return bool(abs(np.linalg.det(edges / sizes)) > _FLAT)
 
 
 def voxel_sizes(affine: ArrayLike) -> np.ndarray:

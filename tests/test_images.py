@@ -12,6 +12,8 @@ import pytest
 import SimpleITK as sitk
 import torch
 from monai.data import MetaTensor
+from PIL import Image
+from pydicom.data import get_testdata_file
 
 from mri_denoise.denoiser import Denoiser
 from mri_denoise.errors import InputError
@@ -87,6 +89,22 @@ def test_strength_0_gives_every_kind_back() -> None:
     one, two = denoise([array, array[:, :, :4]], sigma=SIGMA, strength=0)
     np.testing.assert_array_equal(one, array)
     np.testing.assert_array_equal(two, array[:, :, :4])
+
+
+def test_an_output_that_asks_for_another_format_is_refused(tmp_path: Path) -> None:
+    nib.save(nib.Nifti1Image(noisy(), AFFINE), tmp_path / "in.nii.gz")
+    Image.fromarray(noisy()[:, :, 0].clip(0, 255).astype(np.uint8)).save(tmp_path / "in.png")
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    for source, output, words in (
+        (tmp_path / "in.nii.gz", "out.mgz", "name the output .nii or .nii.gz"),
+        (tmp_path / "in.nii.gz", "out", "name the output .nii or .nii.gz"),
+        (tmp_path / "in.nii.gz", "", "is a folder"),
+        (tmp_path / "in.png", "out.nii.gz", "a picture stays one"),
+        (Path(get_testdata_file("MR_small.dcm")), "out.nii.gz", "needs a folder"),
+    ):
+        with pytest.raises(InputError, match=words):
+            denoise(source, output=tmp_path / output)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
 def test_a_path_is_denoised_to_a_path(tmp_path: Path, wanted: np.ndarray) -> None:

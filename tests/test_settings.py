@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -52,6 +54,13 @@ def test_impossible_levels_are_refused_in_one_line(value: str | float) -> None:
 def test_choices_out_of_range_are_refused_in_one_line(choice: dict, words: str) -> None:
     with pytest.raises(InputError, match=words):
         Settings(**choice)
+
+
+@pytest.mark.parametrize("value", [np.full((3, 3), 2.0), [1.0, 2.0], object(), b"auto"])
+def test_a_map_is_given_as_a_file(value: Any) -> None:
+    with pytest.raises(InputError, match="path of a map in a file"):
+        Sigma.parse(value)
+    assert Sigma.parse(np.float32(2)).level == 2
 
 
 def test_a_bundle_gets_only_what_its_config_names() -> None:

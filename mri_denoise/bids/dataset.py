@@ -81,6 +81,17 @@ def is_dataset(path: Path) -> bool:
     return SOFTWARE in makers(description) or description.get("DatasetType") != "derivative"
 
 
+def is_raw(path: Path) -> bool:
+    """Whether a folder is the root of raw data, into which nothing is written."""
+    try:
+        description = read_json(path / DESCRIPTION) if (path / DESCRIPTION).is_file() else None
+    except InputError:  # broken
+        return True
+    if description is None or SOFTWARE in makers(description):
+        return False
+    return description.get("DatasetType") != "derivative"
+
+
 def makers(description: Mapping[str, Any]) -> list[Any]:
     """The names of the software that made a data set, by its description."""
     made = description.get("GeneratedBy")

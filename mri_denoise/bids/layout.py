@@ -43,11 +43,15 @@ class Layout:
     kind: Kind
 
     def image(self, scan: Scan, what: Image) -> Path:
-        """Where an image of a scan's result lies, relative to the output folder."""
+        """Where an image of a scan's result lies, relative to the output folder.
+
+        A label that ``desc`` has already stays part of it: ``desc-defaced`` beside the scan as it was, as tools that
+        remove faces leave it, has a result of its own.
+        """
         name = scan.name.called(scan.name.suffix, ".nii.gz")
         if self.kind == "derivative" or what != "denoised":
             folder = scan.folder if self.kind == "derivative" else LOGS / scan.folder
-            return folder / str(name.with_entities(desc=what))
+            return folder / str(name.with_entities(desc=f"{name.entities.get('desc', '')}{what}"))
         return scan.folder / str(self._renamed(name))
 
     def sidecar(self, scan: Scan, what: Image) -> Path:

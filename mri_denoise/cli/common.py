@@ -16,7 +16,8 @@ from rich.console import Console
 
 from mri_denoise.errors import InputError, printable
 from mri_denoise.io.case import Case, Skip
-from mri_denoise.io.sniff import named_like_image
+from mri_denoise.io.files import same_file
+from mri_denoise.io.sniff import asks_for_another_format, named_like_image
 from mri_denoise.pipeline.parallel import Parallel
 from mri_denoise.settings import Sigma
 
@@ -209,10 +210,18 @@ def exit_code(done: int, failed: int, skips: list[Skip]) -> int:
     return DONE if done and not failed and not any(s.damaged for s in skips) else SOME_FAILED
 
 
-def place(cases: list[Case], source: Path, output: Path) -> tuple[list[Case], Path]:
+def place(cases: list[Case], source: Path, output: Path, *, keeps_format: bool = True) -> tuple[list[Case], Path]:
     """Decide where results go: into the folder named; a single result that is a file may also go to the file named.
 
-    A name is that of a file if it ends like an image's: ``out.v2`` is a folder.
+    A name is that of a file if it ends like an image's: ``out.v2`` is a folder. The command ends with code 2, before
+    anything is computed, if a file can be no result: it is the input, asks for another format, or is named where a
+    folder is needed.
+
+    Args:
+        cases: what was found.
+        source: where.
+        output: as the user named it.
+        keeps_format: whether results have the format of their source.
 
     Returns:
         The cases, and the folder that their ``output`` is relative to.
@@ -220,11 +229,23 @@ def place(cases: list[Case], source: Path, output: Path) -> tuple[list[Case], Pa
     if source.is_dir() and output.resolve() == source.resolve():
         stop(f"{output}: is the input folder; choose another output, inputs are never written over.", WRONG_USAGE)
     single_file = len(cases) == 1 and not cases[0].writes_folder and (source.is_file() or cases[0].series)
+    folder = output
     if single_file and not output.is_dir() and named_like_image(output):
-        return [dataclasses.replace(cases[0], output=Path(output.name))], output.parent
-    if output.exists() and not output.is_dir():
+        first = cases[0]
+        refusal = asks_for_another_format(first.sources[0], output, picture=first.picture)
+        if keeps_format and refusal:
+            stop(f"{refusal}.", WRONG_USAGE)
+        cases, folder = [dataclasses.replace(cases[0], output=Path(output.name))], output.parent
+    elif output.exists() and not output.is_dir():
         stop(f"{output}: is a file, but these results need a folder.", WRONG_USAGE)
-    return cases, output
+    elif named_like_image(output) and not output.exists():
+        hint = "; `denoise --to-nifti` writes DICOM as NIfTI" if any(case.writes_folder for case in cases) else ""
+        stop(f"{output}: is the name of a file, but these results need a folder{hint}.", WRONG_USAGE)
+    if len(cases) == 1:
+        for path in cases[0].outputs(folder):
+            if any(same_file(path, source) for source in cases[0].sources):
+                stop(f"{path}: is the input and is not overwritten; choose another output.", WRONG_USAGE)
+    return cases, folder
 
 
 def already_there(case: Case, folder: Path) -> bool:

@@ -109,7 +109,7 @@ def denoise(
     cases, folder = common.place(cases, source, output)
     _say_notes(cases)
     bundle = find_model(model, settings, trust=trust)
-    with common.one_line_errors(common.WRONG_USAGE):
+    with common.one_line_errors(common.WRONG_USAGE), common.busy("looking at earlier results"):
         todo = find_todo(cases, folder, bundle, settings)
     failed = [(case.label, error) for case, error in todo.refused]
     done: list[RunRecord] = []

@@ -19,6 +19,7 @@ from mri_denoise.cli.doctor import doctor
 from mri_denoise.cli.evaluate import evaluate
 from mri_denoise.cli.many_values import ManyValues
 from mri_denoise.cli.models import models
+from mri_denoise.cli.no_empty import NoEmptyArguments
 from mri_denoise.cli.node import node
 from mri_denoise.cli.noise import noise
 from mri_denoise.cli.report import report
@@ -28,6 +29,7 @@ from mri_denoise.runtime import end_tidily
 
 app = typer.Typer(
     name="mri-denoise",
+    cls=NoEmptyArguments,
     help="Denoise MR images with HMAD-Net, headers preserved. For research, not for diagnosis.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mri_denoise.bids.dataset import SOFTWARE, is_raw
 from mri_denoise.cli import common
 
 if TYPE_CHECKING:  # the command line answers faster without
@@ -22,6 +23,9 @@ def report(
     if not folder.is_dir():
         problem = "is a file; give the folder that it lies in" if folder.exists() else "no such folder"
         common.stop(f"{folder}: {problem}.", common.WRONG_USAGE)
+    if is_raw(folder):
+        hint = f"give the folder of the results, as {folder / 'derivatives' / SOFTWARE}"
+        common.stop(f"{folder}: holds raw data, which are never written into; {hint}.", common.WRONG_USAGE)
     from mri_denoise.report.folder import find_records
 
     records = find_records(folder)

@@ -80,7 +80,7 @@ def simulate(
         common.stop(f"{source}: simulate takes one volume, this holds {len(cases)}.", common.WRONG_USAGE)
     if cases[0].picture:  # discovery names the denoised picture
         cases = [dataclasses.replace(cases[0], output=cases[0].output.with_name(cases[0].sources[0].name))]
-    cases, folder = common.place(cases, source, output)
+    cases, folder = common.place(cases, source, output, keeps_format=cases[0].picture)  # volumes become NIfTI
     if not overwrite and common.already_there(cases[0], folder):
         common.stop(f"{folder / cases[0].output}: exists; use --overwrite to replace it.", common.SOME_FAILED)
     with common.one_line_errors(), common.busy("adding noise"):

@@ -49,7 +49,9 @@ def _line(case: Case, record: RunRecord, folder: Path) -> str:
     more = " ..." if len(record.sigma or []) > 3 else ""
     noise = f"  sigma {level}{more}" if level else ""
     if record.sigma and not any(record.sigma):
-        noise += " (no noise found, or too few voxels to find it: left as it was)"
+        found = record.settings.get("sigma") in ("auto", "map")
+        why = "no noise found, or too few voxels to find it" if found else "as given"
+        noise += f" ({why}: left as it was)"
     elif record.changed and not any(record.changed):
         noise += "  (nothing was removed, or too few voxels for it: left as it was)"
     if record.zero and any(record.zero):

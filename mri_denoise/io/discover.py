@@ -17,6 +17,7 @@ from mri_denoise.io.archive import Unpacking
 from mri_denoise.io.bids import not_magnitude
 from mri_denoise.io.case import Case, Skip
 from mri_denoise.io.files import natural, reading
+from mri_denoise.io.image_type import by_json_beside
 from mri_denoise.io.nifti.intent import no_image
 from mri_denoise.io.own_results import OwnResults
 from mri_denoise.io.sniff import content_of, is_sidecar, named_like_image, pair_of
@@ -148,7 +149,8 @@ class _Search:
         reason = "" if self._own_results else self._records.reason(source)
         if case.picture:
             return reason
-        return reason or ("" if self._named else not_magnitude(source)) or no_image(source)
+        told = "" if self._named else not_magnitude(source) or by_json_beside(source)
+        return reason or told or no_image(source)
 
     def _from_zip(self, path: Path) -> tuple[list[Case], list[Skip]]:
         """Find the cases inside a zip file, whose outputs lie in a folder of its name."""

@@ -12,7 +12,8 @@ from mri_denoise.io.files import open_bytes
 Content = Literal["volume", "pair", "picture", "dicom", "zip", "other"]
 """A NIfTI or MGH file, the header of a pair, a picture, a DICOM object, a zip file, or none of these."""
 
-_VOLUME_ENDINGS = (".nii", ".nii.gz", ".hdr", ".img", ".hdr.gz", ".img.gz", ".mgh", ".mgz")
+_CONTAINERS = ((".nii", ".nii.gz"), (".mgh", ".mgz"), (".hdr", ".img", ".hdr.gz", ".img.gz"))
+_VOLUME_ENDINGS = tuple(ending for endings in _CONTAINERS for ending in endings)
 _PICTURE_ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 _DICOM_ENDINGS = (".dcm", ".ima", ".dicom", ".mr")
 # files that often lie beside images and are none: not worth a line each
@@ -64,6 +65,24 @@ def is_dicom(path: Path) -> bool:
 def named_like_image(path: Path) -> bool:
     """Whether the name ends like that of an image."""
     return path.name.lower().endswith(_VOLUME_ENDINGS + _PICTURE_ENDINGS + _DICOM_ENDINGS)
+
+
+def asks_for_another_format(source: Path, destination: Path, *, picture: bool = False) -> str:
+    """Say why a result cannot have a name.
+
+    Args:
+        source: a volume's file, or the header of a pair; or a picture.
+        destination: the file that its result would be.
+        picture: whether the source is a picture, which may become one of another kind.
+
+    Returns:
+        What to do, in one line; empty if the name will do, or that of a volume tells no format.
+    """
+    for endings in (_PICTURE_ENDINGS,) if picture else _CONTAINERS:
+        if (picture or source.name.lower().endswith(endings)) and not destination.name.lower().endswith(endings):
+            what = "a picture stays one" if picture else "the image keeps its format"
+            return f"{destination}: {what}; name the output {' or '.join(endings)}"
+    return ""
 
 
 def is_sidecar(path: Path) -> bool:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import filecmp
 import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from mri_denoise.io.case import Case
@@ -20,6 +22,8 @@ _COMPANIONS: Mapping[Extra, tuple[str, str | None]] = {
     "figure": ("_figure", ".png"),
     "report": ("_report", ".html"),
 }
+
+_SIDECARS = (".json", ".bval", ".bvec")  # as dcm2niix and BIDS name them
 
 
 def record_path(case: Case, folder: Path) -> Path:
@@ -41,6 +45,34 @@ def companion_path(case: Case, folder: Path, extra: Extra) -> Path:
         extra: which companion.
     """
     return case.companion(folder, *_COMPANIONS[extra])
+
+
+def sidecars(case: Case, folder: Path) -> dict[Path, Path]:
+    """Find files that belong to an image by their name, and where they go: its JSON file, b-values and directions.
+
+    Those of a BIDS data set have rules of their own (`mri_denoise.bids`), and where two images share their names it is
+    unknown whose they are.
+
+    Args:
+        case: what is denoised.
+        folder: what ``Case.output`` is relative to.
+
+    Returns:
+        where the copy of each goes; without those that have another file there, which is kept.
+    """
+    if case.kind != "nifti" or case.companions is not None or case.stem is not None:
+        return {}
+    beside = replace(case, output=Path(case.sources[0].name))
+    pairs = {beside.companion(case.sources[0].parent, "", end): case.companion(folder, "", end) for end in _SIDECARS}
+    readable = {here: there for here, there in pairs.items() if here.is_file() and os.access(here, os.R_OK)}
+    return {here: there for here, there in readable.items() if not os.path.lexists(there) or _copied(here, there)}
+
+
+def _copied(source: Path, copy: Path) -> bool:
+    try:
+        return not os.path.samefile(source, copy) and filecmp.cmp(source, copy, shallow=False)
+    except OSError:
+        return False
 
 
 def planned_files(case: Case, folder: Path, extras: Collection[Extra]) -> list[Path]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,12 +14,12 @@ from mri_denoise.bundles.registry import Model
 from mri_denoise.denoiser import Denoised
 from mri_denoise.io.case import Case, Derivation
 from mri_denoise.io.chunks import Chunk
-from mri_denoise.io.files import writing
+from mri_denoise.io.files import reading, write_beside, writing
 from mri_denoise.io.formats import VolumeWriter
 from mri_denoise.io.staging import Staging, TakenError
 from mri_denoise.io.writing import open_map, open_writer
 from mri_denoise.noise.cautions import names
-from mri_denoise.pipeline.files import companion_path, planned_files, record_path
+from mri_denoise.pipeline.files import companion_path, planned_files, record_path, sidecars
 from mri_denoise.pipeline.inputs import Stamp, refuse_changes, take_stamp
 from mri_denoise.record import FileHash, RunRecord
 from mri_denoise.settings import DEFAULTS, EXTRAS, Extra, Sigma, check_extras
@@ -123,6 +124,8 @@ class ResultWriter:
         results = [files.final(path) for path in self._image.finish(derivation)] if self._image else []
         companions = [files.final(path) for writer in self._maps.values() for path in writer.finish(derivation)]
         companions += self._pictures
+        beside_it = sidecars(self._case, self._output.folder)
+        copied = self._copy_sidecars(files, beside_it)
         page = companion_path(self._case, self._output.folder, "report") if "report" in self._output.extras else None
         made_of = [take_stamp(path) for path in self._inputs()]
         refuse_changes(inputs or made_of, made_of)
@@ -139,7 +142,7 @@ class ResultWriter:
             changed=self._changed,
             inputs=[FileHash(path=str(stamp.path), sha256=stamp.sha256) for stamp in made_of],
             outputs=[str(path) for path in results],
-            companions=[str(path) for path in [*companions, *([page] if page else [])]],
+            companions=[str(path) for path in [*companions, *beside_it.values(), *([page] if page else [])]],
             collaborative_filter=record.filter_form(self._settings, self._device),
             seconds=round(seconds, 3),
             versions=record.versions(),
@@ -150,7 +153,7 @@ class ResultWriter:
             with writing(beside):
                 beside.unlink(missing_ok=True)  # it must not speak of a result that it was not written for
         try:
-            files.publish([*results, *companions], self._inputs(), overwrite=overwrite)
+            files.publish([*results, *companions, *copied], self._inputs(), overwrite=overwrite)
         except TakenError:
             if (other := record.same_result(done, beside)) is None:
                 raise
@@ -165,6 +168,14 @@ class ResultWriter:
         files.publish([beside], overwrite=overwrite)
         files.seal()
         return done
+
+    def _copy_sidecars(self, files: Staging, pairs: Mapping[Path, Path]) -> list[Path]:
+        """Those that are not there yet."""
+        missing = {source: final for source, final in pairs.items() if not final.exists()}
+        for source, final in missing.items():
+            with reading(source), write_beside(files.place(final)) as partial:
+                shutil.copyfile(source, partial)
+        return list(missing.values())
 
     def _inputs(self) -> list[Path]:
         """The files that the result was made of: those of the case, and the map of the noise level if there was one."""

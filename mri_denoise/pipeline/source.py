@@ -63,7 +63,7 @@ def load_chunks(
         try:
             inputs = stamps_of(case, settings)
             for chunk, volume in read_chunks(case):
-                measured = denoiser.measure(volume, settings)
+                measured = denoiser.measure(volume, settings, chunk)
                 seconds = time.monotonic() - start
                 given_up = yield Loaded(case=case, chunk=chunk, measured=measured, seconds=seconds, inputs=inputs)
                 if given_up is case:

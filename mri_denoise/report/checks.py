@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 
 from mri_denoise.noise.cautions import SENTENCES
+from mri_denoise.report.html import number
 from mri_denoise.report.residual import Residual
 from mri_denoise.report.sources import Scan
 
@@ -49,8 +50,9 @@ def check_residual(found: Residual, *, picture: bool = False) -> list[Check]:
         found: the numbers.
         picture: whether axes are those of a picture.
     """
-    if found.std == 0:
-        return [Check(title="Amount removed", status="note", text="Nothing was removed: the result equals the input.")]
+    if found.changed == 0:
+        text = "Nothing was removed: in the tissue the result equals the input."
+        return [Check(title="Amount removed", status="note", text=text)]
     if found.ratio is None:
         return [_changed(found), _neighbours(found, picture)]
     return [_amount(found.ratio), _image(found), _edges(found), _neighbours(found, picture), _spots(found)]
@@ -71,14 +73,21 @@ def check_input(scan: Scan, found: Residual) -> list[Check]:
     return checks
 
 
-def verdict(checks: Sequence[Check]) -> tuple[Status, str]:
+def verdict(checks: Sequence[Check], found: Residual) -> tuple[Status, str]:
     """Sum up the checks of the residual: the worst status, and one sentence."""
+    if found.changed == 0:
+        return "note", "Nothing was removed from the tissue."
     states = {check.status for check in checks}
     if "warning" in states:
         return "warning", "What was removed is not only noise. Look before you use the result."
     if "note" in states:
         return "note", "What was removed looks mostly like noise. See the notes."
     return "good", "What was removed looks like noise."
+
+
+def _share(part: float) -> str:
+    """A part of 1 in percent, with two or three digits that count."""
+    return f"{number(100 * part, 2)} %"
 
 
 def _grade(value: float, good: float, fair: float) -> Status:
@@ -104,7 +113,7 @@ def _amount(ratio: float) -> Check:
 def _changed(found: Residual) -> Check:
     """For impulse noise, which has no level: it takes whole voxels, and its sign follows the image."""
     text = "No noise level is known, so that the amount and its place cannot be judged: look at what was removed."
-    value = f"{100 * found.changed:.3g} % of the voxels differ"
+    value = f"{_share(found.changed)} of the voxels differ"
     return Check(title="Amount removed", status="note", text=text, value=value)
 
 
@@ -149,7 +158,7 @@ def _spots(found: Residual) -> Check:
         "note": "A few places stand out of the removed noise after smoothing.",
         "warning": "Structure stands out of the removed noise after smoothing.",
     }
-    value, voxel = f"{100 * found.standing_out:.2g} % of the tissue", None
+    value, voxel = f"{_share(found.standing_out)} of the tissue", None
     if found.spot is not None:
         value, voxel = f"{value}, highest {found.spot.height:.1f} SD", found.spot.voxel
     return Check(title="What stands out", status=status, text=texts[status], value=value, voxel=voxel)
@@ -158,17 +167,17 @@ def _spots(found: Residual) -> Check:
 def _values(scan: Scan) -> list[Check]:
     checks = []
     if scan.not_finite:
-        text = "Voxels that are not a number, or infinite, were left as they are and taken as 0."
+        text = "Voxels that are not a number, or infinite, were left as they are and taken for no signal."
         checks.append(Check(title="Missing values", status="note", text=text, value=f"{scan.not_finite} voxels"))
-    negative = float(np.mean(scan.before < 0))
+    negative = float(np.mean((scan.counted(scan.before) if scan.counts_from_air else scan.before) < 0))
     if negative > 0:
         text = "Magnitudes are never negative. This may be a phase image, a map, or filtered: the noise differs then."
-        checks.append(Check(title="Negative values", status="warning", text=text, value=f"{100 * negative:.2g} %"))
+        checks.append(Check(title="Negative values", status="warning", text=text, value=_share(negative)))
     top = scan.before.max()
     clipped = float(np.mean(scan.before == top)) if top > scan.before.min() and not scan.picture else 0.0
     if clipped > _CLIPPED:
         text = "Many voxels share the highest value: the image was clipped, and its noise with it."
-        checks.append(Check(title="Clipped values", status="note", text=text, value=f"{100 * clipped:.2g} %"))
+        checks.append(Check(title="Clipped values", status="note", text=text, value=_share(clipped)))
     empty = float(np.mean(scan.before == 0)) if not scan.picture else 0.0
     if empty > _MASKED:
         text = "The air was set to 0 before. The noise level rests on the tissue alone."

@@ -104,7 +104,7 @@ def _row(summary: Summary, label: str, link: str, scores: dict[str, float | None
     return {
         "scan": summary,
         "label": label,
-        "link": quote(link),
+        "link": quote(os.fsencode(link)),
         "cells": cells,
         "outlier": any(cell["odd"] for cell in cells),
     }

@@ -36,7 +36,7 @@ class Residual:
     """What was removed from the tissue.
 
     Args:
-        signal: median of the result, in the file's unit.
+        signal: median of the result, counted from no signal, in the file's unit; None where no value means no signal.
         mean: of what was removed, in the file's unit.
         std: its standard deviation, likewise.
         changed: share of the tissue's voxels that differ at all.
@@ -51,7 +51,7 @@ class Residual:
         spot: where it stands out most; None where nothing was removed.
     """
 
-    signal: float
+    signal: float | None
     mean: float
     std: float
     changed: float
@@ -73,7 +73,7 @@ class Residual:
     @property
     def snr_before(self) -> float | None:
         """Signal by noise before; None where no level is known."""
-        return self.signal / self.expected if self.expected else None
+        return self.signal / self.expected if self.expected and self.signal is not None else None
 
     @property
     def snr_after(self) -> float | None:
@@ -83,7 +83,7 @@ class Residual:
         (a denoiser that shrinks the noise leaves less). At the strength s, s r was removed, and
         sqrt(n^2 - r^2 (2 s - s^2)) is left.
         """
-        if not self.expected:
+        if not self.expected or self.signal is None:
             return None
         if not self.strength:
             return self.snr_before
@@ -97,7 +97,7 @@ def find_tissue(after: np.ndarray, sigma: float | None, *, picture: bool = False
     """Find the voxels whose noise is that of tissue and not of air.
 
     Args:
-        after: the denoised volume, shape (X, Y, Z), finite.
+        after: the denoised volume, shape (X, Y, Z), finite, counted from no signal.
         sigma: of the noise, in the same unit.
         picture: whether it is a picture, of which everything counts.
 
@@ -127,8 +127,8 @@ def measure_residual(
     The mean that Rice's distribution adds to the signal is not counted as structure.
 
     Args:
-        before: the input, shape (X, Y, Z), finite.
-        after: the result.
+        before: the input, shape (X, Y, Z), finite, counted from no signal.
+        after: the result, likewise.
         tissue: boolean, same shape, true somewhere.
         sigma: of the noise in the same unit: a number or one for each voxel; None if it is not known.
         strength: 0 to 1: how much of the noise was to be removed.

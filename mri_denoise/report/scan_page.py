@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,7 @@ def write_scan_page(record: RunRecord, folder: Path, destination: Path) -> Summa
         'What was removed looks like noise.'
     """
     scan = load_scan(record, folder)
-    tissue = find_tissue(scan.after, scan.sigma, picture=scan.picture)
+    tissue = find_tissue(scan.counted(scan.after), scan.sigma, picture=scan.picture)
     found = _measure(scan, tissue)
     checks = check_residual(found, picture=scan.picture)
     scale = found.expected or found.std or 1.0
@@ -97,17 +98,20 @@ def name_of(record: RunRecord) -> str:
 
 
 def _measure(scan: Scan, tissue: np.ndarray) -> Residual:
+    before, after = scan.counted(scan.before), scan.counted(scan.after)
     correlation = np.eye(1, MAX_LAG + 1).repeat(3, axis=0)
     if not scan.picture:
-        volume = Volume(array=scan.before[None], affine=scan.affine)
-        correlation = noise_correlation(volume.array - np.float32((scan.record.zero or [0])[0]), slice_axis_of(volume))
+        volume = Volume(array=before[None], affine=scan.affine)
+        correlation = noise_correlation(volume.array, slice_axis_of(volume))
     sigma = scan.noise_map if scan.noise_map is not None else scan.sigma
     strength = float(scan.record.settings.get("strength", 1.0) or 0)
-    return measure_residual(scan.before, scan.after, tissue, sigma=sigma, strength=strength, correlation=correlation)
+    found = measure_residual(before, after, tissue, sigma=sigma, strength=strength, correlation=correlation)
+    signal = found.signal if scan.counts_from_air else None
+    return replace(found, signal=signal, mean=scan.sign * found.mean)
 
 
 def _summary(scan: Scan, found: Residual, checks: Sequence[Check], thumbnail: str) -> Summary:
-    record, (status, sentence) = scan.record, verdict(checks)
+    record, (status, sentence) = scan.record, verdict(checks, found)
     name = name_of(record)
     excess = np.subtract(found.neighbours, found.noise_neighbours)
     return Summary(
@@ -148,8 +152,10 @@ def _notes(scan: Scan, left_out: str, later: Sequence[int]) -> list[str]:
         notes.append("Before is the input at the size of the result, as --picture-size made it.")
     if scan.rebuilt:
         notes.append("The input was not found. It is rebuilt from the result and the stored residual.")
-    if scan.record.zero and scan.record.zero[0]:
-        notes.append(f"The image does not count from 0: no signal was taken for {number(scan.record.zero[0])}.")
+    if scan.zero != 0 and scan.counts_from_air:
+        notes.append(f"The image does not count from 0: no signal was taken for {number(scan.zero)}.")
+    elif scan.zero != 0:
+        notes.append("No value of the image was found to mean no signal, so that it has no SNR.")
     variation = scan.record.sigma_variation
     if scan.noise_map is None and variation and variation[0] > 1:
         notes.append("The noise level varies over the image; with --noise-map its map would be shown here.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,9 +20,13 @@ from mri_denoise.io.sniff import is_dicom
 from mri_denoise.record import FileHash, RunRecord
 from mri_denoise.report.planes import orientation_of
 
-_NOISE_MAPS = ("_noise", "desc-sigma")
+# the ends of names that `pipeline.files` and BIDS give to maps; a scan itself may be called noise
+_NOISE_MAP = re.compile(r"(_noise|_desc-[^_]*sigma_[^_]+)\.(nii\.gz|tif)$")
+_RESIDUAL = re.compile(r"(_residual|_desc-[^_]*residual_[^_]+)\.(nii\.gz|tif)$")
 _MOST_VOLUMES = 9  # of a series
 _MOST_VOXELS = 12_000_000  # of these together; more would not fit into a page
+_DARK, _FEW = 3.0, 1e-3  # sigma, and share of the voxels: fewer that are so dark are no air
+_MASK = 0.1  # share of voxels that are exactly 0, above which they are a mask in an image that counts from elsewhere
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +51,7 @@ class Scan:
     Args:
         record: what was done.
         before: the input, float32 (X, Y, Z), turned to the closest axes that run right, forward and up; a picture
-            (rows, columns, 1) is not turned. NaN and infinity are replaced by 0.
+            (rows, columns, 1) is not turned. NaN and infinity are replaced by no signal (`zero`).
         after: the result, likewise.
         noise_map: sigma at each voxel, likewise, if there is such a file.
         affine: of the turned arrays, voxel index to RAS+ mm, shape (4, 4).
@@ -76,6 +81,33 @@ class Scan:
     def sigma(self) -> float | None:
         """Level of the noise in the first volume, in the file's unit; None where the model does not use it."""
         return float(self.record.sigma[0]) if self.record.sigma else None
+
+    @property
+    def zero(self) -> float:
+        """The value that counts as no signal in the first volume."""
+        return _zero(self.record)
+
+    @property
+    def sign(self) -> int:
+        """-1 where brighter voxels have smaller values, 1 otherwise."""
+        return -1 if float(np.median(self.after)) < self.zero else 1
+
+    @property
+    def counts_from_air(self) -> bool:
+        """Whether no signal is a value that the image holds; of an image of both signs it is one far below all."""
+        if self.zero == 0 or self.sigma is None:
+            return True
+        return bool(np.mean(self.counted(self.before) < _DARK * self.sigma) > _FEW)
+
+    def counted(self, array: np.ndarray) -> np.ndarray:
+        """An array of the scan's unit counted from no signal, so that brighter is larger; the mask is 0."""
+        if self.zero == 0 and self.sign > 0:
+            return array
+        shifted = np.float32(self.sign) * (array - np.float32(self.zero))
+        mask = self.before == 0
+        if self.zero != 0 and mask.mean() > _MASK:
+            shifted[mask] = 0
+        return shifted
 
     @property
     def spacing(self) -> np.ndarray:
@@ -116,33 +148,33 @@ def load_scan(record: RunRecord, folder: Path) -> Scan:
     if before.array.shape != after.array.shape:
         shapes = " and ".join("x".join(map(str, image.array.shape)) for image in (before, after))
         raise InputError(f"{record.case}: input and result differ in size ({shapes} voxels); no report of it")
-    levels = next((path for path in record.companions if any(word in Path(path).name for word in _NOISE_MAPS)), None)
+    levels = next(filter(_NOISE_MAP.search, record.companions), None)
     noise = None if levels is None else _open_map(_find(levels, folder), record.case, after)
     if noise is not None and noise.array.shape != after.array.shape:
         noise = None
     return Scan(
         record=record,
-        before=_finite(before.array),
-        after=_finite(after.array),
+        before=_finite(before.array, _zero(record)),
+        after=_finite(after.array, _zero(record)),
         noise_map=None if noise is None else _finite(noise.array),
         affine=after.affine,
         turn=after.turn,
         picture=after.picture,
         volumes=after.volumes,
-        later=_later(before, after, noise),
+        later=_later(before, after, noise, _zero(record)),
         not_finite=int(np.count_nonzero(~np.isfinite(before.array))),
         rebuilt=rebuilt,
         resized=resized,
     )
 
 
-def _later(before: _Image, after: _Image, noise: _Image | None) -> dict[int, Moment]:
+def _later(before: _Image, after: _Image, noise: _Image | None, zero: float) -> dict[int, Moment]:
     """Volumes that the input and the result both have."""
     maps = {} if noise is None else noise.later
     return {
         number: Moment(
-            before=_finite(before.later[number]),
-            after=_finite(array),
+            before=_finite(before.later[number], zero),
+            after=_finite(array, zero),
             noise_map=_finite(maps[number]) if number in maps else None,
         )
         for number, array in after.later.items()
@@ -153,9 +185,9 @@ def _later(before: _Image, after: _Image, noise: _Image | None) -> dict[int, Mom
 def _before(record: RunRecord, folder: Path, after: _Image) -> tuple[_Image, bool]:
     """The input; where it is gone, the result plus the residual, if that was written."""
     try:
-        return _open([_find_input(file, folder) for file in record.inputs], record.case), False
+        return _open(_find_inputs(record.inputs, folder), record.case), False
     except InputError:
-        residual = next((path for path in record.companions if "residual" in Path(path).name), None)
+        residual = next(filter(_RESIDUAL.search, record.companions), None)
         if residual is None:
             raise
         removed = _open_map(_find(residual, folder), record.case, after)
@@ -177,15 +209,25 @@ def _find(text: str, folder: Path) -> Path:
     raise InputError(f"{text}: no such file, which the run record names; run from the folder where it was denoised")
 
 
-def _find_input(file: FileHash, folder: Path) -> Path:
-    """An input with the content that was denoised."""
-    there = [path for path in _candidates(file.path, folder) if path.is_file()]
-    for path in there:
-        if sha256(path) == file.sha256:
-            return path
-    if Path(file.path) in there:
-        raise InputError(f"{file.path}: has changed since it was denoised; denoise it again")
-    raise InputError(f"{file.path}: the input is gone; put it back, or denoise it again with --residual")
+def _find_inputs(files: Sequence[FileHash], folder: Path) -> list[Path]:
+    """The inputs with the content that was denoised, all of them from one kind of place.
+
+    The header of a result is that of its source, byte for byte: beside the record, only its image tells a pair of
+    header and image from the source's.
+    """
+    if not files:
+        return []
+    places = list(zip(*(_candidates(file.path, folder) for file in files), strict=True))
+    whole = [paths for paths in places if all(path.is_file() for path in paths)]
+    for paths in whole:
+        if all(sha256(path) == file.sha256 for path, file in zip(paths, files, strict=True)):
+            return list(paths)
+    given = tuple(Path(file.path) for file in files)
+    if given in whole:
+        changed = next(path for path, file in zip(given, files, strict=True) if sha256(path) != file.sha256)
+        raise InputError(f"{changed}: has changed since it was denoised; denoise it again")
+    gone = next((path for path in given if not path.is_file()), folder)
+    raise InputError(f"{gone}: the input is gone; put it back, or denoise it again with --residual")
 
 
 def _open(paths: Sequence[Path], label: str) -> _Image:
@@ -247,5 +289,9 @@ def _case_of(paths: Sequence[Path], label: str) -> Case:
     return cases[0]
 
 
-def _finite(array: np.ndarray) -> np.ndarray:
-    return np.nan_to_num(array.astype(np.float32, copy=False), nan=0.0, posinf=0.0, neginf=0.0)
+def _zero(record: RunRecord) -> float:
+    return float(record.zero[0]) if record.zero else 0.0
+
+
+def _finite(array: np.ndarray, fill: float = 0.0) -> np.ndarray:
+    return np.nan_to_num(array.astype(np.float32, copy=False), nan=fill, posinf=fill, neginf=fill)

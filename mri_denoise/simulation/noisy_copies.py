@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from mri_denoise import __version__
+from mri_denoise.errors import InputError
 from mri_denoise.io import Case, Derivation, read
 from mri_denoise.io.writing import open_map, write
 from mri_denoise.noise.simulate import add_rician, add_salt_pepper
@@ -91,7 +92,7 @@ def simulate_case(case: Case, folder: Path, parameters: NoiseParameters) -> Simu
         the record.
 
     Raises:
-        InputError: if the case cannot be read or the copy cannot be written.
+        InputError: if the case cannot be read or has no value above 0, or the copy cannot be written.
     """
     volume = read(case)
     finite = np.isfinite(volume.array)
@@ -102,6 +103,8 @@ def simulate_case(case: Case, folder: Path, parameters: NoiseParameters) -> Simu
         white = peak if volume.white_level is None else volume.white_level
         noisy = add_salt_pepper(volume.array, density, np.random.default_rng(parameters.seed), pepper=0.0, salt=white)
     else:
+        if peak <= 0:
+            raise InputError(f"{case.label}: has no value above 0, as magnitudes have; sigma is a part of the highest")
         sigma, coils, coverage = parameters.level / 100 * peak, parameters.coils, parameters.coverage
         noisy = _add_rician(volume, sigma, parameters)
     noisy = np.where(finite, noisy, volume.array)

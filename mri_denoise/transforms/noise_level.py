@@ -35,7 +35,8 @@ class EstimateNoised(MapTransform):
     :class:`~mri_denoise.noise.cautions.Caution`.
 
     Args:
-        keys: images of shape (T, X, Y, Z) in the file's units; the estimate is that of the first one.
+        keys: images of shape (T, X, Y, Z) in the file's units; the estimate is that of the first one. Of a long series
+            they are a part: ``volumes`` beside them says which (:class:`~mri_denoise.io.chunks.Chunk`).
         sigma: see :meth:`mri_denoise.settings.Sigma.parse`. ``"auto"`` finds level, floor and correlation
             (:func:`mri_denoise.noise.series.find_series_noise`), and ``"map"`` does so with a level at each voxel even
             where it may be even; a number or the file of a map is taken as it is: the floor is Rice's then.
@@ -57,7 +58,8 @@ class EstimateNoised(MapTransform):
             zeros = [ZeroLevel()] * len(volumes)
         else:
             zeros = [find_zero(volume) for volume in volumes]
-        found = self._given(volumes.shape, affine)
+        start, _, total = data.get("volumes", (0, len(volumes), len(volumes)))  # which ones of a series these are
+        found = self._given(volumes.shape, affine, start, total)
         if found is not None and self.sigma.path is not None:
             found = found.flip(data.get(TURNED, ()))  # the file is not mirrored
         if found is None:
@@ -79,12 +81,14 @@ class EstimateNoised(MapTransform):
             "fill": torch.tensor([math.nan if zero.fill is None else zero.fill for zero in zeros]),
         }
 
-    def _given(self, shape: tuple[int, ...], affine: torch.Tensor | None) -> torch.Tensor | None:
-        """The level by hand; None if it is to be found."""
+    def _given(
+        self, shape: tuple[int, ...], affine: torch.Tensor | None, start: int, total: int
+    ) -> torch.Tensor | None:
+        """The level by hand for volumes from ``start`` of ``total``; None if it is to be found."""
         if self.sigma.level is not None:
             return torch.full((shape[0],), self.sigma.level, dtype=torch.float32)
         if self.sigma.path is not None:
-            return _read_map(self.sigma.path, shape, affine)
+            return _read_map(self.sigma.path, shape, affine, int(start), int(total))
         return None
 
 
@@ -118,8 +122,15 @@ def _stack(values: Sequence[np.ndarray], shape: tuple[int, ...]) -> torch.Tensor
     return torch.from_numpy(np.stack(values).astype(np.float32, copy=False))
 
 
-def _read_map(path: Path, shape: tuple[int, ...], affine: torch.Tensor | None) -> torch.Tensor:
-    """Read a map for an image of shape (T, X, Y, Z): one for all volumes, or one for each.
+def _read_map(path: Path, shape: tuple[int, ...], affine: torch.Tensor | None, start: int, total: int) -> torch.Tensor:
+    """Read a map for an image of shape (T, X, Y, Z): one for all volumes of its series, or one for each.
+
+    Args:
+        path: of the map.
+        shape: of the image, which may be a part of a series.
+        affine: of the image.
+        start: which volume of the series is the image's first.
+        total: how many the series has.
 
     Raises:
         InputError: if the map has another shape or lies elsewhere, or has values that no noise level has.
@@ -128,12 +139,17 @@ def _read_map(path: Path, shape: tuple[int, ...], affine: torch.Tensor | None) -
 
     array, place = read_array(path)
     array = array[..., None] if array.ndim == 3 else array
-    if array.shape[:3] != shape[1:] or array.shape[3] not in (1, shape[0]):
+    if array.shape[:3] == shape[1:] and array.shape[3] not in (1, total):
+        held = f"{total} volume{'s' * (total != 1)}"
+        raise InputError(f"{path}: the noise map has {array.shape[3]} volumes, the image {held}; give one, or as many.")
+    if array.shape[:3] != shape[1:]:
         raise InputError(f"{path}: the noise map has the shape {array.shape[:3]}, the image {shape[1:]}.")
     if affine is not None and not in_one_space(affine.cpu(), place, shape[1:]):
         raise InputError(
             f"{path}: the noise map lies in another space than the image; resample it to the image's grid."
         )
+    if array.shape[3] > 1:
+        array = array[..., start : start + shape[0]]
     if not np.isfinite(array).all() or (array < 0).any():
         raise InputError(f"{path}: a noise map must be finite and not negative; correct it.")
     return torch.from_numpy(np.moveaxis(array, -1, 0)).expand(shape).float()

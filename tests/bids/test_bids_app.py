@@ -105,6 +105,31 @@ def test_every_file_has_its_place(done: Path) -> None:
     assert dwi.read_bytes() == (done / "dwi.bval").read_bytes()
 
 
+def test_no_page_is_written_into_raw_data(two: Path) -> None:
+    before = files(two)
+    assert "holds raw data" in cli("report", two, code=2).stderr
+    assert files(two) == before
+    cli("report", two / OUTPUT)
+    assert (two / OUTPUT / "logs" / "mri-denoise-report.html").is_file()
+
+
+@pytest.mark.parametrize("layout", ["derivative", "raw"])
+def test_scans_that_differ_by_desc_alone_have_results_of_their_own(tmp_path: Path, layout: str) -> None:
+    """As tools that remove faces leave them."""
+    root, output = tmp_path / "raw", tmp_path / "out"
+    put_json(root / "dataset_description.json", {"Name": "heads", "BIDSVersion": "1.10.0"})
+    for seed, desc in enumerate(("", "_desc-defaced", "_desc-mean")):
+        put_image(root / "sub-01" / "anat" / f"sub-01{desc}_T1w.nii.gz", seed=seed)
+    found = run(root, "--output-layout", layout, "--noise-map", "--report", output=output)
+    assert len({name for record in found["done"] for name in record["outputs"]}) == 3
+    assert len({name for record in found["done"] for name in record["companions"]}) == 6
+    if layout == "derivative":
+        assert (output / "sub-01" / "anat" / "sub-01_desc-defaceddenoised_T1w.json").is_file()
+    pages = list((output / "logs").rglob("*_report.html"))
+    assert len(pages) == 3 and all(">Noise map<" in page.read_text() for page in pages)
+    assert run(root, "--output-layout", layout, "--noise-map", "--report", output=output)["due"] == []
+
+
 def test_images_are_those_of_the_plain_command_with_header_and_type(done: Path, tmp_path: Path) -> None:
     cli("denoise", done / SCANS[0], tmp_path / "plain.nii.gz", *FAST)
     result = done / OUTPUT / "sub-01" / "anat" / "sub-01_desc-denoised_T1w.nii.gz"

@@ -279,6 +279,11 @@ def salted(volume: Path) -> Path:
     return volume.parent
 
 
+def test_noise_in_percent_of_the_highest_value_needs_one_above_0(tmp_path: Path) -> None:
+    nib.save(nib.Nifti1Image(np.full((8, 8, 4), -5, np.int16), np.eye(4)), tmp_path / "in.nii")
+    assert "no value above 0" in cli("simulate", tmp_path / "in.nii", tmp_path / "out.nii", code=1).stderr
+
+
 def test_simulated_salt_and_pepper_on_a_picture(tmp_path: Path) -> None:
     Image.fromarray(np.full((200, 150), 90, np.uint8)).save(tmp_path / "grey.png")
     cli("simulate", tmp_path / "grey.png", tmp_path / "noisy.png", "--noise", "salt-pepper", "--level", 20)

@@ -12,6 +12,8 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+from PIL import Image
+from pydicom.data import get_testdata_file
 
 from tests.commands import cli, make_bundle
 
@@ -92,6 +94,26 @@ def test_a_map_of_other_content_is_another_setting(tmp_path: Path, source: Path,
     assert "another input" in said.stderr
 
 
+@pytest.mark.parametrize("together", [1, 2, 3])
+def test_a_map_of_each_volume_fits_a_series_that_is_read_in_parts(
+    tmp_path: Path, bundle: Path, monkeypatch: pytest.MonkeyPatch, together: int
+) -> None:
+    monkeypatch.setattr("mri_denoise.io.chunks.CHUNK_VOXELS", together * np.prod(SHAPE))
+    series = np.random.default_rng(0).rayleigh(100, (*SHAPE, 3)).astype(np.int16)
+    nib.save(nib.Nifti1Image(series, AFFINE), tmp_path / "series.nii")
+    levels = {3: [20.0, 40.0, 60.0], 1: [20.0, 20.0, 20.0], 2: None}
+    for count, expected in levels.items():
+        steps = 20 * np.arange(1, count + 1, dtype=np.float32)
+        nib.save(nib.Nifti1Image(np.broadcast_to(steps, (*SHAPE, count)).copy(), AFFINE), tmp_path / "level.nii")
+        options = ("--model", bundle, "--sigma", tmp_path / "level.nii", "--json")
+        said = cli("denoise", tmp_path / "series.nii", tmp_path / f"{count}.nii", *options, code=0 if expected else 1)
+        answer = json.loads(said.stdout)
+        if expected:
+            assert answer["done"][0]["sigma"] == expected
+        else:
+            assert "2 volumes, the image 3 volumes" in answer["failed"][0]["error"]
+
+
 def test_the_map_that_was_given_is_not_overwritten(tmp_path: Path, source: Path, bundle: Path) -> None:
     output = tmp_path / "out"
     output.mkdir()
@@ -101,6 +123,41 @@ def test_the_map_that_was_given_is_not_overwritten(tmp_path: Path, source: Path,
     options = ("--model", bundle, "--sigma", level, "--noise-map", "--overwrite")
     said = cli("denoise", source, output, *options, code=1).stderr
     assert "a_noise.nii.gz: is an input and is not overwritten" in said and level.read_bytes() == before
+
+
+def test_an_output_that_can_be_no_result_is_refused_before_anything_is_computed(
+    tmp_path: Path, source: Path, bundle: Path
+) -> None:
+    before = source.read_bytes()
+    (tmp_path / "link.nii.gz").symlink_to(source)
+    picture = tmp_path / "a.png"
+    Image.fromarray(np.zeros((32, 32), np.uint8)).save(picture)
+    dicom = get_testdata_file("MR_small.dcm")
+    for given, output, words in (
+        (source, source, "is the input"),
+        (source, source.parent, "is the input"),
+        (source, tmp_path / "link.nii.gz", "is the input"),
+        (source, tmp_path / "out.mgz", "name the output .nii or .nii.gz"),
+        (source, tmp_path / "out.png", "name the output .nii or .nii.gz"),
+        (picture, tmp_path / "out.nii.gz", "a picture stays one"),
+        (dicom, tmp_path / "out.nii.gz", "--to-nifti"),
+        (source.parent, tmp_path / "out.nii.gz", "need a folder"),
+    ):
+        assert words in cli("denoise", given, output, "--model", bundle, code=2).stderr
+    assert not any(tmp_path.glob("out*")) and source.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("denoise", "", "out"), ("denoise", "a.nii", ""), ("bids", "", "out", "participant"), ("data", "scans", "")],
+)
+def test_a_variable_that_is_not_set_is_not_the_working_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    save(tmp_path / "a.nii")
+    assert "an argument is empty" in cli(*words, code=2).stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["a.nii"]
 
 
 @pytest.mark.parametrize("name", ["a_residual.nii.gz", "a_noise.nii.gz", "a_figure.png", "a.mri-denoise.json"])
@@ -113,6 +170,34 @@ def test_companions_are_not_overwritten_unasked(tmp_path: Path, source: Path, bu
     assert contents(output) == {name: b"another's"}
     cli("denoise", source, output, *options, "--overwrite")
     assert len(contents(output)) == 5 and contents(output)[name] != b"another's"
+
+
+def test_what_belongs_to_an_image_goes_with_its_result(tmp_path: Path, source: Path, bundle: Path) -> None:
+    """B-values and directions, without which a diffusion series is of no use, and the JSON file of dcm2niix."""
+    told = {"a.bval": b"0 1000", "a.bvec": b"0 1\n0 0\n0 0", "a.json": b'{"EchoTime": 0.08}'}
+    for name, content in told.items():
+        source.with_name(name).write_bytes(content)
+    source.with_name("ab.bval").write_bytes(b"another's")
+    options = ("--model", bundle, "--sigma", 50)
+    cli("denoise", source.parent, tmp_path / "out", *options)
+    written = contents(tmp_path / "out")
+    assert told.items() <= written.items() and len(written) == len(told) + 2
+    said = json.loads(written["a.mri-denoise.json"])["companions"]
+    assert [Path(path).name for path in said] == ["a.json", "a.bval", "a.bvec"]
+    cli("denoise", source, tmp_path / "one" / "b.nii.gz", *options)
+    assert (tmp_path / "one" / "b.bvec").read_bytes() == told["a.bvec"]
+    (tmp_path / "out" / "a.bvec").write_bytes(b"corrected")  # what is there is kept, also when all is made again
+    cli("denoise", source.parent, tmp_path / "out", *options, "--overwrite")
+    assert contents(tmp_path / "out")["a.bvec"] == b"corrected"
+    said = json.loads(contents(tmp_path / "out")["a.mri-denoise.json"])["companions"]
+    assert [Path(path).name for path in said] == ["a.json", "a.bval"]
+    before = contents(source.parent)
+    cli("denoise", source, source.with_name("a.nii.gz"), *options)  # shares them with its source
+    assert before.items() <= contents(source.parent).items() and len(contents(source.parent)) == len(before) + 2
+    save(source.with_name("a.mgz"))  # it is unknown whose they are
+    source.with_name("a.nii.gz").unlink()
+    cli("denoise", source.parent, tmp_path / "two", *options)
+    assert not any(name.endswith(("bval", "bvec")) for name in contents(tmp_path / "two"))
 
 
 def test_images_of_one_name_have_companions_of_their_own(tmp_path: Path, source: Path, bundle: Path) -> None:

@@ -140,6 +140,27 @@ def test_bids_names_tell_what_is_no_magnitude_image(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")
+def test_the_json_file_of_a_converter_tells_what_is_no_magnitude_image(tmp_path: Path) -> None:
+    """dcm2niix copies the Image Type of DICOM."""
+    for name, types, kind in (
+        ("gre_e1", '["ORIGINAL", "PRIMARY", "M", "ND"]', ""),
+        ("gre_e1_ph", '["ORIGINAL", "PRIMARY", "P", "ND", "PHASE"]', "phase image (Image Type P)"),
+        ("real", '["ORIGINAL", "PRIMARY", "real", "FFE"]', "real image"),
+        ("adc", '["DERIVED", "PRIMARY", "DIFFUSION", "ADC"]', "diffusion map"),
+        ("broken", '["ORIGINAL"', ""),
+        ("odd", '{"a": [1, null]}', ""),
+        ("none", "null", ""),
+    ):
+        path = volume(tmp_path / f"{name}.nii.gz")
+        (tmp_path / f"{name}.json").write_text(f'{{"EchoTime": 0.005, "ImageType": {types}}}')
+        found, skips = discover(tmp_path)
+        left = [skip.reason for skip in skips if skip.source == path]
+        assert len(left) == bool(kind) and all(kind in reason and f"{name}.json" in reason for reason in left)
+        assert len(discover(path)[0]) == 1  # the user named it
+    assert [case.label for case in found] == ["broken.nii.gz", "gre_e1.nii.gz", "none.nii.gz", "odd.nii.gz"]
+    assert len(discover(tmp_path, force=True)[0]) == 7
+
+
 def test_links_are_followed_once(tmp_path: Path) -> None:
     volume(tmp_path / "elsewhere" / "a.nii")
     root = tmp_path / "root"

@@ -64,9 +64,9 @@ class Watched:
     def model(self) -> Model:
         return self.inner.model
 
-    def measure(self, volume: Volume, settings: Settings) -> Measured:
+    def measure(self, volume: Volume, settings: Settings, part: tuple[int, int, int] | None = None) -> Measured:
         self._note("measure")
-        return self.inner.measure(volume, settings)
+        return self.inner.measure(volume, settings, part)
 
     def finish(self, measured: Measured, *, with_raw: bool = False) -> Denoised:
         count = sum(name == "finish" for name, _ in self.events)

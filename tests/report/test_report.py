@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
+import sys
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
+from urllib.parse import unquote_to_bytes
 
+import nibabel as nib
 import numpy as np
 import pytest
 import yaml
 from PIL import Image
 
 from mri_denoise.bundles.registry import Model
+from mri_denoise.record import FileHash
 from mri_denoise.report.cite import PAPER, SOFTWARE
 from mri_denoise.report.folder import report_record
 from mri_denoise.report.group_page import write_group_page
 from mri_denoise.report.summary import load_summary
-from mri_denoise.simulation import write_phantom_dicom
+from mri_denoise.simulation import phantom_affine, write_phantom_dicom
 from tests.commands import cli, make_bundle
 from tests.phantoms import head
 from tests.report.scans import SHAPE, images, save, write_scan
@@ -160,6 +165,53 @@ def test_series_and_odd_values(tmp_path: Path) -> None:
         assert words in text
 
 
+def test_a_pair_whose_result_has_the_header_of_its_source(tmp_path: Path) -> None:
+    """Of the header alone, byte for byte that of the source, the result would pass for the input."""
+    noisy, better = images()
+    files: list[FileHash] = []
+    for folder, array in (("raw", noisy), ("out", better)):
+        (tmp_path / folder).mkdir(parents=True)
+        nib.save(nib.Nifti1Pair(array, phantom_affine(SHAPE)), tmp_path / folder / "scan.img")
+        paths = [tmp_path / folder / f"scan.{ending}" for ending in ("hdr", "img")]
+        files += [FileHash(path=str(path), sha256=hashlib.sha256(path.read_bytes()).hexdigest()) for path in paths]
+    assert files[0].sha256 == files[2].sha256
+    single = report_record(write_scan(tmp_path, name="single"))
+    record = write_scan(tmp_path, name="scan", inputs=files[:2], outputs=[file.path for file in files[2:]])
+    made = report_record(record)
+    assert made.page is not None and single.page is not None
+    found, same = load_summary(made.page), load_summary(single.page)
+    assert found.ratio == pytest.approx(same.ratio) and found.snr_before == pytest.approx(same.snr_before)
+    (tmp_path / "raw" / "scan.img").write_bytes(b"other")
+    made.page.unlink()
+    assert "scan.img: has changed since it was denoised" in report_record(record).error
+
+
+@pytest.mark.parametrize(("sign", "zero"), [(1, -1024.0), (1, 300.0), (-1, 0.0), (-1, 500.0)])
+def test_an_image_that_counts_from_another_value_is_judged_as_if_from_0(tmp_path: Path, sign: int, zero: float) -> None:
+    plain, moved = (
+        report_record(
+            write_scan(
+                tmp_path / name, before=s * images()[0] + np.float32(z), after=s * images()[1] + np.float32(z), zero=[z]
+            )
+        )
+        for name, s, z in (("plain", 1, 0.0), ("moved", sign, zero))
+    )
+    assert plain.page is not None and moved.page is not None
+    one, other = load_summary(plain.page), load_summary(moved.page)
+    for name in ("snr_before", "snr_after", "ratio", "image", "spot"):
+        assert getattr(other, name) == pytest.approx(getattr(one, name), rel=0.01)
+    assert "Negative values" not in moved.page.read_text() and other.status == one.status == "good"
+
+
+def test_an_image_of_both_signs_has_no_signal_to_noise_ratio(tmp_path: Path) -> None:
+    noisy, better = (array - np.float32(400) for array in images())
+    made = report_record(write_scan(tmp_path, before=noisy, after=better, zero=[-5000.0]))
+    assert made.page is not None
+    found, text = load_summary(made.page), made.page.read_text()
+    assert found.snr_before is found.snr_after is None and found.ratio == pytest.approx(0.5, abs=0.05)
+    assert "it has no SNR" in text and "Negative values" in text and "e+0" not in _Tags(made.page).text
+
+
 def test_a_long_series_shows_volumes_from_the_first_to_the_last(tmp_path: Path) -> None:
     before = np.random.default_rng(0).normal(100, 10, (9, 8, 7, 33)).astype(np.float32)
     write_scan(tmp_path, before=before, after=before + 1, sigma=10.0)
@@ -244,6 +296,34 @@ def test_denoise_with_report_nifti_and_dicom(tmp_path: Path) -> None:
     cli("report", out, "--overwrite")
     assert pages[0].read_bytes() == content
     assert len(write_group_page(pages, tmp_path / "other.html")) == 2
+
+
+@pytest.mark.parametrize("name", ["low_noise", "a_residual", "desc-sigma_T1w"])
+def test_a_scan_may_be_called_as_a_map_is(tmp_path: Path, name: str) -> None:
+    source = save(tmp_path / "raw" / f"{name}.nii.gz", images()[0])
+    bundle = make_bundle("hmad_rician", tmp_path / "bundle")
+    options = ("--model", bundle, "--sigma", 40, "--report")
+    cli("denoise", source, tmp_path / "out", *options)
+    assert "Noise map" not in _Tags(tmp_path / "out" / f"{name}_report.html").text
+    cli("denoise", source, tmp_path / "maps", *options, "--noise-map", "--residual")
+    page = tmp_path / "maps" / f"{name}_report.html"
+    assert "Noise map" in _Tags(page).text
+    source.unlink()  # rebuilt from the residual
+    page.unlink()
+    cli("report", tmp_path / "maps")
+    assert "rebuilt from the result" in _Tags(page).text and "Noise map" in _Tags(page).text
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems let no name be written that is not Unicode")
+def test_names_of_other_encodings_are_linked(tmp_path: Path) -> None:
+    """As an archive that was unpacked on another system leaves them."""
+    for name in (b"M\xfcller_T1", "Müller_T2".encode(), b"50% #1?", b"a\tb\nc"):
+        write_scan(tmp_path, name=os.fsdecode(name))
+    cli("report", tmp_path / "out")
+    found = [
+        unquote_to_bytes(link) for link in links(tmp_path / "out" / "mri-denoise-report.html") if "_report" in link
+    ]
+    assert len(set(found)) == 4 and all((tmp_path / "out" / os.fsdecode(link)).is_file() for link in found)
 
 
 def test_the_citation_is_that_of_the_repository() -> None:

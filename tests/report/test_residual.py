@@ -34,7 +34,7 @@ def test_noise_itself_passes_every_check() -> None:
     assert found.ratio == pytest.approx(1, abs=0.03)
     assert found.standing_out == 0 and found.spot is not None and 3 < found.spot.height < 5.5
     np.testing.assert_allclose([found.image, found.edges, *found.neighbours, found.kurtosis], 0, atol=0.1)
-    assert verdict(check_residual(found))[0] == "good"
+    assert verdict(check_residual(found), found)[0] == "good"
     assert found.snr_after is None  # nothing is left that could be measured
 
 
@@ -42,8 +42,8 @@ def test_noise_itself_passes_every_check() -> None:
 @pytest.mark.parametrize("sigma", [20, 60])
 def test_a_filter_that_blurs_is_found_out(width: float, sigma: float) -> None:
     _, noisy = noisy_head(sigma)
-    checks = check_residual(measure(noisy, ndimage.gaussian_filter(noisy, width), sigma))
-    assert verdict(checks)[0] == "warning"
+    found = measure(noisy, ndimage.gaussian_filter(noisy, width), sigma)
+    assert verdict(check_residual(found), found)[0] == "warning"
 
 
 def test_a_lesion_that_was_removed_stands_out_at_its_place() -> None:
@@ -80,7 +80,9 @@ def test_without_a_level_and_without_a_change() -> None:
     assert [check.title for check in check_residual(found)] == ["Amount removed", "Correlation of neighbours"]
     same = measure(noisy, noisy.copy(), 0.0)
     assert same.std == 0 and same.spot is None
-    assert [check.status for check in check_residual(same)] == ["note"]
+    for found in (same, measure(noisy, noisy.copy(), 40.0)):  # nothing is judged where nothing was removed
+        assert [check.status for check in check_residual(found)] == ["note"]
+        assert verdict(check_residual(found), found) == ("note", "Nothing was removed from the tissue.")
 
 
 @given(st.lists(st.floats(-1e6, 1e6), min_size=8, max_size=30))

@@ -25,41 +25,13 @@ from mri_denoise.io.dicom.dataset import (
 )
 from mri_denoise.io.dicom.descriptions import by_description
 from mri_denoise.io.dicom.functional_groups import DENOISED, NOISE_ADDED
+from mri_denoise.io.image_type import by_image_type
 
 MAX_PIXELS = 8192 * 8192
 """More pixels than this in one frame are taken for a damaged header, before memory is allocated."""
 MAX_BYTES = 2**32 - 2
 """The longest pixel data that a DICOM file can hold uncompressed, as results are written."""
 
-_NOT_MAGNITUDE = {
-    "phase image": {"P", "PHASE", "PHASE MAP", "PHASE_MAP", "PHASE CONTRAST P", "VELOCITY", "VELOCITY MAP"},
-    "real image": {"R", "REAL"},
-    "imaginary image": {"I", "IMAGINARY"},
-    "field map": {"FIELD_MAP", "FIELD MAP", "FIELDMAP", "B0 MAP", "B0_MAP"},
-    "flip-angle map": {"B1 MAP", "B1_MAP", "B1MAP", "FLIP ANGLE MAP", "FLIP_ANGLE_MAP", "FLIPANGLEMAP", "FA_MAP"},
-    "diffusion map": {
-        *("ADC", "ADC_UNSPECIFIED", "EADC", "EXP", "FA", "RA", "TENSOR", "COLFA", "MD", "AD", "RD"),
-        *("DIFFUSION_ANISO", "R_COEFFICIENT"),
-    },
-    "relaxation or quantitative map": {
-        *("T1 MAP", "T1_MAP", "T2 MAP", "T2_MAP", "T2_STAR MAP", "T2_STAR_MAP", "T2STAR_MAP", "T2* MAP", "T2*_MAP"),
-        *("R1 MAP", "R2 MAP", "R2_MAP", "R2_STAR MAP", "R2_STAR_MAP", "R2*_MAP", "PD MAP", "FAT FRACTION", "FF"),
-        *("TEMPERATURE", "METABOLITE_MAP", "SNR_MAP", "QSM", "QMAP"),
-    },
-    "perfusion map": {"RCBF", "RELCBF", "CBF", "RCBV", "RELCBV", "CBV", "MTT", "RELMTT", "TTP", "TMAX", "PBP", "GBP"},
-    "statistical map": {
-        *("T_MAP", "T-MAP", "Z_MAP", "Z-MAP", "TTEST", "T-TEST", "GLM", "STDDEV_COR", "STDDEV_SAG", "STDDEV_TRA"),
-    },
-    # the largest and smallest of many voxels, and differences, have another noise than a magnitude
-    "projection": {
-        *("PROJECTION IMAGE", "CSA MIP", "MIP", "MIP_COR", "MIP_SAG", "MIP_TRA", "COMP_MIP", "MNIP", "MINIP"),
-        *("MAX_IP", "MIN_IP", "MINIMUM"),
-    },
-    "rendering": {"VRT", "SSD", "VOLUME_RENDER", "SURFACE_RENDER"},
-    "subtraction": {"SUB", "SUBTRACT", "SUBTRACTION"},
-    "localizer": {"LOCALIZER", "LOCALISER", "SCOUT"},
-    "screenshot": {"SCREEN SAVE", "SCREENSAVE", "SCREENSHOT", "SCREEN CAPTURE", "PRESENTATION", "REPORT", "GSP"},
-}
 _PHYSICAL_UNITS = {"HZ", "RAD", "MRAD", "DEG", "MS", "S", "PPM", "1/S"}
 
 
@@ -128,10 +100,8 @@ def unwanted(ds: Dataset) -> str | None:
         The reason in a few words, or None.
     """
     types = image_types(ds)
-    for name, terms in _NOT_MAGNITUDE.items():
-        for part in types[2:]:
-            if part in terms or (len(part) > 2 and part[1] == "_" and part[0] in terms):
-                return f"{name} (Image Type {part})"
+    if told := by_image_type(types):
+        return told
     component = text(ds, "ComplexImageComponent").upper()
     if component not in ("", "MAGNITUDE"):
         return f"{component.lower()} image (Complex Image Component)"

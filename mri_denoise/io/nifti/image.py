@@ -21,7 +21,7 @@ from mri_denoise.io.files import open_bytes, packing, reading, write_beside
 from mri_denoise.io.nifti.layout import Layout, layout_of, matrix_of
 from mri_denoise.io.nifti.voxels import VoxelStream, open_voxels
 from mri_denoise.io.scaling import to_stored, to_values
-from mri_denoise.io.sniff import pair_of
+from mri_denoise.io.sniff import asks_for_another_format, pair_of
 from mri_denoise.io.stepped import SteppedWriter
 from mri_denoise.volume import Volume
 
@@ -164,11 +164,8 @@ def _copied(layout: Layout) -> list[Path]:
 
 def _targets(destination: Path, layout: Layout) -> list[Path]:
     """Names of the copied files, then of the data file."""
-    name = destination.name.lower()
-    source = layout.header_path.name.lower()
-    for endings in ((".nii", ".nii.gz"), (".mgh", ".mgz"), (".hdr", ".img", ".hdr.gz", ".img.gz")):
-        if source.endswith(endings) and not name.endswith(endings):
-            raise OutputError(f"{destination}: the image keeps its format; name the output {' or '.join(endings)}")
+    if refusal := asks_for_another_format(layout.header_path, destination):
+        raise OutputError(refusal)
     if layout.header_path == layout.data_path:
         return [destination]
     packed = destination.suffix.lower() == ".gz"

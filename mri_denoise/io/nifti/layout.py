@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from nibabel.spatialimages import HeaderDataError
 
 from mri_denoise.errors import InputError
 from mri_denoise.io.files import GZIP_MAGIC, open_bytes, reading
+from mri_denoise.volume import spans_space
 
 # a deflate stream expands at most 1032-fold (zlib's technical notes): larger claims are refused before any reading
 _DEFLATE_LIMIT = 1032
@@ -185,17 +187,7 @@ def _offset(header: nib.AnalyzeHeader | MGHHeader) -> int:
 
 def _affine(header: nib.AnalyzeHeader | MGHHeader, path: Path) -> np.ndarray:
     """Voxel index to RAS+ mm; by the voxel size alone if qform and sform cannot be used."""
-    try:
-        found = header.get_best_affine()
-    except (HeaderDataError, ValueError, np.linalg.LinAlgError):
-        found = header.get_base_affine()
-    if isinstance(header, nib.Spm2AnalyzeHeader) and matrix_of(path):
-        # a .mat of the same name need not be SPM's, and scipy raises many kinds of errors on foreign ones
-        with suppress(Exception):
-            found = nib.Spm2AnalyzeImage.from_filename(str(path)).affine
-    affine: np.ndarray = np.array(found, dtype=np.float64)
-    if not np.isfinite(affine).all():
-        affine = np.eye(4)
+    affine = next((found for found in _affines(header, path) if spans_space(found)), np.eye(4))
     if isinstance(header, nib.Nifti1Header):
         try:
             unit = header.get_xyzt_units()[0]
@@ -203,6 +195,21 @@ def _affine(header: nib.AnalyzeHeader | MGHHeader, path: Path) -> np.ndarray:
             unit = "unknown"
         affine[:3] *= _MILLIMETRES.get(unit, 1.0)
     return affine
+
+
+def _affines(header: nib.AnalyzeHeader | MGHHeader, path: Path) -> Iterator[np.ndarray]:
+    """What a header says of the space, the best first; some programs set sform_code and leave its matrix zero."""
+    if isinstance(header, nib.Spm2AnalyzeHeader) and matrix_of(path):
+        # a .mat of the same name need not be SPM's, and scipy raises many kinds of errors on foreign ones
+        with suppress(Exception):
+            yield np.array(nib.Spm2AnalyzeImage.from_filename(str(path)).affine, dtype=np.float64)
+    with suppress(HeaderDataError, ValueError, np.linalg.LinAlgError):
+        yield np.array(header.get_best_affine(), dtype=np.float64)
+    if isinstance(header, nib.Nifti1Header) and int(header["qform_code"]) > 0:
+        with suppress(HeaderDataError, ValueError, np.linalg.LinAlgError):
+            yield np.array(header.get_qform(), dtype=np.float64)
+    if not isinstance(header, MGHHeader):
+        yield np.array(header.get_base_affine(), dtype=np.float64)
 
 
 def _slice_axis(header: nib.AnalyzeHeader | MGHHeader, affine: np.ndarray) -> int | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator
 from pathlib import Path
 
@@ -45,7 +46,7 @@ def _map_steps(
 
 
 def _nifti(data: np.ndarray, affine: np.ndarray, code: int, source: Path) -> nib.Nifti1Image:
-    """An image with the space, units and times of a NIfTI source, or with the affine for another source."""
+    """An image with the axes, space, units and times of a NIfTI source, or with the affine for another source."""
     try:
         image = nib.load(source)
     except (OSError, nib.filebasedimages.ImageFileError):  # DICOM
@@ -54,6 +55,8 @@ def _nifti(data: np.ndarray, affine: np.ndarray, code: int, source: Path) -> nib
         made = nib.Nifti1Image(data, affine)
         made.set_sform(affine, code)
         return made
+    if math.prod(image.shape) == data.size:  # two dimensions, or more than four, as the source has them
+        data = np.broadcast_to(np.float32(0), image.shape)
     kind = nib.Nifti2Image if isinstance(image, nib.Nifti2Pair) else nib.Nifti1Image
     header = image.header.copy()
     header.set_data_dtype(np.float32)

@@ -19,6 +19,7 @@ from nibabel.nifti1 import Nifti1PairHeader
 from mri_denoise.errors import InputError, OutputError
 from mri_denoise.io import Case, read
 from mri_denoise.io.nifti.image import read_array
+from mri_denoise.io.nifti.maps import open_map
 from mri_denoise.io.writing import write as write_any
 from tests.io.derivation import DERIVATION
 
@@ -283,6 +284,38 @@ def test_units_and_leftover_dim_info(tmp_path: Path) -> None:
     volume = read(case_of(tmp_path / "metres.nii"))
     np.testing.assert_allclose(np.diag(volume.affine), [1, 1, 3, 1], rtol=1e-6)
     assert volume.slice_axis is None
+
+
+@pytest.mark.parametrize("matrix", [np.zeros((3, 4)), np.full((3, 4), np.nan), np.ones((3, 4))])
+@pytest.mark.parametrize("qform", [0, 1])
+def test_a_space_that_is_none_gives_way_to_the_next(tmp_path: Path, matrix: np.ndarray, qform: int) -> None:
+    """Some programs set sform_code and leave its matrix zero."""
+    image = nib.Nifti1Image(np.zeros(SHAPE, np.int16), np.diag([-2.0, 3, 4, 1]))
+    image.set_qform(image.affine, qform)
+    content = bytearray(image.to_bytes())
+    content[280:328] = matrix.astype("<f4").tobytes()
+    volume = read(case_of(put(tmp_path / "in.nii", bytes(content))))
+    np.testing.assert_allclose(volume.affine[:3, :3], np.diag([-2, 3, 4]), atol=1e-6)  # NIfTI: x runs left without one
+
+
+def test_an_mgh_file_without_a_space(tmp_path: Path) -> None:
+    content = bytearray(nib.MGHImage(np.zeros(SHAPE, np.float32), np.eye(4)).to_bytes())
+    content[30:42] = bytes(12)  # edges of the voxels
+    np.testing.assert_array_equal(read(case_of(put(tmp_path / "in.mgh", bytes(content)))).affine, np.eye(4))
+
+
+@pytest.mark.parametrize("shape", [(5, 4), (5, 4, 3), (5, 4, 3, 1), (5, 4, 3, 2), (5, 4, 3, 2, 3), (5, 4, 1, 1, 1)])
+def test_a_map_has_the_axes_of_its_image(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    data = np.arange(np.prod(shape), dtype=np.float32).reshape(shape)
+    nib.save(nib.Nifti1Image(data, np.eye(4)), tmp_path / "in.nii")
+    case = case_of(tmp_path / "in.nii")
+    volume = read(case)
+    writer = open_map(case, tmp_path / "map.nii.gz", affine=volume.affine, count=len(volume.array))
+    writer.put(volume.array)
+    writer.finish()
+    written = nib.load(tmp_path / "map.nii.gz")
+    assert written.shape == shape
+    np.testing.assert_array_equal(written.get_fdata(), data)
 
 
 def test_compression_follows_the_name_and_repeats(tmp_path: Path) -> None:
