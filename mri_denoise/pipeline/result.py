@@ -20,6 +20,7 @@ from mri_denoise.io.staging import Staging, TakenError
 from mri_denoise.io.writing import open_map, open_writer
 from mri_denoise.noise.cautions import names
 from mri_denoise.pipeline.files import companion_path, planned_files, record_path, sidecars
+from mri_denoise.pipeline.findings import Findings
 from mri_denoise.pipeline.inputs import Stamp, refuse_changes, take_stamp
 from mri_denoise.record import FileHash, RunRecord
 from mri_denoise.settings import DEFAULTS, EXTRAS, Extra, Sigma, check_extras
@@ -67,12 +68,7 @@ class ResultWriter:
         self._image: VolumeWriter | None = None
         self._maps: dict[Extra, VolumeWriter] = {}
         self._pictures: list[Path] = []
-        self._sigma: list[float] | None = None
-        self._variation: list[float] | None = None
-        self._zero: list[float] | None = None
-        self._returned: list[float] | None = None
-        self._cautions: int | None = None
-        self._changed: list[bool] = []
+        self._found = Findings()
         self._settings: Mapping[str, str | float | int | None] = {}
         self._device = "cpu"
 
@@ -134,12 +130,12 @@ class ResultWriter:
             case=self._case.label,
             model=self._output.model,
             settings=self._settings,
-            sigma=self._sigma,
-            sigma_variation=self._variation,
-            zero=self._zero,
-            returned=None if self._returned is None else [int(count) for count in self._returned],
-            cautions=None if self._cautions is None else names(self._cautions),
-            changed=self._changed,
+            sigma=self._found.sigma,
+            sigma_variation=self._found.variation,
+            zero=self._found.zero,
+            returned=self._found.returned,
+            cautions=None if self._found.cautions is None else names(self._found.cautions),
+            changed=self._found.changed,
             inputs=[FileHash(path=str(stamp.path), sha256=stamp.sha256) for stamp in made_of],
             outputs=[str(path) for path in results],
             companions=[str(path) for path in [*companions, *beside_it.values(), *([page] if page else [])]],
@@ -200,13 +196,7 @@ class ResultWriter:
         self._put_maps(files, denoised, len(denoised.volume.array) if chunk.whole else chunk.total)
         if "figure" in self._output.extras and denoised.raw is not None and not self._pictures:
             self._pictures.append(self._draw(files, denoised.raw, denoised.volume))
-        self._sigma = _more(self._sigma, denoised.sigma)
-        self._variation = _more(self._variation, denoised.variation)
-        self._zero = _more(self._zero, denoised.zero)
-        self._returned = _more(self._returned, denoised.returned)
-        if denoised.cautions is not None:
-            self._cautions = int(np.bitwise_or.reduce(denoised.cautions, initial=self._cautions or 0))
-        self._changed += denoised.changed
+        self._found.add(denoised)
 
     def _put_maps(self, files: Staging, denoised: Denoised, count: int) -> None:
         """The next volumes of the residual and of the maps that are wanted, which have ``count``."""
@@ -240,11 +230,11 @@ class ResultWriter:
 
     def _derivation(self) -> Derivation:
         """What DICOM says of how the result came about."""
-        if self._sigma is None:
+        if self._found.sigma is None:
             text = "not used"
         else:
             origin = "estimated" if self._settings.get("sigma") in ("auto", "map") else "given"
-            text = f"{origin}, " + ", ".join(f"{value:.6g}" for value in self._sigma)
+            text = f"{origin}, " + ", ".join(f"{value:.6g}" for value in self._found.sigma)
         model = self._output.model
         return Derivation(
             model=model.name,
@@ -255,18 +245,3 @@ class ResultWriter:
             software_version=__version__,
             settings=" ".join(f"{key}={value}" for key, value in sorted(self._settings.items())),
         )
-
-
-def _more(levels: list[float] | None, chunk: np.ndarray | None) -> list[float] | None:
-    """The levels of the volumes so far and of the next ones."""
-    described = _levels(chunk)
-    return levels if described is None else [*(levels or []), *described]
-
-
-def _levels(sigma: np.ndarray | None) -> list[float] | None:
-    """One number a volume: the level, or the lower median of a map."""
-    if sigma is None:
-        return None
-    flat = sigma.reshape(len(sigma), -1).astype(np.float32, copy=False)
-    middle = (flat.shape[1] - 1) // 2
-    return [float(value) for value in np.partition(flat, middle, axis=1)[:, middle]]

@@ -11,7 +11,7 @@ import numpy as np
 from mri_denoise.noise.cautions import SENTENCES
 from mri_denoise.report.html import number
 from mri_denoise.report.residual import Residual
-from mri_denoise.report.sources import Scan
+from mri_denoise.report.scan import Scan
 
 Status = Literal["good", "note", "warning"]
 _AXES = ("left to right", "back to front", "bottom to top")

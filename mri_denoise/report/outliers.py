@@ -8,14 +8,15 @@ import numpy as np
 
 LEAST = 8  # scans: of fewer the spread is too uncertain
 LIMIT = 3.5  # Iglewicz and Hoaglin, How to Detect and Handle Outliers, 1993
+_EQUAL = 1e-12  # times the largest distance: a smaller one is rounding
 _SPREAD = 0.6745  # median absolute deviation of the normal distribution
 
 
 def robust_z(values: Sequence[float | None], kinds: Sequence[str]) -> list[float | None]:
     """Compute how far each value lies from the median of its kind, in robust standard deviations.
 
-    The score is 0.6745 (x - median) / MAD (Iglewicz and Hoaglin 1993). Where more than half of the values are equal,
-    so that MAD is 0, the mean absolute deviation times 1.2533 takes its place.
+    The score is 0.6745 (x - median) / MAD (Iglewicz and Hoaglin 1993). Where more than half of the values are equal but
+    for rounding, so that MAD is 0, the mean absolute deviation times 1.2533 takes its place.
 
     Args:
         values: one a scan; None where it was not measured.
@@ -35,7 +36,9 @@ def robust_z(values: Sequence[float | None], kinds: Sequence[str]) -> list[float
             continue
         known = np.array([values[i] for i in places], dtype=np.float64)
         distance = known - np.median(known)
-        spread = float(np.median(np.abs(distance))) / _SPREAD or float(np.mean(np.abs(distance))) * 1.2533
+        spread = float(np.median(np.abs(distance))) / _SPREAD
+        if spread <= _EQUAL * float(np.max(np.abs(distance))):
+            spread = float(np.mean(np.abs(distance))) * 1.2533
         for i, far in zip(places, distance, strict=True):
             scores[i] = float(far) / spread if spread > 0 else 0.0
     return scores

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from mri_denoise.report.planes import Plane, middle_planes
-from mri_denoise.report.sources import Scan
+from mri_denoise.report.scan import Scan
 
 _SMALL, _LARGE = 132, 300  # pixels of the longer edge
 _QUALITY = 82

@@ -21,7 +21,8 @@ from mri_denoise.report.histogram import intensity_chart, removed_chart
 from mri_denoise.report.html import niivue, number, render, write_page
 from mri_denoise.report.pictures import draw
 from mri_denoise.report.residual import Residual, find_tissue, measure_residual
-from mri_denoise.report.sources import Scan, load_scan
+from mri_denoise.report.scan import Scan
+from mri_denoise.report.sources import load_scan
 from mri_denoise.report.summary import Summary
 from mri_denoise.volume import Volume, slice_axis_of
 

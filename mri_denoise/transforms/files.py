@@ -19,8 +19,9 @@ from monai.data import MetaTensor, list_data_collate
 from monai.transforms import MapTransform
 from torch.utils.data import default_collate
 
+from mri_denoise.bundles.item import differing, item_of
 from mri_denoise.bundles.registry import Model
-from mri_denoise.denoiser import Denoised, differing, item_of
+from mri_denoise.denoiser import Denoised
 from mri_denoise.errors import InputError
 from mri_denoise.io.case import Case
 from mri_denoise.io.chunks import Chunk
