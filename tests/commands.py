@@ -35,7 +35,7 @@ def cli(*arguments: object, code: int = 0) -> Any:
 
 def make_bundle(source: str, target: Path) -> Path:
     """A copy of a bundle with random weights that change the image."""
-    shutil.copytree(ROOT / "bundles" / source, target, ignore=shutil.ignore_patterns("models", "train"))
+    shutil.copytree(ROOT / "bundles" / source, target, ignore=shutil.ignore_patterns("model.pt", "SHA256SUMS", "train"))
     torch.manual_seed(0)
     parser = ConfigParser(ConfigParser.load_config_file(target / "configs" / "inference.yaml"))
     network = parser.get_parsed_content("network_def")

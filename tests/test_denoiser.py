@@ -49,7 +49,7 @@ def random_weights(bundle: Path, config: list[str], target: str = "model.pt") ->
 
 
 def make_bundle(source: str, folder: Path) -> Bundle:
-    shutil.copytree(ROOT / "bundles" / source, folder, ignore=shutil.ignore_patterns("models", "train"))
+    shutil.copytree(ROOT / "bundles" / source, folder, ignore=shutil.ignore_patterns("model.pt", "SHA256SUMS", "train"))
     random_weights(folder, ["inference.yaml"])
     return find_bundle(str(folder))
 

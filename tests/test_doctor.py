@@ -37,12 +37,13 @@ def test_something_broken_is_exit_code_1_and_the_rest_is_checked(monkeypatch: py
     assert "ok       self-test" in said and said.splitlines()[-1] == "1 broken."
 
 
-def test_altered_and_missing_weights_are_broken(tmp_path: Path) -> None:
-    bundle = find_bundle("salt-pepper")
+@pytest.mark.parametrize(("model", "weights"), [("salt-pepper", "model.pt"), ("rician", "refine.pt")])
+def test_altered_and_missing_weights_are_broken(tmp_path: Path, model: str, weights: str) -> None:
+    bundle = find_bundle(model)
     for folder in ("configs", "models"):
         shutil.copytree(bundle.folder / folder, tmp_path / folder)
     assert doctor.check_weights(str(tmp_path)).status == "ok"
-    with (tmp_path / "models" / "model.pt").open("ab") as file:
+    with (tmp_path / "models" / weights).open("ab") as file:
         file.write(b"\0")
     altered = doctor.check_weights(str(tmp_path))
     assert altered.status == "broken" and "but SHA256SUMS has" in altered.found and altered.advice

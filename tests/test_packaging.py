@@ -86,7 +86,13 @@ def test_a_wheel_holds_every_bundle_and_manifest_once(wheel: Path) -> None:
             assert f"mri_denoise/{path.relative_to(ROOT).as_posix()}" in files
     weights = [name for name in files if "/models/" in name and not name.endswith("SHA256SUMS")]
     assert sorted(weights) == [
-        f"mri_denoise/bundles/{name}/models/model.pt" for name in ("hmad_rician", "hmad_salt_pepper", "noise_level")
+        f"mri_denoise/bundles/{name}.pt"
+        for name in (
+            "hmad_rician/models/model",
+            "hmad_rician/models/refine",
+            "hmad_salt_pepper/models/model",
+            "noise_level/models/model",
+        )
     ]
     assert "mri_denoise/py.typed" in files
     assert not [name for name in files if name.startswith(("bundles/", "data/", "tests/")) or "/train/" in name]

@@ -21,7 +21,9 @@ class Quality(str, Enum):
     best = "best"
 
 
-QUALITY_HELP = "fast, balanced, or best, which averages three planes and takes up to three times as long."
+QUALITY_HELP = (
+    "fast (0.7 of the time, 0.5 dB less), balanced, or best (three planes: up to three times the time, 0.1 dB more)."
+)
 
 TTA_HELP = "Average over mirror images, four times as long, and write how far they differ."
 

@@ -87,3 +87,26 @@ def scans(
         for _ in track(made, "scanning", count, console=common.messages, transient=True, disable=not watched):
             pass
     print(f"{count} scans.")
+
+
+@app.command()
+def filtered(
+    dataset: Annotated[Path, typer.Argument(metavar="DATASET", help="The data set folder with its references.")],
+    output: Annotated[Path, typer.Argument(metavar="OUTPUT", help="The folder of the crops.")],
+    model: Annotated[str, typer.Option(help="rician, or the folder of a MONAI bundle.")] = "rician",
+    count: Annotated[int, typer.Option(min=1, help="Number of crops.")] = 3000,
+    seed: Annotated[int, typer.Option(min=0, help="Of anatomy, scanners and noise.")] = 0,
+    split: Annotated[str, typer.Option(help="The list of the datalist: training or validation.")] = "training",
+    trust: common.Trust = False,
+) -> None:
+    """Denoise noisy parts of training volumes up to the filter, for the training of the network that refines it."""
+    from rich.progress import track
+
+    from mri_denoise.training.filtered import make_filtered
+
+    bundle, watched = common.find_model(model, trust=trust), common.interactive()
+    with common.one_line_errors():
+        made = make_filtered(dataset, output, bundle, count, seed, split)
+        for _ in track(made, "filtering", count, console=common.messages, transient=True, disable=not watched):
+            pass
+    print(f"{count} crops.")

@@ -17,8 +17,6 @@ from mri_denoise.inference.tiling import denoise_in_tiles
 from mri_denoise.runtime import end_if_told
 from mri_denoise.threads import run_in_threads, threads
 
-# pixels: smaller slices get a margin of air, which the network knows; repeated edges it takes for lines
-_LEAST_SIDE = 32
 _FEATURES = 64  # feature maps of a slice that are in memory at a time
 
 
@@ -31,6 +29,7 @@ class NetworkRun:
         inferer: runs it on a batch in mixed precision.
         tile: longest side of a slice in pixels; larger slices are processed in tiles.
         batch_size: slices at a time on the CPU, as :class:`~mri_denoise.inference.slices.SliceDenoiseInferer` has it.
+        least_side: pixels; smaller slices get a margin of zeros.
         args: more positional arguments of the network.
         kwargs: more keyword arguments of the network.
     """
@@ -39,6 +38,7 @@ class NetworkRun:
     inferer: MixedPrecisionInferer
     tile: int
     batch_size: int
+    least_side: int = 1
     args: Sequence[Any] = ()
     kwargs: Mapping[str, Any] = field(default_factory=dict)
 
@@ -49,7 +49,7 @@ class NetworkRun:
             run = partial(denoise_in_tiles, self._whole, self.network, tile=self.tile)
             return torch.cat([run(image) for image in batch.split(1)])
         height, width = batch.shape[2:]
-        air = F.pad(batch, (0, max(_LEAST_SIDE - width, 0), 0, max(_LEAST_SIDE - height, 0)))
+        air = F.pad(batch, (0, max(self.least_side - width, 0), 0, max(self.least_side - height, 0)))
         return self._whole(air)[:, :, :height, :width]
 
     def _whole(self, batch: torch.Tensor) -> torch.Tensor:

@@ -18,11 +18,15 @@ from mri_denoise.inference.mixed_precision import MixedPrecisionInferer
 from mri_denoise.inference.network_run import NetworkRun
 from mri_denoise.inference.parts import solid_parts
 from mri_denoise.inference.progress import voxel_bar
+from mri_denoise.inference.refining import refine_slices
 from mri_denoise.inference.slice_plan import SlicePlan, plan_slices
+from mri_denoise.networks.refine import RefineNet
 from mri_denoise.noise.correlation import noise_correlation
 from mri_denoise.threads import one_thread_each
 
 _LEAST_TILE = 256
+# pixels: smaller slices get a margin of air, which the first network knows; repeated edges it takes for lines
+_LEAST_SIDE = 32
 
 
 class SliceDenoiseInferer(MixedPrecisionInferer):
@@ -44,10 +48,12 @@ class SliceDenoiseInferer(MixedPrecisionInferer):
         filter_passes: passes of the collaborative filter that follows, with the network's result as its pilot and the
             correlation that the volume's noise has
             (:func:`~mri_denoise.inference.collaborative_filter.filter_blocks`): 0, 1 or 2. Needs ``noise_map``.
+        refiner: network that refines what the filter gives (:mod:`mri_denoise.inference.refining`), on the device of
+            the volumes; None leaves it.
 
     Raises:
-        ValueError: if ``precision`` is unknown, ``planes`` is not 1, 3 or ``"auto"``, ``tile`` is below 256, or
-            ``filter_passes`` is not 0, 1 or 2 or lacks ``noise_map``.
+        ValueError: if ``precision`` is unknown, ``planes`` is not 1, 3 or ``"auto"``, ``tile`` is below 256,
+            ``filter_passes`` is not 0, 1 or 2 or lacks ``noise_map``, or ``refiner`` has no filter before it.
 
     Examples:
         >>> inferer = SliceDenoiseInferer(num_slices=3, precision="float32")
@@ -69,6 +75,7 @@ class SliceDenoiseInferer(MixedPrecisionInferer):
         progress: bool = False,
         tile: int = 1024,
         filter_passes: int = 0,
+        refiner: RefineNet | None = None,
     ) -> None:
         super().__init__(precision)
         if tile < _LEAST_TILE:
@@ -77,11 +84,13 @@ class SliceDenoiseInferer(MixedPrecisionInferer):
             raise ValueError(f"filter_passes must be 0, 1 or 2, got {filter_passes}.")
         if filter_passes and not noise_map:
             raise ValueError("filter_passes needs noise_map: the filter has to know the noise level.")
+        if refiner is not None and not filter_passes:
+            raise ValueError("a refiner needs filter_passes: it refines the filter's result.")
         if planes not in (1, 3, "auto"):
             raise ValueError(f"planes must be 1, 3 or 'auto', got {planes!r}.")
         self.num_slices, self.noise_map, self.batch_size = num_slices, noise_map, batch_size
         self.planes, self.progress, self.tile = planes, progress, tile
-        self.filter_passes = filter_passes
+        self.filter_passes, self.refiner = filter_passes, refiner
 
     def __call__(
         self,
@@ -125,7 +134,13 @@ class SliceDenoiseInferer(MixedPrecisionInferer):
         volumes = inputs.as_tensor()[0] if isinstance(inputs, MetaTensor) else inputs[0]
         plan = self._planner(inputs, slice_axis, contiguous)
         run = NetworkRun(
-            network=network, inferer=self, tile=self.tile, batch_size=self.batch_size, args=args, kwargs=kwargs
+            network=network,
+            inferer=self,
+            tile=self.tile,
+            batch_size=self.batch_size,
+            least_side=_LEAST_SIDE,
+            args=args,
+            kwargs=kwargs,
         )
         out = volumes.to(torch.float32, copy=True)
         if self.noise_map and sigma is None:
@@ -168,8 +183,38 @@ class SliceDenoiseInferer(MixedPrecisionInferer):
                 out.movedim(axis, 0)[numbers] += 1 / len(plan.axes) * slices
                 advance(worth * len(numbers))
         if self.filter_passes and level is not None:
+            pilot = None if self.refiner is None else out.clone()
             filter_blocks(volume, out, level, plan.slice_axis, plan.blocks, correlation, self.filter_passes)
+            if self.refiner is not None and pilot is not None:
+                self._refine(self.refiner, out, volume, pilot, level, plan)
         return out
+
+    def _refine(
+        self,
+        refiner: RefineNet,
+        filtered: torch.Tensor,
+        noisy: torch.Tensor,
+        pilot: torch.Tensor,
+        level: torch.Tensor,
+        plan: SlicePlan,
+    ) -> None:
+        """Refine the filter's result, all of shape (X, Y, Z), in its place: the mean over the planes of slices."""
+        run = NetworkRun(network=refiner, inferer=self, tile=self.tile, batch_size=self.batch_size)
+        refined = [filtered if axis == plan.axes[-1] else filtered.clone() for axis in plan.axes]
+        for axis, result in zip(plan.axes, refined, strict=True):
+            refine_slices(
+                result,
+                noisy,
+                pilot,
+                level,
+                run,
+                axis=axis,
+                num_slices=refiner.num_slices,
+                contiguous=plan.contiguous,
+            )
+        for other in refined[:-1]:
+            filtered += other
+        filtered /= len(refined)
 
     def _is_too_small(self, volume: torch.Tensor, plan: SlicePlan) -> bool:
         """Whether no block of the filter fits into a part: the network alone makes so small slices worse."""

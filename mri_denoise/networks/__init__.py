@@ -10,10 +10,11 @@ if TYPE_CHECKING:
     from mri_denoise.networks.dncnn import DnCNN
     from mri_denoise.networks.hmad import HMADNet
     from mri_denoise.networks.noise_level import NoiseLevelNet
+    from mri_denoise.networks.refine import RefineNet
 
-__all__ = ["DnCNN", "HMADNet", "NoiseLevelNet"]
+__all__ = ["DnCNN", "HMADNet", "NoiseLevelNet", "RefineNet"]
 
 # each is imported when it is first used: the noise of an image is measured without MONAI
-_HOMES = {"DnCNN": "dncnn", "HMADNet": "hmad", "NoiseLevelNet": "noise_level"}
+_HOMES = {"DnCNN": "dncnn", "HMADNet": "hmad", "NoiseLevelNet": "noise_level", "RefineNet": "refine"}
 
 __getattr__, __dir__ = lazy(__name__, _HOMES)

@@ -42,6 +42,8 @@ class HMADNet(nn.Module):
             channels before the first stage, and back after the last (pixel-unshuffle,
             https://doi.org/10.1109/CVPR.2016.207, as in FFDNet, https://doi.org/10.1109/TIP.2018.2839891). This
             removes the stage at full resolution, which is limited by memory and not by arithmetic. Two dimensions only.
+        in_channels: channels that the first stage takes, where a subclass makes its own of the input
+            (:class:`~mri_denoise.networks.refine.RefineNet`); by default those of the input.
 
     Raises:
         ValueError: if ``num_slices`` is even or less than 1, ``num_slices`` or ``shuffle`` is not 1 in three
@@ -65,6 +67,7 @@ class HMADNet(nn.Module):
         head: Literal["sigmoid", "residual", "scaled_residual"] = "sigmoid",
         num_bottleneck_blocks: int = 2,
         shuffle: int = 1,
+        in_channels: int | None = None,
     ) -> None:
         super().__init__()
         if num_slices < 1 or num_slices % 2 == 0:
@@ -79,7 +82,7 @@ class HMADNet(nn.Module):
             raise ValueError(f"head must be 'sigmoid', 'residual' or 'scaled_residual', got {head!r}.")
         if head == "scaled_residual" and not noise_map:
             raise ValueError("head 'scaled_residual' needs noise_map.")
-        self.in_channels = num_slices + int(noise_map)
+        self.in_channels = num_slices + int(noise_map) if in_channels is None else in_channels
         self.num_slices = num_slices
         self.head = head
         self.shuffle = shuffle
@@ -119,6 +122,16 @@ class HMADNet(nn.Module):
         Returns:
             the denoised centre slice on the same scale, shape (N, 1, H, W[, D]).
         """
+        y = self._at_any_size(x)
+        if self.head == "sigmoid":
+            return torch.sigmoid(y)
+        if self.head == "scaled_residual":
+            y = y * x[:, self.num_slices :]
+        centre = self.num_slices // 2
+        return x[:, centre : centre + 1] - y
+
+    def _at_any_size(self, x: torch.Tensor) -> torch.Tensor:
+        """The network without its head: shape (N, ``in_channels``, H, W[, D]) in, (N, 1, H, W[, D]) out."""
         size = x.shape[2:]
         pad: list[int] = []
         for n in size[::-1]:
@@ -132,12 +145,7 @@ class HMADNet(nn.Module):
         y = y[:, :, : size[0], : size[1]]
         if len(size) == 3:
             y = y[..., : size[2]]
-        if self.head == "sigmoid":
-            return torch.sigmoid(y)
-        if self.head == "scaled_residual":
-            y = y * x[:, self.num_slices :]
-        centre = self.num_slices // 2
-        return x[:, centre : centre + 1] - y
+        return y
 
     def _features(self, x: torch.Tensor) -> torch.Tensor:
         """The U-Net without padding and head: a size that is a multiple of the pooling factor in and out."""

@@ -140,7 +140,7 @@ def _adapt(
     if curve.improved():
         export_weights(folder / "adapt" / "models" / "model.pt", folder / "models")
     else:
-        shutil.copytree(bundle.weights.parent, folder / "models")
+        shutil.copytree(bundle.weights.parent, folder / "models", dirs_exist_ok=True)
     shutil.rmtree(folder / "adapt")
     record = _record(bundle, cases, curve, values, sha256(folder / "models" / bundle.weights.name))
     (folder / "docs").mkdir(exist_ok=True)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -26,8 +27,10 @@ from mri_denoise.training.scans import DATALIST
 from mri_denoise.volume import voxel_sizes
 
 _PHANTOMS, _ORIGINALS, _SHARPENED, _CROPPED = 0.08, 0.5, 0.5, 0.2  # fractions of the objects
+_AS_THEY_COME = 0.35  # fraction of plain objects that are no references
 _STRONGER = 3.0  # times the noise of a volume as it comes is the least simulated noise
-_SLICES = {1: 0.05, 6: 0.15, 10: 0.4, 14: 0.4}  # how many an object has, with their probabilities
+SLICES = {1: 0.05, 6: 0.15, 10: 0.4, 14: 0.4}  # how many an object has, with their probabilities
+_SPOTS = 12  # small structures that are added to an object, in the mean
 _THICK = 1.3  # longest edge of a voxel divided by the shortest, above which the slices are across the longest one
 
 
@@ -85,9 +88,30 @@ def find_sources(dataset: Path, part: str) -> list[list[Source]]:
     return list(families.values())
 
 
+def plain_anatomy(families: list[list[Source]], rng: np.random.Generator, counts: Mapping[int, float]) -> Anatomy:
+    """Draw some slices of a training volume or of its reference, unchanged.
+
+    Args:
+        families: of :func:`find_sources`, at least one.
+        rng: of all choices.
+        counts: how many slices there are, with their probabilities.
+
+    Raises:
+        InputError: if a volume cannot be read.
+    """
+    family = families[int(rng.integers(len(families)))]
+    source = family[int(rng.integers(len(family)))]
+    original = source.reference is None or rng.random() < _AS_THEY_COME
+    return _slices(load_source(source.original if original else source.reference or source.original), rng, counts)
+
+
 @cache
-def _load(path: Path) -> Anatomy:
-    """The first volume of a file."""
+def load_source(path: Path) -> Anatomy:
+    """Read the first volume of a file; it is kept in memory.
+
+    Raises:
+        InputError: if the file is not one volume.
+    """
     cases, skips = discover(path)
     if len(cases) != 1:
         raise InputError(f"{path}: {skips[0].reason if skips else 'not one volume'}.")
@@ -99,17 +123,20 @@ def _load(path: Path) -> Anatomy:
 @cache
 def _own_noise(path: Path) -> float:
     """The noise of a volume as it comes, relative to its bright voxels."""
-    array = _load(path).array
+    array = load_source(path).array
     return estimate_sigma(array).sigma / max(float(np.percentile(array, 99.9)), 1e-30)
 
 
-def random_anatomy(families: list[list[Source]], level: float, rng: np.random.Generator) -> Anatomy:
+def random_anatomy(
+    families: list[list[Source]], level: float, rng: np.random.Generator, counts: Mapping[int, float] = SLICES
+) -> Anatomy:
     """Draw an object: a phantom, or some slices of a training volume.
 
     Args:
         families: of :func:`find_sources`; phantoms alone if there are none.
         level: of the noise that it will get, relative to the maximum.
         rng: of all choices.
+        counts: how many slices a training volume gives, with their probabilities.
 
     Raises:
         InputError: if a volume cannot be read.
@@ -124,7 +151,7 @@ def random_anatomy(families: list[list[Source]], level: float, rng: np.random.Ge
     original = source.reference is None or (
         rng.random() < _ORIGINALS and level > _STRONGER * _own_noise(source.original) / factor
     )
-    found = _slices(_load(source.original if original else source.reference or source.original), rng)
+    found = _slices(load_source(source.original if original else source.reference or source.original), rng, counts)
     if not original:
         factor = float(rng.uniform(1, 2.2)) if rng.random() < 0.4 else 1.0
     if factor > 1 and min(found.array.shape[:2]) / factor >= 64:
@@ -139,13 +166,13 @@ def random_anatomy(families: list[list[Source]], level: float, rng: np.random.Ge
     return Anatomy(array=array, voxel=found.voxel)
 
 
-def _slices(volume: Anatomy, rng: np.random.Generator) -> Anatomy:
+def _slices(volume: Anatomy, rng: np.random.Generator, counts: Mapping[int, float]) -> Anatomy:
     """Some neighbouring slices that hold signal, of thin slices across any axis."""
     voxel = np.array(volume.voxel)
     axis = int(np.argmax(voxel)) if voxel.max() > _THICK * voxel.min() else int(rng.integers(3))
     array = np.moveaxis(volume.array, axis, 2)
     usable = np.flatnonzero((array > 0.1 * array.max()).mean(axis=(0, 1)) > 0.02)
-    count = int(rng.choice(list(_SLICES), p=list(_SLICES.values())))
+    count = int(rng.choice(list(counts), p=list(counts.values())))
     centre = int(rng.choice(usable)) if usable.size else array.shape[2] // 2
     first = max(0, min(centre - count // 2, array.shape[2] - count))
     edges = (*np.delete(voxel, axis).tolist(), float(voxel[axis]))
@@ -178,3 +205,32 @@ def _without_air(array: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         low, high = (int(part * len(found)) for part in rng.uniform(0.1, 0.25, 2))
         parts.append(slice(found[0] + low, found[-1] - high))
     return array[tuple(parts)]
+
+
+def add_spots(
+    truth: np.ndarray, voxel: tuple[float, float, float], level: float, rng: np.random.Generator
+) -> np.ndarray:
+    """Add small structures to tissue, bright and dark, as lesions and vessels are: ellipsoids with soft edges.
+
+    Args:
+        truth: the object, shape (X, Y, slices).
+        voxel: edges of its voxels in mm.
+        level: of the noise; contrasts are from half of it to six times it.
+        rng: of all choices.
+
+    Returns:
+        a changed copy, at least 0.
+    """
+    changed = truth.copy()
+    edges = np.array(voxel) / min(voxel)
+    for _ in range(rng.poisson(_SPOTS)):
+        centre = rng.uniform(0, truth.shape)
+        radii, contrast = rng.uniform(0.6, 3.5, 3), level * rng.choice([-1, 1]) * rng.uniform(0.5, 6)
+        if truth[tuple(centre.astype(int))] < 0.1:
+            continue
+        low = np.maximum(centre.astype(int) - 6, 0)
+        around = tuple(slice(first, first + 13) for first in low)
+        grid = np.indices(changed[around].shape).transpose(1, 2, 3, 0) + low
+        distance = np.sqrt((((grid - centre) * edges / radii) ** 2).sum(-1))
+        changed[around] += contrast * np.clip((1.25 - distance) / 0.5, 0, 1)
+    return changed.clip(0)

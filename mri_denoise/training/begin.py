@@ -128,7 +128,7 @@ def begin(
 
 
 def copy_bundle(bundle: Bundle, output: Path) -> None:
-    """Copy a bundle without its weights: configs, docs and licence.
+    """Copy a bundle without the weights of its network: configs, docs, licence, and its other networks.
 
     Args:
         bundle: what is copied.
@@ -141,6 +141,10 @@ def copy_bundle(bundle: Bundle, output: Path) -> None:
             shutil.copytree(source, output / part, dirs_exist_ok=True)
         elif source.is_file():
             shutil.copy2(source, output / part)
+    others = [path for path in bundle.weights.parent.glob("*.pt") if path != bundle.weights]
+    for path in others:
+        (output / "models").mkdir(exist_ok=True)
+        shutil.copy2(path, output / "models" / path.name)
 
 
 def load_beginning(output: Path, bundle: Bundle) -> Beginning:

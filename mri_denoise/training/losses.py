@@ -77,6 +77,26 @@ class LogRMSELoss(nn.Module):
         return 0.5 * (error + self.floor**2).log().mean()
 
 
+class LogNoiseErrorLoss(nn.Module):
+    """Average the logarithm of each image's root mean squared error in units of its noise over the batch.
+
+    As :class:`LogRMSELoss`, but what is right within a small part of the noise counts as right: otherwise patches of
+    masked air, whose error can become 0, would outweigh all others.
+
+    Args:
+        floor: added to the error (in quadrature), in units of sigma.
+    """
+
+    def __init__(self, floor: float = 0.05) -> None:
+        super().__init__()
+        self.floor = floor
+
+    def forward(self, prediction: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        """Compute a scalar from a tensor of shape (N, 1, H, W) and one of shape (N, 2, H, W): the truth and sigma."""
+        error = (prediction - target[:, :1]) / target[:, 1:].clamp_min(1e-6)
+        return 0.5 * (error.square().flatten(1).mean(dim=1) + self.floor**2).log().mean()
+
+
 class PixelSSIMLoss(nn.Module):
     """Compute ``alpha * pixel + beta * (1 - SSIM)``, the loss of the paper's section 3.2 (alpha 0.8, beta 0.2).
 

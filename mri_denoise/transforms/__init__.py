@@ -2,6 +2,7 @@
 
 from mri_denoise.transforms.background import BlendStrengthd, RestoreBackgroundd
 from mri_denoise.transforms.files import LoadVolumed, SaveVolumed
+from mri_denoise.transforms.filtered import LoadFilteredd, RandFilteredPartd
 from mri_denoise.transforms.guard import ReturnSignald
 from mri_denoise.transforms.intensity import ScaleIntensityRobust, ScaleIntensityRobustd
 from mri_denoise.transforms.noise_level import EstimateNoised
@@ -21,9 +22,11 @@ from mri_denoise.transforms.scanner import RandScannerNoised
 __all__ = [
     "BlendStrengthd",
     "EstimateNoised",
+    "LoadFilteredd",
     "LoadNoiseScand",
     "LoadVolumed",
     "MiddleSlabd",
+    "RandFilteredPartd",
     "RandMagnitudeNoise",
     "RandMagnitudeNoised",
     "RandNoiseMapd",

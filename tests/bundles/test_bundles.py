@@ -41,6 +41,7 @@ APART = (
     "adapt.yaml",
     "export.yaml",
     "inference_trt.yaml",
+    "refine.yaml",
 )  # all others are merged on top of the first
 IN_SHORT = {"max_epochs": 1, "epoch_length": 2, "batch_size": 2, "patch_size": 32, "num_workers": 0}
 QUICK = " ".join(f"--{name} {value}" for name, value in IN_SHORT.items())
@@ -88,7 +89,9 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, dataset: Path) -> Path:
     """A copy of the bundle, without its weights, trained for two steps."""
     bundle = tmp_path_factory.mktemp("bundles") / request.param
-    shutil.copytree(ROOT / "bundles" / request.param, bundle, ignore=shutil.ignore_patterns("models", "train"))
+    shutil.copytree(
+        ROOT / "bundles" / request.param, bundle, ignore=shutil.ignore_patterns("model.pt", "SHA256SUMS", "train")
+    )
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(bundle)
         run_here(["train.yaml"], dataset, bundle / "train", **IN_SHORT)
@@ -363,7 +366,8 @@ def test_expressions_are_python_and_references_have_a_target(name: str) -> None:
     folder = ROOT / "bundles" / name / "configs"
     onto_train = [["train.yaml", p.name] for p in folder.glob("*.yaml") if p.name not in APART]
     onto_inference = [["inference.yaml", name] for name in ("export.yaml", "inference_trt.yaml")]
-    for files in (["train.yaml"], ["inference.yaml"], *onto_train, *onto_inference):
+    alone = [[name] for name in ("train.yaml", "inference.yaml", "refine.yaml") if (folder / name).is_file()]
+    for files in (*alone, *onto_train, *onto_inference):
         parser = ConfigParser()
         parser.read_config([folder / file for file in files])
         for text in [leaf for leaf in leaves(parser.get()) if isinstance(leaf, str)]:

@@ -45,7 +45,9 @@ def state(tmp_path_factory: pytest.TempPathFactory) -> Any:
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The shipped bundle with a small network and quick settings."""
     folder = tmp_path_factory.mktemp("bundle") / "small"
-    shutil.copytree(ROOT / "bundles" / "hmad_rician", folder, ignore=shutil.ignore_patterns("models", "train"))
+    shutil.copytree(
+        ROOT / "bundles" / "hmad_rician", folder, ignore=shutil.ignore_patterns("model.pt", "SHA256SUMS", "train")
+    )
     torch.manual_seed(0)
     for name in ("inference.yaml", "train.yaml"):
         path = folder / "configs" / name
@@ -224,7 +226,7 @@ def test_an_interrupted_training_goes_on_as_if_it_had_not_been(tmp_path: Path, s
     train_bundle(model, tmp_path / "whole", beginning, chosen, whole)
     with pytest.raises(KeyboardInterrupt):
         train_bundle(model, tmp_path / "stopped", beginning, chosen, Interrupted())
-    assert not (tmp_path / "stopped" / "models").exists()
+    assert not (tmp_path / "stopped" / "models" / "model.pt").exists()
     record = train_bundle(model, tmp_path / "stopped", beginning, chosen, rest)
     assert record is not None and [one.epoch for one in record.epochs] == [0, 1, 2]
     assert [one.epoch for one in rest.epochs] == [2] and rest.epochs[0].loss == pytest.approx(whole.epochs[2].loss)

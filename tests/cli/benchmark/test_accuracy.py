@@ -30,7 +30,9 @@ SHAPE = (32, 36, 12)
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The bundle with a small network of random weights."""
     folder = tmp_path_factory.mktemp("bundle") / "tiny"
-    shutil.copytree(ROOT / "bundles" / "hmad_rician", folder, ignore=shutil.ignore_patterns("models", "train"))
+    shutil.copytree(
+        ROOT / "bundles" / "hmad_rician", folder, ignore=shutil.ignore_patterns("model.pt", "SHA256SUMS", "train")
+    )
     options: dict[str, Any] = {"channels": [8, 16], "num_slices": 3, "noise_map": True, "head": "residual"}
     config = (folder / "configs" / "inference.yaml").read_text()
     network = json.dumps({"_target_": "mri_denoise.networks.HMADNet", "spatial_dims": 2} | options)

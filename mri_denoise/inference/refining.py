@@ -1,0 +1,78 @@
+"""Refine the result of the collaborative filter by a second, small network, slice by slice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+
+from mri_denoise.inference.air import Box, signal_box
+from mri_denoise.inference.mixed_precision import piece_size
+from mri_denoise.inference.slice_plan import SliceStack
+from mri_denoise.runtime import end_if_told
+from mri_denoise.threads import run_in_threads, threads
+
+_RUN = 8  # slices that go through the network together, with one box; fewer large ones, more small ones
+_PIXELS = 2**20  # of the slices that go through it together, unless a slice has more
+
+
+def refine_slices(
+    filtered: torch.Tensor,
+    noisy: torch.Tensor,
+    pilot: torch.Tensor,
+    sigma: torch.Tensor,
+    refine: Callable[[torch.Tensor], torch.Tensor],
+    *,
+    axis: int,
+    num_slices: int,
+    contiguous: bool = True,
+) -> None:
+    """Refine a volume. Air around the head stays as the filter left it.
+
+    Args:
+        filtered: result of the filter, shape (X, Y, Z), scaled to about [0, 1]. **Overwritten** by the result.
+        noisy: magnitudes, of the same shape and scale.
+        pilot: what the filter had as its pilot, of the same shape and scale.
+        sigma: standard deviation of the noise on the same scale: a scalar, or one value for each voxel.
+        refine: runs :class:`~mri_denoise.networks.refine.RefineNet` on a batch, (N, C, H, W) to (N, 1, H, W).
+        axis: the axis across the slices, 0, 1 or 2.
+        num_slices: odd number of slices that the network sees.
+        contiguous: whether a slice has its neighbours as context, or itself in their place.
+    """
+    results, slices = filtered.movedim(axis, 0), noisy.movedim(axis, 0)
+    level = sigma if sigma.ndim == 0 else sigma.movedim(axis, 0)
+    stacks = [
+        SliceStack(slices=volume.movedim(axis, 0), sigma=noise, num_slices=count, contiguous=contiguous)
+        for volume, noise, count in ((filtered, None, num_slices), (noisy, None, num_slices), (pilot, level, 1))
+    ]
+
+    def gather(numbers: torch.Tensor) -> tuple[torch.Tensor, Box, torch.Tensor]:
+        box = signal_box(slices[numbers], level if level.ndim == 0 else level[numbers])
+        return numbers, box, torch.cat([box.cut(stack.batch(numbers)) for stack in stacks], dim=1)
+
+    def run(gathered: tuple[torch.Tensor, Box, torch.Tensor]) -> tuple[torch.Tensor, Box, torch.Tensor]:
+        numbers, box, batch = gathered
+        return numbers, box, refine(batch)[:, 0]
+
+    # which slices share a box must not depend on the number of threads, nor must the result
+    runs = torch.arange(len(slices)).split(max(_run_length(slices), num_slices // 2))
+    together = threads() if filtered.device.type == "cpu" else 1
+    ready: list[tuple[torch.Tensor, Box, torch.Tensor]] = []
+    for first in range(0, len(runs), together):
+        end_if_told()
+        gathered = [gather(numbers) for numbers in runs[first : first + together]]
+        _write(results, ready)  # slices are overwritten when those that follow have them as neighbours
+        ready = run_in_threads(run, gathered)
+    _write(results, ready)
+
+
+def _run_length(slices: torch.Tensor) -> int:
+    """How many slices share a box: by their size alone."""
+    piece, pixels = piece_size(slices), slices.shape[1] * slices.shape[2]
+    return max(min(-(-_RUN // piece) * piece, _PIXELS // pixels), 1)
+
+
+def _write(results: torch.Tensor, refined: list[tuple[torch.Tensor, Box, torch.Tensor]]) -> None:
+    """Put refined boxes into their slices."""
+    for numbers, box, inside in refined:
+        results[int(numbers[0]) : int(numbers[-1]) + 1, box.rows, box.columns] = inside
