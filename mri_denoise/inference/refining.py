@@ -12,6 +12,9 @@ from mri_denoise.inference.slice_plan import SliceStack
 from mri_denoise.runtime import end_if_told
 from mri_denoise.threads import run_in_threads, threads
 
+PART = (
+    0.7  # of a correction is made: the whole one is too much for images unlike those of training (validation volumes)
+)
 _RUN = 8  # slices that go through the network together, with one box; fewer large ones, more small ones
 _PIXELS = 2**20  # of the slices that go through it together, unless a slice has more
 
@@ -75,4 +78,4 @@ def _run_length(slices: torch.Tensor) -> int:
 def _write(results: torch.Tensor, refined: list[tuple[torch.Tensor, Box, torch.Tensor]]) -> None:
     """Put refined boxes into their slices."""
     for numbers, box, inside in refined:
-        results[int(numbers[0]) : int(numbers[-1]) + 1, box.rows, box.columns] = inside
+        results[int(numbers[0]) : int(numbers[-1]) + 1, box.rows, box.columns].lerp_(inside, PART)
