@@ -29,7 +29,8 @@ def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 for path in sys.argv[1:]:
     try:
-        app(["denoise", path, path.replace(".nii", "_out.nii"), "--device", "cpu"])
+        output = path.replace(".nii", "_out.nii") if Path(path).is_file() else path + "_out"
+        app(["denoise", path, output, "--device", "cpu"])
     except SystemExit as end:
         assert not end.code
     print("peak", peak())
@@ -66,15 +67,14 @@ def test_a_volume_takes_a_few_times_its_own_size(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_pipeline_takes_the_memory_of_a_few_more_volumes(tmp_path: Path) -> None:
     alone = mostly_air(tmp_path / "alone.nii.gz", (320, 320, 160), 2)
-    several = tmp_path / "several.nii"
+    several = tmp_path / "several"
     several.mkdir()
     for n in range(4):
         shutil.copy(alone, several / f"{n}.nii.gz")
     before, after = peaks(alone, several)
     volume = 320 * 320 * 160 * np.dtype(np.float32).itemsize
-    assert (
-        after - before < 5 * volume
-    )  # the next one, the last one, and what the C library's second pool of memory keeps
+    # the next one, the last one, and what the C library's second pool of memory keeps
+    assert after - before < 5 * volume
 
 
 @pytest.mark.slow
@@ -85,7 +85,7 @@ def test_a_series_is_never_in_memory_as_a_whole(tmp_path: Path) -> None:
     array[20:40, 20:40, 30, ::45] = np.random.default_rng(0).integers(50, 500, (20, 20, 4))
     nib.save(nib.Nifti1Image(array, np.diag([1.0, 1, 3, 1])), tmp_path / "series.nii.gz")
     before, after = peaks(small, tmp_path / "series.nii.gz")
-    assert after - before < 7 * CHUNK_VOXELS * np.dtype(np.float32).itemsize  # whatever the length of the series
+    assert after - before < 8 * CHUNK_VOXELS * np.dtype(np.float32).itemsize  # whatever the length of the series
     result = nib.load(tmp_path / "series_out.nii.gz")
     assert result.header == nib.load(tmp_path / "series.nii.gz").header
     changed = (np.asarray(result.dataobj) != array).any(axis=(0, 1, 2))
