@@ -15,6 +15,7 @@ from mri_denoise.threads import run_in_threads, threads
 PART = (
     0.7  # of a correction is made: the whole one is too much for images unlike those of training (validation volumes)
 )
+FULL = 3.0  # sigma: what lowers a weaker signal is made in proportion to it, so that dark tissue does not become air
 _RUN = 8  # slices that go through the network together, with one box; fewer large ones, more small ones
 _PIXELS = 2**20  # of the slices that go through it together, unless a slice has more
 
@@ -64,9 +65,9 @@ def refine_slices(
     for first in range(0, len(runs), together):
         end_if_told()
         gathered = [gather(numbers) for numbers in runs[first : first + together]]
-        _write(results, ready)  # slices are overwritten when those that follow have them as neighbours
+        _write(results, ready, level)  # slices are overwritten when those that follow have them as neighbours
         ready = run_in_threads(run, gathered)
-    _write(results, ready)
+    _write(results, ready, level)
 
 
 def _run_length(slices: torch.Tensor) -> int:
@@ -75,7 +76,12 @@ def _run_length(slices: torch.Tensor) -> int:
     return max(min(-(-_RUN // piece) * piece, _PIXELS // pixels), 1)
 
 
-def _write(results: torch.Tensor, refined: list[tuple[torch.Tensor, Box, torch.Tensor]]) -> None:
-    """Put refined boxes into their slices."""
+def _write(results: torch.Tensor, refined: list[tuple[torch.Tensor, Box, torch.Tensor]], level: torch.Tensor) -> None:
+    """Correct the slices by refined boxes, in part."""
     for numbers, box, inside in refined:
-        results[int(numbers[0]) : int(numbers[-1]) + 1, box.rows, box.columns].lerp_(inside, PART)
+        place = (slice(int(numbers[0]), int(numbers[-1]) + 1), box.rows, box.columns)
+        filtered = results[place]
+        noise = level if level.ndim == 0 else level[place]
+        strength = (filtered / (FULL * noise.clamp_min(1e-12))).clamp(0, 1)
+        correction = PART * (inside - filtered)
+        filtered += torch.where(correction < 0, strength * correction, correction)

@@ -8,7 +8,7 @@ from monai.data import MetaTensor
 
 from mri_denoise.inference import refining
 from mri_denoise.inference.collaborative_filter import filter_blocks
-from mri_denoise.inference.refining import PART, refine_slices
+from mri_denoise.inference.refining import FULL, PART, refine_slices
 from mri_denoise.inference.slices import SliceDenoiseInferer
 from mri_denoise.networks import RefineNet
 
@@ -53,7 +53,9 @@ def test_each_slice_sees_the_filtered_slices_around_it(
         wanted = torch.cat((stacks[0][around], stacks[1][around], stacks[2][number][None], stacks[3][number][None]))
         assert torch.equal(seen[float(stacks[2][number][0, 0])], wanted)
         whole = filtered.movedim(axis, 0)[number]
-        torch.testing.assert_close(out.movedim(axis, 0)[number], torch.lerp(whole, wanted.mean(0), PART))
+        correction = PART * (wanted.mean(0) - whole)
+        correction *= torch.where(correction < 0, (whole / (FULL * stacks[3][number])).clamp(0, 1), 1)
+        torch.testing.assert_close(out.movedim(axis, 0)[number], whole + correction)
 
 
 def test_the_same_bits_for_any_number_of_threads() -> None:
