@@ -14,7 +14,7 @@ from os import PathLike
 import numpy as np
 import torch
 
-from mri_denoise.bundles.item import differing, item_of
+from mri_denoise.bundles.item import differing, found_in, item_of
 from mri_denoise.bundles.parsed import Item, ParsedBundle
 from mri_denoise.bundles.registry import Bundle, Model, find_bundle
 from mri_denoise.bundles.trust import require_trust
@@ -229,16 +229,10 @@ class Denoiser:
             item = mirror(item, item[TURNED])
         else:
             item = denoise(item)
-        noise = (item.get(name) for name in ("sigma", "sigma_variation", "zero", "returned", "cautions"))
-        sigma, variation, zero, returned, cautions = (None if one is None else np.asarray(one) for one in noise)
         return Denoised(
             volume=replace(measured.volume, array=item["pred"].as_tensor().numpy()),
             raw=item["raw"].as_tensor().numpy() if with_raw else None,
-            sigma=sigma,
-            variation=variation,
-            zero=zero,
-            returned=returned,
-            cautions=cautions,
+            **found_in(item),
             changed=differing(item["pred"], item["raw"]),
             uncertainty=item["uncertainty"].numpy() if measured.settings.tta else None,
             guard_map=None if item.get("guard_map") is None else item["guard_map"].numpy(),

@@ -100,13 +100,13 @@ def check_weights(model: str) -> Check:
     name, again = f"weights {model}", "Install the package again."
     if not bundle.weights.is_file():
         return Check(name=name, status="broken", found=f"{bundle.weights}: no such file.", advice=again)
-    found = f"{bundle.name} {bundle.version}, SHA-256 {sha256(bundle.weights)}"
-    for weights in sorted(bundle.weights.parent.glob("*.pt")):
-        digest, recorded = sha256(weights), recorded_sha256(weights)
-        if digest != recorded:
+    digests = {weights: sha256(weights) for weights in sorted(bundle.weights.parent.glob("*.pt"))}
+    for weights, digest in digests.items():
+        if digest != (recorded := recorded_sha256(weights)):
             found = f"{weights}: SHA-256 {digest}, but {SUMS} has {recorded}"
             return Check(name=name, status="broken", found=found, advice=again)
-    return Check(name=name, status="ok", found=f"{found}, as recorded")
+    found = f"{bundle.name} {bundle.version}, SHA-256 {digests[bundle.weights]}, as recorded"
+    return Check(name=name, status="ok", found=found)
 
 
 def check_device() -> Check:

@@ -1,12 +1,29 @@
-"""What a bundle's steps begin with, and whether they changed it."""
+"""What a bundle's steps begin with, what they found, and whether they changed the image."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import torch
 
 from mri_denoise.bundles.parsed import Item
 from mri_denoise.volume import Volume, slice_axis_of
+
+# names in `Denoised`, and in the item
+_FOUND = {
+    "sigma": "sigma",
+    "variation": "sigma_variation",
+    "zero": "zero",
+    "returned": "returned",
+    "cautions": "cautions",
+}
+
+
+def found_in(item: Mapping[Any, Any]) -> dict[str, np.ndarray | None]:
+    """What the steps found, as :class:`~mri_denoise.denoiser.Denoised` names it; None where they did not look."""
+    return {name: None if item.get(key) is None else np.asarray(item[key]) for name, key in _FOUND.items()}
 
 
 def differing(results: torch.Tensor, inputs: torch.Tensor) -> list[bool]:

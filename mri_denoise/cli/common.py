@@ -231,8 +231,7 @@ def place(cases: list[Case], source: Path, output: Path, *, keeps_format: bool =
     single_file = len(cases) == 1 and not cases[0].writes_folder and (source.is_file() or cases[0].series)
     folder = output
     if single_file and not output.is_dir() and named_like_image(output):
-        first = cases[0]
-        refusal = asks_for_another_format(first.sources[0], output, picture=first.picture)
+        refusal = asks_for_another_format(cases[0].sources[0], output, picture=cases[0].picture)
         if keeps_format and refusal:
             stop(f"{refusal}.", WRONG_USAGE)
         cases, folder = [dataclasses.replace(cases[0], output=Path(output.name))], output.parent

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
@@ -77,15 +78,10 @@ def scans(
     seed: Annotated[int, typer.Option(min=0, help="Of anatomy, scanners and noise.")] = 0,
 ) -> None:
     """Put the training volumes through simulated scanners, for the training of the noise-level network."""
-    from rich.progress import track
-
     from mri_denoise.training.noise_scans import make_scans
 
-    watched = common.interactive()
     with common.one_line_errors():
-        made = make_scans(dataset, output, count, seed)
-        for _ in track(made, "scanning", count, console=common.messages, transient=True, disable=not watched):
-            pass
+        _make(make_scans(dataset, output, count, seed), "scanning", count)
     print(f"{count} scans.")
 
 
@@ -100,13 +96,17 @@ def filtered(
     trust: common.Trust = False,
 ) -> None:
     """Denoise noisy parts of training volumes up to the filter, for the training of the network that refines it."""
-    from rich.progress import track
-
     from mri_denoise.training.filtered import make_filtered
 
-    bundle, watched = common.find_model(model, trust=trust), common.interactive()
+    bundle = common.find_model(model, trust=trust)
     with common.one_line_errors():
-        made = make_filtered(dataset, output, bundle, count, seed, split)
-        for _ in track(made, "filtering", count, console=common.messages, transient=True, disable=not watched):
-            pass
+        _make(make_filtered(dataset, output, bundle, count, seed, split), "filtering", count)
     print(f"{count} crops.")
+
+
+def _make(files: Iterable[Path], doing: str, count: int) -> None:
+    """Make files, and count them on a bar if somebody watches."""
+    from rich.progress import track
+
+    for _ in track(files, doing, count, console=common.messages, transient=True, disable=not common.interactive()):
+        pass

@@ -12,9 +12,7 @@ from mri_denoise.inference.slice_plan import SliceStack
 from mri_denoise.runtime import end_if_told
 from mri_denoise.threads import run_in_threads, threads
 
-PART = (
-    0.7  # of a correction is made: the whole one is too much for images unlike those of training (validation volumes)
-)
+PART = 0.7  # of a correction is made: the whole is too much for images unlike those of training
 FULL = 3.0  # sigma: what lowers a weaker signal is made in proportion to it, so that dark tissue does not become air
 _RUN = 8  # slices that go through the network together, with one box; fewer large ones, more small ones
 _PIXELS = 2**20  # of the slices that go through it together, unless a slice has more

@@ -183,9 +183,9 @@ class SliceDenoiseInferer(MixedPrecisionInferer):
                 out.movedim(axis, 0)[numbers] += 1 / len(plan.axes) * slices
                 advance(worth * len(numbers))
         if self.filter_passes and level is not None:
-            pilot = None if self.refiner is None else out.clone()
+            pilot = out if self.refiner is None else out.clone()
             filter_blocks(volume, out, level, plan.slice_axis, plan.blocks, correlation, self.filter_passes)
-            if self.refiner is not None and pilot is not None:
+            if self.refiner is not None:
                 self._refine(self.refiner, out, volume, pilot, level, plan)
         return out
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -31,21 +32,22 @@ class Findings:
 
     def add(self, denoised: Denoised) -> None:
         """Add what was found in the next volumes."""
-        if denoised.sigma is not None:
-            self.sigma = [*(self.sigma or []), *_lower_medians(denoised.sigma)]
-        if denoised.variation is not None:
-            self.variation = [*(self.variation or []), *denoised.variation.astype(np.float32).tolist()]
-        if denoised.zero is not None:
-            self.zero = [*(self.zero or []), *denoised.zero.astype(np.float32).tolist()]
-        if denoised.returned is not None:
-            self.returned = [*(self.returned or []), *denoised.returned.astype(int).tolist()]
+        self.sigma = _more(self.sigma, None if denoised.sigma is None else _lower_medians(denoised.sigma))
+        self.variation = _more(self.variation, denoised.variation)
+        self.zero = _more(self.zero, denoised.zero)
+        self.returned = _more(self.returned, denoised.returned)
         if denoised.cautions is not None:
             self.cautions = int(np.bitwise_or.reduce(denoised.cautions, initial=self.cautions or 0))
         self.changed += denoised.changed
 
 
-def _lower_medians(sigma: np.ndarray) -> list[float]:
-    """The lower median of each of the first axis."""
+def _more(known: list[Any] | None, found: np.ndarray | None) -> list[Any] | None:
+    """The values so far and those of the next volumes."""
+    return known if found is None else [*(known or []), *found.tolist()]
+
+
+def _lower_medians(sigma: np.ndarray) -> np.ndarray:
+    """The lower median of each of the first axis, float32."""
     flat = sigma.reshape(len(sigma), -1).astype(np.float32, copy=False)
     middle = (flat.shape[1] - 1) // 2
-    return [float(value) for value in np.partition(flat, middle, axis=1)[:, middle]]
+    return np.partition(flat, middle, axis=1)[:, middle]

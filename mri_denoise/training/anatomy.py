@@ -46,6 +46,14 @@ class Source:
     original: Path
     reference: Path | None
 
+    def load(self, *, original: bool) -> Anatomy:
+        """The volume as it comes, or its reference if there is one.
+
+        Raises:
+            InputError: if it cannot be read.
+        """
+        return _load(self.original if original or self.reference is None else self.reference)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Anatomy:
@@ -88,6 +96,12 @@ def find_sources(dataset: Path, part: str) -> list[list[Source]]:
     return list(families.values())
 
 
+def draw_source(families: list[list[Source]], rng: np.random.Generator) -> Source:
+    """Draw a volume: each of the families as often as the others."""
+    family = families[int(rng.integers(len(families)))]
+    return family[int(rng.integers(len(family)))]
+
+
 def plain_anatomy(families: list[list[Source]], rng: np.random.Generator, counts: Mapping[int, float]) -> Anatomy:
     """Draw some slices of a training volume or of its reference, unchanged.
 
@@ -99,19 +113,14 @@ def plain_anatomy(families: list[list[Source]], rng: np.random.Generator, counts
     Raises:
         InputError: if a volume cannot be read.
     """
-    family = families[int(rng.integers(len(families)))]
-    source = family[int(rng.integers(len(family)))]
+    source = draw_source(families, rng)
     original = source.reference is None or rng.random() < _AS_THEY_COME
-    return _slices(load_source(source.original if original else source.reference or source.original), rng, counts)
+    return _slices(source.load(original=original), rng, counts)
 
 
 @cache
-def load_source(path: Path) -> Anatomy:
-    """Read the first volume of a file; it is kept in memory.
-
-    Raises:
-        InputError: if the file is not one volume.
-    """
+def _load(path: Path) -> Anatomy:
+    """The first volume of a file."""
     cases, skips = discover(path)
     if len(cases) != 1:
         raise InputError(f"{path}: {skips[0].reason if skips else 'not one volume'}.")
@@ -123,7 +132,7 @@ def load_source(path: Path) -> Anatomy:
 @cache
 def _own_noise(path: Path) -> float:
     """The noise of a volume as it comes, relative to its bright voxels."""
-    array = load_source(path).array
+    array = _load(path).array
     return estimate_sigma(array).sigma / max(float(np.percentile(array, 99.9)), 1e-30)
 
 
@@ -145,13 +154,12 @@ def random_anatomy(
         rows, columns = (int(n) for n in rng.integers(96, 224, 2))
         edges = (220 / rows, 220 / columns, float(rng.uniform(1, 6)))
         return Anatomy(array=head_phantom((rows, columns, int(rng.integers(10, 24)))), voxel=edges)
-    family = families[int(rng.integers(len(families)))]
-    source = family[int(rng.integers(len(family)))]
+    source = draw_source(families, rng)
     factor = float(rng.uniform(1.5, 2.6))
     original = source.reference is None or (
         rng.random() < _ORIGINALS and level > _STRONGER * _own_noise(source.original) / factor
     )
-    found = _slices(load_source(source.original if original else source.reference or source.original), rng, counts)
+    found = _slices(source.load(original=original), rng, counts)
     if not original:
         factor = float(rng.uniform(1, 2.2)) if rng.random() < 0.4 else 1.0
     if factor > 1 and min(found.array.shape[:2]) / factor >= 64:

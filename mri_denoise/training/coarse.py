@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import ndimage
+from scipy import ndimage, signal
 
 from mri_denoise.simulation import head_phantom
-from mri_denoise.training.anatomy import Anatomy, Source, load_source
+from mri_denoise.training.anatomy import Anatomy, Source, draw_source
 
 _FACTORS, _FACTORS_NOISY = (1.2, 2.2), (1.8, 2.3)  # of the grid, for references and for volumes that have none
 _PHANTOMS, _SMOOTHED, _OTHER_CONTRAST, _MONOTONE = 0.06, 0.3, 0.3, 0.6  # fractions
@@ -40,9 +40,8 @@ def coarse_anatomy(families: list[list[Source]], rng: np.random.Generator, size:
         phantom = head_phantom((first_edge, second_edge, count))
         first = (count - slices) // 2
         return Anatomy(array=phantom[:, :, first : first + slices], voxel=(1.0, 1.0, 1.0))
-    family = families[int(rng.integers(len(families)))]
-    source = family[int(rng.integers(len(family)))]
-    volume = load_source(source.reference or source.original)
+    source = draw_source(families, rng)
+    volume = source.load(original=False)
     factor = float(rng.uniform(*(_FACTORS if source.reference else _FACTORS_NOISY)))
     edges = np.array(volume.voxel)
     fine = edges < _FINE * edges.min()
@@ -79,17 +78,11 @@ def _place(volume: np.ndarray, size: np.ndarray, rng: np.random.Generator) -> np
 
 def _end_kspace(array: np.ndarray, shape: Sequence[int], rng: np.random.Generator) -> np.ndarray:
     """Keep the middle of the k-space, weighted along each axis that becomes shorter by a random raised cosine."""
-    spectrum = np.fft.fftshift(np.fft.fftn(array))
-    centre = [n // 2 for n in array.shape]
-    spectrum = spectrum[tuple(slice(c - n // 2, c - n // 2 + n) for c, n in zip(centre, shape, strict=True))]
     for axis, (count, before) in enumerate(zip(shape, array.shape, strict=True)):
         if count < before:
-            place = np.minimum(np.abs(np.arange(count) - count // 2) / (count / 2), 1)
-            softness = rng.uniform(0, 1)
-            window = 1 - softness + softness * np.cos(np.pi / 2 * place) ** 2
-            spectrum = spectrum * np.expand_dims(window, [other for other in range(3) if other != axis])
-    scale = np.prod(shape) / array.size
-    return np.abs(scale * np.fft.ifftn(np.fft.ifftshift(spectrum))).astype(np.float32)
+            softness, place = rng.uniform(0, 1), np.minimum(2 * np.abs(np.fft.fftfreq(before)) * before / count, 1)
+            array = signal.resample(array, count, axis=axis, window=1 - softness * np.sin(np.pi / 2 * place) ** 2)
+    return np.abs(array).astype(np.float32)
 
 
 def _change_contrast(array: np.ndarray, rng: np.random.Generator) -> np.ndarray:

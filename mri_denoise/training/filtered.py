@@ -32,9 +32,9 @@ from mri_denoise.simulation.scanner import scan
 from mri_denoise.simulation.scanner_choice import random_parameters
 from mri_denoise.training.anatomy import Anatomy, Source, add_spots, find_sources, plain_anatomy, random_anatomy
 from mri_denoise.training.coarse import coarse_anatomy
+from mri_denoise.transforms.filtered import GREYS
 
 LEVELS = (0.004, 0.5)  # of the maximum; small values are as likely as large ones
-GREYS = 16000  # of the maximum; brighter voxels have room up to twice that
 _SIZE = 112  # pixels of a crop's edge
 _SLICES = {1: 0.04, 10: 0.16, 14: 0.3, 24: 0.5}  # of a crop, with their probabilities
 _CLEAN = 0.58  # fraction of the crops whose object is clean
@@ -70,8 +70,8 @@ def make_filtered(
     """Write crops. Those that exist are kept, so that an interrupted run can go on.
 
     A file (``.npz``) holds ``truth``, ``noisy``, ``pilot`` (the first network's result) and ``filtered``, all int16 of
-    shape (slices, H, W), :data:`GREYS` times the intensity on the scale of the network; ``sigma``, float32, a number or
-    of that shape; and ``contiguous``.
+    shape (slices, H, W), :data:`~mri_denoise.transforms.filtered.GREYS` times the intensity on the network's scale;
+    ``sigma``, float32, a number or of that shape; and ``contiguous``.
 
     Args:
         dataset: folder with ``datalist.json``, as ``mri-denoise data prepare`` and ``data references`` make it.

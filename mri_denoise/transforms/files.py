@@ -19,7 +19,7 @@ from monai.data import MetaTensor, list_data_collate
 from monai.transforms import MapTransform
 from torch.utils.data import default_collate
 
-from mri_denoise.bundles.item import differing, item_of
+from mri_denoise.bundles.item import differing, found_in, item_of
 from mri_denoise.bundles.registry import Model
 from mri_denoise.denoiser import Denoised
 from mri_denoise.errors import InputError
@@ -180,8 +180,6 @@ class SaveVolumed(MapTransform):
 
     def _denoised(self, d: Mapping[Hashable, Any]) -> Denoised:
         result = d[self.keys[0]]
-        measured = (d.get(name) for name in ("sigma", "sigma_variation", "zero", "returned", "cautions"))
-        sigma, variation, zero, returned, cautions = (None if one is None else np.asarray(one) for one in measured)
         geometry = result if isinstance(result, MetaTensor) else d["raw"]
         volume = Volume(
             array=np.asarray(result),
@@ -191,11 +189,7 @@ class SaveVolumed(MapTransform):
         return Denoised(
             volume=volume,
             raw=np.asarray(d["raw"]),
-            sigma=sigma,
-            variation=variation,
-            zero=zero,
-            returned=returned,
-            cautions=cautions,
+            **found_in(d),
             changed=differing(torch.as_tensor(result), torch.as_tensor(d["raw"])),
             uncertainty=None,
             guard_map=None,

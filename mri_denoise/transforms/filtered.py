@@ -12,7 +12,7 @@ from monai.transforms import MapTransform, RandomizableTransform
 
 from mri_denoise.inference.slice_plan import gather_slices
 
-_GREYS = 16000.0  # of the scale's maximum, in the files
+GREYS = 16000  # of the scale's maximum, in the files; brighter voxels have room up to twice that
 _TISSUE, _ENOUGH = 0.05, 0.3  # intensity of tissue, and the fraction of a part that should be tissue
 
 
@@ -66,7 +66,7 @@ class RandFilteredPartd(RandomizableTransform, MapTransform):
         def slab(name: str, slices: int) -> np.ndarray:
             stack = torch.from_numpy(crop[name][:, rows, columns])
             gathered = gather_slices(stack, torch.tensor([number]), slices)[0].numpy()
-            return gathered.astype(np.float32) / np.float32(_GREYS)
+            return gathered.astype(np.float32) / np.float32(GREYS)
 
         sigma = crop["sigma"]
         level = sigma if sigma.ndim == 0 else sigma[number, rows, columns]
@@ -84,7 +84,7 @@ class RandFilteredPartd(RandomizableTransform, MapTransform):
             number = int(self.R.randint(len(truth)))
             first, second = (int(self.R.randint(max(length - self.size, 0) + 1)) for length in truth.shape[1:])
             part = number, slice(first, first + self.size), slice(second, second + self.size)
-            share = float(np.mean(truth[part] > _TISSUE * _GREYS))
+            share = float(np.mean(truth[part] > _TISSUE * GREYS))
             if share > most:
                 best, most = part, share
             if share > _ENOUGH:

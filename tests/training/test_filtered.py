@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import monai.bundle
-import nibabel as nib
 import numpy as np
 import pytest
 
@@ -14,25 +12,11 @@ from mri_denoise._monai import import_monai
 from mri_denoise.bundles.registry import find_bundle
 from mri_denoise.bundles.weights import load_weights
 from mri_denoise.networks import RefineNet
-from mri_denoise.simulation import head_phantom, phantom_affine
 from mri_denoise.training.anatomy import add_spots
-from mri_denoise.training.filtered import GREYS, make_filtered
+from mri_denoise.training.filtered import make_filtered
 from mri_denoise.transforms import LoadFilteredd, RandFilteredPartd
+from mri_denoise.transforms.filtered import GREYS
 from tests.commands import cli
-
-SHAPE = (72, 80, 16)
-
-
-@pytest.fixture(scope="module")
-def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("data")
-    entries = []
-    for name in ("volumes/train/a_1_T1w.nii.gz", "references/train/a_1_T1w.nii.gz"):
-        (folder / name).parent.mkdir(parents=True)
-        nib.save(nib.Nifti1Image(900 * head_phantom(SHAPE), phantom_affine(SHAPE)), folder / name)
-        entries.append({"image": name, "contrast": "T1w"})
-    (folder / "datalist.json").write_text(json.dumps({"training": entries}))
-    return folder
 
 
 @pytest.fixture(scope="module")
