@@ -18,13 +18,14 @@ import torch.nn.functional as F
 from scipy.special import chndtrix, gamma, hyp1f1, ndtr
 
 from mri_denoise.noise.rician import rice_moments
+from mri_denoise.threads import run_in_threads
 
 THRESHOLD = 5.0  # standard deviations; at 4.5 some thirty voxels of noise in a head came back as bright dots
 Box = tuple[int, int, int]  # 1, 3 or 6 voxels along each axis
 _BOXES: tuple[Box, ...] = ((1, 1, 1), (3, 3, 3), (6, 6, 6), (6, 1, 1), (1, 6, 1), (1, 1, 6))
 _STRICTER = 0.5  # standard deviations more for lines: there are as many of them as voxels, along three axes
 _RAMP = 0.5  # standard deviations above the threshold from which the whole mean comes back
-_CHUNK = 2**20  # voxels at a time, which bounds the memory it takes
+_CHUNK = 2**21  # voxels at a time in a thread, which bounds the memory it takes
 _HALO = 8  # planes that reach a plane through all widths, and a multiple of 2
 _MOST, _STEPS = 20, 20  # of the tables: the largest signal / sigma, and steps in 1
 _BRIGHT = 3.0  # signal / sigma above which a voxel counts as tissue
@@ -69,20 +70,30 @@ def return_signal(
         return 0
     rows = np.ones((3, 1)) if correlation is None else correlation
     before = result.clone()
-    step = max(_CHUNK // max(math.prod(noisy.shape[1:]), 1), 2 * _HALO) // 2 * 2
+    step = _planes_at_a_time(noisy)
     spread = _spread(noisy, before, sigma)
-    changed = 0
-    for low in range(0, len(noisy), step):
+
+    def return_to(low: int) -> int:
         bottom, top = max(low - _HALO, 0), min(low + step + _HALO, len(noisy))
         level = sigma if sigma.ndim == 0 else sigma[bottom:top]
         added = _significant(noisy[bottom:top], before[bottom:top], level * spread, rows, threshold)
-        if added is not None:
-            inner = added[low - bottom : low - bottom + step]
-            old = before[low : low + step]
-            # no signal is negative; what was stays
-            result[low : low + step] = torch.where(inner != 0, torch.maximum(old + inner, old.clamp_max(0)), old)
-            changed += int(torch.count_nonzero(inner))
-    return changed
+        if added is None:
+            return 0
+        inner = added[low - bottom : low - bottom + step]
+        old = before[low : low + step]
+        # no signal is negative; what was stays
+        result[low : low + step] = torch.where(inner != 0, torch.maximum(old + inner, old.clamp_max(0)), old)
+        return int(torch.count_nonzero(inner))
+
+    starts = range(0, len(noisy), step)
+    return sum(run_in_threads(return_to, starts) if result.device.type == "cpu" else map(return_to, starts))
+
+
+def _planes_at_a_time(volume: torch.Tensor) -> int:
+    """An even number of planes, so that the parts are about alike: shape (X, Y, Z) of the volume."""
+    most = max(_CHUNK // max(math.prod(volume.shape[1:]), 1), 2 * _HALO)
+    parts = -(-len(volume) // most)
+    return -(-len(volume) // parts // 2) * 2
 
 
 def _spread(noisy: torch.Tensor, result: torch.Tensor, sigma: torch.Tensor) -> float:
@@ -101,7 +112,7 @@ def _significant(
     """What comes back, in the shape of the image; None for nothing."""
     level = sigma.clamp_min(1e-12)
     signal = result / level
-    place = (signal * _STEPS).clamp_(0, _MOST * _STEPS).round_().long()
+    place = (signal * _STEPS).clamp_(0, _MOST * _STEPS).round_().int()
     bias, spread, skew = (_at(table, place, level) for table in _moments())
     scale = level * spread
     # masked voxels and those without noise hold nothing that was removed

@@ -13,7 +13,11 @@ from mri_denoise.runtime import end_if_told
 from mri_denoise.threads import run_in_threads, threads
 
 PART = 0.7  # of a correction is made: the whole is too much for images unlike those of training
-FULL = 3.0  # sigma: what lowers a weaker signal is made in proportion to it, so that dark tissue does not become air
+# signal / sigma at which a correction that lowers the signal begins, and from which it is whole, so that dark tissue
+# does not become air. At the first level of noise, of the scale, and below; and at the second and above, where so weak
+# a signal is not the skull's alone
+_WEAK, _STRONG = (2.0, 6.0), (0.0, 3.0)
+_LEVELS = 0.03, 0.09
 _RUN = 8  # slices that go through the network together, with one box; fewer large ones, more small ones
 _PIXELS = 2**20  # of the slices that go through it together, unless a slice has more
 
@@ -80,6 +84,12 @@ def _write(results: torch.Tensor, refined: list[tuple[torch.Tensor, Box, torch.T
         place = (slice(int(numbers[0]), int(numbers[-1]) + 1), box.rows, box.columns)
         filtered = results[place]
         noise = level if level.ndim == 0 else level[place]
-        strength = (filtered / (FULL * noise.clamp_min(1e-12))).clamp(0, 1)
         correction = PART * (inside - filtered)
-        filtered += torch.where(correction < 0, strength * correction, correction)
+        filtered += torch.where(correction < 0, _share(filtered, noise) * correction, correction)
+
+
+def _share(signal: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
+    """The part of a correction that lowers a signal which is made, 0 to 1, of the signal's shape."""
+    strong = ((sigma - _LEVELS[0]) / (_LEVELS[1] - _LEVELS[0])).clamp(0, 1)
+    begin, whole = (weak + strong * (much - weak) for weak, much in zip(_WEAK, _STRONG, strict=True))
+    return ((signal / sigma.clamp_min(1e-12) - begin) / (whole - begin)).clamp(0, 1)

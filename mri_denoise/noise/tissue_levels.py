@@ -112,7 +112,7 @@ def measure_cells(slices: np.ndarray, scale: float = 1.0) -> Cells | None:
         return None
     tiles, numbers = _plan(slices.shape)
     work = [(tile, place) for place in range(len(numbers)) for tile in tiles]
-    coarse = coarse_level([_slab(slices, tile, numbers[place], scale)[1] for tile, place in work])
+    coarse = coarse_level([_scaled(slices[tile][..., numbers[place]], scale) for tile, place in work])
     if not coarse > 0:
         return None
     shape = (rows, columns, len(numbers))
@@ -187,9 +187,13 @@ def _slab(slices: np.ndarray, tile: Tile, number: int, scale: float) -> np.ndarr
     """A tile of a slice between those of its neighbours, zeros for one that is missing: float32, (3, X, Y)."""
     slab = np.zeros((3, *(edge.stop - edge.start for edge in tile)), dtype=np.float32)
     first, last = max(number - 1, 0), min(number + 2, slices.shape[2])
-    found = np.nan_to_num(slices[tile][..., first:last] / np.float32(scale), posinf=0, neginf=0)
-    slab[first - number + 1 : last - number + 1] = np.moveaxis(found, 2, 0)
+    slab[first - number + 1 : last - number + 1] = np.moveaxis(_scaled(slices[tile][..., first:last], scale), 2, 0)
     return slab
+
+
+def _scaled(values: np.ndarray, scale: float) -> np.ndarray:
+    """Values in the unit of the levels: float32, 0 where they are not finite."""
+    return np.nan_to_num(values / np.float32(scale), posinf=0, neginf=0)
 
 
 def coarse_level(tiles: list[np.ndarray]) -> float:

@@ -37,7 +37,7 @@ def robust_range(image: np.ndarray, upper: float = 99.9) -> tuple[float, float]:
     if not values.size:
         return 0.0, 1.0
     # not interpolated: of few voxels one that is far too bright would count
-    low = float(np.percentile(values, 100 - upper, method="higher"))
+    low = float(np.percentile(values, 100 - upper, method="higher")) if values.min() < 0 else 0.0
     high = float(np.percentile(values, upper, method="lower"))
     lower = min(low, 0.0)
     width = high - lower

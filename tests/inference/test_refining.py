@@ -8,7 +8,7 @@ from monai.data import MetaTensor
 
 from mri_denoise.inference import refining
 from mri_denoise.inference.collaborative_filter import filter_blocks
-from mri_denoise.inference.refining import FULL, PART, refine_slices
+from mri_denoise.inference.refining import PART, refine_slices
 from mri_denoise.inference.slices import SliceDenoiseInferer
 from mri_denoise.networks import RefineNet
 
@@ -53,9 +53,32 @@ def test_each_slice_sees_the_filtered_slices_around_it(
         wanted = torch.cat((stacks[0][around], stacks[1][around], stacks[2][number][None], stacks[3][number][None]))
         assert torch.equal(seen[float(stacks[2][number][0, 0])], wanted)
         whole = filtered.movedim(axis, 0)[number]
-        correction = PART * (wanted.mean(0) - whole)
-        correction *= torch.where(correction < 0, (whole / (FULL * stacks[3][number])).clamp(0, 1), 1)
-        torch.testing.assert_close(out.movedim(axis, 0)[number], whole + correction)
+        torch.testing.assert_close(out.movedim(axis, 0)[number], whole + PART * (wanted.mean(0) - whole))
+
+
+@pytest.mark.parametrize(
+    ("sigma", "signal", "share"),
+    [
+        (0.01, 1.9, 0.0),
+        (0.03, 3.0, 0.25),
+        (0.03, 6.0, 1.0),
+        (0.06, 2.75, 0.5),  # between 1 and 4.5
+        (0.09, 0.3, 0.1),
+        (0.2, 1.5, 0.5),
+        (0.2, 3.1, 1.0),
+    ],
+)
+@pytest.mark.parametrize("as_map", [False, True])
+def test_weak_signal_is_lowered_less_and_raised_as_any_other(
+    sigma: float, signal: float, share: float, as_map: bool
+) -> None:
+    filtered = torch.full((16, 16, 3), sigma * signal)
+    bright = torch.ones_like(filtered)
+    level = torch.full_like(filtered, sigma) if as_map else torch.tensor(sigma)
+    for step, part in ((-0.5 * sigma, share), (0.5 * sigma, 1.0)):
+        out = filtered.clone()
+        refine_slices(out, bright, bright, level, lambda batch, by=step: batch[:, :1] + by, axis=2, num_slices=1)
+        torch.testing.assert_close(out, filtered + PART * part * step, rtol=0, atol=1e-5 * sigma)
 
 
 def test_the_same_bits_for_any_number_of_threads() -> None:
