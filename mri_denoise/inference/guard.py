@@ -25,7 +25,7 @@ Box = tuple[int, int, int]  # 1, 3 or 6 voxels along each axis
 _BOXES: tuple[Box, ...] = ((1, 1, 1), (3, 3, 3), (6, 6, 6), (6, 1, 1), (1, 6, 1), (1, 1, 6))
 _STRICTER = 0.5  # standard deviations more for lines: there are as many of them as voxels, along three axes
 _RAMP = 0.5  # standard deviations above the threshold from which the whole mean comes back
-_CHUNK = 2**21  # voxels at a time in a thread, which bounds the memory it takes
+_CHUNK = 3 * 2**18  # voxels at a time in a thread, which bounds the memory it takes
 _HALO = 8  # planes that reach a plane through all widths, and a multiple of 2
 _MOST, _STEPS = 20, 20  # of the tables: the largest signal / sigma, and steps in 1
 _BRIGHT = 3.0  # signal / sigma above which a voxel counts as tissue
@@ -111,23 +111,26 @@ def _significant(
 ) -> torch.Tensor | None:
     """What comes back, in the shape of the image; None for nothing."""
     level = sigma.clamp_min(1e-12)
-    signal = result / level
-    place = (signal * _STEPS).clamp_(0, _MOST * _STEPS).round_().int()
+    place = (result / level).mul_(_STEPS).clamp_(0, _MOST * _STEPS).round_().int()
     bias, spread, skew = (_at(table, place, level) for table in _moments())
-    scale = level * spread
+    left = (noisy - result).sub_(bias.mul_(level))
+    scale = spread.mul_(level)
     # masked voxels and those without noise hold nothing that was removed
-    left = torch.where((noisy != 0) & (sigma > 0), (noisy - result - level * bias) / scale, 0)
+    left.div_(scale).masked_fill_((noisy == 0) | (sigma <= 0), 0)
+    del bias, spread
     total: torch.Tensor | None = None
     for box in _BOXES:
         deviation = _deviations(rows, left, box)
-        quotient = _box_mean(left, box) / deviation
+        quotient = left if max(box) == 1 else _box_mean(left, box).div_(deviation)
         if max(box) == 1:
             low, high = (_at(table, place, level) for table in _limits(threshold))
+            beyond = torch.maximum(quotient - high, low.sub_(quotient), out=high)
+            del place, low, high
         else:  # the skewness of a mean falls with the root of the number of voxels
             limit = threshold + _STRICTER * (min(box) == 1)
-            bend = _pool(skew, box) * deviation * ((limit**2 - 1) / 6)
-            low, high = bend - limit, bend + limit
-        beyond = torch.maximum(quotient - high, low - quotient)
+            bend = (_pool(skew, box) * deviation).mul_((limit**2 - 1) / 6)
+            beyond = torch.sub(quotient, bend, out=bend).abs_().sub_(limit)
+            del bend
         if bool((beyond > 0).any()):
             share = _box_most(beyond.div_(_RAMP).clamp_(0, 1), box)
             means = quotient * deviation

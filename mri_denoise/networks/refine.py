@@ -82,5 +82,6 @@ def _features(
 def _local_mean(image: torch.Tensor) -> torch.Tensor:
     """Means over the squares of 10 x 10 pixels around squares of 2 x 2, shape (N, 1, H, W) in and out."""
     small = F.avg_pool2d(image, 2, ceil_mode=True, count_include_pad=False)
-    means = F.avg_pool2d(F.pad(small, [2, 2, 2, 2], mode="replicate"), 5, stride=1)
+    # one axis after the other takes half of the time
+    means = F.avg_pool2d(F.avg_pool2d(F.pad(small, [2, 2, 2, 2], mode="replicate"), (5, 1), 1), (1, 5), 1)
     return F.interpolate(means, scale_factor=2.0)[..., : image.shape[-2], : image.shape[-1]]

@@ -24,6 +24,8 @@ _TISSUE = 0.15  # times the mean of the bright blocks: blocks with a higher mean
 _FEW = 100  # blocks of tissue: fewer are not enough
 _AGREE = (0.08, 0.8)  # logarithm of level / air at which the two agree: at no expected error, and per expected error
 _UNEVEN = 0.75  # unevenness of tissue whose level the air does not tell
+_WEAK = (2.5, 3.5)  # mean of tissue / sigma of air: up to the first it is weak, from the second on it is not
+_LOWER = 0.2  # by how much more the logarithm may be below 0 in weak tissue, of which the network says too little
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,14 +113,20 @@ def raise_level(tissue: Tissue, simple: float, shape: Sequence[int]) -> Tissue:
 def is_air(tissue: Tissue, pure: float) -> bool:
     """Tell whether the level of the tissue is that of pure noise in the air.
 
+    Magnitudes of a signal as weak as the noise spread less than sigma, by as much as the signal tells. The network saw
+    little of such tissue, and calls its level up to a fifth too low, and uneven.
+
     Args:
         tissue: the measurement in tissue.
         pure: sigma of the air, in the unit of the slices, if the air is Rician noise beyond doubt.
 
     Returns:
         True if the level of the tissue is not clearly uneven, and differs from that of the air by no more than its
-        expected error.
+        expected error; in weak tissue it may be lower, and uneven.
     """
+    low, high = _WEAK
+    weak = min(max((high - float(np.median(tissue.inside.mean)) / pure) / (high - low), 0.0), 1.0)
     limit = _AGREE[0] + _AGREE[1] * tissue.found.error
-    level = float(np.median(tissue.found.inside))
-    return tissue.found.unevenness < _UNEVEN and abs(math.log(level / pure)) < limit
+    departure = math.log(float(np.median(tissue.found.inside)) / pure)
+    even = tissue.found.unevenness < _UNEVEN + (1 - _UNEVEN) * weak
+    return even and -limit - _LOWER * weak < departure < limit
