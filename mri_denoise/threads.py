@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 
@@ -70,6 +70,18 @@ def run_in_threads(function: Callable[[_Item], _Result], items: Sequence[_Item])
 
         with ThreadPoolExecutor(count, initializer=torch.set_num_threads, initargs=(1,)) as pool:
             return list(pool.map(call, items))
+
+
+def run_together(first: Callable[[], _Item], second: Callable[[], _Result]) -> tuple[_Item, _Result]:
+    """Call two functions at a time, each in one thread (:func:`run_in_threads`).
+
+    Examples:
+        >>> run_together(lambda: 1, lambda: "two")
+        (1, 'two')
+    """
+    calls: list[Callable[[], Any]] = [first, second]
+    one, two = run_in_threads(lambda call: call(), calls)
+    return one, two
 
 
 def _call(function: Callable[[_Item], _Result], item: _Item) -> _Result:

@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 
 from mri_denoise.noise.blocks import interpolate_grid
-from mri_denoise.noise.detail import DetailBlocks, cut_detail
+from mri_denoise.noise.detail import DetailBlocks
 from mri_denoise.noise.tissue_levels import CELL, NARROW, LevelMap, measure_cells, measure_levels
 
 Source = Literal["air", "tissue", "none"]
@@ -46,22 +46,21 @@ class Tissue:
 
 
 def measure_tissue(
-    slices: np.ndarray, coverage: Sequence[float], *, scale: float = 1.0, as_map: bool = False
+    slices: np.ndarray, blocks: DetailBlocks, *, scale: float = 1.0, as_map: bool = False
 ) -> Tissue | None:
     """Measure the level of the noise in tissue, as a map.
 
     Args:
         slices: magnitudes, shape (X, Y, slices).
-        coverage: fraction of k-space that was acquired along the two axes of a slice.
-        scale: what the magnitudes are divided by, above 0; it is the unit of the measurement.
+        blocks: of the slices (:func:`~mri_denoise.noise.detail.cut_detail`), in the unit of the measurement.
+        scale: what the magnitudes are divided by, above 0; it is that unit.
         as_map: whether a level that may be even is given as a map, too.
 
     Returns:
         the measurement; None if there is too little tissue.
     """
-    blocks = cut_detail(slices, coverage, scale)
-    cells = None if blocks is None else measure_cells(slices, scale)
-    if blocks is None or cells is None:
+    cells = measure_cells(slices, scale)
+    if cells is None:
         return None
     bright = float(np.percentile(blocks.mean, 95))
     # the mean of the noise of many coils is several sigma, and it is not tissue

@@ -14,12 +14,14 @@ import numpy as np
 
 from mri_denoise.noise.blocks import find_signal, interpolate_grid, middle_slices, normalise
 from mri_denoise.noise.correlation import MAX_LAG, noise_correlation
+from mri_denoise.noise.detail import DetailBlocks, cut_detail
 from mri_denoise.noise.evidence import Source, Tissue, is_air, level_at, measure_tissue, raise_level
 from mri_denoise.noise.floor import Floor, FloorKind, find_floor
 from mri_denoise.noise.level import NoiseLevel, estimate_sigma
 from mri_denoise.noise.spectrum import noise_spectrum, spectrum_correlation
 from mri_denoise.noise.zero_filling import find_coverage
 from mri_denoise.noise.zero_level import ZeroLevel, find_zero
+from mri_denoise.threads import run_together
 
 _DRAWN = 0.4  # fraction of voxels that equal their neighbours, above which an image holds no noise
 _MASKED = 0.1  # fraction of voxels that are 0 or not finite, above which an image counts as masked
@@ -127,8 +129,8 @@ def find_noise(
 def _find(
     data: np.ndarray,
     slice_axis: int | None,
-    simple: NoiseLevel | None,
-    correlation: np.ndarray | None,
+    known: NoiseLevel | None,
+    known_correlation: np.ndarray | None,
     as_map: bool,
 ) -> NoiseModel:
     """The model of a volume that counts from 0."""
@@ -140,12 +142,22 @@ def _find(
     slices = np.moveaxis(data, axis, 2)
     middle = normalise(middle_slices(slices, 2), scale)
     if _is_drawn(middle):
-        simple = NoiseLevel(sigma=0.0, snr=math.inf, method="none")
-    simple = estimate_sigma(data, slice_axis=axis) if simple is None else simple
-    correlation = noise_correlation(data[None], axis, [simple]) if correlation is None else correlation
+        known = NoiseLevel(sigma=0.0, snr=math.inf, method="none")
+
+    def of_air() -> tuple[NoiseLevel, np.ndarray]:
+        level = estimate_sigma(data, slice_axis=axis) if known is None else known
+        if known_correlation is not None:
+            return level, known_correlation
+        return level, noise_correlation(data[None], axis, [level])
+
+    def of_detail() -> DetailBlocks | None:
+        return cut_detail(slices, find_coverage(middle), scale)
+
+    # neither needs the other
+    (simple, correlation), blocks = run_together(of_air, of_detail)
     tissue = None
-    if simple.sigma > 0:
-        tissue = measure_tissue(slices, find_coverage(middle), scale=scale, as_map=as_map)
+    if simple.sigma > 0 and blocks is not None:
+        tissue = measure_tissue(slices, blocks, scale=scale, as_map=as_map)
     if tissue is None:
         return _plain(simple, correlation)
     tissue = raise_level(tissue, simple.sigma / scale, slices.shape)
