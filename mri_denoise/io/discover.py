@@ -8,7 +8,6 @@ from __future__ import annotations
 import dataclasses
 import os
 import stat
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,11 +15,13 @@ from mri_denoise.errors import InputError
 from mri_denoise.io.archive import Unpacking
 from mri_denoise.io.bids import not_magnitude
 from mri_denoise.io.case import Case, Skip
-from mri_denoise.io.files import natural, reading
+from mri_denoise.io.classify import ZipFile, case_of
+from mri_denoise.io.collisions import without_collisions
+from mri_denoise.io.files import reading
 from mri_denoise.io.image_type import by_json_beside
 from mri_denoise.io.nifti.intent import no_image
 from mri_denoise.io.own_results import OwnResults
-from mri_denoise.io.sniff import content_of, is_sidecar, named_like_image, pair_of
+from mri_denoise.io.sniff import pair_of
 
 _BIDS_MARK = "dataset_description.json"
 _BIDS_NOT_RAW = ("derivatives", "sourcedata")
@@ -117,8 +118,8 @@ class _Search:
         skips: list[Skip] = []
         dicom: list[Path] = []
         for item in found:
-            result = item if isinstance(item, Skip) else _case_of(item, self._root)
-            if isinstance(result, _Zip):
+            result = item if isinstance(item, Skip) else case_of(item, self._root)
+            if isinstance(result, ZipFile):
                 inside, left = self._from_zip(result.path)
                 cases += inside
                 skips += left
@@ -139,7 +140,7 @@ class _Search:
             )
             cases += dicom_cases
             skips += dicom_skips
-        return _without_collisions(cases, skips)
+        return without_collisions(cases, skips)
 
     def _unwanted(self, case: Case) -> str:
         """Why a NIfTI file or a picture is left alone; empty if it is not."""
@@ -170,101 +171,3 @@ class _Search:
             for case in cases
         ]
         return moved, skips
-
-
-@dataclasses.dataclass(frozen=True)
-class _Zip:
-    """A zip file, whose content is searched next."""
-
-    path: Path
-
-
-def _case_of(path: Path, root: Path) -> Case | Skip | Path | _Zip | None:
-    """Classify one file: a case, a Skip, the path itself for DICOM, or None for a file not worth a line."""
-    name = path.name.lower()
-    if path.is_symlink() and not path.exists():
-        return (
-            None
-            if is_sidecar(path)
-            else Skip(source=path, reason="broken link; fetch the file that it points to", damaged=True)
-        )
-    try:
-        with reading(path):
-            if not stat.S_ISREG(path.stat().st_mode):
-                return None
-            content = content_of(path)
-    except InputError as error:
-        return (
-            None if is_sidecar(path) else Skip(source=path, reason=str(error).removeprefix(f"{path}: "), damaged=True)
-        )
-    if content == "dicom":
-        return None if name == "dicomdir" else path
-    if content == "zip":
-        return _Zip(path)
-    relative = path.relative_to(root)
-    if content == "volume":
-        return Case(kind="nifti", sources=(path,), output=relative, label=relative.as_posix())
-    if content == "picture":
-        return Case(
-            kind="picture",
-            sources=(path,),
-            output=relative.with_name(f"denoised_{path.name}"),
-            label=relative.as_posix(),
-        )
-    if content == "pair" or name.endswith((".img", ".img.gz")):
-        return _pair_case(path, root)
-    if is_sidecar(path):
-        return None
-    if path.stat().st_size == 0:
-        return Skip(source=path, reason="empty file", damaged=True)
-    if named_like_image(path):
-        return Skip(source=path, reason="named like an image, but its content is none", damaged=True)
-    return Skip(
-        source=path, reason="not an image format that is read (NIfTI, Analyze, MGH, DICOM, PNG, JPEG, BMP, TIFF)"
-    )
-
-
-def _pair_case(path: Path, root: Path) -> Case | Skip | None:
-    """The case of a header; None for its image, which the header already stands for."""
-    pair = pair_of(path)
-    if pair is None:
-        return Skip(source=path, reason="its .hdr or .img partner is missing", damaged=True)
-    header, image = pair
-    if path != header:
-        return None
-    relative = header.relative_to(root)
-    return Case(kind="nifti", sources=(header, image), output=relative, label=relative.as_posix())
-
-
-def _without_collisions(cases: list[Case], skips: list[Skip]) -> tuple[list[Case], list[Skip]]:
-    """Sort by output; of cases with the same output, also if upper and lower case are ignored, keep the first.
-
-    Volumes of one DICOM series share a folder as their output, but no files in it.
-    """
-    taken: dict[str, Case] = {}
-    files: set[Path] = set()
-    kept: list[Case] = []
-    for case in sorted(cases, key=lambda case: (natural(case.output.as_posix()), natural(case.label))):
-        other = taken.setdefault(case.output.as_posix().lower(), case)
-        names = set(case.outputs(Path()))
-        if other is case or (case.writes_folder and other.writes_folder and not names & files):
-            kept.append(case)
-            files |= names
-        else:
-            skips.append(
-                Skip(
-                    source=case.sources[0],
-                    reason=f"its output {case.output} would overwrite that of {other.sources[0]}",
-                )
-            )
-    return _with_own_companions(kept), sorted(skips, key=lambda skip: natural(str(skip.source)))
-
-
-def _with_own_companions(cases: list[Case]) -> list[Case]:
-    """Let companions be named by the whole name of the output where ``a.nii`` and ``a.mgz`` would share them."""
-    names = [case.companion(Path(), "", "").as_posix().casefold() for case in cases]
-    shared = {name for name, count in Counter(names).items() if count > 1}
-    return [
-        dataclasses.replace(case, stem=case.output.name) if name in shared and not case.writes_folder else case
-        for name, case in zip(names, cases, strict=True)
-    ]

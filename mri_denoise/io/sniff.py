@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from mri_denoise.io.archive import is_zip
-from mri_denoise.io.files import open_bytes
+from mri_denoise.io.packed import open_bytes
 
 Content = Literal["volume", "pair", "picture", "dicom", "zip", "other"]
 """A NIfTI or MGH file, the header of a pair, a picture, a DICOM object, a zip file, or none of these."""

@@ -17,9 +17,10 @@ import numpy as np
 
 from mri_denoise.errors import InputError, OutputError
 from mri_denoise.io.case import Case
-from mri_denoise.io.files import open_bytes, packing, reading, write_beside
+from mri_denoise.io.files import reading, write_beside
 from mri_denoise.io.nifti.layout import Layout, layout_of, matrix_of
 from mri_denoise.io.nifti.voxels import VoxelStream, open_voxels
+from mri_denoise.io.packed import open_bytes, packing
 from mri_denoise.io.scaling import to_stored, to_values
 from mri_denoise.io.sniff import asks_for_another_format, pair_of
 from mri_denoise.io.stepped import SteppedWriter

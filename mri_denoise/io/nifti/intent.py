@@ -5,7 +5,8 @@ from __future__ import annotations
 import struct
 from pathlib import Path
 
-from mri_denoise.io.files import open_bytes, reading
+from mri_denoise.io.files import reading
+from mri_denoise.io.packed import open_bytes
 
 _STATISTICS = range(2, 25)  # nifti1.h: from NIFTI_INTENT_CORREL to NIFTI_INTENT_LOG10PVAL
 _OTHERS = {

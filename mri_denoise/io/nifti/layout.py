@@ -16,7 +16,8 @@ from nibabel.nifti2 import Nifti2PairHeader
 from nibabel.spatialimages import HeaderDataError
 
 from mri_denoise.errors import InputError
-from mri_denoise.io.files import GZIP_MAGIC, open_bytes, reading
+from mri_denoise.io.files import reading
+from mri_denoise.io.packed import GZIP_MAGIC, open_bytes
 from mri_denoise.volume import spans_space
 
 # a deflate stream expands at most 1032-fold (zlib's technical notes): larger claims are refused before any reading

@@ -11,7 +11,8 @@ import numpy as np
 
 from mri_denoise.errors import OutputError
 from mri_denoise.io.case import Case
-from mri_denoise.io.files import packing, write_beside
+from mri_denoise.io.files import write_beside
+from mri_denoise.io.packed import packing
 from mri_denoise.io.stepped import SteppedWriter
 
 

@@ -9,8 +9,9 @@ from typing import IO
 
 import numpy as np
 
-from mri_denoise.io.files import open_bytes, reading
+from mri_denoise.io.files import reading
 from mri_denoise.io.nifti.layout import Layout
+from mri_denoise.io.packed import open_bytes
 
 _CHUNK = 2**20
 _SLAB_VOXELS = 2**21  # converted at a time, which bounds the memory it takes
