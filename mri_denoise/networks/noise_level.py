@@ -80,7 +80,7 @@ class NoiseLevelNet(nn.Module):
 
         Args:
             slabs: shape (B, 3, H, W), H and W multiples of 8: a slice between its neighbours, divided by the coarse
-                level (:func:`mri_denoise.noise.tissue_levels.coarse_level`); a neighbour that is missing is 0.
+                level (:func:`mri_denoise.noise.cells.coarse_level`); a neighbour that is missing is 0.
 
         Returns:
             shape (B, 2, H / 8, W / 8): natural logarithm of the level relative to the coarse one, and that of its

@@ -15,8 +15,9 @@ from typing import Literal
 import numpy as np
 
 from mri_denoise.noise.blocks import interpolate_grid
+from mri_denoise.noise.cells import CELL, NARROW, measure_cells
 from mri_denoise.noise.detail import DetailBlocks
-from mri_denoise.noise.tissue_levels import CELL, NARROW, LevelMap, measure_cells, measure_levels
+from mri_denoise.noise.tissue_levels import LevelMap, measure_levels
 
 Source = Literal["air", "tissue", "none"]
 
@@ -100,7 +101,7 @@ def raise_level(tissue: Tissue, simple: float, shape: Sequence[int]) -> Tissue:
 
     Returns:
         the measurement with a level raised by no more than the network's expected error allows; as it was if no edge
-        of a slice is shorter than :data:`~mri_denoise.noise.tissue_levels.NARROW`.
+        of a slice is shorter than :data:`~mri_denoise.noise.cells.NARROW`.
     """
     factor = min(simple, tissue.found.most) / float(np.median(tissue.found.inside))
     if min(shape[:2]) >= NARROW or factor <= 1:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from mri_denoise.io.files import write_beside
-from mri_denoise.noise.tissue_levels import CELL
+from mri_denoise.noise.cells import CELL
 from mri_denoise.simulation.scanner import Scan, scan
 from mri_denoise.simulation.scanner_choice import random_parameters
 from mri_denoise.training.anatomy import Source, find_sources, random_anatomy

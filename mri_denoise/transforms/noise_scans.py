@@ -9,14 +9,14 @@ import numpy as np
 from monai.config import KeysCollection
 from monai.transforms import MapTransform, RandomizableTransform
 
-from mri_denoise.noise.tissue_levels import CELL, coarse_level
+from mri_denoise.noise.cells import CELL, coarse_level
 
 
 class LoadNoiseScand(MapTransform):
     """Read scans: the path under each key becomes a dictionary of arrays.
 
     ``image`` is float32, shape (X, Y, slices), divided by its coarse level
-    (:func:`~mri_denoise.noise.tissue_levels.coarse_level`); ``label`` is float32, shape (2, X // 8, Y // 8, slices):
+    (:func:`~mri_denoise.noise.cells.coarse_level`); ``label`` is float32, shape (2, X // 8, Y // 8, slices):
     the logarithm of sigma relative to the coarse level, and the fraction of tissue.
     """
 

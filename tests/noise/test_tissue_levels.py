@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from mri_denoise.noise import tissue_levels
 from mri_denoise.noise.blocks import interpolate_grid
+from mri_denoise.noise.cells import measure_cells
 from mri_denoise.noise.model import find_noise
 from mri_denoise.noise.simulate import add_rician
-from mri_denoise.noise.tissue_levels import measure_cells, measure_levels
+from mri_denoise.noise.tissue_levels import measure_levels
 from tests.phantoms import head
 
 SHAPE = (96, 120, 12)
@@ -92,8 +92,8 @@ def test_the_level_of_a_small_crop_is_no_multiple_of_the_true_one(clean: np.ndar
 
 
 def test_large_slices_are_sampled_in_tiles(clean: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tissue_levels, "_MOST_VOXELS", 300_000)
-    monkeypatch.setattr(tissue_levels, "_TILE", 256)
+    monkeypatch.setattr("mri_denoise.noise.cells._MOST_VOXELS", 300_000)
+    monkeypatch.setattr("mri_denoise.noise.cells._TILE", 256)
     large = np.tile(clean[..., :2], (15, 10, 1))
     noisy = add_rician(large, 40, np.random.default_rng(0))
     cells = measure_cells(noisy)
