@@ -93,6 +93,20 @@ def test_chunks_leave_no_trace(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.testing.assert_close(whole, parts, rtol=0, atol=1e-5)
 
 
+def test_the_same_bits_for_any_number_of_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guard, "_CHUNK", 1)
+    noisy, results, before = rician(np.full(SHAPE, 8, np.float32)), [], torch.get_num_threads()
+    noisy[::7, ::5, ::6] += 9
+    try:
+        for count in (1, 2, 5):
+            torch.set_num_threads(count)
+            results.append(torch.full(SHAPE, 8.0))
+            assert return_signal(noisy, results[-1], torch.tensor(1.0)) > 300
+    finally:
+        torch.set_num_threads(before)
+    assert torch.equal(results[0], results[1]) and torch.equal(results[0], results[2])
+
+
 def test_noise_that_is_stronger_than_said_does_not_come_back() -> None:
     result = torch.full(SHAPE, 20.0)
     assert return_signal(rician(np.full(SHAPE, 20, np.float32)), result, torch.tensor(0.5)) < 0.002 * result.numel()
