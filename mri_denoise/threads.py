@@ -41,12 +41,15 @@ def threads() -> int:
     return getattr(_here, "count", None) or torch.get_num_threads()
 
 
-def run_in_threads(function: Callable[[_Item], _Result], items: Sequence[_Item]) -> list[_Result]:
+def run_in_threads(
+    function: Callable[[_Item], _Result], items: Sequence[_Item], at_most: int | None = None
+) -> list[_Result]:
     """Call a function with each item, some at a time, each in one thread.
 
     Args:
         function: releases the interpreter's lock most of the time, as PyTorch's operators do.
         items: the pieces of work.
+        at_most: how many at a time, if memory sets a limit.
 
     Returns:
         the results, in the order of ``items``.
@@ -58,7 +61,7 @@ def run_in_threads(function: Callable[[_Item], _Result], items: Sequence[_Item])
         >>> run_in_threads(lambda n: n * n, [1, 2, 3])
         [1, 4, 9]
     """
-    count = min(threads(), len(items))
+    count = min(threads(), len(items), at_most or len(items))
     with one_thread_each():
         if count <= 1:
             return [_call(function, item) for item in items]

@@ -25,7 +25,8 @@ Box = tuple[int, int, int]  # 1, 3 or 6 voxels along each axis
 _BOXES: tuple[Box, ...] = ((1, 1, 1), (3, 3, 3), (6, 6, 6), (6, 1, 1), (1, 6, 1), (1, 1, 6))
 _STRICTER = 0.5  # standard deviations more for lines: there are as many of them as voxels, along three axes
 _RAMP = 0.5  # standard deviations above the threshold from which the whole mean comes back
-_CHUNK = 3 * 2**18  # voxels at a time in a thread, which bounds the memory it takes
+_CHUNK = 3 * 2**18  # voxels of a piece, without its halo
+_AT_A_TIME = 2**22, 1 / 4  # voxels of the pieces at a time, or part of the volume: some fifteen copies are made of them
 _HALO = 8  # planes that reach a plane through all widths, and a multiple of 2
 _MOST, _STEPS = 20, 20  # of the tables: the largest signal / sigma, and steps in 1
 _BRIGHT = 3.0  # signal / sigma above which a voxel counts as tissue
@@ -66,7 +67,7 @@ def return_signal(
         >>> return_signal(noisy, result, torch.tensor(1.0)), round(float(result[8, 8, 8]))
         (1, 120)
     """
-    if not bool((sigma > 0).any()):
+    if not noisy.numel() or not bool((sigma > 0).any()):
         return 0
     rows = np.ones((3, 1)) if correlation is None else correlation
     before = result.clone()
@@ -85,15 +86,16 @@ def return_signal(
         result[low : low + step] = torch.where(inner != 0, torch.maximum(old + inner, old.clamp_max(0)), old)
         return int(torch.count_nonzero(inner))
 
-    starts = range(0, len(noisy), step)
-    return sum(run_in_threads(return_to, starts) if result.device.type == "cpu" else map(return_to, starts))
+    pieces = int(max(_AT_A_TIME[0], _AT_A_TIME[1] * noisy.numel()) / ((step + 2 * _HALO) * math.prod(noisy.shape[1:])))
+    at_most = max(pieces, 1) if result.device.type == "cpu" else 1
+    return sum(run_in_threads(return_to, range(0, len(noisy), step), at_most))
 
 
 def _planes_at_a_time(volume: torch.Tensor) -> int:
-    """An even number of planes, so that the parts are about alike: shape (X, Y, Z) of the volume."""
-    most = max(_CHUNK // max(math.prod(volume.shape[1:]), 1), 2 * _HALO)
-    parts = -(-len(volume) // most)
-    return -(-len(volume) // parts // 2) * 2
+    """An even number of planes, about the same in each piece, so that threads end together."""
+    most = max(_CHUNK // math.prod(volume.shape[1:]), 2 * _HALO)
+    pieces = -(-len(volume) // most)
+    return -(-len(volume) // pieces // 2) * 2
 
 
 def _spread(noisy: torch.Tensor, result: torch.Tensor, sigma: torch.Tensor) -> float:

@@ -14,8 +14,8 @@ from mri_denoise.threads import run_in_threads, threads
 
 PART = 0.7  # of a correction is made: the whole is too much for images unlike those of training
 # signal / sigma at which a correction that lowers the signal begins, and from which it is whole, so that dark tissue
-# does not become air. At the first level of noise, of the scale, and below; and at the second and above, where so weak
-# a signal is not the skull's alone
+# does not become air: _WEAK where sigma is the first of _LEVELS, of the image's scale, and below, _STRONG where it is
+# the second and above, linear between
 _WEAK, _STRONG = (2.0, 6.0), (0.0, 3.0)
 _LEVELS = 0.03, 0.09
 _RUN = 8  # slices that go through the network together, with one box; fewer large ones, more small ones
@@ -90,6 +90,6 @@ def _write(results: torch.Tensor, refined: list[tuple[torch.Tensor, Box, torch.T
 
 def _share(signal: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
     """The part of a correction that lowers a signal which is made, 0 to 1, of the signal's shape."""
-    strong = ((sigma - _LEVELS[0]) / (_LEVELS[1] - _LEVELS[0])).clamp(0, 1)
-    begin, whole = (weak + strong * (much - weak) for weak, much in zip(_WEAK, _STRONG, strict=True))
+    strength = ((sigma - _LEVELS[0]) / (_LEVELS[1] - _LEVELS[0])).clamp(0, 1)
+    begin, whole = (weak + strength * (strong - weak) for weak, strong in zip(_WEAK, _STRONG, strict=True))
     return ((signal / sigma.clamp_min(1e-12) - begin) / (whole - begin)).clamp(0, 1)

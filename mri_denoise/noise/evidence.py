@@ -24,9 +24,9 @@ Source = Literal["air", "tissue", "none"]
 _TISSUE = 0.15  # times the mean of the bright blocks: blocks with a higher mean hold tissue
 _FEW = 100  # blocks of tissue: fewer are not enough
 _AGREE = (0.08, 0.8)  # logarithm of level / air at which the two agree: at no expected error, and per expected error
-_UNEVEN = 0.75  # unevenness of tissue whose level the air does not tell
-_WEAK = (2.5, 3.5)  # mean of tissue / sigma of air: up to the first it is weak, from the second on it is not
-_LOWER = 0.2  # by how much more the logarithm may be below 0 in weak tissue, of which the network says too little
+_UNEVEN, _UNEVEN_WEAK = 0.75, 0.85  # unevenness of tissue, and of weak tissue, whose level the air does not tell
+_WEAK = (3.0, 3.5)  # mean of tissue / sigma of air: up to the first it is weak, from the second on it is not
+_LOWER = 0.08  # added in weak tissue to the limit for levels below that of the air
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,8 +113,8 @@ def raise_level(tissue: Tissue, simple: float, shape: Sequence[int]) -> Tissue:
 def is_air(tissue: Tissue, pure: float) -> bool:
     """Tell whether the level of the tissue is that of pure noise in the air.
 
-    Magnitudes of a signal as weak as the noise spread less than sigma, by as much as the signal tells. The network saw
-    little of such tissue, and calls its level up to a fifth too low, and uneven.
+    Magnitudes of a weak signal spread less than sigma. The network saw little of such tissue, and calls its level up to
+    a fifth too low, and uneven.
 
     Args:
         tissue: the measurement in tissue.
@@ -128,5 +128,5 @@ def is_air(tissue: Tissue, pure: float) -> bool:
     weak = min(max((high - float(np.median(tissue.inside.mean)) / pure) / (high - low), 0.0), 1.0)
     limit = _AGREE[0] + _AGREE[1] * tissue.found.error
     departure = math.log(float(np.median(tissue.found.inside)) / pure)
-    even = tissue.found.unevenness < _UNEVEN + (1 - _UNEVEN) * weak
+    even = tissue.found.unevenness < _UNEVEN + (_UNEVEN_WEAK - _UNEVEN) * weak
     return even and -limit - _LOWER * weak < departure < limit

@@ -151,7 +151,8 @@ def _find(
         return level, noise_correlation(data[None], axis, [level])
 
     def of_detail() -> DetailBlocks | None:
-        return cut_detail(slices, find_coverage(middle), scale)
+        without_noise = known is not None and known.sigma == 0
+        return None if without_noise else cut_detail(slices, find_coverage(middle), scale)
 
     # neither needs the other
     (simple, correlation), blocks = run_together(of_air, of_detail)

@@ -172,3 +172,12 @@ def test_noise_as_strong_as_the_signal_is_told_by_the_air() -> None:
     model = find_noise(add_rician(clean, 350.0, np.random.default_rng(0)), slice_axis=2)
     assert model.source == "air"
     assert model.level == pytest.approx(350, rel=0.03)
+
+
+def test_tissue_that_is_quieter_than_the_air_keeps_its_own_level() -> None:
+    """However weak it is: receiver coils may be noisier outside."""
+    clean = 1000 * head_phantom((128, 160, 32))
+    sigma = np.where(ndimage.binary_dilation(clean > 50, iterations=3), 200.0, 250.0)
+    model = find_noise(add_rician(clean, sigma, np.random.default_rng(0)), slice_axis=2)
+    assert model.source == "tissue"
+    assert model.level == pytest.approx(200, rel=0.08)
