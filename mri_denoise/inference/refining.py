@@ -17,7 +17,7 @@ PART = 0.7  # of a correction is made: the whole is too much for images unlike t
 # does not become air: _WEAK where sigma is the first of _LEVELS, of the image's scale, and below, _STRONG where it is
 # the second and above, linear between
 _WEAK, _STRONG = (2.0, 6.0), (0.0, 3.0)
-_LEVELS = 0.03, 0.09
+_LEVELS = 0.02, 0.04
 _RUN = 8  # slices that go through the network together, with one box; fewer large ones, more small ones
 _PIXELS = 2**20  # of the slices that go through it together, unless a slice has more
 
