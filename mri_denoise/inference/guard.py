@@ -26,7 +26,7 @@ _BOXES: tuple[Box, ...] = ((1, 1, 1), (3, 3, 3), (6, 6, 6), (6, 1, 1), (1, 6, 1)
 _STRICTER = 0.5  # standard deviations more for lines: there are as many of them as voxels, along three axes
 _RAMP = 0.5  # standard deviations above the threshold from which the whole mean comes back
 _CHUNK = 3 * 2**18  # voxels of a piece, without its halo
-_AT_A_TIME = 2**22, 1 / 4  # voxels of the pieces at a time, or part of the volume: some fifteen copies are made of them
+_TOGETHER = 2**22  # voxels that pieces may have together, or a quarter of the volume: fifteen copies are made of them
 _HALO = 8  # planes that reach a plane through all widths, and a multiple of 2
 _MOST, _STEPS = 20, 20  # of the tables: the largest signal / sigma, and steps in 1
 _BRIGHT = 3.0  # signal / sigma above which a voxel counts as tissue
@@ -71,7 +71,7 @@ def return_signal(
         return 0
     rows = np.ones((3, 1)) if correlation is None else correlation
     before = result.clone()
-    step = _planes_at_a_time(noisy)
+    step, at_most = _plan(noisy)
     spread = _spread(noisy, before, sigma)
 
     def return_to(low: int) -> int:
@@ -86,16 +86,21 @@ def return_signal(
         result[low : low + step] = torch.where(inner != 0, torch.maximum(old + inner, old.clamp_max(0)), old)
         return int(torch.count_nonzero(inner))
 
-    pieces = int(max(_AT_A_TIME[0], _AT_A_TIME[1] * noisy.numel()) / ((step + 2 * _HALO) * math.prod(noisy.shape[1:])))
-    at_most = max(pieces, 1) if result.device.type == "cpu" else 1
     return sum(run_in_threads(return_to, range(0, len(noisy), step), at_most))
 
 
-def _planes_at_a_time(volume: torch.Tensor) -> int:
-    """An even number of planes, about the same in each piece, so that threads end together."""
-    most = max(_CHUNK // math.prod(volume.shape[1:]), 2 * _HALO)
-    pieces = -(-len(volume) // most)
-    return -(-len(volume) // pieces // 2) * 2
+def _plan(volume: torch.Tensor) -> tuple[int, int]:
+    """Planes of a piece, and how many pieces may be looked at together.
+
+    The planes are even, and about as many in each piece, so that threads end together.
+    """
+    plane = math.prod(volume.shape[1:])
+    count = -(-len(volume) // max(_CHUNK // plane, 2 * _HALO))
+    step = -(-len(volume) // count // 2) * 2
+    if volume.device.type != "cpu":
+        return step, 1
+    voxels = max(_TOGETHER, volume.numel() // 4)
+    return step, max(voxels // ((step + 2 * _HALO) * plane), 1)
 
 
 def _spread(noisy: torch.Tensor, result: torch.Tensor, sigma: torch.Tensor) -> float:
@@ -123,12 +128,13 @@ def _significant(
     total: torch.Tensor | None = None
     for box in _BOXES:
         deviation = _deviations(rows, left, box)
-        quotient = left if max(box) == 1 else _box_mean(left, box).div_(deviation)
         if max(box) == 1:
+            quotient = left
             low, high = (_at(table, place, level) for table in _limits(threshold))
             beyond = torch.maximum(quotient - high, low.sub_(quotient), out=high)
             del place, low, high
         else:  # the skewness of a mean falls with the root of the number of voxels
+            quotient = _box_mean(left, box).div_(deviation)
             limit = threshold + _STRICTER * (min(box) == 1)
             bend = (_pool(skew, box) * deviation).mul_((limit**2 - 1) / 6)
             beyond = torch.sub(quotient, bend, out=bend).abs_().sub_(limit)

@@ -145,14 +145,12 @@ def _find(
         known = NoiseLevel(sigma=0.0, snr=math.inf, method="none")
 
     def of_air() -> tuple[NoiseLevel, np.ndarray]:
-        level = estimate_sigma(data, slice_axis=axis) if known is None else known
-        if known_correlation is not None:
-            return level, known_correlation
-        return level, noise_correlation(data[None], axis, [level])
+        level = known or estimate_sigma(data, slice_axis=axis)
+        found = noise_correlation(data[None], axis, [level]) if known_correlation is None else known_correlation
+        return level, found
 
     def of_detail() -> DetailBlocks | None:
-        without_noise = known is not None and known.sigma == 0
-        return None if without_noise else cut_detail(slices, find_coverage(middle), scale)
+        return cut_detail(slices, find_coverage(middle), scale)
 
     # neither needs the other
     (simple, correlation), blocks = run_together(of_air, of_detail)

@@ -40,7 +40,7 @@ def find_series_noise(
         raise ValueError(f"a series has four axes, got an array of shape {np.shape(volumes)}.")
     axis = int(np.argmin(volumes.shape[1:])) if slice_axis is None else slice_axis
     zeros = [find_zero(volume) for volume in volumes] if zeros is None else zeros
-    if len(volumes) == 1:
+    if len(volumes) == 1:  # it tells nothing better than the volume alone, which is measured in less time
         return [find_noise(volumes[0], slice_axis=axis, zero=zeros[0], as_map=as_map)]
     counted = counted_from_zero(volumes, zeros)
     levels = estimate_series(counted, slice_axis=axis)

@@ -10,6 +10,7 @@ from mri_denoise.inference import network_run
 from mri_denoise.inference.air import MARGIN, signal_box
 from mri_denoise.inference.slices import SliceDenoiseInferer
 from mri_denoise.runtime import choose_precision
+from tests.threads import pytorch_threads
 
 SIGMA = 0.05
 
@@ -64,16 +65,11 @@ def test_the_network_sees_the_box_alone_and_the_bits_stay(threads: int) -> None:
         seen.append(tuple(batch.shape[2:]))
         return batch[:, :1] - batch[:, :1].mean(dim=(2, 3), keepdim=True)
 
-    volume, before = noisy_disc(), torch.get_num_threads()
-    results = []
-    try:
-        for batch_size in (1, 4, 8):
-            torch.set_num_threads(threads)
-            inferer = SliceDenoiseInferer(1, noise_map=True, batch_size=batch_size, precision="float32")
-            with torch.no_grad():
-                results.append(inferer(volume[None, None], network, sigma=torch.tensor([[SIGMA]]), slice_axis=0))
-    finally:
-        torch.set_num_threads(before)
+    volume, results = noisy_disc(), []
+    for batch_size in (1, 4, 8):
+        inferer = SliceDenoiseInferer(1, noise_map=True, batch_size=batch_size, precision="float32")
+        with pytorch_threads(threads), torch.no_grad():
+            results.append(inferer(volume[None, None], network, sigma=torch.tensor([[SIGMA]]), slice_axis=0))
     assert all(torch.equal(result, results[0]) for result in results)
     assert max(height for height, _ in seen) < 160 and max(width for _, width in seen) < 192
 

@@ -14,6 +14,7 @@ from scipy.linalg import toeplitz
 from mri_denoise.inference import guard
 from mri_denoise.inference.guard import return_signal
 from mri_denoise.noise.simulate import add_rician
+from tests.threads import pytorch_threads
 
 SHAPE = (40, 44, 37)
 
@@ -98,15 +99,12 @@ def test_chunks_leave_no_trace(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_same_bits_for_any_number_of_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(guard, "_CHUNK", 1)
-    noisy, results, before = rician(np.full(SHAPE, 8, np.float32)), [], torch.get_num_threads()
+    noisy, results = rician(np.full(SHAPE, 8, np.float32)), []
     noisy[::7, ::5, ::6] += 9
-    try:
-        for count in (1, 2, 5):
-            torch.set_num_threads(count)
-            results.append(torch.full(SHAPE, 8.0))
+    for count in (1, 2, 5):
+        results.append(torch.full(SHAPE, 8.0))
+        with pytorch_threads(count):
             assert return_signal(noisy, results[-1], torch.tensor(1.0)) > 300
-    finally:
-        torch.set_num_threads(before)
     assert torch.equal(results[0], results[1]) and torch.equal(results[0], results[2])
 
 

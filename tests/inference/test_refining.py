@@ -11,6 +11,7 @@ from mri_denoise.inference.collaborative_filter import filter_blocks
 from mri_denoise.inference.refining import PART, refine_slices
 from mri_denoise.inference.slices import SliceDenoiseInferer
 from mri_denoise.networks import RefineNet
+from tests.threads import pytorch_threads
 
 
 def volumes(shape: tuple[int, int, int]) -> list[torch.Tensor]:
@@ -87,15 +88,11 @@ def test_the_same_bits_for_any_number_of_threads() -> None:
     for number in range(30):
         for volume in (filtered, noisy, pilot):
             volume[20 + 2 * number :, :, number] *= 0.01
-    refiner, sigma, results, before = random_refiner(), torch.tensor(0.1), [], torch.get_num_threads()
-    try:
-        for count in (1, 2, 5):
-            torch.set_num_threads(count)
-            results.append(filtered.clone())
-            with torch.no_grad():
-                refine_slices(results[-1], noisy, pilot, sigma, refiner, axis=2, num_slices=3)
-    finally:
-        torch.set_num_threads(before)
+    refiner, sigma, results = random_refiner(), torch.tensor(0.1), []
+    for count in (1, 2, 5):
+        results.append(filtered.clone())
+        with pytorch_threads(count), torch.no_grad():
+            refine_slices(results[-1], noisy, pilot, sigma, refiner, axis=2, num_slices=3)
     assert torch.equal(results[0], results[1]) and torch.equal(results[0], results[2])
     assert not torch.equal(results[0], filtered)
 

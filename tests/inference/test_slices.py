@@ -13,6 +13,7 @@ from mri_denoise.inference.mixed_precision import MixedPrecisionInferer, piece_s
 from mri_denoise.inference.slices import SliceDenoiseInferer
 from mri_denoise.networks import HMADNet
 from mri_denoise.runtime import choose_precision
+from tests.threads import pytorch_threads
 
 SHAPE = (5, 6, 7)
 
@@ -153,16 +154,12 @@ def test_the_bits_do_not_depend_on_threads_and_batches() -> None:
     torch.manual_seed(0)
     network = HMADNet(channels=(8, 16), num_slices=3, noise_map=True).eval().to(memory_format=torch.channels_last)
     x = MetaTensor(torch.rand(1, 1, 33, 37, 9), affine=torch.eye(4))
-    before, results = torch.get_num_threads(), []
-    try:
-        for threads, batch_size in ((1, 8), (2, 8), (3, 1), (4, 3)):
-            torch.set_num_threads(threads)
-            with torch.no_grad():
-                inferer = SliceDenoiseInferer(3, True, batch_size, "float32", filter_passes=2)
-                results.append(inferer(x, network, sigma=torch.tensor([[0.1]]), slice_axis=2))
+    results = []
+    for threads, batch_size in ((1, 8), (2, 8), (3, 1), (4, 3)):
+        with pytorch_threads(threads), torch.no_grad():
+            inferer = SliceDenoiseInferer(3, True, batch_size, "float32", filter_passes=2)
+            results.append(inferer(x, network, sigma=torch.tensor([[0.1]]), slice_axis=2))
             assert torch.get_num_threads() == threads
-    finally:
-        torch.set_num_threads(before)
     assert all(torch.equal(results[0], other) for other in results[1:])
 
 

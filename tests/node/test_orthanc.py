@@ -12,7 +12,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -21,7 +21,6 @@ from typing import Any
 import numpy as np
 import pydicom
 import pytest
-import torch
 from pydicom.dataset import Dataset
 from typer.testing import CliRunner
 
@@ -45,6 +44,7 @@ from tests.node.servers import (
     until,
 )
 from tests.programs import need, outside_path
+from tests.threads import pytorch_threads
 
 DOCUMENT = ROOT / "docs" / "node.md"
 RULES = [
@@ -197,24 +197,13 @@ def test_a_series_in_and_the_derived_one_out_by_both_ways(router: Router, tmp_pa
         assert set(derived(web)) == set(made) and len(archive.images()) == count
         assert web.stop() == 0
     # the command line gives the same pixels and identifiers (with as many threads: their number moves the last bits)
-    with one_thread():
+    with pytorch_threads(1):
         cli("denoise", tmp_path / "in" / "original", tmp_path / "out", "--strength", 0.5)
     by_command = [pydicom.dcmread(path) for path in (tmp_path / "out").rglob("IM*")]
     assert len(by_command) == 4
     for ds in by_command:
         np.testing.assert_array_equal(ds.pixel_array, made[str(ds.SOPInstanceUID)].pixel_array)
         assert ds.SeriesInstanceUID == made[str(ds.SOPInstanceUID)].SeriesInstanceUID
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """As many threads as `Node` has, in this process: it has loaded torch for other tests anyway."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def test_a_crash_of_the_denoising_process_costs_one_series(router: Router, tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
 
 from mri_denoise.noise.blocks import interpolate_grid
 from mri_denoise.noise.cells import measure_cells
@@ -12,6 +11,7 @@ from mri_denoise.noise.model import find_noise
 from mri_denoise.noise.simulate import add_rician
 from mri_denoise.noise.tissue_levels import measure_levels
 from tests.phantoms import head
+from tests.threads import pytorch_threads
 
 SHAPE = (96, 120, 12)
 
@@ -57,13 +57,10 @@ def test_the_expected_error_grows_as_the_noise_gets_weak(clean: np.ndarray) -> N
 
 def test_same_bits_for_any_number_of_threads(clean: np.ndarray) -> None:
     noisy = add_rician(clean, 40, np.random.default_rng(3))
-    before, found = torch.get_num_threads(), []
-    try:
-        for threads in (1, 2, 3):
-            torch.set_num_threads(threads)
+    found = []
+    for threads in (1, 2, 3):
+        with pytorch_threads(threads):
             found.append(measure_cells(noisy))
-    finally:
-        torch.set_num_threads(before)
     assert found[0] is not None
     for other in found[1:]:
         assert other is not None

@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
-import torch
 from pydicom.misc import is_dicom
 
 from tests.commands import cli
 from tests.io.dicom.phantom import Phantom, save, series, set_stored
 from tests.phantoms import head
+from tests.threads import pytorch_threads
 
 ROOT = Path(__file__).parents[2]
 MOMENT = ("ContentDate", "ContentTime", "ContributingEquipmentSequence")  # tell when it was made
@@ -51,12 +51,8 @@ def results(folder: Path) -> dict[str, str]:
 
 
 def denoise(study: Path, out: Path, threads: int) -> dict[str, str]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
+    with pytorch_threads(threads):
         cli("denoise", study, out, "--quality", "fast", "--device", "cpu")
-    finally:
-        torch.set_num_threads(before)
     return results(out)
 
 

@@ -12,7 +12,6 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
-import torch
 
 from mri_denoise.bundles.registry import Bundle, Model, find_bundle
 from mri_denoise.denoiser import Denoised, Denoiser, Measured
@@ -24,6 +23,7 @@ from mri_denoise.runtime import ToldToEnd, ends_when
 from mri_denoise.settings import Settings
 from mri_denoise.volume import Volume
 from tests.commands import make_bundle
+from tests.threads import pytorch_threads
 
 SHAPE = (24, 20, 6)
 
@@ -146,17 +146,13 @@ def test_an_error_in_the_callback_ends_the_run(tmp_path: Path, folder: Path, bun
 def test_a_run_that_is_told_to_end_stops_between_two_steps(tmp_path: Path, bundle: Bundle, threads: int) -> None:
     """In a worker of a cluster, where no signal comes, the run asks: before, within and after the network."""
     case, denoiser, outcomes = discover(save(tmp_path / "a.nii", 0))[0][0], Denoiser(bundle, device="cpu"), []
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
+    with pytorch_threads(threads):
         for patience in (0, 3, 5, 8):
             asked = itertools.count()
             with ends_when(lambda: next(asked) >= patience), pytest.raises(ToldToEnd):  # noqa: B023
                 denoise_stream(denoiser, [case], tmp_path / "out", Settings(), outcomes.append)
             assert not outcomes and not list((tmp_path / "out").rglob("*"))
         assert denoise_case(denoiser, case, tmp_path / "out", Settings()).case == "a.nii"  # nothing of it lasts
-    finally:
-        torch.set_num_threads(before)
 
 
 def test_a_series_that_fails_in_its_middle_leaves_nothing_and_the_rest_goes_on(

@@ -17,6 +17,7 @@ from mri_denoise.inference.group_design import GroupDesign, design_groups
 from mri_denoise.inference.group_filter import GroupFilter
 from mri_denoise.inference.native.compiled_filter import CompiledGroupFilter
 from mri_denoise.inference.native.library import FilterLibrary
+from tests.threads import pytorch_threads
 
 TOLERANCE = 2e-6  # of the largest voxel
 LAGS = np.array([[1, 0.4, 0.1], [1, 0.7, -0.1], [1, 0.2, 0]])
@@ -131,13 +132,10 @@ def test_both_forms_agree_on_any_shape(library, sides, blocks, members, sigma, s
 def test_any_number_of_threads_gives_the_same_bits(library, blocks, shape):
     design = design_groups(_axes(blocks), shape)
     noisy, pilot = _images(shape)
-    before, results = torch.get_num_threads(), []
-    try:
-        for threads, _ in itertools.product((1, 2, 3, 8), range(2)):
-            torch.set_num_threads(threads)
+    results = []
+    for threads, _ in itertools.product((1, 2, 3, 8), range(2)):
+        with pytorch_threads(threads):
             results.append(_result(CompiledGroupFilter(design, library), design, noisy, pilot, torch.tensor(0.08)))
-    finally:
-        torch.set_num_threads(before)
     assert all(torch.equal(result, results[0]) for result in results)
 
 
