@@ -43,6 +43,10 @@ class BlockAxis:
         """The same with blocks sought so many voxels farther away."""
         return replace(self, radius=self.radius + by)
 
+    def every(self, step: int) -> BlockAxis:
+        """The same with so many voxels from one block to the next."""
+        return replace(self, step=step)
+
 
 def search_offsets(axes: Sequence[BlockAxis]) -> torch.Tensor:
     """List the whole offsets within the ellipsoid of the axes' radii.

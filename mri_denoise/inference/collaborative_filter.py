@@ -9,9 +9,11 @@ The result may be the pilot of a second pass, which matches blocks by what the f
 away and takes more of them.
 
 Blocks have one of three shapes. Cubes are 5 x 5 x 5 voxels, one every 3, and similar blocks are sought up to 4 voxels
-away. Plates, for thick slices, are 5 x 5 x 2 voxels, one every 3 x 3 x 1, sought within 5.5 voxels and the next two
-slices. Squares, for slices that do not belong together, are 8 x 8 pixels, one every 4, sought within 8 pixels. If an
-axis is too short for one shape, the next shape is taken.
+away. In the first of two passes they lie one every 4: less to compute, and the borders of its blocks are not those of
+the second. Plates, for thick slices, are 5 x 5 x 2 voxels, one every 3 x 3 x 1, sought within 5.5 voxels and the next
+two slices. Squares, for slices that do not belong together, are 8 x 8 pixels, one every 2, sought within 8 pixels. If
+an axis is too short for one shape, the next shape is taken. In the last pass of a fine filter cubes and plates lie
+closer together, one every 2 voxels within slices, and cubes have edges of 4.
 
 The stronger the noise, the more blocks a group needs: 16, and 32 where the noise is strong, with cubes from a voxel
 farther away.
@@ -39,8 +41,14 @@ BlockShape = Literal["cubes", "plates", "squares"]
 BLOCK_AXES: dict[BlockShape, tuple[BlockAxis, BlockAxis]] = {  # within slices, and across them
     "cubes": (BlockAxis(edge=5, step=3, radius=4), BlockAxis(edge=5, step=3, radius=4)),
     "plates": (BlockAxis(edge=5, step=3, radius=5.5), BlockAxis(edge=2, step=1, radius=2.5)),
-    "squares": (BlockAxis(edge=8, step=4, radius=8), BlockAxis(edge=1, step=1, radius=0.5)),
+    "squares": (BlockAxis(edge=8, step=2, radius=8), BlockAxis(edge=1, step=1, radius=0.5)),
 }
+_FINE_AXES: dict[BlockShape, tuple[BlockAxis, BlockAxis]] = {
+    **BLOCK_AXES,
+    "cubes": (BlockAxis(edge=4, step=2, radius=4), BlockAxis(edge=4, step=2, radius=4)),
+    "plates": (BlockAxis(edge=5, step=2, radius=5.5), BlockAxis(edge=2, step=1, radius=2.5)),
+}
+_FIRST_STEP = 4  # of the cubes of the first of two passes
 STRONG = 0.13  # sigma from which the noise is strong: there larger groups begin to pay on validation volumes
 
 
@@ -52,6 +60,8 @@ def filter_blocks(
     blocks: BlockShape = "cubes",
     correlation: np.ndarray | None = None,
     passes: int = 1,
+    *,
+    fine: bool = False,
 ) -> torch.Tensor:
     """Filter groups of similar blocks of a noisy volume, with a pilot that tells signal from noise.
 
@@ -80,6 +90,7 @@ def filter_blocks(
         correlation: of the noise with its neighbours, shape (3, lags), from 1 at lag 0
             (:func:`~mri_denoise.noise.correlation.noise_correlation`); None is white noise.
         passes: 2 for a second pass over cubes, which are sought a voxel farther away. Plates and squares have one pass.
+        fine: whether the blocks of the last pass lie closer together: better, in about three times its time.
 
     Returns:
         ``pilot``, which holds the result; unchanged if the slices are smaller than 8 x 8.
@@ -102,21 +113,27 @@ def filter_blocks(
         order.insert(0, order.pop(slice_axis))
     level = sigma if sigma.ndim == 0 else sigma.permute(order)
     known = None if correlation is None else correlation[order]
-    for axes, members in _plan_passes(fitting, passes, _is_strong(sigma)):
+    for axes, members in _plan_passes(fitting, passes, fine=fine, strong=_is_strong(sigma)):
         along = [axes[axis == slice_axis] for axis in order]
         design = design_groups(along, [shape[axis] for axis in order], known, members=members)
         _filter_in_chunks(noisy.permute(order), pilot.permute(order), level, design)
     return pilot
 
 
-def _plan_passes(blocks: BlockShape, passes: int, strong: bool) -> list[tuple[tuple[BlockAxis, BlockAxis], int]]:
+def _plan_passes(
+    blocks: BlockShape, passes: int, *, fine: bool, strong: bool
+) -> list[tuple[tuple[BlockAxis, BlockAxis], int]]:
     """How blocks lie, and how many are a group, in each pass."""
     members = LARGE_GROUP if strong else GROUP
+    last = _FINE_AXES[blocks] if fine else BLOCK_AXES[blocks]
     if blocks != "cubes":
-        return [(BLOCK_AXES[blocks], members)]
-    within, across = BLOCK_AXES[blocks]
-    farther = [number + strong for number in range(passes)]
-    return [((within.widen(by), across.widen(by)), members) for by in farther]
+        return [(last, members)]
+    first = [axis.every(_FIRST_STEP) for axis in BLOCK_AXES[blocks]]
+    plans = []
+    for number, (within, across) in enumerate([*[first] * (passes - 1), last]):
+        farther = number + strong
+        plans.append(((within.widen(farther), across.widen(farther)), members))
+    return plans
 
 
 def _is_strong(sigma: torch.Tensor) -> bool:

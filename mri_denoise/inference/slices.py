@@ -48,6 +48,7 @@ class SliceDenoiseInferer(MixedPrecisionInferer):
         filter_passes: passes of the collaborative filter that follows, with the network's result as its pilot and the
             correlation that the volume's noise has
             (:func:`~mri_denoise.inference.collaborative_filter.filter_blocks`): 0, 1 or 2. Needs ``noise_map``.
+        fine_filter: whether the filter's blocks lie closer together, which is better and takes longer.
         refiner: network that refines what the filter gives (:mod:`mri_denoise.inference.refining`), on the device of
             the volumes; None leaves it.
 
@@ -75,6 +76,7 @@ class SliceDenoiseInferer(MixedPrecisionInferer):
         progress: bool = False,
         tile: int = 1024,
         filter_passes: int = 0,
+        fine_filter: bool = False,
         refiner: RefineNet | None = None,
     ) -> None:
         super().__init__(precision)
@@ -90,7 +92,7 @@ class SliceDenoiseInferer(MixedPrecisionInferer):
             raise ValueError(f"planes must be 1, 3 or 'auto', got {planes!r}.")
         self.num_slices, self.noise_map, self.batch_size = num_slices, noise_map, batch_size
         self.planes, self.progress, self.tile = planes, progress, tile
-        self.filter_passes, self.refiner = filter_passes, refiner
+        self.filter_passes, self.fine_filter, self.refiner = filter_passes, fine_filter, refiner
 
     def __call__(
         self,
@@ -184,7 +186,16 @@ class SliceDenoiseInferer(MixedPrecisionInferer):
                 advance(worth * len(numbers))
         if self.filter_passes and level is not None:
             pilot = out if self.refiner is None else out.clone()
-            filter_blocks(volume, out, level, plan.slice_axis, plan.blocks, correlation, self.filter_passes)
+            filter_blocks(
+                volume,
+                out,
+                level,
+                plan.slice_axis,
+                plan.blocks,
+                correlation,
+                self.filter_passes,
+                fine=self.fine_filter,
+            )
             if self.refiner is not None:
                 self._refine(self.refiner, out, volume, pilot, level, plan)
         return out

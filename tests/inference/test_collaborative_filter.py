@@ -132,6 +132,28 @@ def test_strong_noise_takes_larger_groups(blocks, radius):
         np.testing.assert_allclose(got.numpy(), wanted, atol=2e-5)
 
 
+@pytest.mark.parametrize(
+    ("blocks", "passes", "fine", "wanted"),
+    [
+        ("cubes", 2, False, [(5, 4, 4), (5, 3, 5)]),
+        ("cubes", 2, True, [(5, 4, 4), (4, 2, 5)]),
+        ("cubes", 1, True, [(4, 2, 4)]),
+        ("plates", 2, True, [(5, 2, 5.5)]),
+    ],
+)
+def test_each_pass_has_its_grid(blocks, passes, fine, wanted):
+    truth = _volume((12, 14, 13))
+    noisy, result, white = _rician(truth, 0.06), gaussian_filter(truth, 1), np.array([[1.0, 0]] * 3)
+    got = filter_blocks(
+        torch.from_numpy(noisy), torch.from_numpy(result.copy()), torch.tensor(0.06), 0, blocks, None, passes, fine=fine
+    )
+    for edge, step, radius in wanted:
+        axis = BlockAxis(edge=edge, step=step, radius=radius)
+        across = axis if blocks == "cubes" else BLOCK_AXES["plates"][1]
+        result = _filter_with_scipy(noisy, result, 0.06, [across, axis, axis], 16, white)
+    np.testing.assert_allclose(got.numpy(), result, atol=2e-5)
+
+
 @pytest.mark.parametrize("slices", [(0, "cubes"), (0, "plates"), (2, "plates")])
 @pytest.mark.parametrize(("pilot_of", "share"), [("blurred", 0.6), ("half denoised", 0.75)])
 def test_improves_a_result_that_lacks_detail_or_kept_noise(pilot_of, share, slices):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from monai.data import MetaTensor
 
 from mri_denoise.inference import refining
 from mri_denoise.inference.collaborative_filter import filter_blocks
-from mri_denoise.inference.refining import PART, refine_slices
+from mri_denoise.inference.refining import CLEAR, FADED, RAISED, refine_slices
 from mri_denoise.inference.slices import SliceDenoiseInferer
 from mri_denoise.networks import RefineNet
 from tests.threads import pytorch_threads
@@ -18,6 +19,15 @@ def volumes(shape: tuple[int, int, int]) -> list[torch.Tensor]:
     """A filtered, a noisy and a first result, all bright enough to be no air."""
     generator = torch.Generator().manual_seed(0)
     return [0.5 + 0.5 * torch.rand(shape, generator=generator) for _ in range(3)]
+
+
+def parts_by_hand(filtered: torch.Tensor, correction: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
+    """The part of a correction of a slice that is made, all of shape (X, Y)."""
+    image = filtered.numpy()
+    padded = np.pad(image, 1, constant_values=np.nan)
+    shifted = [padded[i : i + image.shape[0], j : j + image.shape[1]] for i in range(3) for j in range(3)]
+    away = (image - np.nanmean(shifted, 0)) * np.sign(correction.numpy()) / sigma.numpy()
+    return torch.from_numpy(np.interp(away, [-CLEAR, CLEAR], [FADED, RAISED])).float()
 
 
 def random_refiner(num_slices: int = 3) -> RefineNet:
@@ -53,8 +63,10 @@ def test_each_slice_sees_the_filtered_slices_around_it(
         around = [min(max(number + offset, 0), count - 1) for offset in range(-reach, reach + 1)]
         wanted = torch.cat((stacks[0][around], stacks[1][around], stacks[2][number][None], stacks[3][number][None]))
         assert torch.equal(seen[float(stacks[2][number][0, 0])], wanted)
-        whole = filtered.movedim(axis, 0)[number]
-        torch.testing.assert_close(out.movedim(axis, 0)[number], whole + PART * (wanted.mean(0) - whole))
+        before = filtered.movedim(axis, 0)[number]
+        correction = wanted.mean(0) - before
+        part = parts_by_hand(before, correction, sigma.movedim(axis, 0)[number])
+        torch.testing.assert_close(out.movedim(axis, 0)[number], before + part * correction)
 
 
 @pytest.mark.parametrize(
@@ -79,7 +91,7 @@ def test_weak_signal_is_lowered_less_and_raised_as_any_other(
     for step, part in ((-0.5 * sigma, share), (0.5 * sigma, 1.0)):
         out = filtered.clone()
         refine_slices(out, bright, bright, level, lambda batch, by=step: batch[:, :1] + by, axis=2, num_slices=1)
-        torch.testing.assert_close(out, filtered + PART * part * step, rtol=0, atol=1e-5 * sigma)
+        torch.testing.assert_close(out, filtered + (RAISED + FADED) / 2 * part * step, rtol=0, atol=1e-5 * sigma)
 
 
 def test_the_same_bits_for_any_number_of_threads() -> None:
@@ -97,6 +109,18 @@ def test_the_same_bits_for_any_number_of_threads() -> None:
     assert not torch.equal(results[0], filtered)
 
 
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_what_stands_out_is_raised_whole_and_faded_by_half(sign: float) -> None:
+    """A dot, bright or dark, by a correction that brings it out and by one that takes it away."""
+    sigma, filtered = torch.tensor(0.05), torch.full((16, 16, 3), 0.5)
+    filtered[8, 8] += 0.1 * sign
+    for change, part in ((0.08 * sign, RAISED), (-0.08 * sign, FADED)):
+        out, wanted, by = filtered.clone(), filtered.clone(), torch.zeros(16, 16)
+        by[8, 8], wanted[8, 8] = change, wanted[8, 8] + part * change
+        refine_slices(out, filtered, filtered, sigma, lambda batch, by=by: batch[:, :1] + by, axis=2, num_slices=1)
+        torch.testing.assert_close(out, wanted)
+
+
 def test_slices_that_do_not_belong_together_are_no_context_for_each_other() -> None:
     filtered, noisy, pilot = volumes((9, 10, 4))
 
@@ -106,7 +130,9 @@ def test_slices_that_do_not_belong_together_are_no_context_for_each_other() -> N
 
     out = filtered.clone()
     refine_slices(out, noisy, pilot, torch.tensor(0.01), refine, axis=2, num_slices=3, contiguous=False)
-    torch.testing.assert_close(out, filtered + PART)
+    level, one = torch.full((9, 10), 0.01), torch.ones(9, 10)
+    parts = [parts_by_hand(filtered[..., number], one, level) for number in range(4)]
+    torch.testing.assert_close(out, filtered + torch.stack(parts, dim=-1))
 
 
 def test_air_far_from_the_head_stays_as_the_filter_left_it() -> None:
