@@ -152,6 +152,33 @@ def _across_slab(axis: int, shape: Sequence[int]) -> int:
     return int(np.argmin(shape)) if shortest <= _FEW and 1.5 * shortest <= shape[axis] else axis
 
 
+def turned_to(array: np.ndarray, affine: ArrayLike, other: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+    """Order and turn the axes of an array as those of another grid, voxel by voxel without interpolation.
+
+    Args:
+        array: shape (X, Y, Z) or (X, Y, Z, T).
+        affine: of the array, 4 x 4, voxel index to RAS+ millimetres.
+        other: of the other grid.
+
+    Returns:
+        The array, and its affine, whose axes lead where those of ``other`` do, as nearly as this gives it; both as they
+        were if they do already, or an affine does not span space.
+
+    Examples:
+        >>> turned, place = turned_to(np.arange(6).reshape(1, 2, 3), np.eye(4), np.diag([1.0, -1.0, 1.0, 1.0]))
+        >>> turned.tolist(), place[1].tolist()
+        ([[[3, 4, 5], [0, 1, 2]]], [0.0, -1.0, 0.0, 1.0])
+    """
+    mine, wanted = (np.asarray(one, dtype=np.float64) for one in (affine, other))
+    if not (spans_space(mine) and spans_space(wanted)):
+        return array, mine
+    axes = nib.orientations.io_orientation(np.linalg.inv(wanted) @ mine)
+    if np.array_equal(axes, [[0, 1], [1, 1], [2, 1]]):
+        return array, mine
+    back = nib.orientations.inv_ornt_aff(axes, array.shape[:3])
+    return nib.orientations.apply_orientation(array, axes).copy(), mine @ back
+
+
 def in_one_space(first: ArrayLike, second: ArrayLike, shape: Sequence[int]) -> bool:
     """Tell whether two affines put the voxels of a grid in the same places, but for rounding.
 

@@ -13,7 +13,7 @@ from mri_denoise.bids.files import as_json, write_if_new
 from mri_denoise.bids.inheritance import Inheritance
 from mri_denoise.bids.layout import Layout
 from mri_denoise.bids.names import parse
-from mri_denoise.bids.selection import Scan
+from mri_denoise.bids.scan import Scan
 from mri_denoise.errors import InputError
 from mri_denoise.io.files import reading, write_beside
 

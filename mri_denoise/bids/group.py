@@ -10,7 +10,7 @@ from typing import Any
 
 from mri_denoise.bids.files import as_json, write_if_new
 from mri_denoise.bids.layout import LOGS, Layout
-from mri_denoise.bids.selection import Scan
+from mri_denoise.bids.scan import Scan
 from mri_denoise.bids.state import read_record
 
 TABLE = LOGS / "group.tsv"

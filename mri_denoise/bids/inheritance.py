@@ -10,7 +10,7 @@ from typing import Any
 
 from mri_denoise.bids.files import as_json, read_json
 from mri_denoise.bids.names import BidsName, belongs_to, parse
-from mri_denoise.bids.selection import Scan
+from mri_denoise.bids.scan import Scan
 from mri_denoise.io.files import reading
 
 # files that go with an image, by its suffix: their suffix and extension

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from mri_denoise.bids.names import BidsName
-from mri_denoise.bids.selection import Scan
+from mri_denoise.bids.scan import Scan
 from mri_denoise.io.case import Case
 
 Kind = Literal["derivative", "raw"]

@@ -13,7 +13,7 @@ from mri_denoise.bids.files import as_json, write_if_new
 from mri_denoise.bids.inheritance import Companion, Inheritance
 from mri_denoise.bids.layout import LOGS, Image, Layout
 from mri_denoise.bids.memory import megabytes
-from mri_denoise.bids.selection import Scan
+from mri_denoise.bids.scan import Scan
 from mri_denoise.bids.sidecars import sidecar
 from mri_denoise.bids.state import forget, model_of, read_record, why_due
 from mri_denoise.bundles.registry import Bundle, Model

@@ -1,4 +1,4 @@
-"""Which images of a data set are denoised: walk the folders of its participants and read names, without an index."""
+"""Which images of a data set are denoised: walk the folders of its participants, without an index."""
 
 from __future__ import annotations
 
@@ -8,35 +8,19 @@ from pathlib import Path
 
 from mri_denoise.bids.dataset import Dataset
 from mri_denoise.bids.filters import Filters
+from mri_denoise.bids.inheritance import Inheritance
 from mri_denoise.bids.kinds import SUFFIXES
-from mri_denoise.bids.names import BidsName, parse, same_label
+from mri_denoise.bids.names import parse, same_label
+from mri_denoise.bids.scan import Scan
+from mri_denoise.errors import InputError
 from mri_denoise.io.bids import not_magnitude
 from mri_denoise.io.case import Skip
 from mri_denoise.io.files import natural
+from mri_denoise.io.image_type import by_metadata
 
 _IMAGES = (".nii", ".nii.gz")
 _POINTERS = (b"/annex/objects/", b"version https://git-lfs")
 _HEAD = 64
-
-
-@dataclass(frozen=True, kw_only=True)
-class Scan:
-    """An image of a raw data set.
-
-    Args:
-        path: the file.
-        folder: where it lies, relative to the root of the data set (``sub-01/ses-1/anat``).
-        name: its name.
-    """
-
-    path: Path
-    folder: Path
-    name: BidsName
-
-    @property
-    def label(self) -> str:
-        """How messages name it: its path in the data set."""
-        return (self.folder / str(self.name)).as_posix()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +62,9 @@ class Selection:
 
 
 def select(dataset: Dataset, wanted: Wanted) -> Selection:
-    """Find the images to denoise. No image is opened, except for its first bytes if it is tiny.
+    """Find the images to denoise, by their names and the Image Type in their JSON files.
+
+    No image is opened, except for its first bytes if it is tiny.
 
     Args:
         dataset: the raw data set.
@@ -88,12 +74,13 @@ def select(dataset: Dataset, wanted: Wanted) -> Selection:
     present = [label for label in labels if label in dataset.participants]
     scans: list[Scan] = []
     skips: list[Skip] = []
+    inheritance = Inheritance(dataset.root)
     for label in present:
         for found in _images(dataset.root, label, wanted):
             if isinstance(found, Skip):
                 skips.append(found)
             elif _asked_for(found, wanted):
-                reason, damaged = _left_alone(found, wanted.everything)
+                reason, damaged = _left_alone(found, wanted.everything, inheritance)
                 if reason:
                     skips.append(Skip(source=found.path, reason=reason, damaged=damaged))
                 else:
@@ -158,7 +145,7 @@ def _asked_for(scan: Scan, wanted: Wanted) -> bool:
     return wanted.filters.match(scan.name, scan.folder.name)
 
 
-def _left_alone(scan: Scan, everything: bool) -> tuple[str, bool]:
+def _left_alone(scan: Scan, everything: bool, inheritance: Inheritance) -> tuple[str, bool]:
     """Why a scan is left alone, empty if it is not; and whether that counts as damaged."""
     if not everything:
         reason = not_magnitude(scan.path)
@@ -166,7 +153,18 @@ def _left_alone(scan: Scan, everything: bool) -> tuple[str, bool]:
             return reason, False
         if scan.name.suffix not in SUFFIXES[scan.folder.name]:
             return f"images of this kind (_{scan.name.suffix}) are not denoised", False
+        if reason := _by_sidecars(scan, inheritance):
+            return reason, False
     return (_absent(scan.path), True) if _absent(scan.path) else ("", False)
+
+
+def _by_sidecars(scan: Scan, inheritance: Inheritance) -> str:
+    """Why a scan is left alone by its metadata, also inherited ones; what cannot be read says nothing here."""
+    try:
+        reason = by_metadata(inheritance.metadata(scan))
+    except InputError:  # its own error, once it is to be denoised
+        return ""
+    return f"{reason}, by its JSON files" if reason else ""
 
 
 def _absent(path: Path) -> str:

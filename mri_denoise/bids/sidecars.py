@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mri_denoise.bids.layout import Image
-from mri_denoise.bids.selection import Scan
+from mri_denoise.bids.scan import Scan
 
 _WHAT: Mapping[Image, str] = {
     "denoised": "Denoised by mri-denoise.",

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 _LONGEST = 2**20  # bytes of a JSON file; what is longer describes no single image
 _NOT_MAGNITUDE = {
@@ -60,8 +61,29 @@ def by_image_type(types: Sequence[str]) -> str:
     return ""
 
 
+def by_metadata(metadata: Mapping[str, Any]) -> str:
+    """Say the same of a NIfTI file, by the Image Type in its metadata.
+
+    Args:
+        metadata: what its JSON files say; a list of words, or one text with backslashes as DICOM divides them.
+
+    Returns:
+        The reason in a few words; empty if they do not say so.
+
+    Examples:
+        >>> by_metadata({"ImageType": ["DERIVED", "PRIMARY", "DIFFUSION", "ADC"]})
+        'diffusion map (Image Type ADC)'
+        >>> by_metadata({"EchoTime": 0.005})
+        ''
+    """
+    types = metadata.get("ImageType")
+    if isinstance(types, str):
+        types = types.split("\\")
+    return by_image_type([str(word).strip().upper() for word in types]) if isinstance(types, list) else ""
+
+
 def by_json_beside(image: Path) -> str:
-    """Say the same of a NIfTI file, by the Image Type in the JSON file of its name, as dcm2niix writes it.
+    """Say the same of a NIfTI file, by the JSON file of its name, as dcm2niix writes it.
 
     Args:
         image: the file.
@@ -75,7 +97,5 @@ def by_json_beside(image: Path) -> str:
         found = json.loads(beside.read_bytes()) if beside.stat().st_size <= _LONGEST else None
     except (OSError, ValueError, RecursionError):
         return ""
-    types = found.get("ImageType") if isinstance(found, dict) else None
-    words = [word.strip().upper() for word in types if isinstance(word, str)] if isinstance(types, list) else []
-    reason = by_image_type(words)
+    reason = by_metadata(found) if isinstance(found, dict) else ""
     return f"{reason}, by {beside.name}" if reason else ""

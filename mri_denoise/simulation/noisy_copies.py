@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
 from mri_denoise import __version__
-from mri_denoise.errors import InputError
 from mri_denoise.io import Case, Derivation, read
 from mri_denoise.io.writing import open_map, write
 from mri_denoise.noise.simulate import add_rician, add_salt_pepper
 from mri_denoise.record import now, versions, write_record
+from mri_denoise.simulation.magnitudes import as_magnitudes
 from mri_denoise.volume import Volume, slice_axis_of
 
 NoiseKind = Literal["rician", "nc-chi", "salt-pepper", "scanner"]
@@ -26,7 +26,8 @@ class NoiseParameters:
 
     Args:
         noise: ``"rician"``, ``"nc-chi"`` (non-central chi) or ``"salt-pepper"``.
-        level: percent: sigma of the image's maximum, or the density of salt and pepper.
+        level: percent: sigma of the image's maximum, of a series that of all its volumes; or the density of salt and
+            pepper.
         seed: of ``numpy.random.default_rng``.
         coils: receiver channels; 1 is Rician.
         coverage: fraction of k-space along each axis of a slice that was acquired, above 0 and at most 1. Below 1 the
@@ -92,7 +93,8 @@ def simulate_case(case: Case, folder: Path, parameters: NoiseParameters) -> Simu
         the record.
 
     Raises:
-        InputError: if the case cannot be read or has no value above 0, or the copy cannot be written.
+        InputError: if the case cannot be read, the copy cannot be written, or noise of magnitudes is asked for and the
+            image has none (:func:`~mri_denoise.simulation.magnitudes.as_magnitudes`).
     """
     volume = read(case)
     finite = np.isfinite(volume.array)
@@ -103,8 +105,7 @@ def simulate_case(case: Case, folder: Path, parameters: NoiseParameters) -> Simu
         white = peak if volume.white_level is None else volume.white_level
         noisy = add_salt_pepper(volume.array, density, np.random.default_rng(parameters.seed), pepper=0.0, salt=white)
     else:
-        if peak <= 0:
-            raise InputError(f"{case.label}: has no value above 0, as magnitudes have; sigma is a part of the highest")
+        volume = replace(volume, array=as_magnitudes(volume.array, case.label))
         sigma, coils, coverage = parameters.level / 100 * peak, parameters.coils, parameters.coverage
         noisy = _add_rician(volume, sigma, parameters)
     noisy = np.where(finite, noisy, volume.array)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from mri_denoise.io import Case, read
 from mri_denoise.io.writing import open_map
 from mri_denoise.record import now, versions, write_record
+from mri_denoise.simulation.magnitudes import as_magnitudes
 from mri_denoise.simulation.noisy_copies import SimulationRecord, simulation_derivation, write_copy
 from mri_denoise.simulation.scanner import scan_volume
 from mri_denoise.simulation.scanner_choice import FixedParameters, random_parameters
@@ -31,9 +33,11 @@ def scan_case(case: Case, folder: Path, fixed: FixedParameters, seed: int = 0) -
         the record, with all parameters of the scanner.
 
     Raises:
-        InputError: if the case cannot be read, the copy cannot be written, or the parameters exclude each other.
+        InputError: if the case cannot be read or has no magnitudes, the copy cannot be written, or the parameters
+            exclude each other.
     """
     volume = read(case)
+    volume = replace(volume, array=as_magnitudes(volume.array, case.label))
     rng = np.random.default_rng(seed)
     parameters = random_parameters(rng, fixed)
     scans = scan_volume(volume, parameters, rng)

@@ -15,7 +15,7 @@ import pytest
 
 from mri_denoise.bids.layout import Layout
 from mri_denoise.bids.names import parse
-from mri_denoise.bids.selection import Scan
+from mri_denoise.bids.scan import Scan
 from tests.bids.datasets import ASL, bids_errors, make_raw, put_image, put_json, read_json
 from tests.commands import cli
 

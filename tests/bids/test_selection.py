@@ -12,6 +12,7 @@ from mri_denoise.bids.dataset import open_dataset
 from mri_denoise.bids.filters import Filters, read_filters
 from mri_denoise.bids.selection import Wanted, select
 from mri_denoise.errors import InputError
+from tests.commands import cli
 
 FILES = [
     "sub-01/anat/sub-01_T1w.nii.gz",
@@ -131,12 +132,59 @@ def test_what_is_left_alone_has_a_reason(tmp_path: Path) -> None:
         "sub-1_angio.nii.gz": "would have the name",
         "sub-2_T2starw.nii.gz": "does not fit its folder",
         "T1.nii copy.nii": "not a name of BIDS",
-        "sub-1_ADC.nii.gz": "not denoised",
+        "sub-1_ADC.nii.gz": "map",
     }
     assert skipped.keys() == words.keys()
     assert all(not skipped[name][0] and words[name] in skipped[name][1] for name in words)
     everything = select(open_dataset(tmp_path), Wanted(everything=True, filters=Filters()))
     assert "sub-1/anat/sub-1_T1map.nii.gz" in [scan.label for scan in everything.scans]
+
+
+@pytest.mark.parametrize(
+    ("types", "kind"),
+    [
+        (["ORIGINAL", "PRIMARY", "P", "ND"], "phase image"),
+        (["ORIGINAL", "PRIMARY", "IMAGINARY"], "imaginary image"),
+        (["DERIVED", "SECONDARY", "MIP"], "projection"),
+        (["DERIVED", "PRIMARY", "T1 MAP"], "map"),
+        (["DERIVED", "SECONDARY", "SUBTRACTION"], "subtraction"),
+        (["ORIGINAL", "PRIMARY", "LOCALIZER"], "localizer"),
+        ("ORIGINAL\\PRIMARY\\P\\ND", "phase image"),
+    ],
+)
+@pytest.mark.parametrize("sidecar", ["sub-1/anat/sub-1_acq-x_T2starw.json", "sub-1/sub-1_T2starw.json", "T2starw.json"])
+@pytest.mark.parametrize("command", ["bids", "denoise"])
+def test_the_image_type_in_the_json_files_tells_too(
+    tmp_path: Path, types: object, kind: str, sidecar: str, command: str
+) -> None:
+    (tmp_path / "dataset_description.json").write_text('{"Name": "x", "BIDSVersion": "1.10.0"}')
+    left = put(tmp_path / "sub-1" / "anat" / "sub-1_acq-x_T2starw.nii.gz")
+    put(tmp_path / "sub-1" / "anat" / "sub-1_T1w.nii.gz")
+    put(tmp_path / sidecar, json.dumps({"ImageType": types}).encode())
+    if command == "bids":
+        report = json.loads(
+            cli("bids", tmp_path, tmp_path / "derivatives/x", "participant", "--dry-run", "--json").stdout
+        )
+        assert report["selected"] == ["sub-1/anat/sub-1_T1w.nii.gz"]
+    else:  # which denoises nothing of these files, as they are none
+        report = json.loads(cli("denoise", tmp_path, tmp_path / "derivatives/x", "--json", code=1).stdout)
+        assert report["selected"] == ["sub-1/anat/sub-1_T1w.nii.gz"]
+    [skipped] = report["skipped"]
+    assert skipped["path"] == str(left) and kind in skipped["reason"] and not skipped["damaged"]
+    assert len(select(open_dataset(tmp_path), Wanted(everything=True)).scans) == 2
+
+
+def test_the_nearest_image_type_counts_and_broken_metadata_are_said_later(tmp_path: Path) -> None:
+    (tmp_path / "dataset_description.json").write_text("{}")
+    anat = tmp_path / "sub-1" / "anat"
+    put(anat / "sub-1_T1w.nii.gz")
+    put(anat / "sub-1_T2w.nii.gz")
+    put(tmp_path / "T1w.json", b'{"ImageType": ["ORIGINAL", "PRIMARY", "P"]}')
+    put(anat / "sub-1_T1w.json", b'{"ImageType": ["ORIGINAL", "PRIMARY", "M"]}')
+    put(anat / "sub-1_T2w.json", b'{"ImageType": ["ORIGINAL",')
+    assert len(selected(tmp_path)) == 2
+    said = cli("bids", tmp_path, tmp_path / "derivatives/x", "participant", "--dry-run", code=1).stderr
+    assert "sub-1_T2w.json: not JSON" in said
 
 
 def test_participants_that_are_not_there_are_named(root: Path) -> None:

@@ -120,8 +120,21 @@ BIDS_LEFT = {
     "sub-01_phasediff.nii": "phase",
     "sub-01_T1map.nii.gz": "map",
     "sub-01_echo-1_part-phase_bold.nii": "part-phase",
+    **{
+        f"sub-01_{map_}.nii.gz": "map" for map_ in ("ADC", "expADC", "FA", "colFA", "trace", "dwimap", "statmap", "cbf")
+    },
+    "sub-01_pet.nii.gz": "PET",
+    "sub-01_CT.nii.gz": "CT",
+    "sub-01_svs.nii.gz": "spectroscopy",
 }
-BIDS_TAKEN = ["mask.nii", "sub-01_T1w.nii", "sub-01_magnitude1.nii", "sub-01_part-mag_bold.nii", "sub-mask_T2w.nii"]
+BIDS_TAKEN = [
+    "mask.nii",
+    "sub-01_T1w.nii",
+    "sub-01_magnitude1.nii",
+    "sub-01_part-mag_bold.nii",
+    "sub-mask_T2w.nii",
+    "FA.nii",
+]
 
 
 def test_bids_names_tell_what_is_no_magnitude_image(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from pydicom.dataset import Dataset
 from mri_denoise.io.dicom.dataset import text
 
 _LOCALIZER = re.compile(
-    r"\b(\w*(locali[sz]|lokali[sz])\w*|\w*scout\w*|survey|smart ?brain|locator|loca?s?"
+    r"\b(\w*(locali[sz]|lokali[sz])\w*|\w*scout\w*|survey|smart ?brain|locator|s?loca?s?"
     r"|(3|three|tri)[- ]?pl(an|anes?)?|tri[- ]?pilot|plan ?scan|rep[eé]rage|scanogram|topogram|fastview)\b"
     r"|^pilot\b",
     re.IGNORECASE,
@@ -24,6 +24,19 @@ _MAP = re.compile(
     r"|(T[12]\*?|T2 ?star|R[12]\*?|R2 ?star|B[01]\+?|PD|field|phase|flip ?angles?|FA|ADC|MD|SNR|perfusion) ?maps?)\b",
     re.IGNORECASE,
 )
+# of a derived image, words that are not those of a weighting, a phase of contrast, a number of a run or of a subject
+_DERIVED = {
+    "computed map": re.compile(
+        r"\b(QSM|(susceptibility|chi|T1 ?rho) ?maps?|R2 ?(s|star)|PDFF|fat ?frac(tion)?|col(ou?r)? ?FA"
+        r"|(r|rel)?(CBF|CBV|MTT)|TTP|Tmax|PBP|K ?trans)\b|\bR2\*(?!\w)",
+        re.IGNORECASE,
+    ),
+    "phase image": re.compile(
+        r"^\W*pha(se)?( images?)?\W*$|\b(swi|swan|filt(ered)?|unwrapped) pha(se)?( images?)?\b", re.IGNORECASE
+    ),
+    "projection": re.compile(r"\b(mIPs?|min ?IPs?|mnIPs?)\b", re.IGNORECASE),
+    "subtraction": re.compile(r"\b(sub(?!-| 0\d)|subtra[ck]t\w*)\b", re.IGNORECASE),
+}
 # words that no series of magnitude images bears
 _ALWAYS_MAP = re.compile(r"\b(flip ?angle ?maps?|(relative )?phase ?maps?|pha images?)\b", re.IGNORECASE)
 _DIFFUSION = re.compile(r"diff|dti|dwi|dsi|tensor|tracew?|aniso", re.IGNORECASE)
@@ -32,7 +45,9 @@ _FLIP_ANGLE = re.compile(r"\b(vibe|flash|fl[23]d|spgr|fspgr|ffe|gre|tfl|mprage|v
 
 
 def by_description(ds: Dataset, *, derived: bool) -> str | None:
-    """Say what an image is, if Series Description or Image Comments say that it is no magnitude image.
+    """Say what an image is, if its description or Image Comments say that it is no magnitude image.
+
+    The description is Series Description, or Protocol Name where that is empty.
 
     Args:
         ds: the header of a slice.
@@ -49,7 +64,8 @@ def by_description(ds: Dataset, *, derived: bool) -> str | None:
         >>> ds.SeriesDescription = "t1_vibe_fa_10"
         >>> by_description(ds, derived=True)
     """
-    description, comments = (text(ds, keyword).replace("_", " ") for keyword in ("SeriesDescription", "ImageComments"))
+    description = (text(ds, "SeriesDescription") or text(ds, "ProtocolName")).replace("_", " ")
+    comments = text(ds, "ImageComments").replace("_", " ")
     both = f"{description} {comments}".strip()
     if match := _LOCALIZER.search(both):
         return f"localizer (description says {match.group(0)!r})"
@@ -57,7 +73,8 @@ def by_description(ds: Dataset, *, derived: bool) -> str | None:
         return f"map or phase image (description says {match.group(0)!r})"
     if derived and (match := _MAP.search(description) or _fractional_anisotropy(both)):
         return f"computed map (description says {match.group(0)!r})"
-    return None
+    found = ((kind, words.search(description)) for kind, words in _DERIVED.items() if derived)
+    return next((f"{kind} (description says {match.group(0)!r})" for kind, match in found if match), None)
 
 
 def _fractional_anisotropy(words: str) -> re.Match[str] | None:

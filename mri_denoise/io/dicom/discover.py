@@ -38,6 +38,8 @@ def discover(
         found, left = read_file(path, force=force, own_results=own_results)
         instances += found
         skips += left
+    instances, wrapped = _without_wrapped(instances)
+    skips += wrapped
     instances, duplicates = without_copies(instances)
     skips += duplicates
     volumes: dict[tuple[str, str, str], list[Stack]] = defaultdict(list)
@@ -55,3 +57,16 @@ def discover(
     for stacks in sorted(volumes.values(), key=lambda s: (s[0][0].series_number or 0, s[0][0].series)):
         cases += plan_cases(stacks, root, taken, patients)
     return cases, sorted(skips, key=lambda skip: natural(str(skip.source)))
+
+
+def _without_wrapped(instances: list[Instance]) -> tuple[list[Instance], list[Skip]]:
+    """Take out series of which a slice has values beyond Bits Stored; those of the others may be wrapped, too.
+
+    Returns:
+        The slices that stay, and the files of such series, which count as damaged.
+    """
+    why = {one.series: one.wrapped for one in instances if one.wrapped}
+    files = {one.path: one for one in instances if one.series in why}
+    reasons = {path: one.wrapped or f"its series has slices with {why[one.series]}" for path, one in files.items()}
+    left = [one for one in instances if one.series not in why]
+    return left, [Skip(source=path, reason=reason, damaged=True) for path, reason in reasons.items()]

@@ -62,6 +62,7 @@ class Instance:
         what: kind of image and contrast, in words.
         forced: why it would be left alone without ``force``, or empty.
         notes: what is unusual about it, in words.
+        wrapped: why its values cannot be trusted: they certainly need more bits than the header says; or empty.
     """
 
     path: Path
@@ -84,6 +85,7 @@ class Instance:
     what: str
     forced: str = ""
     notes: tuple[str, ...] = ()
+    wrapped: str = ""
 
     @property
     def key(self) -> tuple[Path, int]:
@@ -127,11 +129,10 @@ def read_file(path: Path, *, force: bool = False, own_results: bool = True) -> t
             if missing := pixels_missing(ds, path):
                 return [], [Skip(source=path, reason=missing, damaged=True)]
             unusual, wrong = upper_bits(ds, path)
-            if wrong:
-                return [], [Skip(source=path, reason=unusual, damaged=True)]
+            notes, wrapped = ((), unusual) if wrong else ((unusual,) if unusual else (), "")
             reasons = partial(_why_not, own_results=own_results and not force)
             instances, skips = _wanted(planes(ds), path, force, reasons)
-            return [replace(one, notes=(unusual,) if unusual else ()) for one in instances], skips
+            return [replace(one, notes=notes, wrapped=wrapped) for one in instances], skips
     except LayoutError as error:
         return [], [Skip(source=path, reason=str(error))]
     except PARSE_ERRORS as error:

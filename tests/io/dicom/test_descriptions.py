@@ -29,7 +29,7 @@ def reasons(folder: Path, **attributes: object) -> set[str]:
             "loca_3plan_haste",
         ),
         *("3-pl T2* FGRE LOC", "3Plane_Loc", "LOC", "AX LOC SSFSE", "Survey_32ch_HeadCoil", "SmartBrain", "plan scan"),
-        *("tri-pilot", "Pilot", "Topogram", "FastView_16"),
+        *("tri-pilot", "Pilot", "Topogram", "FastView_16", "sLoc", "Survey"),
     ],
 )
 def test_localizers_by_the_names_that_scanners_give(tmp_path: Path, words: str) -> None:
@@ -62,6 +62,49 @@ def test_flip_angle_and_phase_maps_by_their_words(
 def test_computed_maps_of_diffusion(tmp_path: Path, words: str) -> None:
     (reason,) = reasons(tmp_path, ImageType=["DERIVED", "PRIMARY", "OTHER"], SeriesDescription=words)
     assert reason.startswith("computed map")
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        *(
+            ("computed map", words)
+            for words in ("QSM", "swi_QSM", "R2s", "R2star", "R2*", "PDFF", "Fat_Fraction", "FatFrac")
+        ),
+        *(("computed map", words) for words in ("rCBF", "relCBV", "Perfusion_MTT", "TTP", "Tmax", "ColFA", "Ktrans")),
+        *(("projection", words) for words in ("TOF_MIP_COR", "SWI_mIP", "MIP Range[1]", "swi_minIP")),
+        *(("subtraction", words) for words in ("SUB_post-pre", "Sub", "Subtraction", "t1_vibe_SUB 1")),
+        *(("phase image", words) for words in ("Phase", "Pha_Images", "SWI_Pha", "filtered_phase")),
+    ],
+)
+@pytest.mark.parametrize("keyword", ["SeriesDescription", "ProtocolName"])
+def test_derived_images_by_their_description(tmp_path: Path, kind: str, words: str, keyword: str) -> None:
+    image_type = ["DERIVED", "PRIMARY", "OTHER"]
+    given = {"SeriesDescription": "", keyword: words}
+    (reason,) = reasons(tmp_path, ImageType=image_type, **given)
+    assert kind in reason or words == "Pha_Images"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        *("phase encoding AP", "perfusion", "mip", "SUB_post-pre", "Phase", "QSM", "R2s", "PDFF", "TTP", "rCBF"),
+        *("swi_phase_rephased", "ep2d_perf"),
+    ],
+)
+def test_what_the_scanner_calls_original_is_not_left_alone_for_such_words(tmp_path: Path, words: str) -> None:
+    assert reasons(tmp_path, ImageType=["ORIGINAL", "PRIMARY", "M"], SeriesDescription=words) == set()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        *("phase encoding AP", "perfusion", "chemiphase", "shrimp", "arterial_phase", "venous phase", "sub-01_T1w"),
+        *("sub_02 t1", "t2_tse_R2", "T2star", "submandibular", "subcortical", "water", "DIXON_F", "late phase"),
+    ],
+)
+def test_derived_images_whose_words_only_sound_like_computed_ones(tmp_path: Path, words: str) -> None:
+    assert reasons(tmp_path, ImageType=["DERIVED", "PRIMARY", "OTHER"], SeriesDescription=words) == set()
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import struct
 from datetime import datetime, timedelta, timezone
 from io import BytesIO
@@ -15,6 +16,7 @@ from pydicom.uid import ExplicitVRBigEndian, ImplicitVRLittleEndian
 from mri_denoise.io import discover, read
 from mri_denoise.io.case import Case
 from mri_denoise.io.writing import write
+from tests.commands import cli
 from tests.io.derivation import DERIVATION
 from tests.io.dicom.frames_phantom import enhanced, frames
 from tests.io.dicom.phantom import Phantom, save, series, set_stored
@@ -177,6 +179,23 @@ def test_values_that_need_more_bits_than_stored_are_not_wrapped(tmp_path: Path) 
     cases, skips = discover(tmp_path)
     assert not cases and len(skips) == 3
     assert all(skip.damaged and "more than the 12 bits stored" in skip.reason for skip in skips)
+
+
+def test_a_series_with_one_slice_of_such_values_is_left_as_a_whole(tmp_path: Path) -> None:
+    """Elsewhere in it, plateaus beyond the bits look like an overlay, or values stay below."""
+    datasets = [*smooth(3, 6000), *smooth(5, 3000)[3:]]
+    plateau = datasets[1].pixel_array.copy()
+    plateau[:] = 10
+    plateau[8:24, 8:24] = 4500
+    set_stored(datasets[1], plateau)
+    save(datasets, tmp_path / "in")
+    save(series(Phantom(uid="other"), SeriesNumber=6), tmp_path / "in")
+    found = cli("denoise", tmp_path / "in", tmp_path / "out", "--sigma", 50, "--device", "cpu", "--json", code=1)
+    report = json.loads(found.stdout)
+    failed = [skip["reason"] for skip in report["skipped"] if skip["damaged"]]
+    assert len(failed) == 5 and all("more than the 12 bits stored" in reason for reason in failed)
+    assert sum(reason.startswith("its series has slices with values") for reason in failed) == 3
+    assert [record["case"].startswith("6") for record in report["done"]] == [True]
 
 
 def test_bits_that_may_be_an_overlay_are_said(tmp_path: Path) -> None:
