@@ -12,8 +12,6 @@ from mri_denoise.cli import common
 from mri_denoise.errors import InputError
 from mri_denoise.io.case import Case
 
-_UNSURE = 0.5  # confidence: an expected error of a third
-
 
 def noise(
     source: Annotated[Path, typer.Argument(metavar="INPUT", help="A file, a DICOM folder, or a folder of files.")],
@@ -40,6 +38,8 @@ def noise(
 
 def _line(found: dict[str, Any]) -> str:
     """What was found in one volume, in words."""
+    from mri_denoise.noise.cautions import UNSURE
+
     volume = "" if found["volume"] is None else f" volume {found['volume']}"
     notes = [f"sigma {found['sigma']:.6g}", f"SNR {found['snr']:.4g} (from {found['source']})"]
     if found["sigma"] == 0:
@@ -61,7 +61,7 @@ def _line(found: dict[str, Any]) -> str:
     if any(found["correlation"]):
         alike = " / ".join(f"{value:.2f}" for value in found["correlation"])
         notes.append(f"correlated with the next voxel by {alike} along the axes")
-    if found["confidence"]["level"] < _UNSURE:
+    if found["confidence"]["level"] < UNSURE:
         notes.append(f"level uncertain (confidence {found['confidence']['level']:.2f})")
     return f"{found['case']}{volume}: {', '.join(notes)}"
 

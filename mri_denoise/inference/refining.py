@@ -16,7 +16,7 @@ from mri_denoise.threads import run_in_threads, threads
 # Parts of a correction that are made: RAISED where it takes a pixel farther from the mean of those around it, FADED
 # where it takes it nearer, the mean of both where the pixel is that mean. So small things, which a network trained by
 # the mean square error fades, keep more of what the filter left them, at the PSNR of one part for all (decision 0018).
-RAISED, FADED = 1.0, 0.5
+RAISED, FADED = 1.0, 0.6
 CLEAR = 0.1  # sigma of difference from that mean at which a part is RAISED or FADED
 # signal / sigma at which a correction that lowers the signal begins, and from which it is whole, so that dark tissue
 # does not become air: _WEAK where sigma is the first of _LEVELS, of the image's scale, and below, _STRONG where it is

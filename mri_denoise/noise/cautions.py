@@ -12,6 +12,7 @@ from mri_denoise.noise.zero_level import ZeroLevel
 
 _STRONG = 0.15  # of the image's range; the benchmarks end at noise of 15 % of the maximum
 _WEAK = 0.004  # likewise; scans that were denoised before have 0.1 to 0.6 %
+_MATTERS = 0.01  # likewise, above which it matters that a level is uncertain
 _SHARED = 0.15  # correlation with the next voxel
 _UNEVEN = 1.25  # 95th by 5th percentile of sigma
 _SAMPLE = 500_000  # voxels
@@ -27,6 +28,8 @@ class Caution(IntFlag):
     UNEVEN = 8
     COARSE = 16
     SHIFTED = 32
+    UNSURE = 64
+    OUTLYING = 128
 
 
 # its name in outputs and records, and what reports say
@@ -55,7 +58,16 @@ _WORDS: Mapping[Caution, tuple[str, str]] = {
         "no plain magnitude",
         "Values do not count from 0 as magnitudes do: a shifted image, or none of MR (a map, a phase, CT).",
     ),
+    Caution.UNSURE: (
+        "uncertain level",
+        "The level of the noise is little more than a guess: tissue is too fine, or there is too little. Give a sigma.",
+    ),
+    Caution.OUTLYING: (
+        "values far above the image",
+        "Values far above the image (padding, text, wrapped negative values) are no measurements and stay as they are.",
+    ),
 }
+UNSURE = 0.5  # confidence in a level below which it is uncertain: an expected error of a third
 SENTENCES: Mapping[str, str] = dict(_WORDS.values())
 
 
@@ -73,7 +85,13 @@ def names(cautions: int) -> list[str]:
 
 
 def find_cautions(
-    volume: np.ndarray, sigma: np.ndarray, *, variation: float, correlation: np.ndarray, zero: ZeroLevel
+    volume: np.ndarray,
+    sigma: np.ndarray,
+    *,
+    variation: float,
+    correlation: np.ndarray,
+    zero: ZeroLevel,
+    confidence: float = 1.0,
 ) -> Caution:
     """Tell what is unusual about a volume.
 
@@ -83,6 +101,7 @@ def find_cautions(
         variation: high by low sigma over the volume; 1 for one number.
         correlation: of the noise with its neighbours, shape (3, lags), from 1 at lag 0.
         zero: what the magnitudes count from.
+        confidence: in sigma, 0 to 1; 1 if it was given.
 
     Returns:
         the flags that apply. Where no noise was found, nothing is removed, and only ``SHIFTED`` may apply.
@@ -92,10 +111,10 @@ def find_cautions(
         >>> find_cautions(air.round(-2), np.array(20), variation=1, correlation=np.ones((3, 1)), zero=ZeroLevel())
         <Caution.STRONG|COARSE: 17>
     """
-    found = Caution(0) if zero.usual or zero.value == 0 and zero.sign > 0 else Caution.SHIFTED
+    found = Caution(0) if zero.value == 0 and zero.sign > 0 else Caution.SHIFTED
     level = float(np.median(_sample(sigma)))
     values = _sample(volume)
-    values = np.sort(values[np.isfinite(values)])
+    values = np.sort(values[np.isfinite(values) & (values <= zero.ceiling)])
     if level <= 0 or not values.size:
         return found
     low, high = values[[int((1 - _TOP) * (len(values) - 1)), int(_TOP * (len(values) - 1))]].astype(float)
@@ -110,6 +129,10 @@ def find_cautions(
         found |= Caution.SHARED
     if variation > _UNEVEN:
         found |= Caution.UNEVEN
+    if confidence < UNSURE and high > low and level > _MATTERS * (high - low):
+        found |= Caution.UNSURE
+    if zero.ceiling < np.inf:
+        found |= Caution.OUTLYING
     return found
 
 

@@ -17,6 +17,7 @@ import numpy as np
 from mri_denoise.noise.blocks import interpolate_grid
 from mri_denoise.noise.cells import CELL, NARROW, measure_cells
 from mri_denoise.noise.detail import DetailBlocks
+from mri_denoise.noise.rician import RAYLEIGH_MEAN
 from mri_denoise.noise.tissue_levels import LevelMap, measure_levels
 
 Source = Literal["air", "tissue", "none"]
@@ -26,6 +27,11 @@ _FEW = 100  # blocks of tissue: fewer are not enough
 _AGREE = (0.08, 0.8)  # logarithm of level / air at which the two agree: at no expected error, and per expected error
 _UNEVEN, _UNEVEN_WEAK = 0.75, 0.85  # unevenness of tissue, and of weak tissue, whose level the air does not tell
 _WEAK = (3.0, 3.5)  # mean of tissue / sigma of air: up to the first it is weak, from the second on it is not
+_UNSURE = 0.35  # expected error from which a level of tissue above that of air may be texture
+# logarithm of level / air above which an even level is texture, and the unevenness below which it is even: what raises
+# the noise of tissue over that of the air (coils, parallel imaging, an intensity correction) is not even
+_TEXTURE, _EVEN = 0.4, 0.2
+_DARKER = 1.2  # noise / what the darkest blocks say: air is rarely darker than its noise explains
 _LOWER = 0.08  # added in weak tissue to the limit for levels below that of the air
 
 
@@ -91,20 +97,26 @@ def level_at(found: LevelMap, places: Sequence[np.ndarray]) -> np.ndarray:
     return interpolate_grid(found.level, (*centres, found.slices), places)
 
 
-def raise_level(tissue: Tissue, simple: float, shape: Sequence[int]) -> Tissue:
+def raise_level(tissue: Tissue, simple: float, shape: Sequence[int], *, signed: bool = False) -> Tissue:
     """Raise the level of small slices, of which the network tells little, to the simple estimate.
 
     Args:
         tissue: the measurement.
         simple: sigma of :func:`~mri_denoise.noise.level.estimate_sigma`, in the unit of the slices.
         shape: of the slices.
+        signed: whether the image is no magnitude, of which the network knows nothing.
 
     Returns:
-        the measurement with a level raised by no more than the network's expected error allows; as it was if no edge
-        of a slice is shorter than :data:`~mri_denoise.noise.cells.NARROW`.
+        the measurement with a level raised by no more than the network's expected error allows and, where that is
+        large, the darkest blocks: noise alone is no darker. As it was if no edge of a slice is shorter than
+        :data:`~mri_denoise.noise.cells.NARROW`, or if the level jumps from slice to slice, which the simple estimate
+        does not know.
     """
-    factor = min(simple, tissue.found.most) / float(np.median(tissue.found.inside))
-    if min(shape[:2]) >= NARROW or factor <= 1:
+    most = min(simple, tissue.found.most)
+    if tissue.found.error > _UNSURE and not signed:
+        most = min(most, _DARKER * float(np.percentile(tissue.blocks.mean, 5)) / RAYLEIGH_MEAN)
+    factor = most / float(np.median(tissue.found.inside))
+    if min(shape[:2]) >= NARROW or factor <= 1 or tissue.found.jumps:
         return tissue
     found = replace(tissue.found, level=tissue.found.level * factor)
     return replace(tissue, found=found, level=tissue.level * np.float32(factor))
@@ -122,11 +134,14 @@ def is_air(tissue: Tissue, pure: float) -> bool:
 
     Returns:
         True if the level of the tissue is not clearly uneven, and differs from that of the air by no more than its
-        expected error; in weak tissue it may be lower, and uneven.
+        expected error; in weak tissue it may be lower, and uneven. Also if it is higher, and little more than a guess
+        or, far higher, even: that is texture, and too low a level does less harm than too high a one.
     """
     low, high = _WEAK
     weak = min(max((high - float(np.median(tissue.inside.mean)) / pure) / (high - low), 0.0), 1.0)
     limit = _AGREE[0] + _AGREE[1] * tissue.found.error
     departure = math.log(float(np.median(tissue.found.inside)) / pure)
+    if departure > 0 and tissue.found.error > _UNSURE or departure > _TEXTURE and tissue.found.unevenness < _EVEN:
+        return True
     even = tissue.found.unevenness < _UNEVEN + (_UNEVEN_WEAK - _UNEVEN) * weak
     return even and -limit - _LOWER * weak < departure < limit

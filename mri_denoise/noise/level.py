@@ -56,7 +56,8 @@ def estimate_series(volumes: np.ndarray, *, slice_axis: int | None = None) -> li
 
     The k-space coverage is found from several volumes together. The noise of the receiver does not depend on the
     signal: in a series of four volumes or more, a level above 1.25 times the median is anatomy (the fine structure of
-    the unweighted volume of a diffusion series), and the median takes its place.
+    the unweighted volume of a diffusion series), and the median takes its place. If the air of most volumes tells the
+    level, that of one whose air does not, and whose level is within that factor, is the median of the others.
 
     Args:
         volumes: magnitudes, shape (T, X, Y, Z); otherwise as for :func:`estimate_sigma`.
@@ -74,10 +75,20 @@ def estimate_series(volumes: np.ndarray, *, slice_axis: int | None = None) -> li
     usual = float(np.median([level.sigma for level in levels]))
     if len(levels) < _LEAST_SERIES or usual == 0:
         return levels
+    air = [level.sigma for level in levels if level.method == "background"]
+    if 2 * len(air) > len(levels):
+        levels = [_as_air(level, float(np.median(air))) for level in levels]
     return [
         replace(level, sigma=usual, snr=level.snr * level.sigma / usual) if level.sigma > _OUTLIER * usual else level
         for level in levels
     ]
+
+
+def _as_air(level: NoiseLevel, air: float) -> NoiseLevel:
+    """The level of a volume, or that of the air of the others if its own air does not tell it and it is like that."""
+    if level.method != "foreground" or not air / _OUTLIER < level.sigma < air * _OUTLIER:
+        return level
+    return NoiseLevel(sigma=air, snr=level.snr * level.sigma / air, method="background")
 
 
 def estimate_sigma(

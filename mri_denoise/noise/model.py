@@ -90,6 +90,7 @@ def find_noise(
     correlation: np.ndarray | None = None,
     zero: ZeroLevel | None = None,
     as_map: bool = False,
+    source: Source | None = None,
 ) -> NoiseModel:
     """Find the noise of a volume.
 
@@ -102,6 +103,8 @@ def find_noise(
             (:func:`~mri_denoise.noise.correlation.noise_correlation` by default).
         zero: the value that the magnitudes count from (:func:`~mri_denoise.noise.zero_level.find_zero` by default).
         as_map: whether the level is a map of the tissue in any case, even and beside air that tells it exactly.
+        source: ``"air"`` or ``"tissue"``, if a series tells it better than the volume alone which of the two is the
+            level: air only if it is pure noise.
 
     Returns:
         the model. If there are too few blocks of tissue, it has one number for the level
@@ -119,7 +122,8 @@ def find_noise(
         ('rician', 20)
     """
     zero = find_zero(volume) if zero is None else zero
-    model = _find(zero.measurable(np.asarray(volume, dtype=np.float32)), slice_axis, simple, correlation, as_map)
+    data = zero.measurable(np.asarray(volume, dtype=np.float32))
+    model = _find(data, slice_axis, simple, correlation, as_map, source, zero.signed)
     if not zero.signed:
         return replace(model, zero=zero)
     one = np.array(1, dtype=np.float32)
@@ -132,6 +136,8 @@ def _find(
     known: NoiseLevel | None,
     known_correlation: np.ndarray | None,
     as_map: bool,
+    wanted: Source | None,
+    signed: bool,
 ) -> NoiseModel:
     """The model of a volume that counts from 0."""
     largest, mask = find_signal(data)
@@ -159,10 +165,10 @@ def _find(
         tissue = measure_tissue(slices, blocks, scale=scale, as_map=as_map)
     if tissue is None:
         return _plain(simple, correlation)
-    tissue = raise_level(tissue, simple.sigma / scale, slices.shape)
+    tissue = raise_level(tissue, simple.sigma / scale, slices.shape, signed=signed)
     source: Source = "tissue"
-    if not as_map and simple.method == "background" and is_air(tissue, simple.sigma / scale):
-        source = "air"
+    if not as_map and simple.method == "background":
+        source = wanted or ("air" if is_air(tissue, simple.sigma / scale) else "tissue")
     places = np.arange(slices.shape[0]), np.arange(slices.shape[1]), np.arange(slices.shape[2])
     if source == "air":
         sigma = np.array(simple.sigma, dtype=np.float32)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from mri_denoise.noise.correlation import noise_correlation
+from mri_denoise.noise.evidence import Source
 from mri_denoise.noise.level import estimate_series
 from mri_denoise.noise.model import NoiseModel, find_noise
 from mri_denoise.noise.zero_level import ZeroLevel, find_zero
@@ -22,7 +23,8 @@ def find_series_noise(
     """Find the noise of each volume of a series.
 
     What several volumes tell better than one is measured on them together: the limit of the level
-    (:func:`~mri_denoise.noise.level.estimate_series`), and the correlation in air or by k-space.
+    (:func:`~mri_denoise.noise.level.estimate_series`), the correlation in air or by k-space, and whether the level is
+    that of the air or of the tissue. If that changed from volume to volume, so would the level, and with it the signal.
 
     Args:
         volumes: magnitudes, shape (T, X, Y, Z), any unit; NaN, infinity and masks are ignored.
@@ -45,9 +47,24 @@ def find_series_noise(
     counted = counted_from_zero(volumes, zeros)
     levels = estimate_series(counted, slice_axis=axis)
     correlation = noise_correlation(counted, axis, levels)
+
+    def find(number: int, source: Source | None = None) -> NoiseModel:
+        return find_noise(
+            volumes[number],
+            slice_axis=axis,
+            simple=levels[number],
+            correlation=correlation,
+            zero=zeros[number],
+            as_map=as_map,
+            source=source,
+        )
+
+    models = [find(number) for number in range(len(volumes))]
+    of_air = [model.source == "air" for model in models]
+    usual: Source = "air" if 2 * sum(of_air) >= len(models) else "tissue"
     return [
-        find_noise(volume, slice_axis=axis, simple=level, correlation=correlation, zero=zero, as_map=as_map)
-        for volume, level, zero in zip(volumes, levels, zeros, strict=True)
+        model if air == (usual == "air") else find(number, usual)
+        for number, (model, air) in enumerate(zip(models, of_air, strict=True))
     ]
 
 

@@ -10,13 +10,14 @@ and their noise is the same at every value.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import ndimage
 
 from mri_denoise.noise.blocks import cut_blocks, find_signal, normalise, sample_slabs
 from mri_denoise.noise.fits import MAD_TO_STD, Samples, robust_std
+from mri_denoise.noise.outlying import find_ceiling
 from mri_denoise.noise.rician import RAYLEIGH_STD, grey_step, rayleigh_distance
 
 _SAMPLE = 1_000_000  # voxels
@@ -40,6 +41,8 @@ class ZeroLevel:
         sign: -1 if brighter voxels have smaller values, so that air is the brightest; 1 otherwise.
         fill: the value of masked or padded voxels, if that is neither ``value`` nor 0; None otherwise.
         speckle: whether voxels without signal hold any value of the range (MP2RAGE's uniform image).
+        ceiling: voxels above it are no measurement (:func:`~mri_denoise.noise.outlying.find_ceiling`); infinity if
+            all may be.
     """
 
     value: float = 0.0
@@ -47,11 +50,12 @@ class ZeroLevel:
     sign: int = 1
     fill: float | None = None
     speckle: bool = False
+    ceiling: float = math.inf
 
     @property
     def usual(self) -> bool:
         """Whether the image counts from 0, as scanners write it."""
-        return self.value == 0 and self.fill is None and self.sign > 0
+        return self.value == 0 and self.fill is None and self.sign > 0 and math.isinf(self.ceiling)
 
     def counted(self, volume: np.ndarray) -> np.ndarray:
         """Count a volume from its zero.
@@ -67,6 +71,8 @@ class ZeroLevel:
         shifted = np.float32(self.sign) * (np.asarray(volume, dtype=np.float32) - np.float32(self.value))
         if self.fill is not None:
             shifted[volume == np.float32(self.fill)] = 0
+        if math.isfinite(self.ceiling):
+            shifted[np.asarray(volume) > self.ceiling] = 0
         return shifted
 
     def measurable(self, volume: np.ndarray) -> np.ndarray:
@@ -96,6 +102,15 @@ def find_zero(volume: np.ndarray) -> ZeroLevel:
         >>> round(find_zero(air - 1024).value, -1), find_zero(air).value
         (-1020.0, 0.0)
     """
+    ceiling = find_ceiling(volume)
+    if math.isinf(ceiling):
+        return _find_zero(volume)
+    below = np.where(np.asarray(volume) > ceiling, np.float32(np.nan), volume)
+    return replace(_find_zero(below), ceiling=ceiling)
+
+
+def _find_zero(volume: np.ndarray) -> ZeroLevel:
+    """The value that a volume counts from whose voxels are measurements, masked, or not finite."""
     values = np.asarray(volume).reshape(-1)
     values = values[:: max(values.size // _SAMPLE, 1)]
     values = np.sort(values[np.isfinite(values)])

@@ -110,10 +110,11 @@ class RestoreBackgroundd(MapTransform):
     * No voxel moves by more than 5 sigma; where several coils add up (``coils``), by the mean of their noise more.
     * A result is not negative if its input is nowhere. Of an image that counts from another value than 0, this and the
       mask are those of the image that is counted from there.
-    * A voxel that differs by the rounding of scaling there and back alone is given back bit for bit.
+    * A voxel that differs by the rounding of scaling there and back alone is given back bit for bit, and so is one
+      above ``ceiling``, which is no measurement.
 
     The item has ``raw``, the input in the file's units, and where it is known ``sigma``, of shape (T,) or (T, X, Y, Z),
-    ``zero`` and ``fill``, of shape (T,) (:class:`~mri_denoise.transforms.EstimateNoised`).
+    ``zero``, ``fill`` and ``ceiling``, of shape (T,) (:class:`~mri_denoise.transforms.EstimateNoised`).
 
     Args:
         keys: denoised images of shape (T, X, Y, Z) in the file's units.
@@ -130,6 +131,9 @@ class RestoreBackgroundd(MapTransform):
                     _restore(torch.as_tensor(image), torch.as_tensor(raw), down, up)
                 else:
                     _restore_counted(torch.as_tensor(image), torch.as_tensor(raw), down, up, (zero, fill, sign))
+                ceiling = float(torch.as_tensor(d["ceiling"])[t]) if "ceiling" in d else math.inf
+                if math.isfinite(ceiling):
+                    image.copy_(torch.where(raw > ceiling, raw, image))
         return d
 
 

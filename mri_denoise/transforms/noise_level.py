@@ -20,7 +20,8 @@ from mri_denoise.noise.cautions import find_cautions
 from mri_denoise.noise.series import counted_from_zero, find_series_noise
 from mri_denoise.noise.zero_level import ZeroLevel, find_zero
 from mri_denoise.settings import Sigma
-from mri_denoise.volume import in_one_space
+from mri_denoise.told_level import told_level
+from mri_denoise.volume import in_one_space, turned_to
 
 
 class EstimateNoised(MapTransform):
@@ -31,7 +32,8 @@ class EstimateNoised(MapTransform):
     with neighbours, ``correlation``, shape (3, lags); if they are found, also ``sigma_variation``, the ratio of high to
     low sigma in each volume, shape (T,). ``zero``, shape (T,), is the value that magnitudes count from, and ``fill``,
     shape (T,), that of masked voxels, NaN where it is ``zero``; ``sign`` is -1 where
-    air is the brightest (:class:`~mri_denoise.noise.zero_level.ZeroLevel`). ``cautions``, shape (T,), are flags of
+    air is the brightest (:class:`~mri_denoise.noise.zero_level.ZeroLevel`). Voxels above ``ceiling``, shape (T,), are
+    no measurement: in the image they become ``zero``, as masked ones are. ``cautions``, shape (T,), are flags of
     :class:`~mri_denoise.noise.cautions.Caution`.
 
     Args:
@@ -68,17 +70,27 @@ class EstimateNoised(MapTransform):
             noise = _rician(found, counted_from_zero(volumes, zeros), slice_axis)
         sigmas, variations = np.asarray(noise["sigma"]), np.asarray(noise.get("sigma_variation", [1.0] * len(volumes)))
         correlation = np.asarray(noise["correlation"])
+        sure = np.asarray(noise.pop("confidence", [1.0] * len(volumes)))
         cautions = [
-            find_cautions(volume, sigma, variation=float(variation), correlation=correlation, zero=zero)
-            for volume, sigma, variation, zero in zip(volumes, sigmas, variations, zeros, strict=True)
+            find_cautions(
+                volume,
+                np.array(told_level(sigma)),  # a map may be 0 in most of the volume
+                variation=float(variation),
+                correlation=correlation,
+                zero=zero,
+                confidence=float(confidence),
+            )
+            for volume, sigma, variation, zero, confidence in zip(volumes, sigmas, variations, zeros, sure, strict=True)
         ]
         return {
             **data,
+            self.keys[0]: _masked(image, zeros),
             **noise,
             "cautions": torch.tensor([int(flags) for flags in cautions]),
             "zero": torch.tensor([zero.value for zero in zeros], dtype=torch.float64),
             "sign": torch.tensor([float(zero.sign) for zero in zeros]),
             "fill": torch.tensor([math.nan if zero.fill is None else zero.fill for zero in zeros]),
+            "ceiling": torch.tensor([zero.ceiling for zero in zeros]),
         }
 
     def _given(
@@ -90,6 +102,16 @@ class EstimateNoised(MapTransform):
         if self.sigma.path is not None:
             return _read_map(self.sigma.path, shape, affine, int(start), int(total))
         return None
+
+
+def _masked(image: torch.Tensor, zeros: Sequence[ZeroLevel]) -> torch.Tensor:
+    """The image with the zero of each volume where it is no measurement; the argument itself if all of it is one."""
+    if all(math.isinf(zero.ceiling) for zero in zeros):
+        return image
+    masked = image.clone()
+    for volume, zero in zip(masked, zeros, strict=True):
+        volume[volume > zero.ceiling] = zero.value
+    return masked
 
 
 def _rician(sigma: torch.Tensor, volumes: np.ndarray, slice_axis: int) -> dict[Hashable, torch.Tensor]:
@@ -111,6 +133,7 @@ def _find(
         "floor": _stack([model.floor_ratio for model in models], volumes.shape[1:]),
         "coils": torch.tensor([model.coils for model in models]),
         "sigma_variation": torch.tensor([model.variation for model in models]),
+        "confidence": torch.tensor([model.confidence.level for model in models]),
         "correlation": torch.from_numpy(np.mean([model.correlation for model in models], axis=0)),
     }
 
@@ -139,6 +162,10 @@ def _read_map(path: Path, shape: tuple[int, ...], affine: torch.Tensor | None, s
 
     array, place = read_array(path)
     array = array[..., None] if array.ndim == 3 else array
+    if affine is not None:  # the same voxels in another order of axes, as in NIfTI files of a DICOM series
+        turned, where = turned_to(array, place, affine.cpu())
+        if turned.shape[:3] == shape[1:] and in_one_space(affine.cpu(), where, shape[1:]):
+            array, place = turned, where
     if array.shape[:3] == shape[1:] and array.shape[3] not in (1, total):
         held = f"{total} volume{'s' * (total != 1)}"
         raise InputError(f"{path}: the noise map has {array.shape[3]} volumes, the image {held}; give one, or as many.")

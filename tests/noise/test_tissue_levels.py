@@ -44,6 +44,18 @@ def test_a_map_of_even_noise_is_flat(clean: np.ndarray) -> None:
     assert np.percentile(np.abs(found / 40 - 1)[clean > 40], 95) < 0.12
 
 
+@pytest.mark.parametrize("shape", [(64, 80, 32), SHAPE])
+@pytest.mark.parametrize("levels", [(10, 60), (15, 60), (20, 40)])
+def test_a_level_that_jumps_from_slice_to_slice_is_met_in_each(
+    shape: tuple[int, int, int], levels: tuple[int, int]
+) -> None:
+    truth = np.where(np.arange(shape[2]) % 2, *levels[::-1]) * np.ones(shape)
+    clean = 1000 * head(shape)
+    found = find_noise(add_rician(clean, truth, np.random.default_rng(0)), slice_axis=2)
+    quiet, loud = (np.median(found.sigma[clean > 150][truth[clean > 150] == level]) / level for level in levels)
+    assert 0.75 < quiet < 1.6 and 0.6 < loud < 1.25
+
+
 def test_the_expected_error_grows_as_the_noise_gets_weak(clean: np.ndarray) -> None:
     errors = []
     for level in (60, 0.5):
