@@ -14,7 +14,7 @@ from os import PathLike
 import numpy as np
 import torch
 
-from mri_denoise.bundles.item import differing, found_in, item_of
+from mri_denoise.bundles.item import found_in, item_of
 from mri_denoise.bundles.parsed import Item, ParsedBundle
 from mri_denoise.bundles.registry import Bundle, Model, find_bundle
 from mri_denoise.bundles.trust import require_trust
@@ -51,9 +51,12 @@ class Denoised:
             where the model does not use it.
         variation: high by low sigma over the image for each of the T volumes, where it was measured.
         zero: the value that counts as no signal in each of the T volumes, where it was looked for.
-        returned: voxels of each volume in which removed signal came back, shape (T,), where the model looks for it.
+        returned: voxels of each volume whose result differs by removed signal that came back, shape (T,), where the
+            model looks for it; 0 where the result is the input, or has vanished.
         cautions: flags of :class:`~mri_denoise.noise.cautions.Caution` for each volume, shape (T,), where the noise is
             looked at.
+        vanished: whether hardly any voxel is left of each volume, boolean (T,), as a noise level leaves it that is far
+            too high, where the noise is looked at.
         changed: whether each of the T volumes differs from its input.
         uncertainty: standard deviation over the mirror images that were averaged, float32 (T, X, Y, Z) in the unit of
             the input; None unless ``tta`` was chosen.
@@ -70,6 +73,7 @@ class Denoised:
     zero: np.ndarray | None
     returned: np.ndarray | None
     cautions: np.ndarray | None
+    vanished: np.ndarray | None
     changed: list[bool]
     uncertainty: np.ndarray | None
     guard_map: np.ndarray | None
@@ -232,10 +236,8 @@ class Denoiser:
         return Denoised(
             volume=replace(measured.volume, array=item["pred"].as_tensor().numpy()),
             raw=item["raw"].as_tensor().numpy() if with_raw else None,
-            **found_in(item),
-            changed=differing(item["pred"], item["raw"]),
+            **found_in(item, item["pred"], item["raw"]),
             uncertainty=item["uncertainty"].numpy() if measured.settings.tta else None,
-            guard_map=None if item.get("guard_map") is None else item["guard_map"].numpy(),
             settings={**chain.settings, **({"tta": True} if measured.settings.tta else {})},
             device=self.device,
         )

@@ -12,7 +12,7 @@ from mri_denoise.errors import InputError
 from mri_denoise.in_memory import take
 from mri_denoise.noise.model import NoiseModel
 from mri_denoise.noise.series import find_series_noise
-from mri_denoise.settings import DEFAULTS, Quality, Settings, Sigma
+from mri_denoise.settings import DEFAULTS, Quality, Settings, Sigma, truth
 from mri_denoise.volume import Volume, slice_axis_of
 
 if TYPE_CHECKING:
@@ -41,7 +41,8 @@ def denoise(
     Args:
         image: one of these, or a list of them:
 
-            - a NumPy array of real numbers, shape (X, Y), (X, Y, Z) or, for a series, (X, Y, Z, T);
+            - a NumPy array of real numbers, shape (X, Y), (X, Y, Z) or, for a series, (X, Y, Z, T); what is masked in
+              a masked array counts as NaN and stays as it is;
             - a nibabel image, of three or four dimensions;
             - a SimpleITK image, of two to four dimensions, one number a voxel;
             - a MONAI MetaTensor or a torch tensor, channel first: (C, X, Y) or (C, X, Y, Z), each channel by itself;
@@ -60,12 +61,13 @@ def denoise(
         trust: whether a bundle runs that is neither shipped nor trained here: its configs are code.
 
     Returns:
-        the result. Integers are rounded and clipped to their type; NaN and infinity stay where they were. For a list,
+        the result. Integers are rounded and clipped to their type; NaN and infinity stay where they were. Voxels are
+        computed in float32; those whose float32 value did not change keep their own number, in any type. For a list,
         the list of the results.
 
     Raises:
-        InputError: if the image is of another kind or shape, a choice is out of its range, or the bundle is not
-            trusted.
+        InputError: if the image is of another kind or shape, or holds values beyond the range of float32, a choice is
+            of another type or out of its range, or the bundle is not trusted.
 
     Examples:
         >>> import numpy as np
@@ -122,7 +124,7 @@ def estimate_noise(image: object, *, spacing: Sequence[float] | None = None) -> 
         (X, Y, Z) for SimpleITK. For a series the list of its volumes' models; for a list of images what each gives.
 
     Raises:
-        InputError: if the image cannot be read, or is of another kind or shape.
+        InputError: if the image cannot be read, is of another kind or shape, or beyond the range of float32.
 
     Examples:
         >>> import numpy as np
@@ -137,9 +139,20 @@ def estimate_noise(image: object, *, spacing: Sequence[float] | None = None) -> 
     return models[0] if len(models) == 1 else models
 
 
+def _load(model: str | os.PathLike[str], device: str, trust: bool) -> Denoiser:
+    """Each model once a process.
+
+    Raises:
+        InputError: if there is no such model, it is not trusted, or the device is not here.
+    """
+    if not isinstance(model, str | os.PathLike):
+        kind = type(model).__name__
+        raise InputError(f"model of type {kind}: must be the name of a model, or the folder of a bundle.")
+    return _load_once(os.fspath(model), device, truth("trust", trust))
+
+
 @lru_cache(maxsize=_MODELS)
-def _load(model: str, device: str, trust: bool) -> Denoiser:
-    """Each model once a process."""
+def _load_once(model: str, device: str, trust: bool) -> Denoiser:
     from mri_denoise.denoiser import Denoiser
 
     return Denoiser.load(model, device=device, trust=trust)
@@ -156,6 +169,8 @@ def _denoise_path(source: Path, output: str | os.PathLike[str] | None, denoiser:
     from mri_denoise.io.sniff import asks_for_another_format, named_like_image
     from mri_denoise.pipeline.stream import denoise_case
 
+    if not isinstance(output, str | os.PathLike | None):
+        raise InputError(f"output of type {type(output).__name__}: must be the path of a file or a folder.")
     if output is None:
         raise InputError(f"{source}: needs output, the file or for DICOM the folder of its result.")
     target, case = Path(output), _only_case(source)

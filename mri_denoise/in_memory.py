@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from mri_denoise.errors import InputError
+from mri_denoise.errors import InputError, printable
+from mri_denoise.io.scaling import to_stored, to_values
 from mri_denoise.volume import Volume, spans_space
 
 if TYPE_CHECKING:
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     import SimpleITK as sitk
 
 _LPS = np.diag([-1.0, -1.0, 1.0, 1.0])  # SimpleITK's world to RAS+
+_PLANES = 2**22  # voxels that are converted at a time, for which copies in float64 are made
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +27,8 @@ class Taken:
 
     Args:
         volume: its pixels with their geometry.
-        give_back: makes an object of the image's kind from float32 (T, X, Y, Z).
+        give_back: makes an object of the image's kind from float32 (T, X, Y, Z). A number of the image whose value did
+            not change is kept as it is.
     """
 
     volume: Volume
@@ -39,10 +43,12 @@ def take(image: object, spacing: Sequence[float] | None) -> Taken:
         spacing: edges of a voxel in mm, for arrays; cubes by default.
 
     Raises:
-        InputError: if nobody knows how to take it.
+        InputError: if nobody knows how to take it, or its values are beyond the range of float32.
     """
     library = type(image).__module__.partition(".")[0]
     bases = {base.__module__.partition(".")[0] for base in type(image).__mro__}
+    if isinstance(image, np.ma.MaskedArray):
+        return _take_masked(image, spacing)
     if isinstance(image, np.ndarray):
         return _take_array(image, spacing)
     if "nibabel" in bases and hasattr(image, "affine"):
@@ -60,36 +66,75 @@ def take(image: object, spacing: Sequence[float] | None) -> Taken:
 def _take_array(image: np.ndarray, spacing: Sequence[float] | None) -> Taken:
     if image.ndim not in (2, 3, 4) or 0 in image.shape:
         raise InputError(f"array of shape {image.shape}: must be (X, Y), (X, Y, Z) or (X, Y, Z, T).")
-    sizes = tuple(float(edge) for edge in spacing) if spacing is not None else (1.0, 1.0, 1.0)
-    if len(sizes) not in (2, 3) or not all(0 < edge < np.inf for edge in sizes):
-        raise InputError(f"spacing {spacing}: must be two or three lengths in mm, above 0.")
-    affine = np.diag([*sizes, *[1.0] * (4 - len(sizes))])
-    series = image.reshape(*image.shape, *[1] * (4 - image.ndim))
-    white = 255.0 if image.dtype == np.uint8 and image.ndim == 2 else None
-    volume = Volume(
-        array=_as_float(np.moveaxis(series, 3, 0)), affine=affine, white_level=white, picture=image.ndim == 2
-    )
+    affine, plain = _affine_of(spacing), np.asarray(image)
+    stored = _series(plain)
+    values = _values(stored)
+    white = 255.0 if plain.dtype == np.uint8 and plain.ndim == 2 else None
+    volume = Volume(array=values, affine=affine, white_level=white, picture=plain.ndim == 2)
 
     def give_back(array: np.ndarray) -> np.ndarray:
-        return as_type(np.moveaxis(array, 0, 3), image.dtype).reshape(image.shape)
+        return _back(array, stored, plain)
 
     return Taken(volume=volume, give_back=give_back)
+
+
+def _take_masked(image: np.ma.MaskedArray[Any, Any], spacing: Sequence[float] | None) -> Taken:
+    """A masked array: what is masked is no data, and stays as it is."""
+    mask, plain = np.ma.getmaskarray(image), np.ma.getdata(image)
+    open_values = plain.copy()
+    open_values[mask] = 0  # whatever is there, it may be beyond float32
+    taken = _take_array(open_values, spacing)
+    missing = _series(mask)
+    volume = replace(taken.volume, array=np.where(missing, np.float32(np.nan), taken.volume.array))
+
+    def give_back(array: np.ndarray) -> np.ma.MaskedArray[Any, Any]:
+        result = cast("np.ndarray", taken.give_back(np.where(missing, np.float32(0), array)))
+        result[mask] = plain[mask]
+        kept = image.mask if image.mask is np.ma.nomask else mask.copy()
+        return np.ma.MaskedArray(result, mask=kept, fill_value=image.fill_value, hard_mask=image.hardmask)
+
+    return Taken(volume=volume, give_back=give_back)
+
+
+def _affine_of(spacing: Sequence[float] | None) -> np.ndarray:
+    """The affine of an array, 4 x 4.
+
+    Raises:
+        InputError: if the edges of its voxels are not two or three lengths.
+    """
+    try:
+        sizes = (1.0, 1.0, 1.0) if spacing is None else tuple(float(edge) for edge in spacing)
+    except (TypeError, ValueError):
+        sizes = ()
+    if len(sizes) not in (2, 3) or not all(0 < edge < np.inf for edge in sizes):
+        raise InputError(f"spacing {printable(str(spacing))}: must be two or three lengths in mm, above 0.")
+    return np.diag([*sizes, *[1.0] * (4 - len(sizes))])
+
+
+def _series(array: np.ndarray) -> np.ndarray:
+    """A view of shape (T, X, Y, Z) on an array of shape (X, Y), (X, Y, Z) or (X, Y, Z, T)."""
+    return np.moveaxis(array.reshape(*array.shape, *[1] * (4 - array.ndim)), 3, 0)
+
+
+def _back(array: np.ndarray, stored: np.ndarray, like: np.ndarray) -> np.ndarray:
+    """The result (T, X, Y, Z) of a view that :func:`_series` gave, in the shape of its array."""
+    return np.moveaxis(_stored(array, stored), 0, 3).reshape(like.shape)
 
 
 def _take_nibabel(image: nib.spatialimages.SpatialImage) -> Taken:
     shape = image.shape
     if not 2 <= len(shape) <= 4 or 0 in shape:
         raise InputError(f"image of shape {shape}: must have three dimensions, or four for a series.")
-    stored = np.asanyarray(image.dataobj)
-    series = stored.reshape(*shape, *[1] * (4 - len(shape)))
+    plain = np.asarray(image.dataobj)
+    stored = _series(plain)
     affine = np.array(image.affine, dtype=np.float64)
     if not spans_space(affine):
         zooms = [abs(float(zoom)) for zoom in image.header.get_zooms()[:3]]
         affine = np.diag([*zooms, *[1.0] * (4 - len(zooms))])
-    volume = Volume(array=_as_float(np.moveaxis(series, 3, 0)), affine=affine if spans_space(affine) else np.eye(4))
+    volume = Volume(array=_values(stored), affine=affine if spans_space(affine) else np.eye(4))
 
     def give_back(array: np.ndarray) -> nib.spatialimages.SpatialImage:
-        values = as_type(np.moveaxis(array, 0, 3), stored.dtype).reshape(shape)
+        values = _back(array, stored, plain)
         return type(image)(values, image.affine, image.header.copy(), extra=dict(image.extra))
 
     return Taken(volume=volume, give_back=give_back)
@@ -101,18 +146,21 @@ def _take_sitk(image: sitk.Image) -> Taken:
     dimensions = image.GetDimension()
     if image.GetNumberOfComponentsPerPixel() != 1 or not 2 <= dimensions <= 4:
         raise InputError("image: must have one number a voxel, and two to four dimensions.")
-    stored = sitk.GetArrayFromImage(image)  # (T, Z, Y, X)
-    series = stored.reshape(*[1] * (4 - dimensions), *stored.shape)
+    plain = sitk.GetArrayFromImage(image)  # (T, Z, Y, X)
+    stored = plain.reshape(*[1] * (4 - dimensions), *plain.shape).transpose(0, 3, 2, 1)
     affine = np.eye(4)
     space = min(dimensions, 3)
     direction = np.reshape(image.GetDirection(), (dimensions, dimensions))[:space, :space]
     affine[:space, :space] = direction * np.array(image.GetSpacing()[:space])
     affine[:space, 3] = image.GetOrigin()[:space]
-    volume = Volume(array=_as_float(series.transpose(0, 3, 2, 1)), affine=_LPS @ affine, picture=dimensions == 2)
+    affine = _LPS @ affine
+    if not spans_space(affine):  # a series whose time is turned into space
+        affine = np.eye(4)
+    volume = Volume(array=_values(stored), affine=affine, picture=dimensions == 2)
 
     def give_back(array: np.ndarray) -> sitk.Image:
-        values = as_type(array.transpose(0, 3, 2, 1), stored.dtype).reshape(stored.shape)
-        result = sitk.GetImageFromArray(values)
+        values = _stored(array, stored).transpose(0, 3, 2, 1).reshape(plain.shape)
+        result = sitk.GetImageFromArray(values, isVector=False)  # of four dimensions it would guess a vector
         result.CopyInformation(image)
         for key in image.GetMetaDataKeys():
             result.SetMetaData(key, image.GetMetaData(key))
@@ -126,42 +174,73 @@ def _take_tensor(image: object) -> Taken:
     from monai.data import MetaTensor
 
     assert isinstance(image, torch.Tensor)
-    if image.ndim not in (3, 4) or 0 in image.shape or image.is_complex():
+    if image.ndim not in (3, 4) or 0 in image.shape:
         raise InputError(f"tensor of shape {tuple(image.shape)}: must be (C, X, Y) or (C, X, Y, Z), channel first.")
-    plain = image.detach().as_subclass(torch.Tensor).cpu()
-    series = plain if image.ndim == 4 else plain[..., None]
+    if image.layout is not torch.strided or image.is_quantized or image.is_meta:
+        raise InputError("tensor that is sparse, quantized or without data: must be dense and hold its numbers.")
+    plain = image.detach().as_subclass(torch.Tensor).cpu().resolve_conj().resolve_neg()
+    if plain.is_floating_point() and plain.dtype not in (torch.float16, torch.float32, torch.float64):
+        plain = plain.float()  # NumPy knows no bfloat16
+    stored = (plain if image.ndim == 4 else plain[..., None]).numpy()
     affine = np.asarray(image.affine, dtype=np.float64) if isinstance(image, MetaTensor) else np.eye(4)
-    if affine.shape != (4, 4):
+    if affine.shape != (4, 4) or not spans_space(affine):
         affine = np.eye(4)
-    volume = Volume(array=_as_float(series.numpy()), affine=affine, picture=image.ndim == 3)
+    volume = Volume(array=_values(stored), affine=affine, picture=image.ndim == 3)
 
     def give_back(array: np.ndarray) -> torch.Tensor:
-        values = as_type(array, series.numpy().dtype).reshape(tuple(image.shape))
-        result = torch.from_numpy(np.ascontiguousarray(values)).to(image.device)
-        return MetaTensor(result, meta=dict(image.meta)) if isinstance(image, MetaTensor) else result
+        values = torch.from_numpy(_stored(array, stored).reshape(tuple(image.shape)))
+        if values.dtype != image.dtype:
+            ends = torch.finfo(image.dtype)
+            values = torch.where(values.isfinite(), values.clamp(ends.min, ends.max), values).to(image.dtype)
+        result = values.to(image.device)
+        if not isinstance(image, MetaTensor):
+            return result
+        return MetaTensor(result, meta=dict(image.meta), applied_operations=list(image.applied_operations))
 
     return Taken(volume=volume, give_back=give_back)
 
 
-def _as_float(array: np.ndarray) -> np.ndarray:
-    """Real numbers as float32.
+def _values(stored: np.ndarray) -> np.ndarray:
+    """Numbers of shape (T, X, Y, Z) as float32; of float32 the same memory.
 
     Raises:
-        InputError: for truth values, complex numbers, colours and text.
+        InputError: for truth values, complex numbers, colours and text, and values beyond the range of float32.
     """
-    if array.dtype.kind not in "iuf":
-        raise InputError(f"image of type {array.dtype}: must hold real numbers; of complex data give the magnitude.")
-    return np.ascontiguousarray(array, dtype=np.float32)
+    if stored.dtype.kind not in "iuf":
+        raise InputError(f"image of type {stored.dtype}: must hold real numbers; of complex data give the magnitude.")
+    if stored.dtype == np.float32:
+        return np.ascontiguousarray(stored)
+    values = np.empty(stored.shape, dtype=np.float32)
+    try:
+        for part in _parts(stored.shape):
+            values[part] = to_values(stored[part], 1, 0)
+    except OverflowError as error:
+        raise InputError(f"image of type {stored.dtype}: {error}; rescale it.") from None
+    return values
 
 
-def as_type(array: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    """Values in the type of the input: integers are rounded to the nearest and clipped to the range of their type.
+def _stored(array: np.ndarray, stored: np.ndarray) -> np.ndarray:
+    """A result in the type of the image, of shape (T, X, Y, Z): a number whose value did not change is kept.
 
     Args:
-        array: float32, finite where ``dtype`` holds integers.
-        dtype: integers or floats.
+        array: float32, finite where the image is.
+        stored: the image's numbers. Integers are rounded to the nearest, and all clipped to the range of their type.
+
+    Raises:
+        InputError: if the result is not finite where the image is.
     """
-    if dtype.kind == "f":
-        return array.astype(dtype)
-    limits = np.iinfo(dtype)
-    return np.clip(np.rint(array.astype(np.float64)), limits.min, limits.max).astype(dtype)
+    result = np.empty(stored.shape, dtype=stored.dtype)
+    try:
+        for part in _parts(stored.shape):
+            result[part] = to_stored(array[part], stored[part], 1, 0)
+    except ValueError as error:
+        raise InputError(f"image of type {stored.dtype}: {error}; rescale it.") from None
+    return result
+
+
+def _parts(shape: tuple[int, ...]) -> Iterator[tuple[int, slice]]:
+    """Planes of one volume after another."""
+    step = max(_PLANES // max(math.prod(shape[2:]), 1), 1)
+    for volume in range(shape[0]):
+        for start in range(0, shape[1], step):
+            yield volume, slice(start, start + step)

@@ -24,6 +24,7 @@ from mri_denoise.runtime import usable_cores
 
 # None where a record does not say
 _NOT_ALWAYS = ("sigma_variation", "zero", "returned", "cautions", "changed", "collaborative_filter")
+VANISHED = "hardly any image left"  # a caution that the result tells
 PACKAGES = ("torch", "monai", "numpy", "nibabel", "pydicom")
 
 
@@ -49,13 +50,15 @@ class RunRecord:
         case: how messages name the image.
         model: the bundle that denoised.
         settings: everything that shaped the result, by name.
-        sigma: noise level of each volume (of a map its median) in the unit of the file; None where the model does not
-            use it.
+        sigma: noise level of each volume (of a map its median where it is above 0) in the unit of the file; None where
+            the model does not use it.
         sigma_variation: high by low sigma over the image for each volume (95th by 5th percentile), where it was found.
         zero: the value that counts as no signal in each volume, where the model looks for it; 0 unless the image was
             shifted.
-        returned: voxels of each volume in which removed signal came back, where the model looks for it.
-        cautions: what is unusual about some volume (:mod:`mri_denoise.noise.cautions`), where the model looks for it.
+        returned: voxels of each volume whose result differs by removed signal that came back, where the model looks for
+            it.
+        cautions: what is unusual about some volume (:mod:`mri_denoise.noise.cautions`, and :data:`VANISHED`), where the
+            model looks for it.
         changed: whether each volume of the result differs from its input.
         inputs: the files that were read.
         outputs: the files of the result.

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+import numbers
 import os
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from mri_denoise.errors import InputError
 
@@ -48,13 +49,16 @@ class Sigma:
                 of that name).
 
         Raises:
-            InputError: for a negative number, NaN or infinity, and for an array: a map is given as a file.
+            InputError: for a negative number, NaN or infinity, a truth value, None, and for an array: a map is given as
+                a file.
         """
         if isinstance(value, Sigma):
             return value
         if isinstance(value, str) and value in ("auto", "map"):
             return cls() if value == "auto" else cls(kind="local")
         try:
+            if _is_truth(value):
+                raise TypeError
             level = float(value)  # type: ignore[arg-type]  # a path is no number, which is the question
         except (TypeError, ValueError):
             if not isinstance(value, str | os.PathLike):
@@ -106,7 +110,7 @@ class Settings:
         overwrite: replace results that exist.
 
     Raises:
-        InputError: for a value out of its range.
+        InputError: for a value of another type, or out of its range.
     """
 
     sigma: Sigma = field(default_factory=Sigma)
@@ -121,10 +125,19 @@ class Settings:
     overwrite: bool = False
 
     def __post_init__(self) -> None:
+        for name in ("guard", "tta", "keep_vendor_headers", "overwrite"):
+            self._take(name, truth(name, getattr(self, name)))
+        self._take("sigma", Sigma.parse(self.sigma))
+        self._take("strength", _number("strength", self.strength))
+        if self.picture_size is not None:
+            self._take("picture_size", _whole("picture size", self.picture_size))
+        if not isinstance(self.device, str):
+            raise InputError(f"device of type {type(self.device).__name__}: must be a name, as auto, cpu or cuda.")
         if not 0 <= self.strength <= 1:
             raise InputError(f"strength {self.strength:g}: must lie between 0 and 1.")
-        if self.quality not in QUALITIES:
-            raise InputError(f"quality {self.quality}: must be {', '.join(QUALITIES[:-1])} or {QUALITIES[-1]}.")
+        if not isinstance(self.quality, str) or self.quality not in QUALITIES:
+            given = self.quality if isinstance(self.quality, str) else f"of type {type(self.quality).__name__}"
+            raise InputError(f"quality {given}: must be {', '.join(QUALITIES[:-1])} or {QUALITIES[-1]}.")
         if self.picture_size is not None and self.picture_size < _LEAST_PICTURE:
             raise InputError(f"picture size {self.picture_size}: must be at least {_LEAST_PICTURE} pixels.")
         check_extras(self.extras)
@@ -132,6 +145,10 @@ class Settings:
             raise InputError("extra uncertainty: needs tta, whose mirror images it compares.")
         if "guard-map" in self.extras and not self.guard:
             raise InputError("extra guard-map: needs the guard, whose voxels it shows.")
+
+    def _take(self, name: str, value: object) -> None:
+        """Put a value that was read in the place of what was given."""
+        object.__setattr__(self, name, value)
 
     def choices(self, options: Collection[str]) -> dict[str, str | float | int | None]:
         """The values that shape the result, under the names that a bundle's config gives them.
@@ -150,6 +167,44 @@ class Settings:
         return {name: value for name, value in every.items() if name in options}
 
 
+def _number(name: str, value: Any) -> float:
+    """A setting that is a real number, also one of NumPy's.
+
+    Raises:
+        InputError: for anything else, as a text.
+    """
+    if _is_truth(value) or not isinstance(value, numbers.Real):
+        raise InputError(f"{name} of type {type(value).__name__}: must be a number.")
+    return float(value)
+
+
+def _whole(name: str, value: Any) -> int:
+    """A setting that is a whole number, also one of NumPy's.
+
+    Raises:
+        InputError: for anything else, as a text or a fraction.
+    """
+    if _is_truth(value) or not isinstance(value, numbers.Integral):
+        raise InputError(f"{name} of type {type(value).__name__}: must be a whole number.")
+    return int(value)
+
+
+def truth(name: str, value: Any) -> bool:
+    """A setting that is on or off.
+
+    Raises:
+        InputError: for anything else, as a text.
+    """
+    if not _is_truth(value):
+        raise InputError(f"{name} of type {type(value).__name__}: must be True or False.")
+    return bool(value)
+
+
+def _is_truth(value: Any) -> bool:
+    """Whether a value is True or False, also one of NumPy's, which is not imported for that."""
+    return type(value).__name__ in ("bool", "bool_")
+
+
 def check_extras(extras: Collection[str]) -> None:
     """Refuse names of companions that there are not.
 
@@ -159,6 +214,8 @@ def check_extras(extras: Collection[str]) -> None:
     Raises:
         InputError: for a name that is not among :data:`EXTRAS`.
     """
+    if not isinstance(extras, Collection):
+        raise InputError(f"extras of type {type(extras).__name__}: must be a list of names among {', '.join(EXTRAS)}.")
     unknown = [extras] if isinstance(extras, str) else [name for name in extras if name not in EXTRAS]
     if unknown:
         raise InputError(f"extra {unknown[0]}: not known; choose among {', '.join(EXTRAS)}.")

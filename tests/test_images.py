@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -12,13 +14,13 @@ import pytest
 import SimpleITK as sitk
 import torch
 from monai.data import MetaTensor
+from monai.transforms import Flip
 from PIL import Image
 from pydicom.data import get_testdata_file
 
 from mri_denoise.denoiser import Denoiser
 from mri_denoise.errors import InputError
 from mri_denoise.images import denoise, estimate_noise
-from mri_denoise.in_memory import as_type
 from mri_denoise.noise.model import NoiseModel, find_noise
 from mri_denoise.volume import Volume
 
@@ -47,7 +49,7 @@ def test_nibabel_images_keep_header_and_type(wanted: np.ndarray) -> None:
     result = denoise(image, sigma=SIGMA)
     assert type(result) is nib.Nifti1Image and result.header == image.header
     np.testing.assert_array_equal(result.affine, AFFINE)
-    np.testing.assert_array_equal(np.asarray(result.dataobj), as_type(wanted, np.dtype("int16")))
+    np.testing.assert_array_equal(np.asarray(result.dataobj), wanted.round().astype("int16"))
 
 
 def test_simpleitk_images_keep_geometry_type_and_metadata(wanted: np.ndarray) -> None:
@@ -61,7 +63,7 @@ def test_simpleitk_images_keep_geometry_type_and_metadata(wanted: np.ndarray) ->
     result = denoise(image, sigma=SIGMA)
     assert (result.GetPixelID(), result.GetMetaData("0008|103e")) == (image.GetPixelID(), "T1")
     assert result.IsSameImageGeometryAs(image)
-    np.testing.assert_array_equal(sitk.GetArrayFromImage(result).transpose(2, 1, 0), as_type(wanted, np.dtype("int16")))
+    np.testing.assert_array_equal(sitk.GetArrayFromImage(result).transpose(2, 1, 0), wanted.round().astype("int16"))
 
 
 def test_metatensors_keep_affine_and_device(wanted: np.ndarray) -> None:
@@ -91,6 +93,100 @@ def test_strength_0_gives_every_kind_back() -> None:
     np.testing.assert_array_equal(two, array[:, :, :4])
 
 
+Kind = tuple[Callable[[np.ndarray], Any], Callable[[Any], np.ndarray]]
+KINDS: dict[str, Kind] = {  # an array of shape (X, Y, Z) as an image of a kind, and back
+    "array": (lambda array: array, lambda image: image),
+    "nibabel": (
+        lambda array: nib.Nifti1Image(array, AFFINE, dtype=array.dtype),
+        lambda image: np.asarray(image.dataobj),
+    ),
+    "SimpleITK": (
+        lambda array: sitk.GetImageFromArray(np.ascontiguousarray(array.T)),
+        lambda image: sitk.GetArrayFromImage(image).T,
+    ),
+    "tensor": (lambda array: torch.from_numpy(array)[None], lambda image: image[0].numpy()),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_numbers_that_float32_does_not_tell_apart_are_kept(kind: str) -> None:
+    make, values = KINDS[kind]
+    for array in (noisy(dtype="float64") * 1e-50, noisy(dtype="int64") + 2**40, noisy(dtype="int32") + 2**30):
+        np.testing.assert_array_equal(values(denoise(make(array))), array)
+    exact = noisy(dtype="float64") * np.pi
+    np.testing.assert_array_equal(values(denoise(make(exact), sigma=SIGMA, strength=0)), exact)
+    some = np.pad(exact, ((0, 0), (0, 0), (6, 6)))  # a mask stays as it is, beside voxels that change
+    result = values(denoise(make(some), sigma=SIGMA))
+    assert result.dtype == np.float64 and not result[:, :, :6].any() and not np.array_equal(result, some)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("factor", [1e36, 1e300])
+def test_what_float32_cannot_hold_is_refused(kind: str, factor: float) -> None:
+    make, _ = KINDS[kind]
+    for call in (denoise, estimate_noise):
+        with pytest.raises(InputError, match="^image of type float64: values beyond the range of float32; rescale it"):
+            call(make(noisy(dtype="float64") * factor))
+
+
+def test_a_series_of_simpleitk_stays_one() -> None:
+    one = sitk.GetImageFromArray(noisy().T)
+    one.SetSpacing((1.1, 1, 3.5))
+    series = sitk.JoinSeries([one, sitk.Cast(2 * one, sitk.sitkInt16)], 5.0, 2.0)
+    result = denoise(series, sigma=SIGMA)
+    assert result.GetSize() == series.GetSize() and result.GetNumberOfComponentsPerPixel() == 1
+    assert result.IsSameImageGeometryAs(series)
+    np.testing.assert_array_equal(sitk.GetArrayFromImage(result)[0], sitk.GetArrayFromImage(denoise(one, sigma=SIGMA)))
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float8_e5m2, torch.uint16])
+def test_tensors_keep_types_that_numpy_may_not_know(dtype: torch.dtype) -> None:
+    image = torch.from_numpy(noisy(dtype="float32"))[None].to(dtype)
+    result = denoise(image, sigma=SIGMA)
+    assert (result.dtype, result.shape) == (dtype, image.shape)
+    assert float((result.float() - image.float()).std()) > SIGMA / 2
+    assert denoise(image, sigma=SIGMA, strength=0).float().equal(image.float())
+
+
+def test_a_metatensor_keeps_what_was_done_to_it_and_needs_no_affine(wanted: np.ndarray) -> None:
+    image = Flip(1)(MetaTensor(torch.from_numpy(noisy(dtype="float32"))[None], affine=torch.zeros(4, 4)))
+    result = denoise(image, sigma=SIGMA)
+    assert result.applied_operations == image.applied_operations and len(result.applied_operations) == 1
+    assert not result.affine.any()
+
+
+@pytest.mark.parametrize("dtype", [">i2", "float64", "uint8"])
+def test_masked_arrays_keep_their_mask_and_what_is_under_it(dtype: str) -> None:
+    array = (noisy() // 2).astype(dtype)
+    mask = np.zeros(SHAPE, bool)
+    mask[:6] = True
+    array[mask] = 211
+    image = np.ma.MaskedArray(array, mask=mask, fill_value=7)
+    result = denoise(image, sigma=SIGMA)
+    assert isinstance(result, np.ma.MaskedArray) and (result.dtype, result.fill_value) == (array.dtype, 7)
+    np.testing.assert_array_equal(result.mask, mask)
+    np.testing.assert_array_equal(result.data[mask], array[mask])
+    assert (result.data != array)[~mask].mean() > 0.5
+    without = array.astype("float32")
+    without[mask] = np.nan
+    inside = denoise(without, sigma=SIGMA)[~mask]
+    np.testing.assert_array_equal(result.data[~mask], inside if dtype == "float64" else inside.round())
+    result.mask[:] = False
+    assert image.mask.sum() == mask.sum()
+
+
+def test_masked_arrays_may_hold_anything_under_their_mask() -> None:
+    for value in (np.nan, 1e300):
+        array = noisy(dtype="float64")
+        array[0] = value
+        image = np.ma.masked_array(array)
+        image[0] = np.ma.masked
+        np.testing.assert_array_equal(denoise(image, sigma=SIGMA).data[0], array[0])
+    assert denoise(np.ma.masked_array(noisy()), sigma=SIGMA).mask is np.ma.nomask
+    assert denoise(np.ma.masked_all(SHAPE)).mask.all()
+    assert denoise(np.ma.masked_less(noisy(2), 9), sigma=SIGMA).shape == (*SHAPE, 2)
+
+
 def test_an_output_that_asks_for_another_format_is_refused(tmp_path: Path) -> None:
     nib.save(nib.Nifti1Image(noisy(), AFFINE), tmp_path / "in.nii.gz")
     Image.fromarray(noisy()[:, :, 0].clip(0, 255).astype(np.uint8)).save(tmp_path / "in.png")
@@ -111,7 +207,7 @@ def test_a_path_is_denoised_to_a_path(tmp_path: Path, wanted: np.ndarray) -> Non
     nib.save(nib.Nifti1Image(noisy(), AFFINE), tmp_path / "in.nii.gz")
     result = denoise(tmp_path / "in.nii.gz", output=tmp_path / "out" / "x.nii.gz", sigma=SIGMA)
     assert result == tmp_path / "out" / "x.nii.gz"
-    np.testing.assert_array_equal(np.asarray(nib.load(result).dataobj), as_type(wanted, np.dtype("int16")))
+    np.testing.assert_array_equal(np.asarray(nib.load(result).dataobj), wanted.round().astype("int16"))
 
 
 @pytest.mark.parametrize(
@@ -121,7 +217,23 @@ def test_a_path_is_denoised_to_a_path(tmp_path: Path, wanted: np.ndarray) -> Non
         (np.zeros((4, 4, 0)), {}, "array of shape"),
         (np.zeros((9, 9, 9), complex), {}, "of complex data give the magnitude"),
         (np.zeros((9, 9, 9), bool), {}, "must hold real numbers"),
+        (np.ma.zeros((9, 9, 9), complex), {}, "of complex data give the magnitude"),
+        (torch.zeros(1, 9, 9, 9, dtype=torch.complex64), {}, "of complex data give the magnitude"),
+        (torch.zeros(1, 9, 9, 9).to_sparse(), {}, "tensor that is sparse"),
         (np.zeros((9, 9, 9)), {"spacing": (1, 0, 1)}, "spacing .*: must be two or three lengths"),
+        (np.zeros((9, 9, 9)), {"spacing": 4}, "spacing 4: must be two or three lengths"),
+        (np.zeros((9, 9, 9)), {"spacing": (1, None, 1)}, "spacing .*: must be two or three lengths"),
+        (np.zeros((9, 9, 9)), {"spacing": np.eye(3)}, "spacing .*: must be two or three lengths"),
+        (np.zeros((9, 9, 9)), {"strength": "0.5"}, "strength of type str: must be a number"),
+        (np.zeros((9, 9, 9)), {"strength": np.full((2, 2), 0.5)}, "strength of type ndarray: must be a number"),
+        (np.zeros((9, 9, 9)), {"sigma": None}, "sigma of type NoneType: must be auto, map, a number"),
+        (np.zeros((9, 9, 9)), {"sigma": True}, "sigma of type bool: must be auto, map, a number"),
+        (np.zeros((9, 9, 9)), {"quality": 3}, "quality of type int: must be fast, balanced or best"),
+        (np.zeros((9, 9, 9)), {"tta": "x"}, "tta of type str: must be True or False"),
+        (np.zeros((9, 9, 9)), {"trust": "no"}, "trust of type str: must be True or False"),
+        (np.zeros((9, 9, 9)), {"device": None}, "device of type NoneType: must be a name"),
+        (np.zeros((9, 9, 9)), {"model": ["rician"]}, "model of type list: must be the name"),
+        ("nowhere.nii", {"output": 3}, "output of type int: must be the path"),
         (np.zeros((9, 9, 9)), {"strength": 2}, "strength 2: must lie between 0 and 1"),
         (np.zeros((9, 9, 9)), {"sigma": -1}, "sigma -1"),
         (np.zeros((9, 9, 9)), {"model": "none"}, "model none: neither a shipped model"),

@@ -46,6 +46,16 @@ def test_impossible_levels_are_refused_in_one_line(value: str | float) -> None:
         ({"strength": float("nan")}, "strength nan"),
         ({"quality": "good"}, "quality good: must be fast, balanced or best"),
         ({"picture_size": 4}, "picture size 4: must be at least 8"),
+        ({"strength": "0.5"}, "strength of type str: must be a number"),
+        ({"strength": True}, "strength of type bool: must be a number"),
+        ({"guard": "yes"}, "guard of type str: must be True or False"),
+        ({"overwrite": 1}, "overwrite of type int: must be True or False"),
+        ({"quality": ["fast"]}, "quality of type list: must be fast, balanced or best"),
+        ({"picture_size": "256"}, "picture size of type str: must be a whole number"),
+        ({"picture_size": 256.5}, "picture size of type float: must be a whole number"),
+        ({"device": 0}, "device of type int: must be a name"),
+        ({"sigma": None}, "sigma of type NoneType: must be auto"),
+        ({"extras": None}, "extras of type NoneType: must be a list of names among residual"),
         ({"extras": ("uncertainty",)}, "extra uncertainty: needs tta"),
         ({"extras": ("guard-map",), "guard": False}, "extra guard-map: needs the guard"),
         ({"extras": ("reziduum",)}, "extra reziduum: not known; choose among residual, noise-map, uncertainty"),
@@ -61,6 +71,12 @@ def test_a_map_is_given_as_a_file(value: Any) -> None:
     with pytest.raises(InputError, match="path of a map in a file"):
         Sigma.parse(value)
     assert Sigma.parse(np.float32(2)).level == 2
+
+
+def test_numbers_of_numpy_become_plain_ones() -> None:
+    settings = Settings(strength=np.float32(0.5), picture_size=np.int64(64), tta=np.True_, sigma="5")  # type: ignore
+    assert settings == Settings(strength=0.5, picture_size=64, tta=True, sigma=Sigma.parse(5))
+    assert [type(value) for value in (settings.strength, settings.picture_size, settings.tta)] == [float, int, bool]
 
 
 def test_a_bundle_gets_only_what_its_config_names() -> None:

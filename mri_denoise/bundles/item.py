@@ -9,8 +9,10 @@ import numpy as np
 import torch
 
 from mri_denoise.bundles.parsed import Item
+from mri_denoise.noise.cautions import Caution
 from mri_denoise.volume import Volume, slice_axis_of
 
+_LEFT = 0.01  # share of the voxels of an image that must be left
 # names in `Denoised`, and in the item
 _FOUND = {
     "sigma": "sigma",
@@ -21,14 +23,54 @@ _FOUND = {
 }
 
 
-def found_in(item: Mapping[Any, Any]) -> dict[str, np.ndarray | None]:
-    """What the steps found, as :class:`~mri_denoise.denoiser.Denoised` names it; None where they did not look."""
-    return {name: None if item.get(key) is None else np.asarray(item[key]) for name, key in _FOUND.items()}
+def found_in(item: Mapping[Any, Any], results: torch.Tensor, inputs: torch.Tensor) -> dict[str, Any]:
+    """Gather what the steps found, as :class:`~mri_denoise.denoiser.Denoised` names it; None where they did not look.
+
+    Nothing counts as returned to a volume that is its input, as at strength 0, or of which hardly anything is left.
+
+    Args:
+        item: after the last step.
+        results: shape (T, X, Y, Z), on any device.
+        inputs: the volumes that they were made of, on the same grid.
+    """
+    found: dict[str, Any] = {n: None if item.get(key) is None else np.asarray(item[key]) for n, key in _FOUND.items()}
+    changed = [not torch.equal(one.cpu(), other.cpu()) for one, other in zip(results, inputs, strict=True)]
+    vanished = _vanished(found, item.get("fill"), results, inputs)
+    same = ~np.array(changed) if vanished is None else ~np.array(changed) | vanished
+    if found["returned"] is not None:
+        found["returned"] = np.where(same, 0, found["returned"].reshape(-1))
+    shown = item.get("guard_map")
+    if shown is not None:
+        shown = shown.numpy()
+        shown[same] = 0
+    return {**found, "changed": changed, "vanished": vanished, "guard_map": shown}
 
 
-def differing(results: torch.Tensor, inputs: torch.Tensor) -> list[bool]:
-    """Tell which volumes of a result are not those of the input; both of shape (T, X, Y, Z), on any device."""
-    return [not torch.equal(one.cpu(), other.cpu()) for one, other in zip(results, inputs, strict=True)]
+def _vanished(found: Mapping[str, Any], fill: Any, results: torch.Tensor, inputs: torch.Tensor) -> np.ndarray | None:
+    """Tell of which volumes hardly any voxel is left, as a noise level leaves it that is far too high.
+
+    Only volumes of strong noise are looked at. A voxel is gone if its result is no farther from no signal than the
+    darkest of the input; those that are masked count for nothing.
+
+    Returns:
+        boolean, shape (T,); None where nobody looked for cautions.
+    """
+    if found["cautions"] is None:
+        return None
+    flags = found["cautions"].reshape(-1)
+    zeros, fills = (
+        np.full(len(flags), usual) if value is None else np.asarray(value, dtype=np.float64).reshape(-1)
+        for value, usual in ((found["zero"], 0.0), (fill, np.nan))
+    )
+    gone = np.zeros(len(flags), dtype=bool)
+    for volume in np.flatnonzero(flags & Caution.STRONG):
+        before, after = (torch.as_tensor(array)[volume].cpu() for array in (inputs, results))
+        signal = (before != zeros[volume]) & (before != fills[volume])
+        old, new = ((array[signal] - zeros[volume]).abs() for array in (before, after))
+        if old.numel():
+            left = (new > old.min()) | (after[signal] == before[signal])
+            gone[volume] = float(left.float().mean()) < _LEFT
+    return gone
 
 
 def item_of(volume: Volume) -> Item:

@@ -48,12 +48,8 @@ def _line(case: Case, record: RunRecord, folder: Path) -> str:
     level = ", ".join(f"{sigma:.4g}" for sigma in (record.sigma or [])[:3])
     more = " ..." if len(record.sigma or []) > 3 else ""
     noise = f"  sigma {level}{more}" if level else ""
-    if record.sigma and not any(record.sigma):
-        found = record.settings.get("sigma") in ("auto", "map")
-        why = "no noise found, or too few voxels to find it" if found else "as given"
-        noise += f" ({why}: left as it was)"
-    elif record.changed and not any(record.changed):
-        noise += "  (nothing was removed, or too few voxels for it: left as it was)"
+    if record.changed and not any(record.changed):
+        noise += f" ({_why_kept(record)}: left as it was)"
     if record.zero and any(record.zero):
         noise += f", counted from {record.zero[0]:.4g}"
     if back := sum(record.returned or []):
@@ -61,3 +57,13 @@ def _line(case: Case, record: RunRecord, folder: Path) -> str:
     if record.cautions:
         noise += f"  (caution: {', '.join(record.cautions)})"
     return f"{case.label} -> {folder / case.output}{noise}  {record.seconds:.1f} s"
+
+
+def _why_kept(record: RunRecord) -> str:
+    """Why no voxel of an image changed."""
+    if record.settings.get("strength") == 0:
+        return "strength 0"
+    if not record.sigma or any(record.sigma):
+        return "nothing was removed, or too few voxels for it"
+    found = record.settings.get("sigma") in ("auto", "map")
+    return "no noise found, or too few voxels to find it" if found else "as given"

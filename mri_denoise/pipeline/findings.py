@@ -8,6 +8,9 @@ from typing import Any
 import numpy as np
 
 from mri_denoise.denoiser import Denoised
+from mri_denoise.noise.cautions import names
+from mri_denoise.record import VANISHED
+from mri_denoise.told_level import told_level
 
 
 @dataclass(kw_only=True)
@@ -15,11 +18,12 @@ class Findings:
     """One value for each volume so far; None where nothing was looked for. See :class:`~mri_denoise.denoiser.Denoised`.
 
     Args:
-        sigma: the noise level in the unit of the input, of a map its lower median.
+        sigma: the noise level in the unit of the input, of a map its lower median where it is above 0.
         variation: high by low sigma over the image.
         zero: the value that counts as no signal.
         returned: voxels in which removed signal came back.
         cautions: flags of :class:`~mri_denoise.noise.cautions.Caution` that apply to any of the volumes.
+        vanished: whether hardly anything is left of any of the volumes.
         changed: whether the volume differs from its input.
     """
 
@@ -28,26 +32,28 @@ class Findings:
     zero: list[float] | None = None
     returned: list[int] | None = None
     cautions: int | None = None
+    vanished: bool = False
     changed: list[bool] = field(default_factory=list)
 
     def add(self, denoised: Denoised) -> None:
         """Add what was found in the next volumes."""
-        self.sigma = _more(self.sigma, None if denoised.sigma is None else _lower_medians(denoised.sigma))
+        if denoised.sigma is not None:
+            self.sigma = [*(self.sigma or []), *map(told_level, denoised.sigma)]
         self.variation = _more(self.variation, denoised.variation)
         self.zero = _more(self.zero, denoised.zero)
         self.returned = _more(self.returned, denoised.returned)
         if denoised.cautions is not None:
             self.cautions = int(np.bitwise_or.reduce(denoised.cautions, initial=self.cautions or 0))
+        self.vanished |= denoised.vanished is not None and bool(denoised.vanished.any())
         self.changed += denoised.changed
+
+    def caution_names(self) -> list[str] | None:
+        """What is unusual about the image or its result, as records name it; None if nobody looked."""
+        if self.cautions is None:
+            return None
+        return [*names(self.cautions), *([VANISHED] if self.vanished else [])]
 
 
 def _more(known: list[Any] | None, found: np.ndarray | None) -> list[Any] | None:
     """The values so far and those of the next volumes."""
     return known if found is None else [*(known or []), *found.tolist()]
-
-
-def _lower_medians(sigma: np.ndarray) -> np.ndarray:
-    """The lower median of each of the first axis, float32."""
-    flat = sigma.reshape(len(sigma), -1).astype(np.float32, copy=False)
-    middle = (flat.shape[1] - 1) // 2
-    return np.partition(flat, middle, axis=1)[:, middle]

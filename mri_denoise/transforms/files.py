@@ -19,7 +19,7 @@ from monai.data import MetaTensor, list_data_collate
 from monai.transforms import MapTransform
 from torch.utils.data import default_collate
 
-from mri_denoise.bundles.item import differing, found_in, item_of
+from mri_denoise.bundles.item import found_in, item_of
 from mri_denoise.bundles.registry import Model
 from mri_denoise.denoiser import Denoised
 from mri_denoise.errors import InputError
@@ -189,10 +189,8 @@ class SaveVolumed(MapTransform):
         return Denoised(
             volume=volume,
             raw=np.asarray(d["raw"]),
-            **found_in(d),
-            changed=differing(torch.as_tensor(result), torch.as_tensor(d["raw"])),
+            **found_in(d, torch.as_tensor(result), torch.as_tensor(d["raw"])),
             uncertainty=None,
-            guard_map=None,
             settings=self.settings,
             device=result.device.type if isinstance(result, torch.Tensor) else "cpu",
         )

@@ -24,7 +24,8 @@ class ReturnSignald(MapTransform):
 
     It comes after the network and takes the item as :class:`~mri_denoise.transforms.ScaleIntensityRobustd` and
     :class:`~mri_denoise.transforms.EstimateNoised` leave it: ``image``, ``scaled_sigma``, ``floor``, ``coils`` and
-    ``correlation``. The number of voxels of each volume that changed goes to ``returned``, shape (T,). If the item has
+    ``correlation``. The number of voxels of each volume that changed, other than below
+    the image's lowest value and 0, goes to ``returned``, shape (T,). If the item has
     ``guard_map``, a map of them goes there: float32 (T, X, Y, Z), 1 where something came back, 0 elsewhere.
 
     Args:
@@ -42,16 +43,16 @@ class ReturnSignald(MapTransform):
         if not self.enabled:
             return d
         for key in self.key_iterator(d):
-            before = _plain(d[key]).clone() if "guard_map" in d else None
+            shown = torch.zeros_like(_plain(d[key]), dtype=torch.float32) if "guard_map" in d else None
             with one_thread_each():
-                d["returned"] = torch.tensor(_return(d, key))
-            if before is not None:
-                d["guard_map"] = (_plain(d[key]) != before).float()
+                d["returned"] = torch.tensor(_return(d, key, shown))
+            if shown is not None:
+                d["guard_map"] = shown
         return d
 
 
-def _return(item: Mapping[Hashable, Any], key: Hashable) -> list[int]:
-    """Return signal to each volume; the number of voxels that changed in each."""
+def _return(item: Mapping[Hashable, Any], key: Hashable, shown: torch.Tensor | None) -> list[int]:
+    """Return signal to each volume; the number of voxels that changed in each, which become 1 in the map ``shown``."""
     correlation = np.asarray(item["correlation"]).reshape(3, -1)
     images, results = (_plain(item[name]) for name in ("image", key))
     counts = []
@@ -63,7 +64,13 @@ def _return(item: Mapping[Hashable, Any], key: Hashable) -> list[int]:
                 continue
             local, ratio = (value if value.ndim == 0 else value[part] for value in (level, floor))
             noisy, local = match_floor(image[part], local, ratio, float(coils))
-            count += return_signal(noisy, result[part], local, correlation)
+            lowest = min(float(image[part].min()), 0.0)  # below it, all becomes the same in the end
+            before = result[part].clamp_min(lowest)
+            return_signal(noisy, result[part], local, correlation)
+            differs = result[part].clamp_min(lowest) != before
+            count += int(torch.count_nonzero(differs))
+            if shown is not None:
+                shown[t][part] = differs.float()
         counts.append(count)
     return counts
 

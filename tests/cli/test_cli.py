@@ -284,6 +284,26 @@ def test_noise_in_percent_of_the_highest_value_needs_one_above_0(tmp_path: Path)
     assert "no value above 0" in cli("simulate", tmp_path / "in.nii", tmp_path / "out.nii", code=1).stderr
 
 
+@pytest.mark.parametrize("noise", ["rician", "nc-chi", "scanner"])
+def test_noise_of_magnitudes_is_not_added_to_negative_images(tmp_path: Path, noise: str) -> None:
+    array = np.linspace(-500, 500, 24 * 30 * 8, dtype=np.float32).reshape(24, 30, 8)
+    nib.save(nib.Nifti1Image(array, phantom_affine(array.shape)), tmp_path / "in.nii")
+    said = cli("simulate", tmp_path / "in.nii", tmp_path / "out.nii", "--noise", noise, code=1).stderr
+    assert "negative values (49 % of its voxels, down to -500)" in said and not (tmp_path / "out.nii").exists()
+
+
+@pytest.mark.parametrize("noise", ["rician", "scanner"])
+def test_ripples_below_zero_count_as_zero(tmp_path: Path, noise: str) -> None:
+    array = 1000 * head((24, 30, 24))
+    rippled, flat = array.copy(), array
+    flat[:, 0], rippled[:, 0], rippled[0, 0, 0], flat[0, 0, 0] = 0, -8, -700, 0
+    for name, image in (("rippled", rippled), ("flat", flat)):
+        nib.save(nib.Nifti1Image(image, phantom_affine(image.shape)), tmp_path / f"{name}.nii")
+        cli("simulate", tmp_path / f"{name}.nii", tmp_path / f"{name}_noisy.nii", "--noise", noise, "--seed", 1)
+    one, other = (nib.load(tmp_path / f"{name}_noisy.nii").get_fdata() for name in ("rippled", "flat"))
+    np.testing.assert_array_equal(one, other)
+
+
 def test_simulated_salt_and_pepper_on_a_picture(tmp_path: Path) -> None:
     Image.fromarray(np.full((200, 150), 90, np.uint8)).save(tmp_path / "grey.png")
     cli("simulate", tmp_path / "grey.png", tmp_path / "noisy.png", "--noise", "salt-pepper", "--level", 20)

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
 import pytest
 
 from mri_denoise.noise.simulate import add_rician
+from mri_denoise.record import VANISHED
 from mri_denoise.simulation import phantom_affine
 from tests.commands import cli
+from tests.phantoms import head
 
 SHAPE, SPIKE = (48, 48, 12), (24, 20, 6)
 
@@ -51,3 +54,45 @@ def test_without_a_guard_there_is_no_map(tmp_path: Path, scan: Path) -> None:
     assert "guard-map: needs the guard" in said
     said = cli("denoise", scan, tmp_path / "b.nii", "--guard-map", "--model", "salt-pepper", code=2).stderr
     assert "has no guard" in said
+
+
+def denoised(source: Path, *options: object) -> tuple[np.ndarray, dict[str, Any], str]:
+    """The result, the record and the output of a run."""
+    done = cli("denoise", source, source.parent / "o.nii", "--quality", "fast", "--overwrite", *options)
+    record = json.loads((source.parent / "o.mri-denoise.json").read_text())
+    return values(source.parent / "o.nii"), record, done.output
+
+
+@pytest.fixture
+def phantom(tmp_path: Path) -> Path:
+    noisy = add_rician(1000 * head(SHAPE), 30.0, np.random.default_rng(0))
+    nib.save(nib.Nifti1Image(noisy, phantom_affine(SHAPE)), tmp_path / "head.nii")
+    return tmp_path / "head.nii"
+
+
+def test_voxels_that_are_counted_are_those_that_differ_also_where_the_level_is_far_too_high(phantom: Path) -> None:
+    for level in (60, 300):
+        with_guard, record, said = denoised(phantom, "--sigma", level)
+        without, _, _ = denoised(phantom, "--sigma", level, "--no-guard")
+        differ = int((with_guard != without).sum())
+        assert record["returned"] == [differ] and f", {differ} voxels given back" in said
+
+
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("level", [1500, 1e9])
+def test_nothing_comes_back_to_an_image_that_vanishes_and_it_is_said(phantom: Path, level: float, masked: bool) -> None:
+    if masked:
+        image = nib.load(phantom)
+        inside = np.asarray(image.dataobj) * (head(SHAPE) > 0.02)
+        nib.save(nib.Nifti1Image(inside, image.affine), phantom)
+    after, record, said = denoised(phantom, "--sigma", level, "--report")
+    assert np.median(after[values(phantom) > 0]) < 50
+    assert record["cautions"] == ["strong noise", VANISHED] and record["returned"] == [0]
+    assert f"(caution: strong noise, {VANISHED})" in said and "given back" not in said
+    assert "the noise level is too high for this image" in (phantom.parent / "o_report.html").read_text()
+
+
+def test_nothing_comes_back_at_strength_0(scan: Path) -> None:
+    _, record, said = denoised(scan, "--sigma", 30, "--strength", 0, "--guard-map")
+    assert record["returned"] == [0] and "(strength 0: left as it was)" in said and "given back" not in said
+    assert not values(scan.parent / "o_guard.nii.gz").any()

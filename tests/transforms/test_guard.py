@@ -38,3 +38,11 @@ def test_it_takes_maps_and_batched_correlations() -> None:
 def test_it_can_be_turned_off() -> None:
     found = ReturnSignald("pred", enabled=False)(item())
     assert "returned" not in found and (found["pred"] == 0.5).all()
+
+
+def test_what_is_below_0_before_and_after_is_not_counted() -> None:
+    """A result of 0 from which more is to be taken: noise is far weaker than the level says."""
+    weak = {"scaled_sigma": torch.full((2,), 5.0), "pred": torch.full(SHAPE, -0.1)}
+    found = ReturnSignald("pred")(item(**weak, guard_map=None))
+    assert found["returned"].tolist() == [0, 0] and not found["guard_map"].any()
+    assert float(found["pred"].max()) <= 0
