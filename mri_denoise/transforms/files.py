@@ -22,7 +22,7 @@ from torch.utils.data import default_collate
 from mri_denoise.bundles.item import found_in, item_of
 from mri_denoise.bundles.registry import Model
 from mri_denoise.denoiser import Denoised
-from mri_denoise.errors import InputError
+from mri_denoise.errors import InputError, printable
 from mri_denoise.io.case import Case
 from mri_denoise.io.chunks import Chunk
 from mri_denoise.io.discover import discover
@@ -38,12 +38,19 @@ _OWN = "own_case"  # of an item that brings its own image
 def find_cases(folder: str | Path) -> list[Case]:
     """The cases of a folder or a file, as :func:`mri_denoise.io.discover` finds them; none if it does not exist.
 
-    A program that brings its own images parses a bundle's config without a folder of images.
+    A program that brings its own images parses a bundle's config without a folder of images. A file that cannot be read
+    is named on standard error.
 
     Args:
         folder: what the config names as ``dataset_dir``.
     """
-    return discover(Path(folder))[0] if Path(folder).exists() else []
+    if not Path(folder).exists():
+        return []
+    cases, skips = discover(Path(folder))
+    for skip in skips:
+        if skip.damaged:
+            print(printable(f"failed {skip.source}: {skip.reason}"), file=sys.stderr)
+    return cases
 
 
 def find_bundle_root() -> str:

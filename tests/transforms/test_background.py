@@ -93,3 +93,17 @@ def test_results_are_negative_only_where_the_input_has_negative_values() -> None
     out = restored(padded, torch.where(padded < 0, padded, padded - 3))
     assert (out[..., :-1] == 0).all() and (out[..., -1] == -1024).all()
     assert (restored(raw - 1.5, raw - 4.5) == raw - 4.5).all()
+
+
+def test_a_voxel_of_0_does_not_exceed_the_highest_of_the_input() -> None:
+    raw = torch.rand(1, *SHAPE)
+    raw[0, 4, 4, 4] = 0
+    out = restored(raw, torch.full_like(raw, 1e6), sigma=torch.tensor([1e9]))
+    assert out[0, 4, 4, 4] == raw.max()
+
+
+def test_voxels_above_the_ceiling_keep_their_bits() -> None:
+    raw = 100 * torch.rand(1, *SHAPE)
+    raw[0, :2] = 65535.0
+    out = restored(raw, raw.clamp(max=50), sigma=torch.tensor([10.0]), ceiling=torch.tensor([100.0]))
+    assert torch.equal(out[0, :2], raw[0, :2]) and out[0, 2:].max() <= 50 + 1e-5

@@ -17,6 +17,7 @@ from mri_denoise.bundles.weights import sha256
 from mri_denoise.errors import InputError
 from mri_denoise.io.case import Case
 from mri_denoise.transforms import BlendStrengthd, EstimateNoised, LoadVolumed, SaveVolumed
+from mri_denoise.transforms.files import find_cases
 
 SHAPE = (9, 8, 7)
 AFFINE = np.diag([1.0, 1.0, 4.0, 1.0])
@@ -106,3 +107,10 @@ def test_metadata_of_the_image_reaches_the_companions_of_a_map(tmp_path: Path) -
     assert isinstance(item["raw"], MetaTensor)
     np.testing.assert_array_equal(nib.load(tmp_path / "out/x_noise.nii.gz").get_fdata(dtype=np.float32), level)
     assert item["record"].sigma == [pytest.approx(float(torch.from_numpy(level).median()))]
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    nib.save(nib.Nifti1Image(np.ones((4, 4, 4), np.float32), np.eye(4)), tmp_path / "good.nii.gz")
+    (tmp_path / "bad.nii.gz").write_bytes((tmp_path / "good.nii.gz").read_bytes()[:40])
+    [case] = find_cases(tmp_path)
+    assert "good" in case.label and "bad.nii.gz" in capsys.readouterr().err
