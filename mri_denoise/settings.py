@@ -100,7 +100,8 @@ class Settings:
         sigma: the noise level.
         strength: from 0, which gives the input back, to 1, the full result.
         quality: ``"fast"`` runs the collaborative filter once; ``"balanced"`` runs it twice and refines its result by a
-            second network; ``"best"`` also averages slices along all three planes where voxels are nearly isotropic.
+            second network; ``"best"`` also averages slices along all three planes where voxels are nearly isotropic,
+            and has a finer filter.
         picture_size: resize pictures to so many pixels on each side (the paper: 256); None keeps their size.
         device: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
         guard: whether what was removed and noise does not explain comes back.

@@ -18,7 +18,7 @@ from mri_denoise.errors import InputError
 from mri_denoise.evaluation.metrics import head_mask
 from mri_denoise.io import Case, discover, read
 from mri_denoise.noise.simulate import add_rician
-from mri_denoise.volume import slice_axis_of, suits_three_planes
+from mri_denoise.volume import slice_axis_of
 
 _CONTRAST = re.compile(r"(?:^|[_-])(T1w|T2w|FLAIR|PDw|T2starw|T1c|DWI)(?=[_.]|$)", re.IGNORECASE)
 UNKNOWN = "unknown"
@@ -94,11 +94,6 @@ class Truth:
         """The head in that part, boolean."""
         return head_mask(self.whole)[self.slab]
 
-    @cached_property
-    def isotropic(self) -> bool:
-        """Whether slices along all three planes look alike."""
-        return suits_three_planes(self.whole.shape, self.affine)
-
     def noisy(self, level: float, seed: int) -> np.ndarray:
         """The part with Rician noise: ``sqrt((v + sigma g1)^2 + (sigma g2)^2)``, g1 and g2 standard normal.
 
@@ -116,9 +111,8 @@ class Truth:
         return np.ascontiguousarray(noisy[self.slab])
 
     def cut(self, method: Method) -> Method:
-        """The method for volumes of this geometry; where voxels are not nearly isotropic, the best is balanced."""
-        quality = method.slicing.quality if self.isotropic or method.slicing.quality == "fast" else "balanced"
-        slicing = Slicing(quality=quality, slice_axis=self.slice_axis, affine=self.affine)
+        """The method for volumes of this geometry."""
+        slicing = Slicing(quality=method.slicing.quality, slice_axis=self.slice_axis, affine=self.affine)
         return replace(method, slicing=slicing)
 
 

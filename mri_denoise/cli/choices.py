@@ -22,7 +22,7 @@ class Quality(str, Enum):
 
 
 QUALITY_HELP = (
-    "fast (0.7 of the time, 0.5 dB less), balanced, or best (three planes: up to three times the time, 0.1 dB more)."
+    "fast (0.7 of the time, 0.5 dB less), balanced, or best (up to two and a half times the time, 0.1 to 0.2 dB more)."
 )
 
 TTA_HELP = "Average over mirror images, four times as long, and write how far they differ."
