@@ -81,6 +81,8 @@ def _take_array(image: np.ndarray, spacing: Sequence[float] | None) -> Taken:
 def _take_masked(image: np.ma.MaskedArray[Any, Any], spacing: Sequence[float] | None) -> Taken:
     """A masked array: what is masked is no data, and stays as it is."""
     mask, plain = np.ma.getmaskarray(image), np.ma.getdata(image)
+    if plain.dtype.names is not None:  # its mask has fields, too
+        return _take_array(plain, spacing)  # which says what is wrong
     open_values = plain.copy()
     open_values[mask] = 0  # whatever is there, it may be beyond float32
     taken = _take_array(open_values, spacing)

@@ -42,6 +42,9 @@ def return_signal(
     sigma: torch.Tensor,
     correlation: np.ndarray | None = None,
     threshold: float = THRESHOLD,
+    *,
+    lowest: float = -math.inf,
+    changed: torch.Tensor | None = None,
 ) -> int:
     """Add to a result what was removed and is no noise.
 
@@ -56,6 +59,8 @@ def return_signal(
         sigma: standard deviation of the noise: a scalar, or one value for each voxel. Where it is 0, nothing changes.
         correlation: of the noise with its neighbours, shape (3, lags), from 1 at lag 0; None is white noise.
         threshold: in standard deviations. For normal noise that was removed whole, 6 voxels in ten million exceed 5.
+        lowest: what is below becomes this value in the end, so that a change there is none.
+        changed: of the same shape; becomes 1 where a voxel changed, 0 elsewhere.
 
     Returns:
         the number of voxels that changed.
@@ -79,12 +84,18 @@ def return_signal(
         level = sigma if sigma.ndim == 0 else sigma[bottom:top]
         added = _significant(noisy[bottom:top], before[bottom:top], level * spread, rows, threshold)
         if added is None:
+            if changed is not None:
+                changed[low : low + step] = 0
             return 0
         inner = added[low - bottom : low - bottom + step]
         old = before[low : low + step]
         # no signal is negative; what was stays
-        result[low : low + step] = torch.where(inner != 0, torch.maximum(old + inner, old.clamp_max(0)), old)
-        return int(torch.count_nonzero(inner))
+        new = torch.where(inner != 0, torch.maximum(old + inner, old.clamp_max(0)), old)
+        differs = new.clamp_min(lowest) != old.clamp_min(lowest)
+        result[low : low + step] = new
+        if changed is not None:
+            changed[low : low + step] = differs
+        return int(torch.count_nonzero(differs))
 
     return sum(run_in_threads(return_to, range(0, len(noisy), step), at_most))
 

@@ -25,6 +25,7 @@ def find_series_noise(
     What several volumes tell better than one is measured on them together: the limit of the level
     (:func:`~mri_denoise.noise.level.estimate_series`), the correlation in air or by k-space, and whether the level is
     that of the air or of the tissue. If that changed from volume to volume, so would the level, and with it the signal.
+    Of a long series these are the volumes that are in memory at a time.
 
     Args:
         volumes: magnitudes, shape (T, X, Y, Z), any unit; NaN, infinity and masks are ignored.
@@ -60,11 +61,11 @@ def find_series_noise(
         )
 
     models = [find(number) for number in range(len(volumes))]
-    of_air = [model.source == "air" for model in models]
-    usual: Source = "air" if 2 * sum(of_air) >= len(models) else "tissue"
+    found = [model.source for model in models if model.source != "none"]
+    usual: Source = "air" if 2 * found.count("air") >= len(found) else "tissue"
     return [
-        model if air == (usual == "air") else find(number, usual)
-        for number, (model, air) in enumerate(zip(models, of_air, strict=True))
+        find(number, usual) if level.method == "background" and model.source not in ("none", usual) else model
+        for number, (model, level) in enumerate(zip(models, levels, strict=True))
     ]
 
 

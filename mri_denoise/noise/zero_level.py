@@ -103,10 +103,10 @@ def find_zero(volume: np.ndarray) -> ZeroLevel:
         (-1020.0, 0.0)
     """
     ceiling = find_ceiling(volume)
-    if math.isinf(ceiling):
-        return _find_zero(volume)
-    below = np.where(np.asarray(volume) > ceiling, np.float32(np.nan), volume)
-    return replace(_find_zero(below), ceiling=ceiling)
+    below = volume if math.isinf(ceiling) else np.where(np.asarray(volume) > ceiling, np.float32(np.nan), volume)
+    found = _find_zero(below)
+    # rounded as voxels are, so that masked ones become exactly 0
+    return replace(found, value=float(np.float32(found.value)), ceiling=ceiling)
 
 
 def _find_zero(volume: np.ndarray) -> ZeroLevel:

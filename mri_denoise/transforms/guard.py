@@ -65,12 +65,8 @@ def _return(item: Mapping[Hashable, Any], key: Hashable, shown: torch.Tensor | N
             local, ratio = (value if value.ndim == 0 else value[part] for value in (level, floor))
             noisy, local = match_floor(image[part], local, ratio, float(coils))
             lowest = min(float(image[part].min()), 0.0)  # below it, all becomes the same in the end
-            before = result[part].clamp_min(lowest)
-            return_signal(noisy, result[part], local, correlation)
-            differs = result[part].clamp_min(lowest) != before
-            count += int(torch.count_nonzero(differs))
-            if shown is not None:
-                shown[t][part] = differs.float()
+            changed = None if shown is None else shown[t][part]
+            count += return_signal(noisy, result[part], local, correlation, lowest=lowest, changed=changed)
         counts.append(count)
     return counts
 

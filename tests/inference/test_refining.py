@@ -110,7 +110,7 @@ def test_the_same_bits_for_any_number_of_threads() -> None:
 
 
 @pytest.mark.parametrize("sign", [1.0, -1.0])
-def test_what_stands_out_is_raised_whole_and_faded_by_half(sign: float) -> None:
+def test_what_stands_out_is_raised_whole_and_faded_in_part(sign: float) -> None:
     """A dot, bright or dark, by a correction that brings it out and by one that takes it away."""
     sigma, filtered = torch.tensor(0.05), torch.full((16, 16, 3), 0.5)
     filtered[8, 8] += 0.1 * sign

@@ -29,9 +29,10 @@ def test_padding_above_is_found_whatever_its_value(value: int, depth: int, dtype
     image = scan(dtype)
     image[:depth] = value
     below = image[depth:].max()
-    assert find_ceiling(image) == below
-    image[-1, :3] = value // 2 if value > 5000 else value  # a second one
-    assert find_ceiling(image) == image[depth:-1].max()
+    assert below <= find_ceiling(image) < value
+    if value > 5000:
+        image[-1, :3] = value // 2  # a second one
+        assert image[depth:-1].max() <= find_ceiling(image) < value // 2
 
 
 def test_text_and_wrapped_values_are_found_together() -> None:
@@ -40,7 +41,14 @@ def test_text_and_wrapped_values_are_found_together() -> None:
     image[5:8, 5:20, 3] = 20000
     air = (np.random.default_rng(1).random(SHAPE) < 0.02) & (CLEAN < 20)
     image[air] = np.random.default_rng(2).integers(65500, 65536, air.sum())
-    assert find_ceiling(image) in (largest, image[image <= largest].max())
+    assert largest <= find_ceiling(image) < 20000
+
+
+def test_what_the_sample_of_a_large_image_misses_is_no_padding() -> None:
+    image = np.random.default_rng(0).normal(500, 60, (260, 256, 128)).astype(np.float32)
+    image[:20] = 65535
+    image[60:100, 60:100, 77] += 600  # in a plane that an even stride would not see
+    assert image[20:].max() <= find_ceiling(image) < 65535
 
 
 def saturated() -> np.ndarray:
@@ -65,12 +73,27 @@ def tubes() -> np.ndarray:
         scan("float32") - 1024,
         np.where(CLEAN > 100, scan("float32"), 0),
         (CLEAN > 300).astype(np.uint8),
+        np.digitize(CLEAN, [300, 700]),
         np.zeros(SHAPE),
         np.full(SHAPE, 7.0),
         np.full(SHAPE, np.nan),
         np.zeros((0, 3, 3)),
     ],
-    ids=["scan", "real", "saturated", "tubes", "bright", "shifted", "masked", "mask", "empty", "even", "nan", "none"],
+    ids=[
+        "scan",
+        "real",
+        "saturated",
+        "tubes",
+        "bright",
+        "shifted",
+        "masked",
+        "mask",
+        "3 levels",
+        "empty",
+        "even",
+        "nan",
+        "none",
+    ],
 )
 def test_what_may_be_a_measurement_is_one(image: np.ndarray) -> None:
     assert math.isinf(find_ceiling(image))

@@ -35,8 +35,9 @@ _DERIVED = {
         r"^\W*pha(se)?( images?)?\W*$|\b(swi|swan|filt(ered)?|unwrapped) pha(se)?( images?)?\b", re.IGNORECASE
     ),
     "projection": re.compile(r"\b(mIPs?|min ?IPs?|mnIPs?)\b", re.IGNORECASE),
-    "subtraction": re.compile(r"\b(sub(?!-| 0\d)|subtra[ck]t\w*)\b", re.IGNORECASE),
+    "subtraction": re.compile(r"\b(sub(?!-| ?\d{2,})|subtra[ck]t\w*)\b", re.IGNORECASE),
 }
+_MAGNITUDE = re.compile(r"\bmag(nitude)?\b", re.IGNORECASE)
 # words that no series of magnitude images bears
 _ALWAYS_MAP = re.compile(r"\b(flip ?angle ?maps?|(relative )?phase ?maps?|pha images?)\b", re.IGNORECASE)
 _DIFFUSION = re.compile(r"diff|dti|dwi|dsi|tensor|tracew?|aniso", re.IGNORECASE)
@@ -73,6 +74,7 @@ def by_description(ds: Dataset, *, derived: bool) -> str | None:
         return f"map or phase image (description says {match.group(0)!r})"
     if derived and (match := _MAP.search(description) or _fractional_anisotropy(both)):
         return f"computed map (description says {match.group(0)!r})"
+    derived = derived and not _MAGNITUDE.search(description)
     found = ((kind, words.search(description)) for kind, words in _DERIVED.items() if derived)
     return next((f"{kind} (description says {match.group(0)!r})" for kind, match in found if match), None)
 
