@@ -11,7 +11,7 @@ away and takes more of them.
 Blocks have one of three shapes. Cubes are 5 x 5 x 5 voxels, one every 3, and similar blocks are sought up to 4 voxels
 away. In the first of two passes they lie one every 4: less to compute, and the borders of its blocks are not those of
 the second. Plates, for thick slices, are 5 x 5 x 2 voxels, one every 3 x 3 x 1, sought within 5.5 voxels and the next
-two slices. Squares, for slices that do not belong together, are 8 x 8 pixels, one every 2, sought within 8 pixels. If
+two slices. Squares, for slices that do not belong together, are 8 x 8 pixels, one every 3, sought within 8 pixels. If
 an axis is too short for one shape, the next shape is taken. In the last pass of a fine filter cubes and plates lie
 closer together, one every 2 voxels within slices, and cubes have edges of 4.
 
@@ -41,7 +41,7 @@ BlockShape = Literal["cubes", "plates", "squares"]
 BLOCK_AXES: dict[BlockShape, tuple[BlockAxis, BlockAxis]] = {  # within slices, and across them
     "cubes": (BlockAxis(edge=5, step=3, radius=4), BlockAxis(edge=5, step=3, radius=4)),
     "plates": (BlockAxis(edge=5, step=3, radius=5.5), BlockAxis(edge=2, step=1, radius=2.5)),
-    "squares": (BlockAxis(edge=8, step=2, radius=8), BlockAxis(edge=1, step=1, radius=0.5)),
+    "squares": (BlockAxis(edge=8, step=3, radius=8), BlockAxis(edge=1, step=1, radius=0.5)),
 }
 _FINE_AXES: dict[BlockShape, tuple[BlockAxis, BlockAxis]] = {
     **BLOCK_AXES,
