@@ -90,8 +90,7 @@ def test_accuracy_from_end_to_end_and_again(tmp_path: Path, phantom: np.ndarray,
             assert image.width > 500
 
     cache = sorted((output / "cache").iterdir())
-    # on thick slices the best is no more than balanced, so both lines share their results
-    assert len(cache) == 2 * 2 * 7
+    assert len(cache) == 2 * 2 * 9
     before = {path: path.stat().st_mtime_ns for path in cache}
     cache[3].unlink()
     again = json.loads(cli(*command).stdout)
