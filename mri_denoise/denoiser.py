@@ -55,8 +55,6 @@ class Denoised:
             model looks for it; 0 where the result is the input, or has vanished.
         cautions: flags of :class:`~mri_denoise.noise.cautions.Caution` for each volume, shape (T,), where the noise is
             looked at.
-        vanished: whether hardly any voxel is left of each volume, boolean (T,), as a noise level leaves it that is far
-            too high, where the noise is looked at.
         changed: whether each of the T volumes differs from its input.
         uncertainty: standard deviation over the mirror images that were averaged, float32 (T, X, Y, Z) in the unit of
             the input; None unless ``tta`` was chosen.
@@ -73,7 +71,6 @@ class Denoised:
     zero: np.ndarray | None
     returned: np.ndarray | None
     cautions: np.ndarray | None
-    vanished: np.ndarray | None
     changed: list[bool]
     uncertainty: np.ndarray | None
     guard_map: np.ndarray | None

@@ -24,7 +24,6 @@ from mri_denoise.runtime import usable_cores
 
 # None where a record does not say
 _NOT_ALWAYS = ("sigma_variation", "zero", "returned", "cautions", "changed", "collaborative_filter")
-VANISHED = "hardly any image left"  # a caution that the result tells
 PACKAGES = ("torch", "monai", "numpy", "nibabel", "pydicom")
 
 
@@ -57,8 +56,7 @@ class RunRecord:
             shifted.
         returned: voxels of each volume whose result differs by removed signal that came back, where the model looks for
             it.
-        cautions: what is unusual about some volume (:mod:`mri_denoise.noise.cautions`, and :data:`VANISHED`), where the
-            model looks for it.
+        cautions: what is unusual about some volume (:mod:`mri_denoise.noise.cautions`), where the model looks for it.
         changed: whether each volume of the result differs from its input.
         inputs: the files that were read.
         outputs: the files of the result.

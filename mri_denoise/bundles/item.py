@@ -26,7 +26,8 @@ _FOUND = {
 def found_in(item: Mapping[Any, Any], results: torch.Tensor, inputs: torch.Tensor) -> dict[str, Any]:
     """Gather what the steps found, as :class:`~mri_denoise.denoiser.Denoised` names it; None where they did not look.
 
-    Nothing counts as returned to a volume that is its input, as at strength 0, or of which hardly anything is left.
+    Nothing counts as returned to a volume that is its input, as at strength 0, or of which hardly anything is left,
+    which is a caution.
 
     Args:
         item: after the last step.
@@ -43,7 +44,9 @@ def found_in(item: Mapping[Any, Any], results: torch.Tensor, inputs: torch.Tenso
     if shown is not None:
         shown = shown.numpy()
         shown[same] = 0
-    return {**found, "changed": changed, "vanished": vanished, "guard_map": shown}
+    if vanished is not None:
+        found["cautions"] = found["cautions"].reshape(-1) | np.where(vanished, int(Caution.VANISHED), 0)
+    return {**found, "changed": changed, "guard_map": shown}
 
 
 def _vanished(found: Mapping[str, Any], fill: Any, results: torch.Tensor, inputs: torch.Tensor) -> np.ndarray | None:

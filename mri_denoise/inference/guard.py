@@ -60,7 +60,7 @@ def return_signal(
         correlation: of the noise with its neighbours, shape (3, lags), from 1 at lag 0; None is white noise.
         threshold: in standard deviations. For normal noise that was removed whole, 6 voxels in ten million exceed 5.
         lowest: what is below becomes this value in the end, so that a change there is none.
-        changed: of the same shape; becomes 1 where a voxel changed, 0 elsewhere.
+        changed: of the same shape, 0; becomes 1 where a voxel changed.
 
     Returns:
         the number of voxels that changed.
@@ -84,8 +84,6 @@ def return_signal(
         level = sigma if sigma.ndim == 0 else sigma[bottom:top]
         added = _significant(noisy[bottom:top], before[bottom:top], level * spread, rows, threshold)
         if added is None:
-            if changed is not None:
-                changed[low : low + step] = 0
             return 0
         inner = added[low - bottom : low - bottom + step]
         old = before[low : low + step]

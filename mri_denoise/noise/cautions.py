@@ -9,6 +9,7 @@ import numpy as np
 
 from mri_denoise.noise.rician import grey_step
 from mri_denoise.noise.zero_level import ZeroLevel
+from mri_denoise.told_level import told_level
 
 _STRONG = 0.15  # of the image's range; the benchmarks end at noise of 15 % of the maximum
 _WEAK = 0.004  # likewise; scans that were denoised before have 0.1 to 0.6 %
@@ -30,6 +31,7 @@ class Caution(IntFlag):
     SHIFTED = 32
     UNSURE = 64
     OUTLYING = 128
+    VANISHED = 256  # of a result, not of the noise: bundles.item.found_in sets it
 
 
 # its name in outputs and records, and what reports say
@@ -66,6 +68,10 @@ _WORDS: Mapping[Caution, tuple[str, str]] = {
         "values far above the image",
         "Values far above the image (padding, text, wrapped negative values) are no measurements and stay as they are.",
     ),
+    Caution.VANISHED: (
+        "hardly any image left",
+        "Hardly any voxel has signal left: the noise level is too high for this image, or it is noise alone.",
+    ),
 }
 UNSURE = 0.5  # confidence in a level below which it is uncertain: an expected error of a third
 SENTENCES: Mapping[str, str] = dict(_WORDS.values())
@@ -97,7 +103,7 @@ def find_cautions(
 
     Args:
         volume: magnitudes, shape (X, Y, Z), any unit; NaN and infinity are ignored.
-        sigma: of its noise in the same unit: a number, shape (), or a map.
+        sigma: of its noise in the same unit: a number, shape (), or a map, which may be 0 in most of the volume.
         variation: high by low sigma over the volume; 1 for one number.
         correlation: of the noise with its neighbours, shape (3, lags), from 1 at lag 0.
         zero: what the magnitudes count from.
@@ -112,7 +118,7 @@ def find_cautions(
         <Caution.STRONG|COARSE: 17>
     """
     found = Caution(0) if zero.value == 0 and zero.sign > 0 else Caution.SHIFTED
-    level = float(np.median(_sample(sigma)))
+    level = told_level(_sample(sigma))
     values = _sample(volume)
     values = np.sort(values[np.isfinite(values) & (values <= zero.ceiling)])
     if level <= 0 or not values.size:

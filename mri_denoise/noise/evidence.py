@@ -112,11 +112,13 @@ def raise_level(tissue: Tissue, simple: float, shape: Sequence[int], *, signed: 
         :data:`~mri_denoise.noise.cells.NARROW`, or if the level jumps from slice to slice, which the simple estimate
         does not know.
     """
+    if min(shape[:2]) >= NARROW or tissue.found.jumps:
+        return tissue
     most = min(simple, tissue.found.most)
     if tissue.found.error > _UNSURE and not signed:
         most = min(most, _DARKER * float(np.percentile(tissue.blocks.mean, 5)) / RAYLEIGH_MEAN)
     factor = most / float(np.median(tissue.found.inside))
-    if min(shape[:2]) >= NARROW or factor <= 1 or tissue.found.jumps:
+    if factor <= 1:
         return tissue
     found = replace(tissue.found, level=tissue.found.level * factor)
     return replace(tissue, found=found, level=tissue.level * np.float32(factor))

@@ -40,27 +40,28 @@ def find_ceiling(volume: np.ndarray) -> float:
         True
     """
     values = np.asarray(volume).reshape(-1)
-    values = values[:: max(values.size // _SAMPLE, 1) | 1]  # odd, so that it is no multiple of most rows
-    values = np.sort(values[np.isfinite(values)])
-    rest = values
-    while rest.size and rest[-1] > 0:
-        lower = rest[: _first_outlying(rest)]
-        if lower.size == rest.size or lower.size < (1 - _MOST) * values.size or lower[0] == lower[-1]:
+    values = values[:: -(-values.size // _SAMPLE) | 1]  # odd, so that it is no multiple of most rows
+    values = values[np.isfinite(values)]
+    total, ceiling = values.size, math.inf
+    while (lowest := _lowest_outlying(values)) is not None:
+        values = values[values < lowest]
+        if values.size < (1 - _MOST) * total or np.ptp(values) == 0:
             break
-        rest = lower
-    if rest.size == values.size:
-        return math.inf
-    return float(np.nextafter(np.float32(values[rest.size]), np.float32(0)))
+        ceiling = float(np.nextafter(np.float32(lowest), np.float32(0)))
+    return ceiling
 
 
-def _first_outlying(values: np.ndarray) -> int:
-    """Where the highest of sorted values begin, if they are outlying; otherwise how many values there are."""
-    top = int(np.searchsorted(values, values[-1]))
-    if top and values.size - top >= _FEW:
-        below = float(values[top - 1])
-        if values[-1] > _APART * max(below, 0.0) and np.count_nonzero(np.diff(values[:top])) >= _LEVELS:
-            return top
-    wrapped = int(np.searchsorted(values, _WRAPPED * _WORD))
-    if not 0 < wrapped <= values.size - _FEW or values[-1] >= _WORD or float(values[wrapped - 1]) * _FAR > values[-1]:
-        return values.size
-    return wrapped if np.array_equal(values[wrapped:], np.rint(values[wrapped:])) else values.size
+def _lowest_outlying(values: np.ndarray) -> float | None:
+    """The lowest of the values that the highest is among, if they are outlying; None if they are not."""
+    top = float(values.max()) if values.size else 0.0
+    if top <= 0:
+        return None
+    near = values > top / _APART
+    if _FEW <= np.count_nonzero(near) == np.count_nonzero(values == top) and len(np.unique(values[~near])) >= _LEVELS:
+        return top
+    if not _WRAPPED * _WORD <= top < _WORD:
+        return None
+    high = values[values > top / _FAR]
+    lowest = float(high.min())
+    whole = len(high) >= _FEW and lowest >= _WRAPPED * _WORD and np.array_equal(high, np.rint(high))
+    return lowest if whole and len(high) < len(values) else None

@@ -8,8 +8,6 @@ from typing import Any
 import numpy as np
 
 from mri_denoise.denoiser import Denoised
-from mri_denoise.noise.cautions import names
-from mri_denoise.record import VANISHED
 from mri_denoise.told_level import told_level
 
 
@@ -23,7 +21,6 @@ class Findings:
         zero: the value that counts as no signal.
         returned: voxels in which removed signal came back.
         cautions: flags of :class:`~mri_denoise.noise.cautions.Caution` that apply to any of the volumes.
-        vanished: whether hardly anything is left of any of the volumes.
         changed: whether the volume differs from its input.
     """
 
@@ -32,7 +29,6 @@ class Findings:
     zero: list[float] | None = None
     returned: list[int] | None = None
     cautions: int | None = None
-    vanished: bool = False
     changed: list[bool] = field(default_factory=list)
 
     def add(self, denoised: Denoised) -> None:
@@ -44,14 +40,7 @@ class Findings:
         self.returned = _more(self.returned, denoised.returned)
         if denoised.cautions is not None:
             self.cautions = int(np.bitwise_or.reduce(denoised.cautions, initial=self.cautions or 0))
-        self.vanished |= denoised.vanished is not None and bool(denoised.vanished.any())
         self.changed += denoised.changed
-
-    def caution_names(self) -> list[str] | None:
-        """What is unusual about the image or its result, as records name it; None if nobody looked."""
-        if self.cautions is None:
-            return None
-        return [*names(self.cautions), *([VANISHED] if self.vanished else [])]
 
 
 def _more(known: list[Any] | None, found: np.ndarray | None) -> list[Any] | None:

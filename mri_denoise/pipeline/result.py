@@ -18,6 +18,7 @@ from mri_denoise.io.files import reading, write_beside, writing
 from mri_denoise.io.formats import VolumeWriter
 from mri_denoise.io.staging import Staging, TakenError
 from mri_denoise.io.writing import open_map, open_writer
+from mri_denoise.noise.cautions import names
 from mri_denoise.pipeline.files import companion_path, planned_files, record_path, sidecars
 from mri_denoise.pipeline.findings import Findings
 from mri_denoise.pipeline.inputs import Stamp, refuse_changes, take_stamp
@@ -133,7 +134,7 @@ class ResultWriter:
             sigma_variation=self._found.variation,
             zero=self._found.zero,
             returned=self._found.returned,
-            cautions=self._found.caution_names(),
+            cautions=None if self._found.cautions is None else names(self._found.cautions),
             changed=self._found.changed,
             inputs=[FileHash(path=str(stamp.path), sha256=stamp.sha256) for stamp in made_of],
             outputs=[str(path) for path in results],

@@ -9,7 +9,6 @@ from typing import Literal
 import numpy as np
 
 from mri_denoise.noise.cautions import SENTENCES
-from mri_denoise.record import VANISHED
 from mri_denoise.report.html import number
 from mri_denoise.report.residual import Residual
 from mri_denoise.report.scan import Scan
@@ -20,10 +19,6 @@ _PICTURE_AXES = ("down", "across", "through")
 _CLIPPED = 1e-4
 _MASKED = 0.1
 _SMALL = 32  # voxels in a plane
-_SENTENCES = {
-    **SENTENCES,
-    VANISHED: "Hardly any voxel has signal left: the noise level is too high for this image, or it is noise alone.",
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -193,7 +188,7 @@ def _values(scan: Scan) -> list[Check]:
 def _cautions(scan: Scan) -> list[Check]:
     """What the run found unusual about the noise; a record of another version may name what is not known here."""
     found = scan.record.cautions or []
-    return [Check(title=name.capitalize(), status="note", text=_SENTENCES.get(name, "")) for name in found]
+    return [Check(title=name.capitalize(), status="note", text=SENTENCES.get(name, "")) for name in found]
 
 
 def _shape(scan: Scan) -> list[Check]:

@@ -20,7 +20,6 @@ from mri_denoise.noise.cautions import find_cautions
 from mri_denoise.noise.series import counted_from_zero, find_series_noise
 from mri_denoise.noise.zero_level import ZeroLevel, find_zero
 from mri_denoise.settings import Sigma
-from mri_denoise.told_level import told_level
 from mri_denoise.volume import in_one_space, turned_to
 
 
@@ -74,7 +73,7 @@ class EstimateNoised(MapTransform):
         cautions = [
             find_cautions(
                 volume,
-                np.array(told_level(sigma)),  # a map may be 0 in most of the volume
+                sigma,
                 variation=float(variation),
                 correlation=correlation,
                 zero=zero,
