@@ -47,12 +47,14 @@ class Cells:
             volume was not sampled.
         error: expected absolute error of ``level``, same shape.
         mean: mean magnitude of the cell, same shape; 0 where too many voxels are 0.
+        spread: standard deviation of the magnitudes of the cell, same shape.
         slices: numbers of the S slices that were sampled.
     """
 
     level: np.ndarray
     error: np.ndarray
     mean: np.ndarray
+    spread: np.ndarray
     slices: np.ndarray
 
 
@@ -81,7 +83,7 @@ def measure_cells(slices: np.ndarray, scale: float = 1.0) -> Cells | None:
         return None
     shape = (rows, columns, len(numbers))
     level, error = np.full(shape, np.nan, dtype=np.float32), np.full(shape, np.inf, dtype=np.float32)
-    mean = np.zeros(shape, dtype=np.float32)
+    mean, spread = np.zeros(shape, dtype=np.float32), np.zeros(shape, dtype=np.float32)
 
     def measure(part: tuple[Tile, int]) -> None:
         tile, place = part
@@ -89,11 +91,11 @@ def measure_cells(slices: np.ndarray, scale: float = 1.0) -> Cells | None:
         found = _run_network(slab / np.float32(coarse))
         first, second = (slice(edge.start // CELL, edge.stop // CELL) for edge in tile)
         level[first, second, place], error[first, second, place] = found[0] + math.log(coarse), np.exp(found[1])
-        mean[first, second, place] = _mean_of_full_cells(slab[1])
+        mean[first, second, place], spread[first, second, place] = _magnitudes(slab[1])
 
     _network()  # loaded before the threads begin
     run_in_threads(measure, work)
-    return Cells(level=level, error=error, mean=mean, slices=np.array(numbers))
+    return Cells(level=level, error=error, mean=mean, spread=spread, slices=np.array(numbers))
 
 
 def _plan(shape: tuple[int, ...]) -> tuple[list[Tile], list[int]]:
@@ -157,11 +159,11 @@ def coarse_level(tiles: list[np.ndarray]) -> float:
     return float(np.quantile(spread[bright], _QUIET))
 
 
-def _mean_of_full_cells(tile: np.ndarray) -> np.ndarray:
-    """Mean of each cell, 0 where too many voxels are 0."""
+def _magnitudes(tile: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean of each cell, 0 where too many voxels are 0, and standard deviation."""
     cells = tile.reshape(tile.shape[0] // CELL, CELL, tile.shape[1] // CELL, CELL)
     mean: np.ndarray = np.where((cells != 0).mean(axis=(1, 3)) > _FULL, cells.mean(axis=(1, 3)), 0)
-    return mean
+    return mean, cells.std(axis=(1, 3))
 
 
 def _run_network(slab: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

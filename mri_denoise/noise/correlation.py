@@ -22,13 +22,14 @@ from mri_denoise.noise.zero_filling import find_coverage
 
 MAX_LAG = 4
 _RAYLEIGH_MEAN = float(np.sqrt(np.pi / 2))
+_BRIGHT = 5.0  # sigma: of pure noise four voxels in a million; small vessels and fat would look like shared noise
 _LEAST_AIR = 4000  # voxels: fewer are not enough
 _AGREEMENT = 0.1  # difference of correlations
 _LEAST_POWER = 0.05  # squared correlations below cannot be told from remnants of signal in the air
 
 
 def find_air(volume: np.ndarray, sigma: float) -> np.ndarray:
-    """Find the voxels around which the mean is that of pure noise, correlated or not.
+    """Find the voxels around which the mean is that of pure noise, correlated or not, and none is far brighter.
 
     Args:
         volume: magnitudes, shape (X, Y, Z), finite.
@@ -38,7 +39,7 @@ def find_air(volume: np.ndarray, sigma: float) -> np.ndarray:
         boolean, same shape; masked air (zeros) is not included.
     """
     mean = ndimage.uniform_filter(volume.astype(np.float32), _window(volume.shape))
-    noise_like = np.abs(mean / (_RAYLEIGH_MEAN * sigma) - 1) < 0.3
+    noise_like = (np.abs(mean / (_RAYLEIGH_MEAN * sigma) - 1) < 0.3) & (volume < _BRIGHT * sigma)
     return ndimage.binary_erosion(noise_like, np.ones([3 if n > 3 else 1 for n in volume.shape], bool))
 
 

@@ -98,19 +98,22 @@ def level_at(found: LevelMap, places: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def raise_level(tissue: Tissue, simple: float, shape: Sequence[int], *, signed: bool = False) -> Tissue:
-    """Raise the level of small slices, of which the network tells little, to the simple estimate.
+    """Raise the level of small slices, of which the network tells little, half the way to the simple estimate.
+
+    In crops of heads the network found 0.5 to 1 of the level, the simple estimate up to 3 times as much, by texture:
+    their geometric mean is taken. Of an image that is no magnitude the network knows nothing: the simple one is taken.
 
     Args:
         tissue: the measurement.
         simple: sigma of :func:`~mri_denoise.noise.level.estimate_sigma`, in the unit of the slices.
         shape: of the slices.
-        signed: whether the image is no magnitude, of which the network knows nothing.
+        signed: whether the image is no magnitude.
 
     Returns:
-        the measurement with a level raised by no more than the network's expected error allows and, where that is
-        large, the darkest blocks: noise alone is no darker. As it was if no edge of a slice is shorter than
-        :data:`~mri_denoise.noise.cells.NARROW`, or if the level jumps from slice to slice, which the simple estimate
-        does not know.
+        the measurement with the higher level, and an expected error that is larger by as much. The simple estimate
+        counts for no more than the network's expected error allows and, where that is large, the darkest blocks: noise
+        alone is no darker. As it was if no edge of a slice is shorter than :data:`~mri_denoise.noise.cells.NARROW`, or
+        if the level jumps from slice to slice, which the simple estimate does not know.
     """
     if min(shape[:2]) >= NARROW or tissue.found.jumps:
         return tissue
@@ -120,7 +123,9 @@ def raise_level(tissue: Tissue, simple: float, shape: Sequence[int], *, signed: 
     factor = most / float(np.median(tissue.found.inside))
     if factor <= 1:
         return tissue
-    found = replace(tissue.found, level=tissue.found.level * factor)
+    factor = factor if signed else math.sqrt(factor)
+    error = tissue.found.error + math.log(factor)
+    found = replace(tissue.found, level=tissue.found.level * factor, error=error)
     return replace(tissue, found=found, level=tissue.level * np.float32(factor))
 
 

@@ -24,6 +24,7 @@ from mri_denoise.noise.zero_level import ZeroLevel, find_zero
 from mri_denoise.threads import run_together
 
 _DRAWN = 0.4  # fraction of voxels that equal their neighbours, above which an image holds no noise
+_GUESS = 0.4  # confidence in a level without tissue, below that of an uncertain one
 _MASKED = 0.1  # fraction of voxels that are 0 or not finite, above which an image counts as masked
 
 
@@ -167,7 +168,7 @@ def _find(
         return _plain(simple, correlation)
     tissue = raise_level(tissue, simple.sigma / scale, slices.shape, signed=signed)
     source: Source = "tissue"
-    if not as_map and simple.method == "background":
+    if not as_map and simple.method == "background" and not tissue.found.jumps:  # the air is that of all slices
         source = wanted or ("air" if is_air(tissue, simple.sigma / scale) else "tissue")
     places = np.arange(slices.shape[0]), np.arange(slices.shape[1]), np.arange(slices.shape[2])
     if source == "air":
@@ -196,11 +197,18 @@ def _find(
 
 
 def _is_drawn(slices: np.ndarray) -> bool:
-    """Whether most voxels equal their neighbours exactly, as in labels and drawings: noise would make them differ."""
+    """Whether most voxels equal their neighbours exactly, as in labels and drawings: noise would make them differ.
+
+    A frame of one value, which may be wide, does not count.
+    """
     here = slices[:-1, :-1]
     inside = np.isfinite(here) & (here != 0)
+    if not inside.any():
+        return False
     same = (here == slices[1:, :-1]) & (here == slices[:-1, 1:])
-    return bool(inside.any() and same[inside].mean() > _DRAWN)
+    values, counts = np.unique(here[inside], return_counts=True)
+    others = inside & (here != values[counts.argmax()])
+    return bool(same[others if others.any() else inside].mean() > _DRAWN)
 
 
 def _signed_snr(volume: np.ndarray, zero: ZeroLevel, level: float) -> float:
@@ -215,7 +223,7 @@ def _signed_snr(volume: np.ndarray, zero: ZeroLevel, level: float) -> float:
 def _plain(simple: NoiseLevel, correlation: np.ndarray) -> NoiseModel:
     """The model if there is too little tissue: Rice's distribution is assumed."""
     sources: dict[str, Source] = {"background": "air", "foreground": "tissue"}
-    sure = 0.5 if simple.sigma > 0 else 0.0
+    sure = _GUESS if simple.sigma > 0 else 0.0
     return NoiseModel(
         sigma=np.array(simple.sigma, dtype=np.float32),
         snr=simple.snr,

@@ -29,6 +29,15 @@ def test_white_noise_is_found_white(level: float, masked: bool) -> None:
     np.testing.assert_array_equal(noise_correlation(noisy_head(level, masked=masked)[None], 2), WHITE)
 
 
+def test_small_bright_things_in_the_air_are_no_shared_noise() -> None:
+    """Fat, markers and small vessels: their power would rule the mean."""
+    volume, rng = noisy_head(30), np.random.default_rng(1)
+    for _ in range(40):
+        x, y, z = rng.integers(3), rng.integers(SHAPE[1] - 3), rng.integers(SHAPE[2])
+        volume[x : x + 3, y : y + 3, z] = 450
+    np.testing.assert_array_equal(noise_correlation(volume[None], 2), WHITE)
+
+
 @pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.parametrize("coverage", [0.5, 0.7])
 def test_zero_filled_noise_is_a_sinc_within_slices(coverage: float, masked: bool) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from scipy import ndimage, stats
 
+from mri_denoise.noise.cautions import UNSURE
 from mri_denoise.noise.model import NoiseModel, find_noise
 from mri_denoise.noise.rician import chi_coils, chi_mean, chi_moments, rice_moments
 from mri_denoise.noise.series import find_series_noise
@@ -197,6 +198,24 @@ def test_even_tissue_far_noisier_than_pure_air_is_texture(clean: np.ndarray) -> 
     image = add_rician(np.where(clean > 150, np.abs(500 + 600 * grain), 0), 20.0, np.random.default_rng(1))
     model = find_noise(image, slice_axis=2)
     assert model.source == "air" and model.level == pytest.approx(20, rel=0.05)
+
+
+@pytest.mark.parametrize("value", [500, 1000])
+@pytest.mark.parametrize("width", [10, 40])
+def test_a_wide_frame_of_one_value_is_no_tissue(clean: np.ndarray, value: int, width: int) -> None:
+    image = add_rician(clean, 30, np.random.default_rng(0)).round()
+    framed = np.pad(image, [(width, width), (width, width), (0, 0)], constant_values=value)
+    assert 12 < find_noise(framed, slice_axis=2).level < 33
+
+
+def test_labels_and_masks_hold_no_noise(clean: np.ndarray) -> None:
+    for drawn in ((clean > 100).astype(float), np.digitize(clean, [100, 400, 700]).astype(float)):
+        assert find_noise(drawn, slice_axis=2).level == 0
+
+
+def test_a_level_without_tissue_is_a_guess(clean: np.ndarray) -> None:
+    crop = add_rician(clean[50:66, 50:66, :5], 10, np.random.default_rng(0))
+    assert find_noise(crop, slice_axis=2).confidence.level < UNSURE
 
 
 @pytest.mark.parametrize("blank", [0, 3])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mri_denoise.noise.blocks import interpolate_grid
-from mri_denoise.noise.cells import measure_cells
+from mri_denoise.noise.cells import Cells, measure_cells
 from mri_denoise.noise.model import find_noise
 from mri_denoise.noise.simulate import add_rician
 from mri_denoise.noise.tissue_levels import measure_levels
@@ -54,6 +54,41 @@ def test_a_level_that_jumps_from_slice_to_slice_is_met_in_each(
     found = find_noise(add_rician(clean, truth, np.random.default_rng(0)), slice_axis=2)
     quiet, loud = (np.median(found.sigma[clean > 150][truth[clean > 150] == level]) / level for level in levels)
     assert 0.75 < quiet < 1.6 and 0.6 < loud < 1.25
+
+
+@pytest.mark.parametrize("others", [[4, 5], [0, 3, 6, 9], [6, 7, 8, 9, 10, 11]])
+@pytest.mark.parametrize("levels", [(10, 40), (40, 10), (5, 30)])
+def test_some_slices_with_another_level_have_their_own(
+    clean: np.ndarray, levels: tuple[int, int], others: list[int]
+) -> None:
+    """As slices that were made up from others, averaged, or stitched from two stations."""
+    truth = np.where(np.isin(np.arange(SHAPE[2]), others), levels[1], levels[0]) * np.ones(SHAPE)
+    found = find_noise(add_rician(clean, truth, np.random.default_rng(0)), slice_axis=2).sigma
+    inside = clean > 150
+    for level in levels:
+        assert np.median(found[inside & (truth == level)]) == pytest.approx(level, rel=0.25)
+
+
+@pytest.mark.parametrize("snr", [5, 8, 40])
+@pytest.mark.parametrize("edge", [64, 112, 192])
+def test_the_level_of_even_tissue_is_no_higher_than_its_spread(edge: int, snr: float) -> None:
+    """Large even tissue without air is nothing that the network knows: it finds up to 1.3 times the level."""
+    sigma = 500 / snr
+    noisy = add_rician(np.full((edge, edge, 6), 500.0), sigma, np.random.default_rng(0))
+    assert find_noise(noisy, slice_axis=2).level == pytest.approx(sigma, rel=0.12)
+
+
+def test_a_course_goes_on_beyond_the_tissue_that_shows_it() -> None:
+    """Dark tissue at the rim has the level of the nearest tissue that tells it, not that of the whole head."""
+    slices = np.arange(2)
+    level = np.full((20, 20, 2), np.log(10.0))
+    level[:10] = np.log(40.0)
+    mean = np.where(np.arange(20) < 16, 500.0, 0.0)[None, :, None] * np.ones((20, 20, 2))
+    cells = Cells(level=level, error=np.full_like(level, 0.05), mean=mean, spread=np.exp(level), slices=slices)
+    found = measure_levels(cells, 100)
+    assert found is not None
+    assert found.level[2, 19, 0] == pytest.approx(found.level[2, 15, 0])
+    assert found.level[2, 19, 0] > 3 * found.level[17, 19, 0]
 
 
 def test_the_expected_error_grows_as_the_noise_gets_weak(clean: np.ndarray) -> None:
