@@ -113,13 +113,17 @@ def _plan(volume: torch.Tensor) -> tuple[int, int]:
 
 
 def _spread(noisy: torch.Tensor, result: torch.Tensor, sigma: torch.Tensor) -> float:
-    """Standard deviation of the residual in tissue in units of sigma, by the median; at least 1."""
+    """Standard deviation of the residual in tissue in units of sigma, by the median; at least 1.
+
+    A shift of all tissue is no noise.
+    """
     every = max(result.numel() // _SAMPLE, 1) | 1  # odd, so that it is no multiple of most rows
     noisy, result, sigma = (volume.expand(result.shape).reshape(-1)[::every] for volume in (noisy, result, sigma))
     tissue = (result > _BRIGHT * sigma) & (sigma > 0)
     if int(tissue.sum()) < _LEAST:
         return 1.0
-    return max(float(((noisy - result)[tissue] / sigma[tissue]).abs().median()) / _QUARTILE, 1.0)
+    residual = (noisy - result)[tissue] / sigma[tissue]
+    return max(float((residual - residual.median()).abs().median()) / _QUARTILE, 1.0)
 
 
 def _significant(

@@ -23,6 +23,11 @@ CLEAR = 0.1  # sigma of difference from that mean at which a part is RAISED or F
 # the second and above, linear between
 _WEAK, _STRONG = (2.0, 6.0), (0.0, 3.0)
 _LEVELS = 0.02, 0.04
+# A correction is of detail. Its mean over a block of so many pixels to each side is within the first of so many sigma
+# where the network knows the image (0.12 for 99.9 % of blocks of twelve volumes with added noise); beyond the second
+# nothing is corrected there. In large even tissue without air the network took 2.5 sigma away.
+_BLOCK = 8
+_SHIFT = 0.2, 0.4
 _RUN = 8  # slices that go through the network together, with one box; fewer large ones, more small ones
 _PIXELS = 2**20  # of the slices that go through it together, unless a slice has more
 
@@ -96,7 +101,18 @@ def _correct(filtered: torch.Tensor, refined: torch.Tensor, sigma: torch.Tensor)
     away = (filtered - around) * correction.sign() / (CLEAR * sigma).clamp_min(1e-12)
     part = (RAISED + FADED) / 2 + (RAISED - FADED) / 2 * away.clamp_(-1, 1)
     part *= torch.where(correction < 0, _share(filtered, sigma), 1)
-    return torch.addcmul(filtered, part, correction)
+    return torch.addcmul(filtered, _trust(part.mul_(correction), sigma), part)
+
+
+def _trust(correction: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
+    """The part of a correction that is made, 0 to 1, by how far it shifts means over blocks, all of shape (N, H, W)."""
+    mean, level = (
+        F.avg_pool2d(values[:, None], _BLOCK, ceil_mode=True, count_include_pad=False) for values in (correction, sigma)
+    )
+    certain, none = _SHIFT
+    part = ((none - mean.abs() / level.clamp_min(1e-12)) / (none - certain)).clamp(0, 1)
+    rows, columns = correction.shape[1:]
+    return F.interpolate(part, scale_factor=_BLOCK, mode="bilinear", align_corners=False)[:, 0, :rows, :columns]
 
 
 def _share(signal: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:

@@ -128,7 +128,9 @@ class RestoreBackgroundd(MapTransform):
             for t, (image, raw) in enumerate(zip(d[key], d["raw"], strict=True)):
                 down, up = _reach(d, t)
                 zero, fill, sign = _counting(d, t)
-                if zero == 0 and sign > 0 and not abs(fill) > 0:
+                if up is not None and not up.any():  # no noise: nothing was removed but by rounding
+                    image.copy_(raw)
+                elif zero == 0 and sign > 0 and not abs(fill) > 0:
                     _restore(torch.as_tensor(image), torch.as_tensor(raw), down, up)
                 else:
                     _restore_counted(torch.as_tensor(image), torch.as_tensor(raw), down, up, (zero, fill, sign))

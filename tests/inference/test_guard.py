@@ -130,6 +130,15 @@ def test_noise_that_is_stronger_than_said_does_not_come_back() -> None:
     assert return_signal(rician(np.full(SHAPE, 20, np.float32)), result, torch.tensor(0.5)) < 0.002 * result.numel()
 
 
+@pytest.mark.parametrize("shift", [-2.5, 2.5])
+def test_a_level_that_was_shifted_everywhere_comes_back(shift: float) -> None:
+    """It is not taken for noise that is stronger than was said."""
+    signal = np.full(SHAPE, 20, np.float32)
+    result = torch.full(SHAPE, 20.0 + shift)
+    return_signal(rician(signal), result, torch.tensor(1.0))
+    assert float(result.mean()) == pytest.approx(20, abs=0.3)
+
+
 def test_masked_voxels_and_those_without_noise_stay() -> None:
     noisy, result, sigma = torch.zeros(SHAPE), torch.rand(SHAPE), torch.ones(SHAPE)
     noisy[20:], sigma[20:] = 100, 0

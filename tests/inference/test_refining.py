@@ -47,6 +47,7 @@ def test_each_slice_sees_the_filtered_slices_around_it(
     """The slices before it are seen as the filter left them, though they are overwritten."""
     monkeypatch.setattr(refining, "_run_length", lambda slices: together)
     monkeypatch.setattr(refining, "threads", lambda: threads)
+    monkeypatch.setattr(refining, "_SHIFT", (1e6, 2e6))  # these corrections are not small
     filtered, noisy, pilot = volumes((9, 10, 11))
     sigma = 0.01 * torch.rand(9, 10, 11) + 0.01
     seen: dict[float, torch.Tensor] = {}
@@ -88,10 +89,33 @@ def test_weak_signal_is_lowered_less_and_raised_as_any_other(
     filtered = torch.full((16, 16, 3), sigma * signal)
     bright = torch.ones_like(filtered)
     level = torch.full_like(filtered, sigma) if as_map else torch.tensor(sigma)
-    for step, part in ((-0.5 * sigma, share), (0.5 * sigma, 1.0)):
+    for step, part in ((-0.1 * sigma, share), (0.1 * sigma, 1.0)):
         out = filtered.clone()
         refine_slices(out, bright, bright, level, lambda batch, by=step: batch[:, :1] + by, axis=2, num_slices=1)
         torch.testing.assert_close(out, filtered + (RAISED + FADED) / 2 * part * step, rtol=0, atol=1e-5 * sigma)
+
+
+def test_a_correction_of_detail_is_made_and_one_of_the_level_is_not() -> None:
+    """As of large even tissue without air, of which the network took 2.5 sigma away."""
+    sigma, filtered, bright = 0.05, torch.full((40, 48, 3), 0.5), torch.ones(40, 48, 3)
+    detail = 0.02 * torch.randn(40, 48, generator=torch.manual_seed(0))
+    shifts = {0.1: 1.0, 0.3: 0.5, 0.5: 0.0, 2.5: 0.0}  # sigma, and the part of the correction that is made
+    for shift, part in shifts.items():
+        for sign in (-1, 1):
+            change = detail + sign * shift * sigma / ((RAISED + FADED) / 2)
+            out = filtered.clone()
+            level = torch.tensor(sigma)
+            refine_slices(out, bright, bright, level, lambda batch, by=change: batch[:, :1] + by, axis=2, num_slices=1)
+            made = ((out - filtered).movedim(2, 0) / change).mean()
+            assert float(made) == pytest.approx(part * (RAISED + FADED) / 2, abs=0.07)
+
+
+def test_a_correction_is_left_where_it_shifts_the_level_alone() -> None:
+    sigma, filtered, bright = torch.tensor(0.05), torch.full((64, 48, 3), 0.5), torch.ones(64, 48, 3)
+    change = torch.where(torch.arange(64) < 32, 0.1 * sigma, -sigma)[:, None].expand(64, 48)
+    out = filtered.clone()
+    refine_slices(out, bright, bright, sigma, lambda batch: batch[:, :1] + change, axis=2, num_slices=1)
+    assert torch.all(out[:24] > 0.5) and torch.equal(out[40:], filtered[40:])
 
 
 def test_the_same_bits_for_any_number_of_threads() -> None:
@@ -126,13 +150,13 @@ def test_slices_that_do_not_belong_together_are_no_context_for_each_other() -> N
 
     def refine(batch: torch.Tensor) -> torch.Tensor:
         assert torch.equal(batch[:, 0], batch[:, 1]) and torch.equal(batch[:, 3], batch[:, 5])
-        return batch[:, :1] + 1
+        return batch[:, 1:2] + 0.002
 
     out = filtered.clone()
     refine_slices(out, noisy, pilot, torch.tensor(0.01), refine, axis=2, num_slices=3, contiguous=False)
-    level, one = torch.full((9, 10), 0.01), torch.ones(9, 10)
+    level, one = torch.full((9, 10), 0.01), torch.full((9, 10), 0.002)
     parts = [parts_by_hand(filtered[..., number], one, level) for number in range(4)]
-    torch.testing.assert_close(out, filtered + torch.stack(parts, dim=-1))
+    torch.testing.assert_close(out, filtered + 0.002 * torch.stack(parts, dim=-1))
 
 
 def test_air_far_from_the_head_stays_as_the_filter_left_it() -> None:
@@ -142,7 +166,7 @@ def test_air_far_from_the_head_stays_as_the_filter_left_it() -> None:
     for volume in (filtered, noisy, pilot):
         volume[~inside] *= 0.01
     out = filtered.clone()
-    refine_slices(out, noisy, pilot, torch.tensor(0.1), lambda batch: batch[:, :1] + 1, axis=2, num_slices=1)
+    refine_slices(out, noisy, pilot, torch.tensor(0.1), lambda batch: batch[:, :1] + 0.01, axis=2, num_slices=1)
     changed = (out != filtered)[..., 1]
     assert changed[48:80, 48:80].all() and not changed[:16].any() and not changed[:, -16:].any()
 

@@ -85,6 +85,13 @@ def test_what_did_not_move_has_the_bits_of_the_input() -> None:
     assert torch.equal(restored(raw, there_and_back), raw)
 
 
+def test_without_noise_the_result_has_the_bits_of_the_input() -> None:
+    raw = 100 * torch.rand(2, 6, 6, 6)
+    raw[:, 2, 2] = 0
+    out = restored(raw, raw + 1e-3, sigma=torch.tensor([0.0, 1.0]))
+    assert torch.equal(out[0], raw[0]) and not torch.equal(out[1], raw[1])
+
+
 def test_results_are_negative_only_where_the_input_has_negative_values() -> None:
     raw = torch.rand(1, *SHAPE) + 1
     assert (restored(raw, raw - 3) == 0).all()
