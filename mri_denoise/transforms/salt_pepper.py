@@ -17,6 +17,7 @@ from mri_denoise.transforms.draws import Level, draw_from_choices
 
 LARGE_CHANGE = 0.25  # of the range: only the removal of an impulse changes a pixel so much
 EXACT_FRACTION = 0.9
+FEW_CHANGES = 0.005  # of the pixels: so few large changes are edges that the network took for impulses
 
 
 class SaltPepperNoise(Transform):
@@ -160,7 +161,7 @@ def restore_uncorrupted(
     adaptive median filter (Hwang and Haddad, 1995, https://doi.org/10.1109/83.370679) keeps such pixels too. If the
     impulses are not exact (a noisy picture that was saved as JPEG, interpolated or averaged since), nothing is put
     back: among the pixels that the network changed by more than ``large`` of the range, at least nine of ten must be
-    black or white. An image without impulses thus comes back unchanged.
+    black or white, unless there are hardly any. An image without impulses thus changes in black and white pixels alone.
 
     Args:
         result: the denoised image, any shape.
@@ -175,7 +176,8 @@ def restore_uncorrupted(
     white = float(white_level) if white_level is not None else float(noisy.max())
     extreme = (noisy <= black) | (noisy >= white)
     changed = (result - noisy).abs() > large * (white - black)
-    if changed.any() and float(extreme[changed].float().mean()) < EXACT_FRACTION:
+    many = int(torch.count_nonzero(changed)) > FEW_CHANGES * changed.numel()
+    if many and float(extreme[changed].float().mean()) < EXACT_FRACTION:
         return result
     return torch.where(extreme, result, noisy)
 

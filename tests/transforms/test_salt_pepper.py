@@ -48,6 +48,13 @@ def test_an_image_without_impulses_comes_back_as_it_was() -> None:
     assert restore_uncorrupted(clean + 1, clean, 255.0).equal(clean)
 
 
+def test_edges_that_are_taken_for_impulses_are_put_back() -> None:
+    clean = torch.rand(60, 60) * 200 + 1
+    result = clean + 1
+    result[7, 7:12] += 100  # five of 3600 pixels
+    assert restore_uncorrupted(result, clean, 255.0).equal(clean)
+
+
 def test_each_volume_by_itself_with_its_geometry(images: tuple[np.ndarray, np.ndarray]) -> None:
     clean, noisy = images
     raw = torch.from_numpy(np.stack((noisy, noisy * 10)))[..., None]
