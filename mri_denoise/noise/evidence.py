@@ -31,6 +31,7 @@ _UNSURE = 0.35  # expected error from which a level of tissue above that of air 
 # logarithm of level / air above which an even level is texture, and the unevenness below which it is even: what raises
 # the noise of tissue over that of the air (coils, parallel imaging, an intensity correction) is not even
 _TEXTURE, _EVEN = 0.4, 0.2
+_TRUSTED = 0.2, 0.4  # expected error up to which a raise is whole, and from which it is half
 _DARKER = 1.2  # noise / what the darkest blocks say: air is rarely darker than its noise explains
 _LOWER = 0.08  # added in weak tissue to the limit for levels below that of the air
 
@@ -97,23 +98,28 @@ def level_at(found: LevelMap, places: Sequence[np.ndarray]) -> np.ndarray:
     return interpolate_grid(found.level, (*centres, found.slices), places)
 
 
-def raise_level(tissue: Tissue, simple: float, shape: Sequence[int], *, signed: bool = False) -> Tissue:
-    """Raise the level of small slices, of which the network tells little, half the way to the simple estimate.
+def raise_level(
+    tissue: Tissue, simple: float, shape: Sequence[int], *, of_air: bool = False, signed: bool = False
+) -> Tissue:
+    """Raise the level of small slices, of which the network tells little, towards the simple estimate.
 
-    In crops of heads the network found 0.5 to 1 of the level, the simple estimate up to 3 times as much, by texture:
-    their geometric mean is taken. Of an image that is no magnitude the network knows nothing: the simple one is taken.
+    In crops of heads whose noise is weak the network found 0.5 to 1 of the level, and expects a large error; the simple
+    estimate was up to 3 times as high, by texture: their geometric mean is taken. Where the error is small, the simple
+    estimate comes from the air, which has no texture, or the image is no magnitude, of which the network knows nothing,
+    the simple estimate alone is taken.
 
     Args:
         tissue: the measurement.
         simple: sigma of :func:`~mri_denoise.noise.level.estimate_sigma`, in the unit of the slices.
         shape: of the slices.
+        of_air: whether the simple estimate comes from the air.
         signed: whether the image is no magnitude.
 
     Returns:
-        the measurement with the higher level, and an expected error that is larger by as much. The simple estimate
-        counts for no more than the network's expected error allows and, where that is large, the darkest blocks: noise
-        alone is no darker. As it was if no edge of a slice is shorter than :data:`~mri_denoise.noise.cells.NARROW`, or
-        if the level jumps from slice to slice, which the simple estimate does not know.
+        the measurement with the higher level, in doubt by as much. The simple estimate counts for no more than the
+        network's expected error allows and, where that is large, the darkest blocks: noise alone is no darker. As it
+        was if no edge of a slice is shorter than :data:`~mri_denoise.noise.cells.NARROW`, or if the level jumps from
+        slice to slice, which the simple estimate does not know.
     """
     if min(shape[:2]) >= NARROW or tissue.found.jumps:
         return tissue
@@ -123,9 +129,10 @@ def raise_level(tissue: Tissue, simple: float, shape: Sequence[int], *, signed: 
     factor = most / float(np.median(tissue.found.inside))
     if factor <= 1:
         return tissue
-    factor = factor if signed else math.sqrt(factor)
-    error = tissue.found.error + math.log(factor)
-    found = replace(tissue.found, level=tissue.found.level * factor, error=error)
+    if not (signed or of_air):
+        factor **= float(np.interp(tissue.found.error, _TRUSTED, (1.0, 0.5)))
+    doubt = tissue.found.doubt + math.log(factor)
+    found = replace(tissue.found, level=tissue.found.level * factor, doubt=doubt)
     return replace(tissue, found=found, level=tissue.level * np.float32(factor))
 
 

@@ -166,9 +166,10 @@ def _find(
         tissue = measure_tissue(slices, blocks, scale=scale, as_map=as_map)
     if tissue is None:
         return _plain(simple, correlation)
-    tissue = raise_level(tissue, simple.sigma / scale, slices.shape, signed=signed)
+    air = simple.method == "background"
+    tissue = raise_level(tissue, simple.sigma / scale, slices.shape, of_air=air, signed=signed)
     source: Source = "tissue"
-    if not as_map and simple.method == "background" and not tissue.found.jumps:  # the air is that of all slices
+    if air and not as_map and not tissue.found.jumps:  # the air is that of all slices
         source = wanted or ("air" if is_air(tissue, simple.sigma / scale) else "tissue")
     places = np.arange(slices.shape[0]), np.arange(slices.shape[1]), np.arange(slices.shape[2])
     if source == "air":
@@ -249,8 +250,8 @@ def _with_tissue(correlation: np.ndarray, tissue: Tissue, slice_axis: int) -> np
 
 
 def _confidence(tissue: Tissue, floor: Floor, source: Source) -> Confidence:
-    """The confidence, from the expected error and the number of blocks."""
-    level = 0.95 if source == "air" else math.exp(-2 * tissue.found.error)
+    """The confidence, from the expected error, what the level was moved by, and the number of blocks."""
+    level = 0.95 if source == "air" else math.exp(-2 * (tissue.found.error + tissue.found.doubt))
     return Confidence(
         level=round(level, 2),
         floor=round(floor.blocks / (floor.blocks + 200), 2),
