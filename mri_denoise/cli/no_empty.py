@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import typer
-from typer.core import TyperGroup
+
+from mri_denoise.cli.streams import Streams
 
 
-class NoEmptyArguments(TyperGroup):
+class NoEmptyArguments(Streams):
     """A group of commands that refuses an empty argument, as a variable of a shell that is not set leaves it."""
 
     def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]  # typer's click
