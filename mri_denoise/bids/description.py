@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -56,14 +57,24 @@ def check_output(dataset: Dataset, output: Path, kind: Kind) -> None:
         raise OutputError(f"{output}: holds results in the {other} layout, not {kind}; {hint}")
 
 
-def describe(dataset: Dataset, output: Path, kind: Kind, model: Model, settings: Settings) -> None:
+def describe(
+    dataset: Dataset, output: Path, kind: Kind, model: Model, settings: Settings, options: Collection[str]
+) -> None:
     """Write or renew what the output says of itself; fields that others added to its description are kept.
+
+    Args:
+        dataset: the raw data.
+        output: the folder of the results.
+        kind: how they are laid out.
+        model: that denoised.
+        settings: of the run.
+        options: what the model lets a user choose.
 
     Raises:
         OutputError: if it cannot be written.
     """
     write_if_new(output / DESCRIPTION, as_json(_description(dataset, output, kind, model)))
-    write_if_new(output / LOGS / "CITATION.md", f"{boilerplate(model, settings)}\n\n{_PAPER}\n".encode())
+    write_if_new(output / LOGS / "CITATION.md", f"{boilerplate(model, settings, options)}\n\n{_PAPER}\n".encode())
     if kind == "raw":
         _copy_participants(dataset, output)
     readme = output / "README.md"
@@ -71,12 +82,13 @@ def describe(dataset: Dataset, output: Path, kind: Kind, model: Model, settings:
         write_if_new(readme, _readme(kind).encode())
 
 
-def boilerplate(model: Model, settings: Settings) -> str:
+def boilerplate(model: Model, settings: Settings, options: Collection[str]) -> str:
     """The sentence for a methods section.
 
     Args:
         model: that denoised.
         settings: of the run.
+        options: what the model lets a user choose; the noise level is not among it where the model does without.
     """
     levels = {
         "auto": "estimated from each volume",
@@ -84,11 +96,11 @@ def boilerplate(model: Model, settings: Settings) -> str:
         "map": "given as a map",
         "level": f"given as {settings.sigma}",
     }
+    level = f"; the noise level was {levels[settings.sigma.kind]}" if "sigma" in options else ""
     blend = "" if settings.strength == 1 else f" (strength {settings.strength:g})"
     return (
         f"Images were denoised{blend} with mri-denoise {__version__}, model {model.name} {model.version} (SHA-256 of "
-        f"the weights {model.weights_sha256[:16]}), which builds on HMAD-Net [Umair and Hamid, 2025]; the noise level "
-        f"was {levels[settings.sigma.kind]}."
+        f"the weights {model.weights_sha256[:16]}), which builds on HMAD-Net [Umair and Hamid, 2025]{level}."
     )
 
 

@@ -14,6 +14,7 @@ from mri_denoise.bids.inheritance import Inheritance
 from mri_denoise.bids.layout import Layout
 from mri_denoise.bids.names import parse
 from mri_denoise.bids.scan import Scan
+from mri_denoise.bids.selection import why_absent
 from mri_denoise.errors import InputError
 from mri_denoise.io.files import reading, write_beside
 
@@ -61,8 +62,9 @@ def _copy(source: Path, target: Path) -> None:
     Raises:
         InputError: if it cannot be read or written.
     """
+    if reason := why_absent(source):  # a pointer to the content is no field map
+        raise InputError(f"{source}: {reason}")
     with reading(source):
-        source.stat()
         if target.is_file() and filecmp.cmp(source, target, shallow=False):
             return
     with write_beside(target, [source]) as partial:

@@ -83,7 +83,7 @@ def prepare(job: Job) -> None:
     Raises:
         OutputError: if it cannot be written.
     """
-    describe(job.dataset, job.output, job.layout.kind, job.model, job.settings)
+    describe(job.dataset, job.output, job.layout.kind, job.model, job.settings, job.bundle.options)
 
 
 def plan_scans(job: Job, scans: Sequence[Scan], *, limit_mb: int | None = None) -> list[Plan]:
@@ -107,7 +107,8 @@ def _plan(job: Job, scan: Scan, inheritance: Inheritance, resumption: Resumption
         if why and limit_mb is not None and (need := megabytes(case, tta=job.settings.tta)) > limit_mb:
             raise InputError(f"{scan.path}: needs about {need} MB of memory, more than the limit of {limit_mb} MB")
     except InputError as error:
-        return Plan(scan=scan, case=case, error=str(error))
+        told = str(error)  # a JSON file higher up applies to many scans: say which cannot be denoised for it
+        return Plan(scan=scan, case=case, error=told if str(scan.path) in told else f"{scan.label}: {told}")
     return Plan(scan=scan, case=case, metadata=metadata, companions=companions, why=why)
 
 

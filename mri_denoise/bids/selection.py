@@ -155,7 +155,7 @@ def _left_alone(scan: Scan, everything: bool, inheritance: Inheritance) -> tuple
             return f"images of this kind (_{scan.name.suffix}) are not denoised", False
         if reason := _by_sidecars(scan, inheritance):
             return reason, False
-    return (_absent(scan.path), True) if _absent(scan.path) else ("", False)
+    return (why_absent(scan.path), True) if why_absent(scan.path) else ("", False)
 
 
 def _by_sidecars(scan: Scan, inheritance: Inheritance) -> str:
@@ -167,7 +167,7 @@ def _by_sidecars(scan: Scan, inheritance: Inheritance) -> str:
     return f"{reason}, by its JSON files" if reason else ""
 
 
-def _absent(path: Path) -> str:
+def why_absent(path: Path) -> str:
     """Why the content of a file is not here, as for git-annex and Git LFS; empty if it is."""
     fetch = "its content is not here (git-annex or Git LFS); fetch it, for instance with `datalad get`"
     if path.is_symlink() and not path.exists():

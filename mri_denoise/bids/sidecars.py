@@ -41,7 +41,7 @@ def sidecar(
     added: dict[str, Any] = {
         "Description": f"{_WHAT[what]} Source: {before}" if before else _WHAT[what],
         "Sources": [f"bids:raw:{scan.label}"],
-        "SkullStripped": bool(metadata.get("SkullStripped", skull_stripped)),
+        "SkullStripped": told if isinstance(told := metadata.get("SkullStripped"), bool) else skull_stripped,
     }
     sigma = record.get("sigma")
     if sigma is not None:

@@ -160,6 +160,12 @@ def test_json_files_carry_the_source_over_and_say_what_was_done(done: Path) -> N
     assert "mri-denoise" in text and weights[:16] in text and "Umair" in text and "given as 30" in text
 
 
+def test_the_sentence_for_the_methods_tells_no_noise_level_where_the_model_uses_none(one: Path) -> None:
+    cli("bids", one, one / OUTPUT, "participant", "--model", "salt-pepper")
+    text = (one / OUTPUT / "logs" / "CITATION.md").read_text()
+    assert "hmad_salt_pepper" in text and "noise level" not in text
+
+
 def test_a_second_run_writes_nothing(done: Path) -> None:
     times = {path: path.stat().st_mtime_ns for path in (done / OUTPUT).rglob("*")}
     for options in ((), ("--residual", "--noise-map")):
@@ -250,6 +256,10 @@ def test_new_metadata_reach_the_json_file_without_denoising(one: Path) -> None:
     assert run(one)["done_before"] == [SCANS[0]]
     found = read_json(one / OUTPUT / "sub-01" / "anat" / "sub-01_desc-denoised_T1w.json")
     assert (found["EchoTime"], found["SkullStripped"]) == (0.004, True)
+    put_json(one / "T1w.json", {"SkullStripped": "n/a"})
+    run(one)
+    found = read_json(one / OUTPUT / "sub-01" / "anat" / "sub-01_desc-denoised_T1w.json")
+    assert found["SkullStripped"] is False, "a text is no answer"
 
 
 def test_bad_scans_are_listed_and_the_rest_goes_on(tmp_path: Path) -> None:
@@ -265,7 +275,8 @@ def test_bad_scans_are_listed_and_the_rest_goes_on(tmp_path: Path) -> None:
     assert [record["case"] for record in report["done"]] == SCANS[3:]
     errors = {failure["case"]: failure["error"] for failure in report["failed"]}
     assert "damaged" in errors[SCANS[0]] or "truncated" in errors[SCANS[0]]
-    assert "not JSON" in errors[SCANS[1]] and "no such participant" in errors["sub-77"]
+    assert errors[SCANS[1]].startswith(f"{SCANS[1]}: ") and "not JSON" in errors[SCANS[1]]
+    assert "no such participant" in errors["sub-77"]
     assert any("datalad get" in skip["reason"] and skip["damaged"] for skip in report["skipped"])
     assert "participant 77: not in" in found.stderr
     assert bids_errors(root / OUTPUT) == []
@@ -304,6 +315,10 @@ def test_the_raw_layout_is_valid_and_brings_field_maps(tmp_path: Path) -> None:
     before = files(output)
     assert run(root, *options, output=output)["done_before"] == SCANS and files(output) == before
     assert "raw layout, not derivative" in cli("bids", root, output, "participant", *FAST, code=2).stderr
+    fmap.with_suffix(".nii.gz").write_text("/annex/objects/MD5E-s1--absent.nii.gz\n")
+    found = cli("bids", root, output, "participant", *FAST, *options, "--json", code=1)
+    assert ["datalad get" in failure["error"] for failure in json.loads(found.stdout)["failed"]] == [True]
+    assert files(output) == before, "a pointer is no image"
 
 
 def test_plain_denoise_of_a_data_set_does_this_layout(one: Path, tmp_path: Path) -> None:
