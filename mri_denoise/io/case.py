@@ -97,7 +97,8 @@ class Case:
             extension = ".tif" if self.picture else ".nii.gz"
         name = self.output.name
         if self.writes_folder:
-            volume = re.sub(r"[^A-Za-z0-9.+-]+", "_", self.label).strip("_")
+            own = self.label.removeprefix(f"{self.output.parent.as_posix()}/")  # the file lies there anyway
+            volume = re.sub(r"[^\w.+-]+", "_", own).strip("_")
             stem = volume if volume.startswith(name) else f"{name}_{volume}"
         elif self.stem is not None:
             stem = self.stem
@@ -114,8 +115,8 @@ class Skip:
     Args:
         source: the file.
         reason: why.
-        damaged: whether it should have been an image but is not whole. A damaged file counts as failed; the others are
-            left alone on purpose.
+        damaged: whether it should have been an image but is not whole, or one whose result has no place. It counts as
+            failed; the others are left alone on purpose.
     """
 
     source: Path

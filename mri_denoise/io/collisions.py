@@ -25,12 +25,11 @@ def without_collisions(cases: list[Case], skips: list[Skip]) -> tuple[list[Case]
             kept.append(case)
             files |= names
         else:
-            skips.append(
-                Skip(
-                    source=case.sources[0],
-                    reason=f"its output {case.output} would overwrite that of {other.sources[0]}",
-                )
-            )
+            # What differs in upper and lower case alone is another image, not the same one twice.
+            another = case.output != other.output
+            hint = " where upper and lower case are the same; rename one of them" if another else ""
+            reason = f"its output {case.output} would overwrite that of {other.sources[0]}{hint}"
+            skips.append(Skip(source=case.sources[0], reason=reason, damaged=another))
     return _with_own_companions(kept), sorted(skips, key=lambda skip: natural(str(skip.source)))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import os
 import re
@@ -109,7 +110,8 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise OutputError(f"{path}: cannot be written ({_why(error)}); free space or choose another output") from error
+        remedy = "shorten its name" if error.errno == errno.ENAMETOOLONG else "free space or choose another output"
+        raise OutputError(f"{path}: cannot be written ({_why(error)}); {remedy}") from error
 
 
 def check_writable(folder: Path) -> None:

@@ -46,10 +46,12 @@ class Resumption:
             None if it is the same, by its record; otherwise what differs, in a few words.
         """
         from_run = [extra for extra in self._settings.extras if extra != "report"]  # pages are made from records, too
-        missing = [path for path in planned_files(case, folder, from_run) if not path.exists()]
-        if missing:
+        planned = planned_files(case, folder, from_run)
+        if missing := [path for path in planned if not path.exists()]:
             return f"lacks {missing[0].name}"
         try:
+            if empty := [path for path in planned if path.stat().st_size == 0]:  # as a crash of the system leaves it
+                return f"{empty[0].name} is empty"
             record = json.loads(record_path(case, folder).read_text(encoding="utf-8"))
             return next(self._differences(record, case), None)
         except (OSError, ValueError, KeyError, TypeError, AttributeError):

@@ -63,6 +63,7 @@ def test_a_second_run_goes_on_where_the_first_ended(tmp_path: Path, source: Path
         (("--residual",), "lacks a_residual.nii.gz"),
         ((), "made of another input"),
         ((), "its record cannot be read"),
+        ((), "a.nii is empty"),
         ((), "made by other weights"),
     ],
 )
@@ -73,6 +74,8 @@ def test_what_differs_from_a_result_that_exists_is_said(
     cli("denoise", source, output, "--model", bundle, "--sigma", 50)
     if "input" in says:
         save(source, 1)
+    if "empty" in says:
+        (output / "a.nii").write_bytes(b"")
     if "record" in says:
         (output / "a.mri-denoise.json").write_text("[]")
     if "weights" in says:
@@ -170,6 +173,12 @@ def test_companions_are_not_overwritten_unasked(tmp_path: Path, source: Path, bu
     assert contents(output) == {name: b"another's"}
     cli("denoise", source, output, *options, "--overwrite")
     assert len(contents(output)) == 5 and contents(output)[name] != b"another's"
+
+
+def test_a_name_that_is_too_long_for_a_companion_is_one_line(tmp_path: Path, source: Path, bundle: Path) -> None:
+    long = source.rename(source.with_name(f"{'a' * 245}.nii"))
+    said = cli("denoise", long, tmp_path / "out", "--model", bundle, "--sigma", 30, code=1).stderr
+    assert "shorten its name" in said and not (tmp_path / "out").exists()
 
 
 def test_what_belongs_to_an_image_goes_with_its_result(tmp_path: Path, source: Path, bundle: Path) -> None:

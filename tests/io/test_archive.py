@@ -99,7 +99,7 @@ def test_the_same_study_as_folder_and_zip_file_is_written_once(study: Path) -> N
         archive.extractall(study.parent / "study 1")
     cases, skips = discover(study.parent)
     assert len(cases) == 2
-    assert all("would overwrite" in skip.reason for skip in skips) and len(skips) == 2
+    assert all("would overwrite" in skip.reason and not skip.damaged for skip in skips) and len(skips) == 2
 
 
 def zipped(path: Path, *members: tuple[str, bytes]) -> Path:

@@ -211,6 +211,7 @@ def test_outputs_that_differ_only_in_case(tmp_path: Path) -> None:
     cases, skips = discover(tmp_path)
     assert [case.label for case in cases] == ["A.nii"]
     assert "would overwrite" in skips[0].reason and skips[0].source.name == "a.nii"
+    assert skips[0].damaged, "an image that is left out against the user's wish has failed"
 
 
 def test_nothing_to_do(tmp_path: Path) -> None:

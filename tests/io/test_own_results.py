@@ -42,6 +42,15 @@ def test_results_and_their_maps_are_left_alone_on_request(results: Path) -> None
         discover(results / "a.nii.gz", own_results=False)
 
 
+def test_results_of_a_bids_data_set_are_known_by_their_json_files(results: Path) -> None:
+    made = {"Sources": ["bids:raw:x"], "Model": "hmad_rician", "ModelVersion": "1", "WeightsSHA256": "0"}
+    for name, content in (("noisy", {"EchoTime": 0.003}), ("other", made)):
+        (results / f"{name}.json").write_text(json.dumps(content))
+    cases, skips = discover(results, own_results=False)
+    assert [case.label for case in cases] == ["noisy.nii.gz"]
+    assert "denoised already, by its JSON file other.json" in [skip.reason for skip in skips]
+
+
 def test_they_are_taken_otherwise(results: Path) -> None:
     assert len(discover(results)[0]) == 4
     assert len(discover(results, own_results=False, force=True)[0]) == 4

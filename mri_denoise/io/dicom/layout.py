@@ -191,6 +191,7 @@ def _folder(first: Instance, place: Path, taken: set[str]) -> str:
     words = re.sub(r"[^\w.+-]+", "_", first.description).strip("._")[:80]
     words = re.sub(r"\.(nii|nii\.gz)$", r"_\1", words, flags=re.IGNORECASE)  # a folder is no NIfTI file
     base = "_".join([*number, words] if words else [*number, "series"])
+    base = base.lstrip("-") or "series"  # programs take such a name for an option
     name, count = base, 1
     while (place / name).as_posix().casefold() in taken:
         count += 1

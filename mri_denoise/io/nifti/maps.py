@@ -58,7 +58,7 @@ def _nifti(data: np.ndarray, affine: np.ndarray, code: int, source: Path) -> nib
         return made
     if math.prod(image.shape) == data.size:  # two dimensions, or more than four, as the source has them
         data = np.broadcast_to(np.float32(0), image.shape)
-    kind = nib.Nifti2Image if isinstance(image, nib.Nifti2Pair) else nib.Nifti1Image
+    kind = nib.Nifti2Image if isinstance(image, nib.Nifti2Pair | nib.Nifti2Image) else nib.Nifti1Image
     header = image.header.copy()
     header.set_data_dtype(np.float32)
     header["cal_min"] = header["cal_max"] = 0  # display range of the source's values

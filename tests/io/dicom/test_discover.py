@@ -320,3 +320,17 @@ def test_names_of_series_are_safe_and_unique(tmp_path: Path) -> None:
         save(series(phantom, SeriesDescription="../T1: a*b/c?"), tmp_path)
     cases, _ = find(tmp_path)
     assert [case.output.as_posix() for case in cases] == ["5_T1_a_b_c", "5_T1_a_b_c_2"]
+
+
+def test_no_name_of_a_series_looks_like_an_option(tmp_path: Path) -> None:
+    save(series(Phantom(slices=1), SeriesNumber=None, SeriesDescription="-rf *"), tmp_path)
+    assert find(tmp_path)[0][0].output == Path("rf")
+
+
+def test_files_beside_a_series_have_its_name_alone_however_deep_it_lies(tmp_path: Path) -> None:
+    deep = Path(*[str(k) * 60 for k in range(5)])
+    new = renew(series(Phantom(slices=1)), SpecificCharacterSet="ISO_IR 192", SeriesDescription="Köpfe")
+    save(new, tmp_path / deep)
+    [case], _ = find(tmp_path)
+    assert case.output == deep / "5_Köpfe"
+    assert case.companion(Path(), "", ".mri-denoise.json") == deep / "5_Köpfe.mri-denoise.json"
