@@ -32,6 +32,8 @@ def dicom(
             common.say(_line(volume))
         for entry in left:
             common.say(f"{entry['folder']}: {_count(len(entry['files']), 'file')}, not denoised: {entry['reason']}")
+    if not volumes and not left:
+        common.stop(f"{source}: holds no DICOM; `mri-denoise denoise` takes other images.", common.SOME_FAILED)
     raise typer.Exit(common.exit_code(len(volumes), 0, skips))
 
 

@@ -46,10 +46,15 @@ def pull(
     if study is None and series is None:
         common.stop("say what to fetch: --study UID or --series UID.", common.WRONG_USAGE)
     with _one_line():
+        from mri_denoise.node.spool import is_uid
         from mri_denoise.node.web import WebServer
         from mri_denoise.node.web_files import pull as pull_files
 
-        server = WebServer(url, ca, WebLimits(minutes=max_minutes, gb=max_gb))
+        for uid in (study, series):
+            if uid is not None and not is_uid(uid):
+                common.stop(f"{uid}: not a UID; it consists of digits and dots.", common.WRONG_USAGE)
+        with common.one_line_errors(common.WRONG_USAGE):
+            server = WebServer(url, ca, WebLimits(minutes=max_minutes, gb=max_gb))
         with common.busy("fetching"):
             pulled = pull_files(server, output, study=study, series=series)
     if as_json:
@@ -81,7 +86,8 @@ def push(
         files = [path for path in found if path.name.upper() != "DICOMDIR" and is_dicom(path)]
         if not files:
             common.stop(f"{folder}: no DICOM file.", common.SOME_FAILED)
-        server = WebServer(url, ca, WebLimits(minutes=max_minutes))
+        with common.one_line_errors(common.WRONG_USAGE):
+            server = WebServer(url, ca, WebLimits(minutes=max_minutes))
         with common.busy("storing"):
             pushed = push_files(server, files)
     for one in pushed.refused:

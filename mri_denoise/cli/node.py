@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mri_denoise.cli import common
+from mri_denoise.runtime import choose_device
 
 if TYPE_CHECKING:
     from mri_denoise.node.service import Status
@@ -51,6 +52,8 @@ def node(
             raise typer.Exit(common.DONE)
         for model in dict.fromkeys(rule.model for rule in found.rules):
             common.find_model(model, trust=trust)
+        if found.device not in ("auto", "cpu"):  # torch, which takes seconds, is needed to see whether it is here
+            choose_device(found.device)
         stop = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             # in a thread of its own: the main thread may hold the event's lock at this moment

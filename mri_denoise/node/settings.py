@@ -86,6 +86,12 @@ def _check_model(name: str) -> str:
     return name
 
 
+def _check_device(name: str) -> str:
+    if re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", name) is None:
+        raise ValueError(f"must be auto, cpu, cuda or mps, not {name!r}")
+    return name
+
+
 def _to_text(value: object) -> object:
     """YAML reads 12.5 as a number, which needs no quotes here."""
     return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
@@ -147,7 +153,7 @@ class NodeSettings(Section):
     limits: Limits = Limits()
     retry: Retry = Retry()
     rules: List[Rule] = ()
-    device: str = "auto"
+    device: Annotated[str, AfterValidator(_check_device)] = "auto"
     keep_days: float = Field(default=1.0, ge=0.0, le=10000.0)
 
     @model_validator(mode="after")

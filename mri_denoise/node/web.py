@@ -50,7 +50,10 @@ class WebServer:
     """
 
     def __init__(self, url: str, ca: Path | None = None, limits: WebLimits | None = None) -> None:
-        parts = urlsplit(url)
+        try:
+            parts = urlsplit(url)
+        except ValueError as error:
+            raise InputError(f"{url}: not the URL of a DICOMweb server ({error}); check it") from error
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise InputError(f"{url}: not the URL of a DICOMweb server; it begins with https:// or http://")
         if parts.username or parts.password:

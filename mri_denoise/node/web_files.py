@@ -57,9 +57,6 @@ def pull(server: WebServer, output: Path, *, study: str | None = None, series: s
         ConnectionError: if the server cannot be reached, broke off, exceeds a limit or sends less than it lists.
         ValueError: if it refuses, or answers something else than DICOM.
     """
-    for uid in (study, series):
-        if uid is not None and not is_uid(uid):
-            raise InputError(f"{uid}: not a UID; it consists of digits and dots")
     if study is None:
         assert series is not None
         study = server.study_of(series)

@@ -74,6 +74,8 @@ def test_nothing_eligible_and_no_path(tmp_path: Path) -> None:
     (tmp_path / "in" / "ct.dcm").write_bytes(CT.read_bytes())
     assert "CT, not MR" in cli("dicom", tmp_path / "in", code=1).stdout
     assert "no such file" in cli("dicom", tmp_path / "none", code=2).stderr
+    nib.save(nib.Nifti1Image(np.ones((8, 8, 8), np.float32), np.eye(4)), tmp_path / "a.nii")
+    assert "holds no DICOM" in cli("dicom", tmp_path / "a.nii", code=1).stderr
 
 
 def test_a_mixed_study_is_denoised_and_what_is_skipped_is_listed(study: Path, tiny: Path, tmp_path: Path) -> None:

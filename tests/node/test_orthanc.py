@@ -99,11 +99,11 @@ def test_dicomweb_pull_and_push(tmp_path: Path, archive: Orthanc, monkeypatch: p
     assert json.loads(web("pull", url, tmp_path / "all", "--study", study, "--json")) == {"images": 4, "series": 1}
     assert (tmp_path / "all" / series).is_dir()
     web("pull", url, tmp_path / "x", code=2)
-    assert "not a UID" in web("pull", url, tmp_path / "x", "--series", "../..", code=1)
+    assert "not a UID" in web("pull", url, tmp_path / "x", "--series", "../..", code=2)
     assert "cannot be reached" in web("push", f"http://127.0.0.1:{free_port()}", tmp_path / "in", code=1)
     assert "answers 404" in web("pull", f"{archive.url}/nowhere", tmp_path / "x", "--series", series, code=1)
     monkeypatch.setenv("MRI_DENOISE_DICOMWEB_TOKEN", "secret")
-    assert "unencrypted" in web("push", "http://pacs.example.org", tmp_path / "in", code=1)
+    assert "unencrypted" in web("push", "http://pacs.example.org", tmp_path / "in", code=2)
 
 
 def test_access_data_come_from_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
@@ -67,6 +68,7 @@ def test_defaults_are_safe() -> None:
         ({"rules": [{"match": {"SeriesDescripton": "x"}}]}, r"rules\[0\].match.SeriesDescripton: no such DICOM"),
         ({"rules": [{"match": {"SeriesDescription": "("}}]}, r"rules\[0\].match.SeriesDescription: not a regular"),
         ({"rules": [{"match": {"SeriesDescription": 5}}]}, r"rules\[0\].match.SeriesDescription: must be text"),
+        ({"device": "gpu"}, "device: must be auto, cpu, cuda or mps"),
         ({"rules": [{"skip": "yes"}]}, r"rules\[0\].skip: must be true or false"),
     ],
 )
@@ -103,7 +105,10 @@ def test_a_file_and_options_that_replace_its_values(tmp_path: Path) -> None:
         load(tmp_path / "none.yml")
 
 
+@pytest.mark.skipif(torch.backends.mps.is_available(), reason="one of the devices is here")
 def test_the_command_refuses_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "mps.yml").write_text(yaml.safe_dump({**GOOD, "spool": str(tmp_path / "q"), "device": "mps"}))
+    tiny_series("x", 1)[0].save_as(tmp_path / "mr.dcm")
     for arguments, words in (
         (["node"], "spool: is missing"),
         (["node", "--spool", str(tmp_path)], "destination: is missing"),
@@ -115,6 +120,14 @@ def test_the_command_refuses_in_one_line(tmp_path: Path) -> None:
         (["node", "--spool", str(tmp_path), "--send-to", "A@b:104", "--ae-title", "A\\B"], "listen.ae_title: must be"),
         (["node", "--spool", str(tmp_path), "--send-to", "https://u:p@x/dicom-web"], "must not hold access data"),
         (["node", str(tmp_path / "none.yml")], "cannot be read"),
+        (["node", str(tmp_path / "mps.yml")], "device mps: not available"),
+        (["dicomweb", "pull", "ftp://x", "out", "--study", "1.2"], "not the URL"),
+        (["dicomweb", "push", "http://[::1", str(tmp_path / "mr.dcm")], "not the URL"),
+        (
+            ["dicomweb", "push", "http://x", str(tmp_path / "mr.dcm"), "--ca", "none.pem"],
+            "no such file of certificates",
+        ),
+        (["dicomweb", "pull", "http://x", "out", "--series", "../.."], "not a UID"),
     ):
         result = CliRunner().invoke(app, arguments)
         assert result.exit_code == 2 and words in result.output and "Traceback" not in result.output, result.output
