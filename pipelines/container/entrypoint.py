@@ -14,6 +14,7 @@ import json
 import os
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -65,13 +66,16 @@ HOLOSCAN = Convention("HOLOSCAN_INPUT_PATH", "HOLOSCAN_OUTPUT_PATH", "HOLOSCAN_W
 def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     """Run ``mri-denoise`` as the arguments or the environment say; its exit code."""
     if arguments:
-        return run(["bids", *arguments] if is_bids_app(arguments) else arguments)
-    options = shlex.split(environment.get("MRI_DENOISE_OPTIONS", ""))
+        run(["bids", *arguments] if is_bids_app(arguments) else arguments)
+    try:
+        options = shlex.split(environment.get("MRI_DENOISE_OPTIONS", ""))
+    except ValueError as error:
+        stop(f"MRI_DENOISE_OPTIONS: cannot be read ({error}); write it as on the command line.")
     if places := MERCURE.find(environment):
         return run_mercure(*places, options)
     if places := MONAI.find(environment) or HOLOSCAN.find(environment):
-        return run(["denoise", *map(str, places), *options])
-    return run([])
+        run(["denoise", *map(str, places), *options])
+    run([])
 
 
 def is_bids_app(arguments: Sequence[str]) -> bool:
@@ -79,14 +83,15 @@ def is_bids_app(arguments: Sequence[str]) -> bool:
     return len(arguments) > 2 and arguments[2] in BIDS_LEVELS and arguments[0] != "bids"
 
 
-def run(arguments: Sequence[str]) -> int:
-    """Run ``mri-denoise``; its exit code."""
-    return subprocess.run([PROGRAM, *arguments], check=False).returncode
+def run(arguments: Sequence[str]) -> NoReturn:
+    """Run ``mri-denoise`` in place of this program, so that what the container is told reaches it: SIGTERM, Ctrl-C."""
+    os.execvp(PROGRAM, [PROGRAM, *arguments])
 
 
 def run_mercure(source: Path, output: Path, options: Sequence[str]) -> int:
     """Denoise what mercure hands over: it wants all DICOM files in one folder, and a ``result.json``."""
     output.mkdir(parents=True, exist_ok=True)
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # the first process has no default for it
     with tempfile.TemporaryDirectory(prefix=".mri-denoise-", dir=output) as stage:
         chosen = [*options, *mercure_options(source / "task.json")]
         command = [PROGRAM, "denoise", str(source), stage, *chosen, "--json"]

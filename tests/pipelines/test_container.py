@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +17,7 @@ import pytest
 
 from mri_denoise import __version__
 from mri_denoise.simulation import head_phantom, write_phantom_dicom
-from tests.pipelines.stand_in import ROOT, calls, environment, real_program, recorder
+from tests.pipelines.stand_in import ROOT, calls, environment, real_program, recorder, write_program
 
 FOLDER = ROOT / "pipelines" / "container"
 ENTRY = FOLDER / "entrypoint.py"
@@ -72,6 +74,31 @@ def test_half_an_environment_and_a_missing_input_are_wrong_usage(tmp_path: Path)
     absent = start(tmp_path, MERCURE_IN_DIR=str(tmp_path / "no"), MERCURE_OUT_DIR=str(tmp_path / "out"))
     assert absent.returncode == 2 and "no such file or folder" in absent.stderr
     assert "Traceback" not in half.stderr + absent.stderr and not calls(tmp_path)
+
+
+def test_options_that_cannot_be_read_are_wrong_usage(tmp_path: Path) -> None:
+    recorder(tmp_path)
+    done = start(tmp_path, MRI_DENOISE_OPTIONS="--model 'mine")
+    assert done.returncode == 2 and done.stderr.count("\n") == 1 and "MRI_DENOISE_OPTIONS" in done.stderr
+
+
+def test_signals_reach_the_program(tmp_path: Path) -> None:
+    write_program(tmp_path / "bin", "mri-denoise", "import time\nprint('here', flush=True)\ntime.sleep(60)\n")
+    mercure = {"MERCURE_IN_DIR": str(tmp_path), "MERCURE_OUT_DIR": str(tmp_path / "out")}
+    for words, variables, code in ((["doctor"], {}, -signal.SIGTERM), ([], mercure, 128 + signal.SIGTERM)):
+        command = [sys.executable, str(ENTRY), *words]
+        with subprocess.Popen(
+            command, env=environment(tmp_path / "bin", **variables), stdout=subprocess.PIPE, text=True
+        ) as entry:
+            if words:
+                assert entry.stdout is not None and entry.stdout.readline() == "here\n"
+            else:
+                until = time.monotonic() + 30
+                while not list((tmp_path / "out").glob(".mri-denoise-*")) and time.monotonic() < until:
+                    time.sleep(0.05)
+            entry.terminate()
+            assert entry.wait(30) == code
+    assert not list((tmp_path / "out").iterdir())
 
 
 def test_mercure_gets_one_folder_of_dicom_files_and_a_result(tmp_path: Path) -> None:
