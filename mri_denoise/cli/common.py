@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -198,11 +199,15 @@ def find_cases(
     with one_line_errors(), busy("looking for images"):
         cases, skips = discover(source, force=force, own_results=own_results)
     if output is not None and source.is_dir():
-        inside = output.resolve()
-        cases = [c for c in cases if not any(p.resolve().is_relative_to(inside) for p in c.sources)]
-        skips = [s for s in skips if not s.source.resolve().is_relative_to(inside)]
+        cases = [c for c in cases if not any(_lies_in(p, output) for p in c.sources)]
+        skips = [s for s in skips if not _lies_in(s.source, output)]
     say_skips(skips)
     return cases, skips
+
+
+def _lies_in(path: Path, folder: Path) -> bool:
+    """Whether a path leads into a folder; one whose links go in a circle, which Path.resolve() dies of, is itself."""
+    return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
 
 
 def exit_code(done: int, failed: int, skips: list[Skip]) -> int:
@@ -245,11 +250,6 @@ def place(cases: list[Case], source: Path, output: Path, *, keeps_format: bool =
             if any(same_file(path, source) for source in cases[0].sources):
                 stop(f"{path}: is the input and is not overwritten; choose another output.", WRONG_USAGE)
     return cases, folder
-
-
-def already_there(case: Case, folder: Path) -> bool:
-    """Whether any file of a case's result exists."""
-    return any(path.exists() for path in case.outputs(folder))
 
 
 def interactive() -> bool:

@@ -22,6 +22,8 @@ def evaluate(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Score an image against its reference: PSNR and SSIM over the head, HFEN, mean absolute error."""
+    if mask not in ("auto", "none") and not Path(mask).exists():
+        common.stop(f"--mask {mask}: no such file.", common.WRONG_USAGE)
     cases = []
     for path in (reference, image):
         found, _ = common.find_cases(path)

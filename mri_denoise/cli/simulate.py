@@ -75,13 +75,26 @@ def simulate(
 
     if noise is not Noise.scanner and any(o is not None for o in (acceleration, method, combination)):
         common.stop("--acceleration, --method and --combination go with --noise scanner.", common.WRONG_USAGE)
+    if coils is not None and noise not in (Noise.nc_chi, Noise.scanner):
+        common.stop("--coils goes with --noise nc-chi or scanner.", common.WRONG_USAGE)
+    if coverage != 1.0 and noise not in (Noise.rician, Noise.nc_chi):
+        common.stop("--coverage goes with --noise rician or nc-chi.", common.WRONG_USAGE)
     cases, _ = common.find_cases(source)
     if len(cases) != 1:
         common.stop(f"{source}: simulate takes one volume, this holds {len(cases)}.", common.WRONG_USAGE)
     if cases[0].picture:  # discovery names the denoised picture
         cases = [dataclasses.replace(cases[0], output=cases[0].output.with_name(cases[0].sources[0].name))]
-    cases, folder = common.place(cases, source, output, keeps_format=cases[0].picture)  # volumes become NIfTI
-    if not overwrite and common.already_there(cases[0], folder):
+    volume = not (cases[0].picture or cases[0].writes_folder)  # which becomes NIfTI
+    if volume and not _is_nifti(cases[0].output):
+        cases = [dataclasses.replace(cases[0], output=cases[0].companion(Path(), "", ".nii.gz"))]
+    cases, folder = common.place(cases, source, output, keeps_format=cases[0].picture)
+    if volume and not _is_nifti(cases[0].output):
+        common.stop(f"{output}: the copy is written as NIfTI; name it .nii or .nii.gz.", common.WRONG_USAGE)
+    if volume:  # one file, also of an image that is a header and an image
+        there = (folder / cases[0].output).exists()
+    else:
+        there = any(path.exists() for path in cases[0].outputs(folder))
+    if there and not overwrite:
         common.stop(f"{folder / cases[0].output}: exists; use --overwrite to replace it.", common.SOME_FAILED)
     with common.one_line_errors(), common.busy("adding noise"):
         if noise is Noise.scanner:
@@ -110,3 +123,7 @@ def simulate(
     else:
         what = f"sigma {record.sigma:g}" if record.density is None else f"density {record.density:g}"
         common.say(f"{cases[0].label} -> {folder / cases[0].output}: {noise.value}, {what}, seed {seed}")
+
+
+def _is_nifti(path: Path) -> bool:
+    return path.name.lower().endswith((".nii", ".nii.gz"))

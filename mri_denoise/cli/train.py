@@ -56,7 +56,7 @@ def train(
     _check_folders(scans, output, resume=resume)
     bundle = common.find_model(model, trust=trust)
     from mri_denoise.cli.training_bar import TrainingBar
-    from mri_denoise.training.begin import begin, check_start, load_beginning
+    from mri_denoise.training.begin import begin, check_overrides, check_start, load_beginning
     from mri_denoise.training.course import Watcher
     from mri_denoise.training.scans import is_prepared
     from mri_denoise.training.train import TrainSettings, train_bundle
@@ -68,13 +68,14 @@ def train(
     skips: list[Skip] = []
     if not resume:
         with common.one_line_errors(common.WRONG_USAGE):
-            check_start(bundle, from_scratch=from_scratch)
+            check_overrides(bundle, check_start(bundle, from_scratch=from_scratch), overrides)
         found, skips = _find(scans, output, suffix or [])
     made = references and not is_prepared(scans)  # a list that is there already says what is learned from
     with TrainingBar() if rank == 0 else nullcontext(Watcher()) as watcher:
         if resume:
             with common.one_line_errors(common.WRONG_USAGE):
                 beginning = load_beginning(output, bundle)
+                check_overrides(bundle, beginning.configs, overrides)
         else:
             with common.one_line_errors():
                 beginning, listed = begin(

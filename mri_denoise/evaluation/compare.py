@@ -54,7 +54,10 @@ def compare_cases(reference: Case, image: Case, mask: str = "auto", peak: float 
     """
     truth, result = read(reference), read(image)
     _check_grids(image.label, result, reference.label, truth)
-    peak = peak or truth.white_level or float(np.nanmax(truth.array))
+    if not np.isfinite(truth.array).any():
+        raise InputError(f"{reference.label}: holds no number to compare with; give another reference.")
+    highest = float(np.max(truth.array, where=np.isfinite(truth.array), initial=-np.inf))
+    peak = peak or truth.white_level or highest
     scores: list[tuple[float, float, float, float]] = []
     voxels = 0
     for a, b in zip(truth.array, result.array, strict=True):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -69,6 +69,26 @@ def check_start(bundle: Bundle, *, from_scratch: bool) -> tuple[str, ...]:
             config = bundle.config(name)
             raise InputError(f"{config}: needs TensorBoard; run: python -m pip install 'mri-denoise[train]'.")
     return configs
+
+
+def check_overrides(bundle: Bundle, configs: Sequence[str], keys: Iterable[str]) -> None:
+    """See whether configs have the values that a user changes: one with a typing error would change nothing.
+
+    Args:
+        bundle: what is trained.
+        configs: names of its configs.
+        keys: of the values; those of an object may be new, as ``optimizer#weight_decay``.
+
+    Raises:
+        InputError: if they lack one.
+    """
+    from monai.bundle import ConfigParser
+
+    parser = ConfigParser(ConfigParser.load_config_files([str(bundle.config(name)) for name in configs]))
+    for key in keys:
+        parent = key.replace("::", "#").rpartition("#")[0]
+        if (parent or key) not in parser:
+            raise InputError(f"--set {key}: no such value in {' or '.join(configs)}; check its name.")
 
 
 def begin(

@@ -94,6 +94,7 @@ def test_a_folder_with_one_bad_file_does_the_others(tmp_path: Path, volume: Path
     shutil.copy(volume, source / "deep" / "second.nii.gz")
     shutil.copy(volume, source / "there.nii.gz")
     (source / "broken.nii.gz").write_bytes(volume.read_bytes()[:2000])
+    (source / "circle.nii.gz").symlink_to("circle.nii.gz")
     (source / "notes.txt").write_text("nothing to see")
     output.mkdir()
     (output / "there.nii.gz").write_text("an older result")
@@ -102,6 +103,7 @@ def test_a_folder_with_one_bad_file_does_the_others(tmp_path: Path, volume: Path
     assert (
         "there.nii.gz: exists (lacks there.mri-denoise.json); use --overwrite" in first.stderr
         and "broken.nii.gz" in first.stderr
+        and "circle.nii.gz: broken link" in first.stderr
     )
     assert (output / "there.nii.gz").read_text() == "an older result"
     assert not (output / "broken.nii.gz").exists()
@@ -111,6 +113,7 @@ def test_a_folder_with_one_bad_file_does_the_others(tmp_path: Path, volume: Path
     # the same again gives the same, and its record differs only in times
     record = json.loads((output / "head.mri-denoise.json").read_text())
     (source / "broken.nii.gz").unlink()
+    (source / "circle.nii.gz").unlink()
     again = cli("denoise", source, output, "--model", tiny_bundle, "--overwrite", "--json")
     report = json.loads(again.stdout)
     assert len(report["done"]) == 3
@@ -339,13 +342,15 @@ def test_images_of_another_grid_are_not_scored(tmp_path: Path, volume: Path) -> 
     assert "its shape differs" in cli("evaluate", volume, tmp_path / "other.nii", code=1).stderr
     assert "mask" in cli("evaluate", volume, volume, "--mask", tmp_path / "other.nii", code=1).stderr
     assert "nowhere" in cli("evaluate", volume, tmp_path / "nowhere.nii", code=2).stderr
+    assert "nowhere" in cli("evaluate", volume, volume, "--mask", tmp_path / "nowhere.nii", code=2).stderr
 
 
-@pytest.mark.parametrize("kind", ["constant", "empty mask"])
+@pytest.mark.parametrize("kind", ["constant", "empty mask", "no number"])
 def test_what_cannot_be_scored_is_one_line(tmp_path: Path, volume: Path, kind: str) -> None:
     zero = tmp_path / "zero.nii"
-    nib.save(nib.Nifti1Image(np.zeros(SHAPE, np.float32), phantom_affine(SHAPE)), zero)
-    arguments = (zero, zero) if kind == "constant" else (volume, volume, "--mask", zero)
+    value = np.nan if kind == "no number" else 0
+    nib.save(nib.Nifti1Image(np.full(SHAPE, value, np.float32), phantom_affine(SHAPE)), zero)
+    arguments = (volume, volume, "--mask", zero) if kind == "empty mask" else (zero, zero)
     assert cli("evaluate", *arguments, code=1).stderr.count("\n") == 1
 
 
@@ -435,7 +440,27 @@ def test_noisy_copies_and_maps_keep_the_space_of_the_source(tmp_path: Path, tiny
         assert (int(header["sform_code"]), int(header["qform_code"])) == (3, 1)
         assert header.get_xyzt_units() == ("mm", "sec") and header.get_data_dtype() == np.float32
         np.testing.assert_array_equal(header.get_sform(), image.get_sform())
-    assert "name the output" in cli("simulate", tmp_path / "a.nii", tmp_path / "noisy.mgz", code=1).stderr
+    assert "name it .nii" in cli("simulate", tmp_path / "a.nii", tmp_path / "noisy.mgz", code=2).stderr
+
+
+@pytest.mark.parametrize("ending", [".mgz", ".hdr"])
+def test_a_noisy_copy_of_another_format_is_nifti_and_replaces_nothing_unasked(tmp_path: Path, ending: str) -> None:
+    kind = nib.MGHImage if ending == ".mgz" else nib.Nifti1Pair
+    nib.save(kind(np.full((8, 9, 10), 50, np.int16), np.eye(4)), tmp_path / f"a{ending}")
+    cli("simulate", tmp_path / f"a{ending}", tmp_path / "out")
+    before = (tmp_path / "out" / "a.nii.gz").read_bytes()
+    for output in (tmp_path / "out", tmp_path / "out" / "a.nii.gz"):
+        said = cli("simulate", tmp_path / f"a{ending}", output, "--seed", 1, code=1).stderr
+        assert "a.nii.gz: exists" in said
+    assert (tmp_path / "out" / "a.nii.gz").read_bytes() == before
+
+
+def test_maps_and_noisy_copies_of_nifti_2_are_nifti_2(tmp_path: Path, tiny_bundle: Path) -> None:
+    nib.save(nib.Nifti2Image(np.full((8, 9, 10), 50, np.int16), np.eye(4)), tmp_path / "a.nii")
+    assert cli("simulate", tmp_path / "a.nii", tmp_path / "noisy.nii").stderr == ""
+    cli("denoise", tmp_path / "a.nii", tmp_path / "b.nii", "--model", tiny_bundle, "--residual")
+    for name in ("noisy.nii", "b.nii", "b_residual.nii.gz"):
+        assert isinstance(nib.load(tmp_path / name), nib.Nifti2Image)
 
 
 @pytest.mark.parametrize("shape", [(3, 3, 3), (1, 1, 1), (5, 6, 1)])

@@ -161,6 +161,8 @@ def test_what_cannot_be_trained_on_is_said_in_one_line(tmp_path: Path, scans: Pa
     assert "exists" in refused(scans, tmp_path / "empty" / "..", code=2)
     assert "no training to go on with" in refused(scans, new, "--resume", code=2)
     assert "KEY=VALUE" in refused(scans, new, "--set", "batch_size", code=2)
+    for key in ("batch_sise", "optimiser#lr", "train::trainer::handler::x"):
+        assert f"--set {key}: no such value" in refused(scans, new, "--set", f"{key}=4", code=2)
     (tmp_path / "listed").mkdir()
     (tmp_path / "listed" / "datalist.json").write_text("{}")
     assert "not a datalist" in refused(tmp_path / "listed", new, code=1)
