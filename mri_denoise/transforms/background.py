@@ -70,6 +70,27 @@ def empty_voxels(volume: torch.Tensor) -> torch.Tensor:
     return empty
 
 
+def still_voxels(volume: torch.Tensor) -> torch.Tensor:
+    """Voxels that equal all their neighbours (3 x 3 x 3): of padding, a defaced or a saturated region; noise differs.
+
+    Args:
+        volume: shape (X, Y, Z).
+
+    Returns:
+        boolean, same shape.
+    """
+    still = torch.ones_like(volume, dtype=torch.bool)
+    for axis, n in enumerate(volume.shape):
+        if n < 2:
+            continue
+        same = volume.narrow(axis, 1, n - 1) == volume.narrow(axis, 0, n - 1)
+        around = still.clone()  # of the lines along the axes before, those of both neighbours too
+        for here, there in ((1, 0), (0, 1)):
+            around.narrow(axis, here, n - 1).logical_and_(still.narrow(axis, there, n - 1)).logical_and_(same)
+        still = around
+    return still
+
+
 def masked_voxels(volume: torch.Tensor) -> torch.Tensor:
     """Voxels that somebody set to 0: they hold no measurement.
 
@@ -112,7 +133,7 @@ class RestoreBackgroundd(MapTransform):
     * A result is not negative if its input is nowhere. Of an image that counts from another value than 0, this and the
       mask are those of the image that is counted from there.
     * A voxel that differs by the rounding of scaling there and back alone is given back bit for bit, and so is one
-      above ``ceiling``, which is no measurement.
+      above ``ceiling``, which is no measurement, and one that equals all its neighbours (:func:`still_voxels`).
 
     The item has ``raw``, the input in the file's units, and where it is known ``sigma``, of shape (T,) or (T, X, Y, Z),
     ``zero``, ``fill`` and ``ceiling``, of shape (T,) (:class:`~mri_denoise.transforms.EstimateNoised`).
@@ -135,9 +156,18 @@ class RestoreBackgroundd(MapTransform):
                 else:
                     _restore_counted(torch.as_tensor(image), torch.as_tensor(raw), down, up, (zero, fill, sign))
                 ceiling = float(torch.as_tensor(d["ceiling"])[t]) if "ceiling" in d else math.inf
-                if math.isfinite(ceiling):
-                    image.copy_(torch.where(raw > ceiling, raw, image))
+                _keep(torch.as_tensor(image), torch.as_tensor(raw), ceiling)
         return d
+
+
+def _keep(image: torch.Tensor, raw: torch.Tensor, ceiling: float) -> None:
+    """Give back the voxels of a volume that are no measurement of a signal, some planes at a time."""
+    for part in slabs(raw):
+        low, high = max(part.start - 1, 0), part.stop + 1
+        kept = still_voxels(raw[low:high])[part.start - low :][: part.stop - part.start]
+        if math.isfinite(ceiling):
+            kept |= raw[part] > ceiling
+        image[part] = torch.where(kept, raw[part], image[part])
 
 
 def _reach(item: Mapping[Hashable, Any], number: int) -> tuple[torch.Tensor | None, torch.Tensor | None]:

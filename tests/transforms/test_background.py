@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from mri_denoise.transforms import BlendStrengthd, RestoreBackgroundd, ScaleIntensityRobust
-from mri_denoise.transforms.background import empty_voxels
+from mri_denoise.transforms.background import empty_voxels, still_voxels
 
 SHAPE = (9, 8, 7)
 AFFINE = np.diag([1.0, 1.0, 4.0, 1.0])
@@ -67,10 +67,9 @@ def test_zeros_of_rounded_noise_are_no_mask() -> None:
 
 
 def test_no_voxel_moves_farther_than_noise_explains() -> None:
-    raw, pred = torch.full((2, *SHAPE), 50.0), torch.full((2, *SHAPE), 20.0)
-    raw[1, 0, 0, 0] = 51
+    raw, pred = 50.0 + torch.arange(7).expand(2, *SHAPE) / 4, torch.full((2, *SHAPE), 20.0)
     out = restored(raw, pred, sigma=torch.tensor([4.0, 10.0]))
-    assert (out[0] == 30).all() and (out[1] == 20).all()
+    assert (out[0] == raw[0] - 20).all() and (out[1] == 20).all()
     level = torch.full((2, *SHAPE), 1.0)
     assert (restored(raw, pred, sigma=level) == (raw - 5)).all()
     assert (restored(raw, 80 - pred, sigma=level) == (raw + 5)).all()
@@ -90,6 +89,28 @@ def test_without_noise_the_result_has_the_bits_of_the_input() -> None:
     raw[:, 2, 2] = 0
     out = restored(raw, raw + 1e-3, sigma=torch.tensor([0.0, 1.0]))
     assert torch.equal(out[0], raw[0]) and not torch.equal(out[1], raw[1])
+
+
+@given(st.integers(0, 2**31), st.tuples(*[st.integers(1, 9)] * 3))
+@settings(max_examples=60, deadline=None)
+def test_still_voxels_are_those_whose_neighbours_are_all_alike(seed: int, shape: tuple[int, int, int]) -> None:
+    volume = np.random.default_rng(seed).integers(0, 2, shape)
+    volume[: shape[0] // 2 + 2, : shape[1] // 2 + 2] = 1
+    wanted = ndimage.maximum_filter(volume, 3, mode="nearest") == ndimage.minimum_filter(volume, 3, mode="nearest")
+    np.testing.assert_array_equal(still_voxels(torch.from_numpy(volume)).numpy(), wanted)
+
+
+@pytest.mark.parametrize("value", [0.0, 17.5, 55.0, 4000.0])
+def test_a_region_of_one_value_keeps_its_bits(value: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a defaced face that was filled with the mean of the air; the voxels around it belong to it."""
+    monkeypatch.setattr("mri_denoise.inference.parts._SLAB", 160)
+    raw = 50 + 10 * torch.randn(1, 12, 10, 8)
+    raw[0, 3:9, 2:8, 1:7] = value
+    out = restored(raw, raw + 1, sigma=torch.tensor([10.0]))
+    inside = torch.zeros_like(raw, dtype=torch.bool)
+    inside[0, 4:8, 3:7, 2:6] = True
+    assert torch.equal(out[inside], raw[inside])
+    assert (out != raw)[~inside].float().mean() > 0.5
 
 
 def test_results_are_negative_only_where_the_input_has_negative_values() -> None:
