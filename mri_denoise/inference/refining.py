@@ -23,9 +23,10 @@ CLEAR = 0.1  # sigma of difference from that mean at which a part is RAISED or F
 # the second and above, linear between
 _WEAK, _STRONG = (2.0, 6.0), (0.0, 3.0)
 _LEVELS = 0.02, 0.04
-# A correction is of detail. Its mean over a block of so many pixels to each side is within the first of so many sigma
-# where the network knows the image (0.12 for 99.9 % of blocks of twelve volumes with added noise); beyond the second
-# nothing is corrected there. In large even tissue without air the network took 2.5 sigma away.
+# A correction is of detail. Its mean over a block of so many pixels an edge is within the first of so many sigma where
+# the network knows the image (0.12 for 99.9 % of blocks of twelve volumes with added noise); beyond the second nothing
+# is corrected in the middle of the block. In large even tissue without air the network took 2.5 sigma away. The blocks
+# are those of the slice wherever the box begins, for that lies on multiples of eight pixels.
 _BLOCK = 8
 _SHIFT = 0.2, 0.4
 _RUN = 8  # slices that go through the network together, with one box; fewer large ones, more small ones

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -27,7 +28,7 @@ from mri_denoise.threads import one_thread_each
 _LEAST_TILE = 256
 # pixels: smaller slices get a margin of air, which the first network knows; repeated edges it takes for lines
 _LEAST_SIDE = 32
-_FARTHEST = 10.0  # times the highest voxel: a pilot of the filter is no farther from 0
+_FARTHEST = 5.0  # times the highest voxel: a pilot of the filter is no farther from 0
 
 
 class SliceDenoiseInferer(MixedPrecisionInferer):
@@ -187,8 +188,9 @@ class SliceDenoiseInferer(MixedPrecisionInferer):
                 advance(worth * len(numbers))
         if self.filter_passes and level is not None:
             # at a level far above the image, the network's result is anything, which the filter would take for signal
-            most = _FARTHEST * float(volume.abs().max())
-            out.clamp_(-most, most)
+            low, high = (float(end) for end in volume.aminmax())
+            if math.isfinite(most := _FARTHEST * max(-low, high)):
+                out.clamp_(-most, most)
             pilot = out if self.refiner is None else out.clone()
             filter_blocks(
                 volume,

@@ -207,7 +207,9 @@ def _is_drawn(slices: np.ndarray) -> bool:
     if not inside.any():
         return False
     same = (here == slices[1:, :-1]) & (here == slices[:-1, 1:])
-    values, counts = np.unique(here[inside], return_counts=True)
+    values, counts = np.unique(here[inside & same], return_counts=True)
+    if not values.size:
+        return False
     others = inside & (here != values[counts.argmax()])
     return bool(same[others if others.any() else inside].mean() > _DRAWN)
 

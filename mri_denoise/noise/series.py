@@ -25,6 +25,7 @@ def find_series_noise(
     What several volumes tell better than one is measured on them together: the limit of the level
     (:func:`~mri_denoise.noise.level.estimate_series`), the correlation in air or by k-space, and whether the level is
     that of the air or of the tissue. If that changed from volume to volume, so would the level, and with it the signal.
+    A volume whose level jumps between slices has that of its tissue in any case.
     Of a long series these are the volumes that are in memory at a time.
 
     Args:

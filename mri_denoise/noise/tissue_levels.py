@@ -23,13 +23,14 @@ _LEAST = 8  # cells of tissue: there is no estimate from fewer
 _WINDOW, _DEPTH = 0.4, 5.0  # standard deviation of the windows, in cells and in slices
 _CHANCE = (0.03, 2.0)  # logarithm of 98th / 2nd percentile of a map of even noise, at an expected error of 0 and per 1
 _ROUNDING = 1e-6  # of the mean of a cell, below which it does not spread
-_LITTLE = 1e-3  # of the largest weight of a window: a mean of less says nothing
+_LITTLE = 1e-3  # of the largest weight of a cell: a mean of less says nothing
 _SLICE = 0.3  # cells that count as near as the next slice
 _COURSE = 1.2  # times: the network finds a course flatter than it is (by up to 1.6 times, simulated g-factors)
 _EVEN = 0.2  # gain below which the level is taken as even
 _CLEAR = 3.0  # mean magnitude / level of cells whose spread is that of the noise
 _FILLED = 0.4  # 5th percentile of the means of cells by the median of tissue, above which there is no air
-_CHI = 0.76  # level: what the noise of many coils spreads where there is no signal is 0.7
+# level: the noise of many coils spreads 0.7 where there is no signal, and its mean is 8 with 32 coils
+_CHI, _COILS = 0.76, 8.0
 _PURE = 0.9  # level: the least that magnitudes spread in half of the cells, as correlated noise does without anatomy
 # logarithm of the level of a slice by that of another, less the expected errors of both: up to the first the levels are
 # alike, from the second on they have nothing to do with each other. Slices of real volumes reach 0.17.
@@ -46,7 +47,7 @@ class LevelMap:
         level: shape (H, W, S), on the grid of :class:`Cells`; one number if it is even.
         tissue: boolean, (H, W, S): the cells of tissue.
         error: expected relative error.
-        doubt: logarithm of the factor by which the level was moved after that.
+        doubt: logarithm of the factor by which the level was then lowered or raised, by what else is known.
         unevenness: share of the map's course that chance does not explain, 0 to 1.
         slices: numbers of the S slices.
         jumps: whether it jumps from one slice to another.
@@ -116,12 +117,12 @@ def _excess(cells: Cells, tissue: np.ndarray, level: np.ndarray) -> float:
     """How many times the level is higher than the magnitudes spread where tissue fills the image, at least 1."""
     level = np.broadcast_to(level, tissue.shape)
     bright = tissue & (cells.mean > _CLEAR * level)  # weak magnitudes spread less than sigma
-    measured = cells.mean[np.isfinite(cells.level)]
+    measured = cells.mean[np.isfinite(cells.level) & (cells.mean > 0)]
     filled = np.percentile(measured, 5) > _FILLED * np.median(cells.mean[tissue])
     if not filled or np.count_nonzero(bright) < _LEAST:
         return 1.0
-    share = float(np.median(cells.spread[bright] / level[bright]))
-    return max(_PURE / share, 1.0) if share > _CHI else 1.0
+    share, snr = (float(np.median(values[bright] / level[bright])) for values in (cells.spread, cells.mean))
+    return max(_PURE / max(share, 1e-3), 1.0) if share > _CHI or snr > _COILS else 1.0
 
 
 def _frame(cells: Cells) -> np.ndarray:

@@ -128,8 +128,8 @@ class RestoreBackgroundd(MapTransform):
 
     * Masked voxels (:func:`masked_voxels`) stay 0, and others do not become 0, so that the mask of a result is that of
       its input.
-    * No voxel moves by more than 5 sigma; where several coils add up (``coils``), by the mean of their noise more. One
-      that is 0 does not exceed the highest of the input.
+    * No voxel moves by more than 5 sigma, unless it is 0; where several coils add up (``coils``), by the mean of their
+      noise more. None exceeds the highest of the input.
     * A result is not negative if its input is nowhere. Of an image that counts from another value than 0, this and the
       mask are those of the image that is counted from there.
     * A voxel that differs by the rounding of scaling there and back alone is given back bit for bit, and so is one
@@ -226,9 +226,8 @@ def _restore(
         new, old = image[part], raw[part]
         if down is not None and up is not None:
             fall, rise = (reach if reach.ndim == 0 else reach[part] for reach in (down, up))
-            new.copy_(
-                torch.where(old == 0, new.clamp_max(highest), torch.maximum(torch.minimum(new, old + rise), old - fall))
-            )
+            near = torch.maximum(torch.minimum(new, old + rise), old - fall)
+            new.copy_(torch.where(old == 0, new, near).clamp_max_(highest))
         if lowest >= 0:
             new.copy_(torch.maximum(new, old.clamp_max(least)))
         same = (new - old).abs() <= _ROUNDING * old.abs().clamp_min(lower)

@@ -210,7 +210,10 @@ def test_unknown_planes_are_refused() -> None:
         ((1.0, 1.0, 1.0), False, (2, "squares")),
     ],
 )
-def test_filter_takes_the_average_of_the_planes_further(voxel: tuple, contiguous: bool, slices: tuple) -> None:
+def test_filter_takes_the_average_of_the_planes_further(
+    voxel: tuple, contiguous: bool, slices: tuple, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mri_denoise.inference.slices._FARTHEST", 100.0)  # this network's results are far away
     affine = torch.diag(torch.tensor([*voxel, 1.0]))
     x, sigma = MetaTensor(torch.rand(1, 2, 14, 15, 16), affine=affine), torch.tensor([[0.25, 0.5]])
     kwargs = {"sigma": sigma, "contiguous": contiguous}
@@ -220,6 +223,23 @@ def test_filter_takes_the_average_of_the_planes_further(voxel: tuple, contiguous
         wanted = filter_blocks(x.as_tensor()[0, t], plain.as_tensor()[0, t].clone(), sigma[0, t], *slices)
         torch.testing.assert_close(out.as_tensor()[0, t], wanted)
     assert not torch.equal(out, plain)
+
+
+def test_the_filter_does_not_take_what_lies_far_beyond_the_image_for_signal() -> None:
+    """At a level far above the image a network gives anything; a voxel that is not a number does not spread."""
+
+    def wild(slabs: torch.Tensor) -> torch.Tensor:
+        return 1e6 * torch.randn(len(slabs), 1, *slabs.shape[2:], generator=torch.manual_seed(0))
+
+    x = torch.rand(1, 1, 24, 24, 24)
+    sigma = torch.tensor([[1e4]])
+    out = SliceDenoiseInferer(3, True, precision="float32", planes=1, filter_passes=1)(x, wild, sigma=sigma)
+    assert float(out.abs().max()) <= 5 * float(x.max())
+    x[0, 0, 3, 4, 5] = torch.nan
+    sane = SliceDenoiseInferer(3, True, precision="float32", planes=1, filter_passes=1)(
+        x, lambda slabs: torch.nan_to_num(slabs[:, 1:2]), sigma=torch.tensor([[0.1]])
+    )
+    assert float(sane.isfinite().float().mean()) > 0.5
 
 
 def test_filter_needs_the_noise_level() -> None:

@@ -7,6 +7,8 @@ import pytest
 
 from mri_denoise.noise.blocks import interpolate_grid
 from mri_denoise.noise.cells import Cells, measure_cells
+from mri_denoise.noise.detail import cut_detail
+from mri_denoise.noise.evidence import Tissue, raise_level
 from mri_denoise.noise.model import find_noise
 from mri_denoise.noise.simulate import add_rician
 from mri_denoise.noise.tissue_levels import measure_levels
@@ -71,11 +73,77 @@ def test_some_slices_with_another_level_have_their_own(
 
 @pytest.mark.parametrize("snr", [5, 8, 40])
 @pytest.mark.parametrize("edge", [64, 112, 192])
-def test_the_level_of_even_tissue_is_no_higher_than_its_spread(edge: int, snr: float) -> None:
-    """Large even tissue without air is nothing that the network knows: it finds up to 1.3 times the level."""
+@pytest.mark.parametrize("slices", [1, 2, 6])
+def test_the_level_of_even_tissue_is_no_higher_than_its_spread(edge: int, snr: float, slices: int) -> None:
+    """Large even tissue without air is nothing that the network knows: it finds up to 1.4 times the level."""
     sigma = 500 / snr
-    noisy = add_rician(np.full((edge, edge, 6), 500.0), sigma, np.random.default_rng(0))
-    assert find_noise(noisy, slice_axis=2).level == pytest.approx(sigma, rel=0.12)
+    noisy = add_rician(np.full((edge, edge, slices), 500.0), sigma, np.random.default_rng(0))
+    noisy[: edge // 10] = 0  # a band that was cut off
+    largest = 1.35 if slices < 6 and snr < 10 else 1.12  # a slice or two may be the noise of many coils
+    assert 0.9 < find_noise(noisy, slice_axis=2).level / sigma < largest
+
+
+def made_cells(level: float, spread: float, mean: np.ndarray, error: float = 0.1) -> Cells:
+    shape = (*mean.shape, 3)
+    return Cells(
+        level=np.full(shape, np.log(level)),
+        error=np.full(shape, error),
+        mean=np.repeat(mean[..., None], 3, axis=2),
+        spread=np.full(shape, spread),
+        slices=np.arange(3),
+    )
+
+
+@pytest.mark.parametrize(
+    ("signal", "spread", "air", "excess"),
+    [
+        (500, 10, 0, 1.0),  # as it should be
+        (500, 8, 0, 0.9 / 0.8),
+        (500, 8, 5, 1.0),  # air tells the level
+        (500, 7, 0, 0.9 / 0.7),
+        (60, 7, 0, 1.0),  # it may be the noise of many coils
+        (60, 8, 0, 0.9 / 0.8),
+        (25, 8, 0, 1.0),  # weak magnitudes spread less
+    ],
+)
+def test_a_level_is_lowered_where_magnitudes_spread_less(
+    signal: float, spread: float, air: float, excess: float
+) -> None:
+    mean = np.full((12, 12), float(signal))
+    if air:
+        mean[:3] = air
+    found = measure_levels(made_cells(10, spread, mean), 15)
+    assert found is not None
+    assert float(np.median(found.inside)) == pytest.approx(10 / excess)
+    assert np.exp(found.doubt) == pytest.approx(excess)
+
+
+def test_a_course_is_a_fifth_steeper_than_its_cells() -> None:
+    level = np.log(np.where(np.arange(30) < 15, 40.0, 10.0))[:, None, None] * np.ones((30, 30, 2))
+    mean = np.full((30, 30, 2), 900.0)
+    cells = Cells(level=level, error=np.full_like(level, 0.01), mean=mean, spread=np.exp(level), slices=np.arange(2))
+    found = measure_levels(cells, 100)
+    assert found is not None
+    assert np.log(found.level[2, 15, 0] / found.level[27, 15, 0]) == pytest.approx(1.2 * np.log(4), rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("error", "of_air", "signed", "part"),
+    [(0.15, False, False, 1.0), (0.3, False, False, 0.75), (0.5, False, False, 0.5), (0.5, True, False, 1.0)],
+)
+def test_small_slices_are_raised_by_what_the_network_is_not_sure_of(
+    error: float, of_air: bool, signed: bool, part: float
+) -> None:
+    found = measure_levels(made_cells(10, 20, np.full((6, 6), 500.0), error), 100)
+    assert found is not None
+    noise = np.random.default_rng(0).normal(500, 10, (48, 48, 8))
+    blocks = cut_detail(noise.astype(np.float32), (1.0, 1.0), 1.0)
+    assert blocks is not None
+    tissue = Tissue(blocks=blocks, inside=blocks, found=found, level=np.full(blocks.grid, 10.0))
+    before = float(np.median(found.inside))
+    raised = raise_level(tissue, 1.1 * before, (48, 48, 8), of_air=of_air, signed=signed)
+    assert float(np.median(raised.found.inside)) == pytest.approx(before * 1.1**part)
+    assert raised.found.doubt == pytest.approx(part * np.log(1.1))
 
 
 def test_a_course_goes_on_beyond_the_tissue_that_shows_it() -> None:
