@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from mri_denoise.cli import common
+from mri_denoise.io.own_results import RECORD_ENDING
 
 
 class Noise(str, Enum):
@@ -90,12 +91,13 @@ def simulate(
     cases, folder = common.place(cases, source, output, keeps_format=cases[0].picture)
     if volume and not _is_nifti(cases[0].output):
         common.stop(f"{output}: the copy is written as NIfTI; name it .nii or .nii.gz.", common.WRONG_USAGE)
-    if volume:  # one file, also of an image that is a header and an image
-        there = (folder / cases[0].output).exists()
-    else:
-        there = any(path.exists() for path in cases[0].outputs(folder))
-    if there and not overwrite:
-        common.stop(f"{folder / cases[0].output}: exists; use --overwrite to replace it.", common.SOME_FAILED)
+    # one file, also of an image that is a header and an image
+    made = [folder / cases[0].output] if volume else list(cases[0].outputs(folder))
+    made += [cases[0].companion(folder, name) for name in ("_truth", "_sigma") if noise is Noise.scanner]
+    made.append(cases[0].companion(folder, "", RECORD_ENDING))
+    there = next((path for path in made if path.exists()), None)
+    if there is not None and not overwrite:
+        common.stop(f"{there}: exists; use --overwrite to replace it.", common.SOME_FAILED)
     with common.one_line_errors(), common.busy("adding noise"):
         if noise is Noise.scanner:
             from mri_denoise.simulation.scanner_choice import FixedParameters

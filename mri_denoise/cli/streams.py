@@ -25,7 +25,7 @@ class Streams(typer.core.TyperGroup):
             finally:
                 sys.stdout.flush()  # Python would do so at its end, and give an exit code of its own
         except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EPIPE, errno.EFBIG):
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EPIPE, errno.EFBIG):
                 raise
             with suppress(OSError):  # what is left cannot be written either
                 os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

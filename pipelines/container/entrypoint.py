@@ -58,6 +58,7 @@ class Convention:
         return source, output
 
 
+GRACE = 8  # seconds to clean up in, of the ten after which containers are killed
 MERCURE = Convention("MERCURE_IN_DIR", "MERCURE_OUT_DIR", "")
 MONAI = Convention("MONAI_INPUTPATH", "MONAI_OUTPUTPATH", "MONAI_WORKDIR")
 HOLOSCAN = Convention("HOLOSCAN_INPUT_PATH", "HOLOSCAN_OUTPUT_PATH", "HOLOSCAN_WORKDIR")
@@ -91,11 +92,10 @@ def run(arguments: Sequence[str]) -> NoReturn:
 def run_mercure(source: Path, output: Path, options: Sequence[str]) -> int:
     """Denoise what mercure hands over: it wants all DICOM files in one folder, and a ``result.json``."""
     output.mkdir(parents=True, exist_ok=True)
-    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # the first process has no default for it
     with tempfile.TemporaryDirectory(prefix=".mri-denoise-", dir=output) as stage:
         chosen = [*options, *mercure_options(source / "task.json")]
         command = [PROGRAM, "denoise", str(source), stage, *chosen, "--json"]
-        done = subprocess.run(command, check=False, stdout=subprocess.PIPE, text=True)
+        done = run_to_end(command)
         if not done.stdout.strip():  # it ended before the first image; it has said why
             return done.returncode
         report = json.loads(done.stdout)
@@ -103,6 +103,23 @@ def run_mercure(source: Path, output: Path, options: Sequence[str]) -> int:
             record["outputs"] = [flatten(Path(path), Path(stage), output) for path in written(record)]
     (output / "result.json").write_text(json.dumps({"mri-denoise": report}, indent=2) + "\n", encoding="utf-8")
     return done.returncode
+
+
+def run_to_end(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    """Run a command for what it prints. SIGTERM, of which the first process knows nothing, ends it and this program."""
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as running:
+
+        def end(number: int, _: object) -> None:
+            running.terminate()
+            try:
+                running.wait(GRACE)
+            except subprocess.TimeoutExpired:
+                running.kill()
+            sys.exit(128 + number)
+
+        signal.signal(signal.SIGTERM, end)
+        said, _ = running.communicate()
+    return subprocess.CompletedProcess(command, running.returncode, said)
 
 
 def mercure_options(task: Path) -> list[str]:

@@ -220,7 +220,7 @@ def test_a_map_of_sigma_is_taken(tmp_path: Path, volume: Path, tiny_bundle: Path
 def test_the_noise_level_is_reported(tmp_path: Path, noisy: np.ndarray, volume: Path) -> None:
     found = json.loads(cli("noise", volume, "--json").stdout)
     assert found["case"].endswith("head.nii.gz") and found["volume"] is None and found["source"] != "none"
-    assert found["sigma"] == pytest.approx(30, rel=0.4)  # so small a volume hardly tells its noise
+    assert found["sigma"] == pytest.approx(25, rel=0.3)  # 30; so small a volume hardly tells its noise
     series = tmp_path / "series.nii"
     nib.save(nib.Nifti1Image(np.stack([noisy, 2 * noisy], -1), phantom_affine(SHAPE)), series)
     both = json.loads(cli("noise", series, "--json").stdout)
