@@ -155,7 +155,8 @@ def _left_alone(scan: Scan, everything: bool, inheritance: Inheritance) -> tuple
             return f"images of this kind (_{scan.name.suffix}) are not denoised", False
         if reason := _by_sidecars(scan, inheritance):
             return reason, False
-    return (why_absent(scan.path), True) if why_absent(scan.path) else ("", False)
+    absent = why_absent(scan.path)
+    return absent, bool(absent)
 
 
 def _by_sidecars(scan: Scan, inheritance: Inheritance) -> str:

@@ -199,15 +199,16 @@ def find_cases(
     with one_line_errors(), busy("looking for images"):
         cases, skips = discover(source, force=force, own_results=own_results)
     if output is not None and source.is_dir():
-        cases = [c for c in cases if not any(_lies_in(p, output) for p in c.sources)]
-        skips = [s for s in skips if not _lies_in(s.source, output)]
+        inside = os.path.realpath(output)
+        cases = [c for c in cases if not any(_lies_in(p, inside) for p in c.sources)]
+        skips = [s for s in skips if not _lies_in(s.source, inside)]
     say_skips(skips)
     return cases, skips
 
 
-def _lies_in(path: Path, folder: Path) -> bool:
-    """Whether a path leads into a folder; one whose links go in a circle, which Path.resolve() dies of, is itself."""
-    return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
+def _lies_in(path: Path, folder: str) -> bool:
+    """Whether a path leads into a real folder. One whose links go in a circle, where Path.resolve() fails, does not."""
+    return Path(os.path.realpath(path)).is_relative_to(folder)
 
 
 def exit_code(done: int, failed: int, skips: list[Skip]) -> int:

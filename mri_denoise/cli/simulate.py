@@ -10,6 +10,8 @@ from typing import Annotated
 import typer
 
 from mri_denoise.cli import common
+from mri_denoise.io.case import Case
+from mri_denoise.io.files import NIFTI_ENDINGS
 from mri_denoise.io.own_results import RECORD_ENDING
 
 
@@ -74,28 +76,18 @@ def simulate(
     """
     from mri_denoise.simulation.noisy_copies import NoiseParameters, simulate_case
 
-    if noise is not Noise.scanner and any(o is not None for o in (acceleration, method, combination)):
-        common.stop("--acceleration, --method and --combination go with --noise scanner.", common.WRONG_USAGE)
-    if coils is not None and noise not in (Noise.nc_chi, Noise.scanner):
-        common.stop("--coils goes with --noise nc-chi or scanner.", common.WRONG_USAGE)
-    if coverage != 1.0 and noise not in (Noise.rician, Noise.nc_chi):
-        common.stop("--coverage goes with --noise rician or nc-chi.", common.WRONG_USAGE)
-    cases, _ = common.find_cases(source)
-    if len(cases) != 1:
-        common.stop(f"{source}: simulate takes one volume, this holds {len(cases)}.", common.WRONG_USAGE)
-    if cases[0].picture:  # discovery names the denoised picture
-        cases = [dataclasses.replace(cases[0], output=cases[0].output.with_name(cases[0].sources[0].name))]
-    volume = not (cases[0].picture or cases[0].writes_folder)  # which becomes NIfTI
-    if volume and not _is_nifti(cases[0].output):
-        cases = [dataclasses.replace(cases[0], output=cases[0].companion(Path(), "", ".nii.gz"))]
-    cases, folder = common.place(cases, source, output, keeps_format=cases[0].picture)
-    if volume and not _is_nifti(cases[0].output):
-        common.stop(f"{output}: the copy is written as NIfTI; name it .nii or .nii.gz.", common.WRONG_USAGE)
-    # one file, also of an image that is a header and an image
-    made = [folder / cases[0].output] if volume else list(cases[0].outputs(folder))
-    made += [cases[0].companion(folder, name) for name in ("_truth", "_sigma") if noise is Noise.scanner]
-    made.append(cases[0].companion(folder, "", RECORD_ENDING))
-    there = next((path for path in made if path.exists()), None)
+    for option, value, kinds in (
+        ("--acceleration", acceleration, [Noise.scanner]),
+        ("--method", method, [Noise.scanner]),
+        ("--combination", combination, [Noise.scanner]),
+        ("--coils", coils, [Noise.nc_chi, Noise.scanner]),
+        ("--coverage", None if coverage == 1.0 else coverage, [Noise.rician, Noise.nc_chi]),
+    ):
+        if value is not None and noise not in kinds:
+            names = " or ".join(kind.value for kind in kinds)
+            common.stop(f"{option} goes with --noise {names}.", common.WRONG_USAGE)
+    case, folder = _place(source, output)
+    there = next((path for path in _made(case, folder, noise) if path.exists()), None)
     if there is not None and not overwrite:
         common.stop(f"{there}: exists; use --overwrite to replace it.", common.SOME_FAILED)
     with common.one_line_errors(), common.busy("adding noise"):
@@ -110,7 +102,7 @@ def simulate(
                 method=None if method is None else method.value,
                 combination=None if combination is None else combination.value,
             )
-            record = scan_case(cases[0], folder, fixed, seed)
+            record = scan_case(case, folder, fixed, seed)
         else:
             parameters = NoiseParameters(
                 noise=noise.value,
@@ -119,13 +111,40 @@ def simulate(
                 coils=(4 if coils is None else coils) if noise is Noise.nc_chi else 1,
                 coverage=coverage,
             )
-            record = simulate_case(cases[0], folder, parameters)
+            record = simulate_case(case, folder, parameters)
     if as_json:
         common.print_json(record.as_dict())
     else:
         what = f"sigma {record.sigma:g}" if record.density is None else f"density {record.density:g}"
-        common.say(f"{cases[0].label} -> {folder / cases[0].output}: {noise.value}, {what}, seed {seed}")
+        common.say(f"{case.label} -> {folder / case.output}: {noise.value}, {what}, seed {seed}")
+
+
+def _place(source: Path, output: Path) -> tuple[Case, Path]:
+    """The one image of the source, and the folder that its copy goes to."""
+    cases, _ = common.find_cases(source)
+    if len(cases) != 1:
+        common.stop(f"{source}: simulate takes one volume, this holds {len(cases)}.", common.WRONG_USAGE)
+    [case] = cases
+    if case.picture:  # discovery names the denoised picture
+        case = dataclasses.replace(case, output=case.output.with_name(case.sources[0].name))
+    elif _becomes_nifti(case) and not _is_nifti(case.output):
+        case = dataclasses.replace(case, output=case.companion(Path(), "", ".nii.gz"))
+    [case], folder = common.place([case], source, output, keeps_format=case.picture)
+    if _becomes_nifti(case) and not _is_nifti(case.output):
+        common.stop(f"{output}: the copy is written as NIfTI; name it .nii or .nii.gz.", common.WRONG_USAGE)
+    return case, folder
+
+
+def _made(case: Case, folder: Path, noise: Noise) -> list[Path]:
+    """All files that are written: of a header and an image, too, the copy is one."""
+    copies = [folder / case.output] if _becomes_nifti(case) else list(case.outputs(folder))
+    beside = [case.companion(folder, name) for name in ("_truth", "_sigma") if noise is Noise.scanner]
+    return [*copies, *beside, case.companion(folder, "", RECORD_ENDING)]
+
+
+def _becomes_nifti(case: Case) -> bool:
+    return not (case.picture or case.writes_folder)
 
 
 def _is_nifti(path: Path) -> bool:
-    return path.name.lower().endswith((".nii", ".nii.gz"))
+    return path.name.lower().endswith(NIFTI_ENDINGS)

@@ -187,10 +187,7 @@ class SliceDenoiseInferer(MixedPrecisionInferer):
                 out.movedim(axis, 0)[numbers] += 1 / len(plan.axes) * slices
                 advance(worth * len(numbers))
         if self.filter_passes and level is not None:
-            # at a level far above the image, the network's result is anything, which the filter would take for signal
-            low, high = (float(end) for end in volume.aminmax())
-            if math.isfinite(most := _FARTHEST * max(-low, high)):
-                out.clamp_(-most, most)
+            _hold_near(out, volume)
             pilot = out if self.refiner is None else out.clone()
             filter_blocks(
                 volume,
@@ -264,3 +261,11 @@ class SliceDenoiseInferer(MixedPrecisionInferer):
         if sigma is None or not self.noise_map:
             return [None] * len(volumes)
         return [level.to(volumes) for level in sigma[0]]
+
+
+def _hold_near(result: torch.Tensor, volume: torch.Tensor) -> None:
+    """Clamp what the network made of a volume: at a level far above it, that is anything, and would pass for signal."""
+    low, high = (float(end) for end in volume.aminmax())
+    most = _FARTHEST * max(-low, high)
+    if math.isfinite(most):
+        result.clamp_(-most, most)

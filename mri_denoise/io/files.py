@@ -16,6 +16,8 @@ from isal.igzip_lib import IsalError
 from mri_denoise.errors import InputError, OutputError
 from mri_denoise.io.leftovers import Temporary
 
+NIFTI_ENDINGS = (".nii", ".nii.gz")
+"""What names of single-file NIfTI images end in, in small letters."""
 IS_INPUT = "is an input and is not overwritten; choose another output"
 """What is said of a result that would replace an input."""
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from mri_denoise.io.files import NIFTI_ENDINGS
+
 RECORD_ENDING = ".mri-denoise.json"
 """What the names of run records end in."""
 _LONGEST = 64 << 20  # bytes of a record
 _FIELDS = {"Sources", "Model", "ModelVersion", "WeightsSHA256"}  # which `mri_denoise.bids.sidecars` writes
-_IMAGES = (".nii.gz", ".nii")  # of BIDS
 
 
 class OwnResults:
@@ -56,7 +57,7 @@ def _named_in(folder: Path) -> dict[str, str]:
 
 def _by_json_file(path: Path) -> str:
     """Say that an image is a result, or a map of one, if its JSON file has what those of BIDS results have."""
-    ending = next((one for one in _IMAGES if path.name.endswith(one)), None)
+    ending = next((one for one in NIFTI_ENDINGS if path.name.endswith(one)), None)
     if ending is None:
         return ""
     described = path.with_name(path.name.removesuffix(ending) + ".json")

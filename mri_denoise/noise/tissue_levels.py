@@ -164,8 +164,8 @@ def _by_slice(values: np.ndarray, weight: np.ndarray, like: np.ndarray) -> np.nd
 def _smooth(values: np.ndarray, weight: np.ndarray, slices: np.ndarray, like: np.ndarray) -> np.ndarray:
     """Weighted mean in Gaussian windows that reach to slices like theirs; where no weight is near, the nearest one."""
     every = float(np.diff(slices).mean()) if len(slices) > 1 else 1.0
-    reach = np.exp(-np.square(np.subtract.outer(np.arange(len(slices)), np.arange(len(slices))) * every / _DEPTH) / 2)
-    reach *= like
+    place = np.arange(len(slices)) * every / _DEPTH
+    reach = like * np.exp(-np.square(place[:, None] - place) / 2)
     total, share = (
         ndimage.gaussian_filter(part, (_WINDOW, _WINDOW, 0), mode="constant", truncate=5.0) @ reach.T
         for part in (weight * values, weight)

@@ -15,7 +15,7 @@ from mri_denoise.bundles.weights import sha256
 from mri_denoise.errors import InputError
 from mri_denoise.io import discover, open_reader
 from mri_denoise.io.case import Case, Skip
-from mri_denoise.io.files import write_beside
+from mri_denoise.io.files import NIFTI_ENDINGS, write_beside
 from mri_denoise.training.course import Watcher
 from mri_denoise.training.subjects import choose_validation, find_subjects, patient_of
 from mri_denoise.volume import Volume
@@ -197,7 +197,7 @@ def _image(case: Case, volume: Volume, count: int, folder: Path, number: int) ->
 
 def _reads_alike(path: Path, volume: Volume) -> bool:
     """Whether nibabel takes a file for the volume that our reader found in it."""
-    if not path.name.endswith((".nii", ".nii.gz")):
+    if not path.name.endswith(NIFTI_ENDINGS):
         return False
     try:
         image: Any = nib.load(path)

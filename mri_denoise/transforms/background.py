@@ -49,32 +49,13 @@ class BlendStrengthd(MapTransform):
         return d
 
 
-def empty_voxels(volume: torch.Tensor) -> torch.Tensor:
-    """Voxels that are exactly 0 together with all their neighbours (3 x 3 x 3): air that somebody masked.
-
-    Args:
-        volume: shape (T, X, Y, Z).
-
-    Returns:
-        boolean, same shape.
-    """
-    empty = volume == 0
-    if not empty.any():
-        return empty
-    for axis in (1, 2, 3):  # one after another: 6 operations on single bytes in place of 27 on float32
-        around = empty.clone()
-        count = empty.shape[axis] - 1
-        around.narrow(axis, 1, count).logical_and_(empty.narrow(axis, 0, count))
-        around.narrow(axis, 0, count).logical_and_(empty.narrow(axis, 1, count))
-        empty = around
-    return empty
-
-
 def still_voxels(volume: torch.Tensor) -> torch.Tensor:
     """Voxels that equal all their neighbours (3 x 3 x 3): of padding, a defaced or a saturated region; noise differs.
 
+    With SciPy's filters, as the voxels whose largest neighbour is the smallest, it takes eight times as long.
+
     Args:
-        volume: shape (X, Y, Z).
+        volume: shape (X, Y, Z), numbers or boolean.
 
     Returns:
         boolean, same shape.
@@ -88,6 +69,8 @@ def still_voxels(volume: torch.Tensor) -> torch.Tensor:
         for here, there in ((1, 0), (0, 1)):
             around.narrow(axis, here, n - 1).logical_and_(still.narrow(axis, there, n - 1)).logical_and_(same)
         still = around
+        if not still.any():
+            break
     return still
 
 
@@ -113,7 +96,7 @@ def masked_voxels(volume: torch.Tensor) -> torch.Tensor:
     near = sum(int(torch.count_nonzero((volume[part].abs() < 1.5 * step) & ~zeros[part])) for part in parts)
     if math.isinf(step) or count > near:
         return zeros
-    blocks = empty_voxels(volume[None])[0]
+    blocks = still_voxels(zeros) & zeros
     for axis in range(3):  # the voxels around those with empty neighbours
         wider = blocks.clone()
         n = blocks.shape[axis] - 1

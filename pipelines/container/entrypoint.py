@@ -95,18 +95,21 @@ def run_mercure(source: Path, output: Path, options: Sequence[str]) -> int:
     with tempfile.TemporaryDirectory(prefix=".mri-denoise-", dir=output) as stage:
         chosen = [*options, *mercure_options(source / "task.json")]
         command = [PROGRAM, "denoise", str(source), stage, *chosen, "--json"]
-        done = run_to_end(command)
-        if not done.stdout.strip():  # it ended before the first image; it has said why
-            return done.returncode
-        report = json.loads(done.stdout)
+        code, said = run_to_end(command)
+        if not said.strip():  # it ended before the first image; it has said why
+            return code
+        report = json.loads(said)
         for record in report["done"]:
             record["outputs"] = [flatten(Path(path), Path(stage), output) for path in written(record)]
     (output / "result.json").write_text(json.dumps({"mri-denoise": report}, indent=2) + "\n", encoding="utf-8")
-    return done.returncode
+    return code
 
 
-def run_to_end(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
-    """Run a command for what it prints. SIGTERM, of which the first process knows nothing, ends it and this program."""
+def run_to_end(command: Sequence[str]) -> tuple[int, str]:
+    """Run a command; its exit code, and what it prints.
+
+    SIGTERM, of which the first process of a container knows nothing, ends it and this program.
+    """
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as running:
 
         def end(number: int, _: object) -> None:
@@ -119,7 +122,7 @@ def run_to_end(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
 
         signal.signal(signal.SIGTERM, end)
         said, _ = running.communicate()
-    return subprocess.CompletedProcess(command, running.returncode, said)
+    return running.returncode, said
 
 
 def mercure_options(task: Path) -> list[str]:

@@ -62,7 +62,7 @@ def test_impossible_options_are_refused_in_one_line(tmp_path: Path, volume: Path
     options = ("--noise", "scanner", "--acceleration", 2, "--method", "sense", "--combination", "rss")
     assert "use GRAPPA" in cli("simulate", volume, tmp_path / "a.nii", *options, code=1).stderr
     message = cli("simulate", volume, tmp_path / "a.nii", "--acceleration", 2, code=2).stderr
-    assert "go with --noise scanner" in message and not (tmp_path / "a.nii").exists()
+    assert "goes with --noise scanner" in message and not (tmp_path / "a.nii").exists()
     for option, kind in (("--coils", "rician"), ("--coils", "salt-pepper"), ("--coverage", "scanner")):
         said = cli("simulate", volume, tmp_path / "a.nii", "--noise", kind, option, 0.5 if "v" in option else 2, code=2)
         assert f"{option} goes with --noise" in said.stderr

@@ -11,8 +11,9 @@ import numpy as np
 from mri_denoise.io.case import Case
 from mri_denoise.io.dicom.layout import volume_of
 from mri_denoise.io.dicom.read import read_volumes
-from mri_denoise.io.dicom.to_nifti import NIFTI_ENDINGS, write_nifti
+from mri_denoise.io.dicom.to_nifti import write_nifti
 from mri_denoise.io.dicom.write import write_series
+from mri_denoise.io.files import NIFTI_ENDINGS
 from mri_denoise.io.formats import VolumeReader, VolumeWriter
 from mri_denoise.io.nifti import maps
 from mri_denoise.io.whole import WholeReader, WholeWriter

@@ -21,9 +21,8 @@ from mri_denoise.io.dicom.dataset import number
 from mri_denoise.io.dicom.layout import DicomVolume, StackPlan, volume_of
 from mri_denoise.io.dicom.pixels import PixelFormat, pixel_format, real_values, replaced, stored_values
 from mri_denoise.io.dicom.read import slices_of
-from mri_denoise.io.files import write_beside
+from mri_denoise.io.files import NIFTI_ENDINGS, write_beside
 
-NIFTI_ENDINGS = (".nii", ".nii.gz")
 _AFFINE_TOLERANCE = 1e-3
 
 
