@@ -85,7 +85,7 @@ class Denoiser:
         bundle: what to run.
         overlay: another config of the bundle that is merged on top, as ``dncnn.yaml``.
         device: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
-        precision: ``"float32"``, ``"bfloat16"`` or ``"float16"``; the bundle chooses by default.
+        precision: ``"float32"``, ``"bfloat16"``, ``"float16"`` or ``"int8"``; the bundle chooses by default.
         progress: whether slices are counted on a bar on standard error.
 
     Raises:

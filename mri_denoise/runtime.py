@@ -101,24 +101,32 @@ def choose_device(device: str) -> str:
     return device
 
 
-def choose_precision(device: torch.device | str) -> str:
-    """The fast precision where the hardware has it: ``"bfloat16"``, otherwise ``"float32"``.
+def choose_precision(device: torch.device | str, *, integers: bool = False) -> str:
+    """The fast precision where the hardware has it: ``"bfloat16"`` or ``"int8"``, otherwise ``"float32"``.
 
     Args:
-        device: CUDA needs compute capability 8.0; the CPU AMX or, unless it is Intel's, AVX-512 BF16: Intel's is slower
-            than float32 (0.6 times as fast, convolution of 128 channels, Sapphire Rapids without AMX), AMD's nearly
-            twice as fast. Emulation is slower, too.
+        device: CUDA needs compute capability 8.0 for bfloat16; the CPU AMX or, unless it is Intel's, AVX-512 BF16:
+            Intel's is slower than float32 (0.6 times as fast, convolution of 128 channels, Sapphire Rapids without
+            AMX), AMD's nearly twice as fast. Emulation is slower, too.
+        integers: whether integers will do, as for a network whose result a filter goes over: faster than bfloat16
+            except with AMX, and half as exact (:mod:`mri_denoise.networks.integers`).
     """
     import torch
 
     kind = torch.device(device).type
     if kind == "cuda":
         return "bfloat16" if torch.cuda.get_device_capability(device) >= (8, 0) else "float32"
-    if kind == "cpu" and hasattr(torch.cpu, "get_capabilities"):
-        has = torch.cpu.get_capabilities()
-        fast_avx512 = has.get("avx512_bf16") and not has.get("cpu_name", "").startswith("Intel")
-        return "bfloat16" if has.get("amx_bf16") or fast_avx512 else "float32"
-    return "float32"
+    if kind != "cpu" or not hasattr(torch.cpu, "get_capabilities"):
+        return "float32"
+    has = torch.cpu.get_capabilities()
+    if has.get("amx_bf16"):
+        return "bfloat16"
+    if integers:
+        from mri_denoise.networks.integers import supported
+
+        if supported():
+            return "int8"
+    return "bfloat16" if has.get("avx512_bf16") and not has.get("cpu_name", "").startswith("Intel") else "float32"
 
 
 @contextmanager

@@ -44,7 +44,7 @@ class ParsedBundle:
         bundle: what to parse.
         files: its ``inference.yaml``, and configs to merge on top.
         device: as PyTorch names it.
-        precision: ``"float32"``, ``"bfloat16"`` or ``"float16"``; the bundle chooses by default.
+        precision: ``"float32"``, ``"bfloat16"``, ``"float16"`` or ``"int8"``; the bundle chooses by default.
         progress: whether slices are counted on a bar on standard error.
 
     Attributes:

@@ -9,14 +9,16 @@ import torch
 from monai.data import MetaTensor
 from monai.inferers import Inferer
 
+from mri_denoise.networks import integers
 from mri_denoise.threads import run_in_threads
 
-PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+# what is stored between two layers; of "int8" (mri_denoise.networks.integers) that is float32
+PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16, "int8": torch.float32}
 _PIECE = 256 * 256  # pixels: fewer take longer each
 
 
 class MixedPrecisionInferer(Inferer):
-    """Run the network under autocast, with 2D images in ``channels_last`` order.
+    """Run the network under autocast.
 
     MONAI's engines switch mixed precision on for CUDA alone; this inferer does it on the device of the input.
 
@@ -25,17 +27,20 @@ class MixedPrecisionInferer(Inferer):
     of them (:mod:`mri_denoise.threads`), and no layer is so large that the system has to clear new pages.
 
     Args:
-        precision: ``"float32"``, ``"bfloat16"`` or ``"float16"``.
+        precision: ``"float32"``, ``"bfloat16"``, ``"float16"`` or, on a CPU, ``"int8"``, which convolves in integers
+            (:mod:`mri_denoise.networks.integers`).
 
     Raises:
-        ValueError: if the precision is unknown.
+        ValueError: if the precision is unknown, or the processor has none like it.
     """
 
     def __init__(self, precision: str = "bfloat16") -> None:
         super().__init__()
         if precision not in PRECISIONS:
             raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, got {precision!r}.")
-        self.dtype = PRECISIONS[precision]
+        if precision == "int8" and not integers.supported():
+            raise ValueError("precision int8 needs an x86 processor with AVX2; use float32.")
+        self.dtype, self.integers = PRECISIONS[precision], precision == "int8"
 
     def __call__(
         self, inputs: torch.Tensor, network: Callable[..., torch.Tensor], *args: Any, **kwargs: Any
@@ -52,11 +57,10 @@ class MixedPrecisionInferer(Inferer):
             the network's output in float32.
         """
         plain = inputs.as_tensor() if isinstance(inputs, MetaTensor) else inputs
-        if plain.ndim == 4:
-            plain = plain.contiguous(memory_format=torch.channels_last)
 
         def run(piece: torch.Tensor) -> torch.Tensor:
-            with torch.autocast(plain.device.type, dtype=self.dtype, enabled=self.dtype != torch.float32):
+            mixed = torch.autocast(plain.device.type, dtype=self.dtype, enabled=self.dtype != torch.float32)
+            with mixed, integers.in_integers(self.integers):
                 return network(piece, *args, **kwargs).float()
 
         if plain.device.type != "cpu" or plain.ndim != 4 or torch.is_grad_enabled():

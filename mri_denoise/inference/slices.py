@@ -40,7 +40,7 @@ class SliceDenoiseInferer(MixedPrecisionInferer):
         batch_size: slices at a time on the CPU, or as many as there are threads; fewer slices of more than 512 x 512
             pixels, so that memory stays the same. A GPU takes as many as its free memory allows. If memory runs out,
             the batch is halved.
-        precision: ``"float32"``, ``"bfloat16"`` or ``"float16"``.
+        precision: as for :class:`~mri_denoise.inference.mixed_precision.MixedPrecisionInferer`.
         planes: 1 cuts slices along the plane of acquisition. 3 cuts them along all three planes and averages the
             results, which is better and takes three times as long. ``"auto"`` is 3 for volumes of isotropic voxels
             (:func:`~mri_denoise.volume.suits_three_planes`).

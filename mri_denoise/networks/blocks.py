@@ -57,7 +57,16 @@ class SpatialAttention(nn.Module):
 
 
 class ConvolutionPair(nn.Sequential):
-    """Apply convolution, SiLU, convolution, SiLU; in inference on a CPU each pair in one pass over memory."""
+    """Apply convolution, SiLU, convolution, SiLU; in inference on a CPU each pair in one pass over memory.
+
+    Args:
+        modules: these four.
+        exact: whether the first convolution is never computed in integers: it sees the image itself.
+    """
+
+    def __init__(self, *modules: nn.Module, exact: bool = False) -> None:
+        super().__init__(*modules)
+        self.exact = exact
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Apply the layers: shape (N, C, ...) in and out."""
@@ -70,7 +79,7 @@ class ConvolutionPair(nn.Sequential):
 
     def _fused(self, x: torch.Tensor) -> torch.Tensor:
         first, second = (module for module in self if isinstance(module, nn.Conv2d))
-        return convolve_silu(second, convolve_silu(first, x))
+        return convolve_silu(second, convolve_silu(first, x, exact=self.exact))
 
 
 class ResidualBlock(nn.Module):
@@ -82,10 +91,17 @@ class ResidualBlock(nn.Module):
         out_channels: feature maps out.
         residual: whether a skip goes around the convolutions (ablation of the paper's Table 4).
         scale: factor on the convolutions' branch: 1 in encoder and decoder, 0.2 in the bottleneck.
+        exact: whether its input is the image itself (:class:`ConvolutionPair`).
     """
 
     def __init__(
-        self, spatial_dims: int, in_channels: int, out_channels: int, residual: bool = True, scale: float = 1.0
+        self,
+        spatial_dims: int,
+        in_channels: int,
+        out_channels: int,
+        residual: bool = True,
+        scale: float = 1.0,
+        exact: bool = False,
     ) -> None:
         super().__init__()
         conv = Conv[Conv.CONV, spatial_dims]
@@ -94,6 +110,7 @@ class ResidualBlock(nn.Module):
             nn.SiLU(),
             conv(out_channels, out_channels, kernel_size=3, padding=1),
             nn.SiLU(),
+            exact=exact,
         )
         self.residual = residual
         self.scale = scale
@@ -133,13 +150,20 @@ class AttentionStage(nn.Module):
         out_channels: feature maps out.
         attention: whether channel attention follows (Table 4).
         residual: whether the block has its skip (Table 4).
+        exact: whether its input is the image itself (:class:`ConvolutionPair`).
     """
 
     def __init__(
-        self, spatial_dims: int, in_channels: int, out_channels: int, attention: bool = True, residual: bool = True
+        self,
+        spatial_dims: int,
+        in_channels: int,
+        out_channels: int,
+        attention: bool = True,
+        residual: bool = True,
+        exact: bool = False,
     ) -> None:
         super().__init__()
-        self.block = ResidualBlock(spatial_dims, in_channels, out_channels, residual)
+        self.block = ResidualBlock(spatial_dims, in_channels, out_channels, residual, exact=exact)
         self.attention = ChannelAttention(spatial_dims, out_channels) if attention else nn.Identity()
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:

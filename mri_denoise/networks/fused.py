@@ -14,6 +14,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from mri_denoise.networks import integers
+
 
 def can_fuse(x: torch.Tensor) -> bool:
     """Tell whether fused operators may replace modules for this input, and overwrite intermediate results.
@@ -42,8 +44,16 @@ def supported(dtype: torch.dtype) -> bool:
     return dtype == torch.float32 or (dtype == torch.bfloat16 and torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
-def convolve_silu(conv: nn.Conv2d, x: torch.Tensor) -> torch.Tensor:
-    """Compute ``silu(conv(x))``: shape (N, C, H, W) in and out."""
+def convolve_silu(conv: nn.Conv2d, x: torch.Tensor, *, exact: bool = False) -> torch.Tensor:
+    """Compute ``silu(conv(x))``: shape (N, C, H, W) in and out.
+
+    Args:
+        conv: the convolution.
+        x: its input.
+        exact: whether it may not be computed in integers, where that is wanted (:mod:`mri_denoise.networks.integers`).
+    """
+    if not exact and integers.wanted() and _dtype(x) == torch.float32:
+        return integers.convolve_silu(conv, x)
     inputs, weight, bias = _cast(conv, x)
     return torch.ops.mkldnn._convolution_pointwise(
         inputs, weight, bias, conv.padding, conv.stride, conv.dilation, conv.groups, "swish", [], ""

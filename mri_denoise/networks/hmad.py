@@ -92,7 +92,8 @@ class HMADNet(nn.Module):
         stem_channels = self.in_channels * shuffle**2
         inputs = [stem_channels, *encoder_widths[:-1]]
         self.encoders = nn.ModuleList(
-            AttentionStage(spatial_dims, i, o, attention, residual) for i, o in zip(inputs, encoder_widths, strict=True)
+            AttentionStage(spatial_dims, i, o, attention, residual, exact=number == 0)
+            for number, (i, o) in enumerate(zip(inputs, encoder_widths, strict=True))
         )
         self.pool = Pool[Pool.MAX, spatial_dims](kernel_size=2)
         self.multi_scale: nn.Module | None = None

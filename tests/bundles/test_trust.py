@@ -93,7 +93,7 @@ def test_nonsense_in_metadata_and_configs_is_one_line(
     ("old", "new"),
     [
         ("batch_size: 8", "batch_size: $exit(0)"),
-        ("precision: $choose_precision(@device)", "precision: $1 / 0"),
+        ("precision: $choose_precision(@device, integers=@filter_passes > 0)", "precision: $1 / 0"),
         ("denoise: [", "denoise: 7 #["),
         ("extra_keys:", "extra_keys: 3\nother_keys:"),
         ("network: $load_weights(@network_def, @ckpt_path)", "network: $3 #"),

@@ -11,7 +11,7 @@ from torch import nn
 from mri_denoise.inference.collaborative_filter import filter_blocks
 from mri_denoise.inference.mixed_precision import MixedPrecisionInferer, piece_size
 from mri_denoise.inference.slices import SliceDenoiseInferer
-from mri_denoise.networks import HMADNet
+from mri_denoise.networks import HMADNet, integers
 from mri_denoise.runtime import choose_precision
 from tests.threads import pytorch_threads
 
@@ -116,18 +116,21 @@ def test_bfloat16_is_close_to_float32() -> None:
 
 
 @pytest.mark.parametrize(
-    ("capabilities", "precision"),
+    ("capabilities", "precision", "with_integers"),
     [
-        ({"cpu_name": "AMD EPYC 9755", "avx512_bf16": True}, "bfloat16"),
-        ({"cpu_name": "Intel Xeon", "avx512_bf16": True, "amx_bf16": True}, "bfloat16"),
-        ({"cpu_name": "Intel Xeon", "avx512_bf16": True, "amx_bf16": False}, "float32"),
-        ({"cpu_name": "AMD Ryzen 7 5800X", "avx512_bf16": False}, "float32"),
-        ({}, "float32"),
+        ({"cpu_name": "AMD EPYC 9755", "avx512_bf16": True}, "bfloat16", "int8"),
+        ({"cpu_name": "Intel Xeon", "avx512_bf16": True, "amx_bf16": True}, "bfloat16", "bfloat16"),
+        ({"cpu_name": "Intel Xeon", "avx512_bf16": True, "amx_bf16": False}, "float32", "int8"),
+        ({"cpu_name": "AMD Ryzen 7 5800X", "avx512_bf16": False}, "float32", "int8"),
+        ({}, "float32", "int8"),
     ],
 )
-def test_bfloat16_is_chosen_where_it_is_faster(monkeypatch, capabilities: dict, precision: str) -> None:
+def test_the_fast_precision_is_chosen(monkeypatch, capabilities: dict, precision: str, with_integers: str) -> None:
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities, raising=False)
     assert choose_precision("cpu") == precision
+    for supported, expected in ((True, with_integers), (False, precision)):
+        monkeypatch.setattr(integers, "supported", lambda answer=supported: answer)
+        assert choose_precision("cpu", integers=True) == expected
 
 
 def test_mixed_precision_runs_the_network_in_that_precision() -> None:
@@ -150,22 +153,25 @@ def test_in_inference_on_a_cpu_images_go_through_the_network_in_pieces_of_a_fixe
     assert len(spy.seen[-1]) == 5
 
 
-def test_the_bits_do_not_depend_on_threads_and_batches() -> None:
+@pytest.mark.parametrize("precision", ["float32", "int8"])
+def test_the_bits_do_not_depend_on_threads_and_batches(precision: str) -> None:
+    if precision == "int8" and not integers.supported():
+        pytest.skip("this processor does not convolve in integers")
     torch.manual_seed(0)
     network = HMADNet(channels=(8, 16), num_slices=3, noise_map=True).eval().to(memory_format=torch.channels_last)
     x = MetaTensor(torch.rand(1, 1, 33, 37, 9), affine=torch.eye(4))
     results = []
     for threads, batch_size in ((1, 8), (2, 8), (3, 1), (4, 3)):
         with pytorch_threads(threads), torch.no_grad():
-            inferer = SliceDenoiseInferer(3, True, batch_size, "float32", filter_passes=2)
+            inferer = SliceDenoiseInferer(3, True, batch_size, precision, filter_passes=2)
             results.append(inferer(x, network, sigma=torch.tensor([[0.1]]), slice_axis=2))
             assert torch.get_num_threads() == threads
     assert all(torch.equal(results[0], other) for other in results[1:])
 
 
 def test_wrong_arguments_are_refused() -> None:
-    with pytest.raises(ValueError, match="'int8'"):
-        MixedPrecisionInferer("int8")
+    with pytest.raises(ValueError, match="'int4'"):
+        MixedPrecisionInferer("int4")
     with pytest.raises(ValueError, match="one item"):
         SliceDenoiseInferer()(torch.rand(2, 1, 3, 3, 3), Spy())
 
