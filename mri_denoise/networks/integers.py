@@ -51,7 +51,7 @@ def supported() -> bool:
     """
     if platform.machine() not in ("x86_64", "AMD64") or not torch.backends.mkldnn.is_available():
         return False
-    if not getattr(torch.cpu, "get_capabilities", dict)().get("avx2"):
+    if not hasattr(torch.cpu, "get_capabilities") or not torch.cpu.get_capabilities().get("avx2"):
         return False
     conv = nn.Conv2d(2, 4, 3, padding=1)
     x = torch.linspace(-1, 3, 2 * 5 * 4).reshape(1, 2, 5, 4)

@@ -33,6 +33,10 @@ _MOST_VOXELS = 3_000_000  # a larger volume is sampled in evenly spread tiles
 _TILE = 512  # voxels: longest edge of a tile of a slice
 _PART = 128  # voxels: edge of the parts the network was trained on, those of smaller slices padded with zeros
 NARROW = 96  # voxels: slices with a shorter edge are padded, too
+# Steps along both axes of a slice: as it is, turned by 180 degrees, mirrored. The levels depend a little on the
+# direction that the network looks from; where they are averaged over slices that it sees from several, that averages
+# out. Over 120 simulated scanners the error of the level is 7 % smaller for it (decision 0017).
+_TURNS = (1, 1), (-1, -1), (-1, 1), (1, -1)
 _FULL = 0.7  # fraction of voxels that are not 0 in a cell that is used
 _BRIGHT = 0.1  # times the 95th percentile of the blocks' means: blocks above it count for the coarse level
 _QUIET = 0.2  # quantile of the blocks' spread
@@ -88,7 +92,7 @@ def measure_cells(slices: np.ndarray, scale: float = 1.0) -> Cells | None:
     def measure(part: tuple[Tile, int]) -> None:
         tile, place = part
         slab = _slab(slices, tile, numbers[place], scale)
-        found = _run_network(slab / np.float32(coarse))
+        found = _run_network(slab / np.float32(coarse), _TURNS[place % len(_TURNS)])
         first, second = (slice(edge.start // CELL, edge.stop // CELL) for edge in tile)
         level[first, second, place], error[first, second, place] = found[0] + math.log(coarse), np.exp(found[1])
         mean[first, second, place], spread[first, second, place] = _magnitudes(slab[1])
@@ -166,8 +170,10 @@ def _magnitudes(tile: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return mean, cells.std(axis=(1, 3))
 
 
-def _run_network(slab: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _run_network(slab: np.ndarray, turn: tuple[int, int]) -> np.ndarray:
     """Level and error of the cells of a tile, as :class:`~mri_denoise.networks.noise_level.NoiseLevelNet` returns.
+
+    The network sees the tile with the steps ``turn`` along its axes; the result is the right way round.
 
     A small tile lies in a corner of zeros, as in training: without them, the levels of small crops came out up to 3.7
     times too high.
@@ -176,10 +182,11 @@ def _run_network(slab: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
     rows, columns = slab.shape[1:]
     margins = [max(_PART - edge, 0) if min(rows, columns) < NARROW else 0 for edge in (rows, columns)]
-    padded = np.pad(slab, [(0, 0), *((0, margin) for margin in margins)])
+    first, second = turn
+    padded = np.pad(slab[:, ::first, ::second], [(0, 0), *((0, margin) for margin in margins)])
     with torch.inference_mode():
-        level, error = _network()(torch.from_numpy(padded)[None])[0, :, : rows // CELL, : columns // CELL].numpy()
-    return level, error
+        found: np.ndarray = _network()(torch.from_numpy(padded)[None])[0].numpy()
+    return found[:, : rows // CELL, : columns // CELL][:, ::first, ::second]
 
 
 @cache

@@ -35,7 +35,7 @@ _PURE = 0.9  # level: the least that magnitudes spread in half of the cells, as 
 # logarithm of the level of a slice by that of another, less the expected errors of both: up to the first the levels are
 # alike, from the second on they have nothing to do with each other. Slices of real volumes reach 0.17.
 _ALIKE, _JUMP = 0.1, 0.4
-_IN_SLICE = 8  # cells of tissue that tell the level of a slice
+_IN_SLICE = 8, 0.2  # cells of tissue, and times those of the usual slice: with more of both a slice tells its level
 _SURE = 0.2  # expected error above which the level is lowered
 
 
@@ -83,7 +83,8 @@ def measure_levels(cells: Cells, least: float, *, as_map: bool = False) -> Level
     Returns:
         the map; None if there is too little tissue.
     """
-    tissue = (cells.mean > least) & (cells.mean > np.exp(cells.level)) & ~_frame(cells)
+    with np.errstate(over="ignore"):  # cells without an image
+        tissue = (cells.mean > least) & (cells.mean > np.exp(cells.level)) & ~_frame(cells)
     if tissue.sum() < _LEAST:
         return None
     weight = np.where(tissue, 1 / np.square(cells.error), 0)
@@ -142,7 +143,8 @@ def _likeness(cells: Cells, weight: np.ndarray, values: np.ndarray) -> np.ndarra
     """
     slices = cells.slices
     same = np.ones((len(slices), len(slices)))
-    told = np.flatnonzero(np.count_nonzero(weight, axis=(0, 1)) >= _IN_SLICE)
+    count = np.count_nonzero(weight, axis=(0, 1))
+    told = np.flatnonzero(count >= max(_IN_SLICE[0], _IN_SLICE[1] * np.median(count[count > 0])))
     if len(told) < 2 or len(slices) != slices[-1] - slices[0] + 1:
         return same
     level = (weight * values).sum(axis=(0, 1))[told] / weight.sum(axis=(0, 1))[told]

@@ -40,6 +40,32 @@ def test_a_map_of_a_head_is_right(clean: np.ndarray, truth: np.ndarray, masked: 
     assert np.abs(found[inside] / truth[inside] - 1).mean() < largest
 
 
+def test_cells_lie_where_they_were_measured_from_whichever_direction_the_network_looks(clean: np.ndarray) -> None:
+    """Successive slices are seen as they are, turned and mirrored."""
+    x, y, _ = np.meshgrid(*(np.linspace(-1, 1, n) for n in SHAPE), indexing="ij")
+    noisy = add_rician(clean, np.where(x - 0.5 * y > 0, 80.0, 20.0), np.random.default_rng(0))
+    cells = measure_cells(noisy)
+    assert cells is not None
+    corner = x[4::8, 4::8, 0] - 0.5 * y[4::8, 4::8, 0]
+    for place in range(8):
+        inside = cells.mean[..., place] > 200
+        loud, quiet = (cells.level[..., place][inside & side] for side in (corner > 0.15, corner < -0.15))
+        assert np.median(loud) - np.median(quiet) > 0.8
+
+
+def test_a_few_cells_at_the_end_of_a_head_are_no_jump() -> None:
+    shape = (12, 12, 10)
+    level, mean = np.full(shape, np.log(40.0)), np.full(shape, 900.0)
+    level[..., 9] -= 2
+    mean[2:, :, 9] = 0  # 24 cells are left of 144
+    cells = Cells(level=level, error=np.full(shape, 0.1), mean=mean, spread=np.exp(level), slices=np.arange(10))
+    found = measure_levels(cells, 100)
+    assert found is not None and not found.jumps
+    mean[:6] = 900.0
+    found = measure_levels(cells, 100)
+    assert found is not None and found.jumps
+
+
 def test_a_map_of_even_noise_is_flat(clean: np.ndarray) -> None:
     noisy = add_rician(clean, 40, np.random.default_rng(1))
     found = find_noise(noisy, slice_axis=2, as_map=True).sigma
