@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from mri_denoise.bundles.parsed import Item
+from mri_denoise.inference.limits import without_missing
 from mri_denoise.noise.cautions import Caution
 from mri_denoise.volume import Volume, slice_axis_of
 
@@ -83,8 +84,9 @@ def item_of(volume: Volume) -> Item:
         volume: what was read; its array is shared where it is finite everywhere, and never changed.
 
     Returns:
-        ``image`` and ``raw``: the same MetaTensor of shape (T, X, Y, Z), NaN and infinity replaced by 0 (a writer puts
-        them back); ``slice_axis``, ``contiguous``, ``picture`` and, where the file defines one, ``white_level``.
+        ``image`` and ``raw``: the same MetaTensor of shape (T, X, Y, Z), NaN and infinity replaced
+        (:func:`~mri_denoise.inference.limits.without_missing`; a writer puts them back); ``slice_axis``,
+        ``contiguous``, ``picture`` and, where the file defines one, ``white_level``.
     """
     from monai.data import MetaTensor
 
@@ -92,7 +94,7 @@ def item_of(volume: Volume) -> Item:
     with np.errstate(invalid="ignore"):  # infinity less infinity
         finite = np.isfinite(array.sum(dtype=np.float64))
     if not finite:
-        array = np.nan_to_num(array, nan=0.0, posinf=0.0, neginf=0.0)
+        array = np.stack([without_missing(torch.from_numpy(one.copy())).numpy() for one in array])
     if not array.flags.writeable or min(array.strides) < 0:  # torch knows neither
         array = array.copy()
     image = MetaTensor(torch.from_numpy(array), affine=torch.from_numpy(np.array(volume.affine, dtype=np.float64)))

@@ -1,4 +1,4 @@
-"""Bound what a network is given.
+"""Bound what a network is given, and fill what is missing in it.
 
 A voxel far beyond the image's range (a hot pixel, a marker, a wrong scale) turns what a network sees around it into
 nonsense. It holds no noise that could be removed, so it is left out and stays as it was.
@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 
 LOW, HIGH = -2.0, 3.0  # of an image scaled to about [0, 1]
+_FINITE = 2 / 3  # of a voxel's neighbours, beyond which it is a hole in the image, and not a part of a mask
 
 
 def without_extremes(volume: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -28,6 +29,26 @@ def without_extremes(volume: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     sums, counts = (mean_around(values) for values in (inside, (~extreme).to(volume)))
     around = torch.where(counts > 0, sums / counts.clamp_min(1 / 27), volume.clamp(LOW, HIGH))
     return torch.where(extreme, around, volume), extreme
+
+
+def without_missing(volume: torch.Tensor) -> torch.Tensor:
+    """Replace NaN and infinity: single voxels by the mean of those around them, others by 0, as masks have it.
+
+    A hole of 0 in tissue would pass for structure, and for noise.
+
+    Args:
+        volume: shape (X, Y, Z), any of which may be 1.
+
+    Returns:
+        same shape, finite.
+    """
+    finite = volume.isfinite()
+    sums, counts, places = (
+        mean_around(values) for values in (torch.where(finite, volume, 0), finite.float(), torch.ones_like(volume))
+    )
+    mean = sums / counts.clamp_min(1e-3)
+    hole = (counts > _FINITE * places) & mean.isfinite()
+    return torch.where(finite, volume, torch.where(hole, mean, 0))
 
 
 def mean_around(volume: torch.Tensor) -> torch.Tensor:

@@ -55,9 +55,10 @@ def estimate_series(volumes: np.ndarray, *, slice_axis: int | None = None) -> li
     """Estimate the noise level of each volume of a series that was acquired with one sequence and one receiver.
 
     The k-space coverage is found from several volumes together. The noise of the receiver does not depend on the
-    signal: in a series of four volumes or more, a level above 1.25 times the median is anatomy (the fine structure of
-    the unweighted volume of a diffusion series), and the median takes its place. If the air of most volumes tells the
-    level, that of one whose air does not, and whose level is within that factor, is the median of the others.
+    signal: in a series of four volumes or more with any noise, a level above 1.25 times their median is anatomy (the
+    fine structure of the unweighted volume of a diffusion series), and the median takes its place, unless the air tells
+    that level: then the volume is in another unit, or noisier. If the air of most volumes tells the level, that of one
+    whose air does not, and whose level is within that factor, is the median of the others.
 
     Args:
         volumes: magnitudes, shape (T, X, Y, Z); otherwise as for :func:`estimate_sigma`.
@@ -72,16 +73,21 @@ def estimate_series(volumes: np.ndarray, *, slice_axis: int | None = None) -> li
     slices = [middle_slices(volumes[t], axis) for t in sample_series(len(volumes))]
     coverage = find_coverage(np.concatenate(slices, axis=2))
     levels = [estimate_sigma(volume, slice_axis=axis, coverage=coverage) for volume in volumes]
-    usual = float(np.median([level.sigma for level in levels]))
-    if len(levels) < _LEAST_SERIES or usual == 0:
+    noisy = [level.sigma for level in levels if level.sigma > 0]
+    if len(noisy) < _LEAST_SERIES:
         return levels
     air = [level.sigma for level in levels if level.method == "background"]
-    if 2 * len(air) > len(levels):
+    if 2 * len(air) > len(noisy):
         levels = [_as_air(level, float(np.median(air))) for level in levels]
-    return [
-        replace(level, sigma=usual, snr=level.snr * level.sigma / usual) if level.sigma > _OUTLIER * usual else level
-        for level in levels
-    ]
+    usual = float(np.median(noisy))
+    return [_not_anatomy(level, usual) for level in levels]
+
+
+def _not_anatomy(level: NoiseLevel, usual: float) -> NoiseLevel:
+    """The level of a volume, or the usual one of its series if its own is that of fine structure."""
+    if level.method != "foreground" or level.sigma <= _OUTLIER * usual:
+        return level
+    return replace(level, sigma=usual, snr=level.snr * level.sigma / usual)
 
 
 def _as_air(level: NoiseLevel, air: float) -> NoiseLevel:

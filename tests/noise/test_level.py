@@ -97,6 +97,19 @@ def test_series_of_one_receiver() -> None:
     assert estimate_series(quiet)[-1].sigma == pytest.approx(5, rel=0.05)
 
 
+def test_volumes_in_other_units_have_their_own_level() -> None:
+    scales = (1, 3, 0.5, 2, 8)
+    stack = np.stack([scale * add_noise(phantom(), 30, seed) for seed, scale in enumerate(scales)])
+    levels = [level.sigma / scale for level, scale in zip(estimate_series(stack, slice_axis=2), scales, strict=True)]
+    assert levels == pytest.approx([30] * 5, rel=0.05)
+
+
+def test_empty_volumes_say_nothing_of_the_others() -> None:
+    noisy = [add_noise(phantom(), 30, seed) for seed in range(4)]
+    levels = estimate_series(np.stack([*noisy, *[np.zeros_like(noisy[0])] * 5]), slice_axis=2)
+    assert [level.sigma for level in levels] == pytest.approx([30] * 4 + [0] * 5, rel=0.05)
+
+
 def test_clean_image_has_next_to_no_noise() -> None:
     assert estimate_sigma(phantom()).sigma < 3  # of 1000: less than what can be seen
     grey = np.round(phantom() / phantom().max() * 255).astype(np.uint8)

@@ -1,0 +1,53 @@
+"""What is missing in an image is filled from around it, or by 0 as a mask."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from mri_denoise.denoiser import Denoiser
+from mri_denoise.inference.limits import without_missing
+from mri_denoise.noise.simulate import add_rician
+from mri_denoise.volume import Volume
+from tests.phantoms import head
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf])
+@pytest.mark.parametrize("place", [(3, 4, 2), (0, 0, 0)])
+def test_a_hole_becomes_the_mean_of_what_is_around(value: float, place: tuple[int, int, int]) -> None:
+    volume = torch.rand(6, 7, 4)
+    around = volume[tuple(slice(max(n - 1, 0), n + 2) for n in place)].clone()
+    known = around.sum() - volume[place]
+    volume[place] = value
+    filled = without_missing(volume)
+    assert filled[place] == pytest.approx(float(known / (around.numel() - 1)), rel=1e-5)
+    filled[place] = value
+    assert torch.equal(filled.nan_to_num(), volume.nan_to_num())
+
+
+def test_a_mask_becomes_0() -> None:
+    volume = torch.rand(8, 9, 1) + 1
+    volume[5:] = torch.nan
+    filled = without_missing(volume)
+    assert torch.equal(filled[:5], volume[:5]) and not filled[5:].any()
+    assert not without_missing(torch.full((3, 3, 3), torch.nan)).any()
+
+
+def test_values_at_the_end_of_the_range_stay_finite() -> None:
+    volume = torch.full((3, 3, 3), 3e38)
+    volume[1, 1, 1] = torch.nan
+    assert without_missing(volume).isfinite().all()
+
+
+def test_missing_voxels_do_not_spoil_the_others() -> None:
+    clean = 1000 * head((64, 80, 12))
+    noisy = add_rician(clean, 30.0, np.random.default_rng(0)).astype(np.float32)
+    holes = np.random.default_rng(1).random(clean.shape) < 0.05
+    denoise, errors = Denoiser.load("rician", device="cpu"), []
+    for missing in (np.zeros_like(holes), holes):
+        array = np.where(missing, np.nan, noisy)
+        result = denoise(Volume(array=array[None], affine=np.eye(4))).array[0]
+        assert np.array_equal(np.isnan(result), missing)
+        errors.append(np.sqrt(np.mean((result - clean)[~holes & (clean > 50)] ** 2)))
+    assert errors[1] < 1.15 * errors[0]
