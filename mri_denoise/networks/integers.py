@@ -125,7 +125,7 @@ _packed: WeakKeyDictionary[nn.Conv2d, _Weights] = WeakKeyDictionary()
 
 def _rounded(conv: nn.Conv2d) -> _Weights:
     weight = conv.weight.detach()
-    version = weight.data_ptr(), weight._version
+    version = weight.data_ptr(), 0 if weight.is_inference() else weight._version  # which the others do not count
     known = _packed.get(conv)
     if known is not None and known.version == version:
         return known

@@ -84,6 +84,14 @@ def test_nothing_but_zeros_gives_the_bias() -> None:
     torch.testing.assert_close(found, F.silu(conv.bias)[:, None, None].expand(1, 4, 5, 5))
 
 
+def test_weights_may_be_made_for_inference_alone() -> None:
+    integers.supported.cache_clear()
+    with torch.inference_mode():
+        assert integers.supported()
+        conv, x = conv_of(3, 4), image(1, 3, 8, 8)
+        assert (integers.convolve_silu(conv, x) - F.silu(conv(x))).abs().max() < 0.05
+
+
 def test_weights_that_change_are_rounded_again() -> None:
     conv, x = conv_of(3, 4), image(1, 3, 8, 8)
     before = integers.convolve_silu(conv, x)
