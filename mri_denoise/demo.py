@@ -15,6 +15,7 @@ from mri_denoise.bundles.registry import find_bundle
 from mri_denoise.errors import InputError
 from mri_denoise.evaluation.compare import Comparison, compare_cases
 from mri_denoise.io import discover
+from mri_denoise.io.files import writing
 from mri_denoise.pipeline.batch import denoise_cases
 from mri_denoise.settings import Settings
 from mri_denoise.simulation import head_phantom, phantom_affine, write_phantom_dicom, write_phantom_nifti
@@ -23,6 +24,8 @@ from mri_denoise.volume import voxel_sizes
 
 LEVEL = 5.0
 SERIES_SHAPE = (160, 192, 24)
+PARTS = ("input", "truth", "denoised")
+"""The folders that it makes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,8 +78,15 @@ def run_demo(output: Path) -> list[Row]:
     Raises:
         InputError: if something cannot be written or denoised.
     """
-    output.mkdir(parents=True, exist_ok=True)
-    return [_run(item, output) for item in [*_real(output), *_phantoms(output)]]
+    with writing(output):
+        output.mkdir(parents=True, exist_ok=True)
+        items = [*_real(output), *_phantoms(output)]
+    return [_run(item, output) for item in items]
+
+
+def holds_others(output: Path) -> bool:
+    """Whether a folder holds what no demo has made there, and might replace."""
+    return output.is_dir() and any(path.name not in PARTS for path in output.iterdir())
 
 
 def _real(output: Path) -> list[Item]:

@@ -30,12 +30,20 @@ def find_error(error: BaseException) -> InputError | None:
     return next((cause for cause in _causes(error) if isinstance(cause, InputError)), None)
 
 
-def as_input_error(label: str, error: BaseException) -> InputError:
-    """One line for whatever went wrong with an image, so that the others go on.
+def as_input_error(
+    label: str,
+    error: BaseException,
+    *,
+    failed: str = "cannot be denoised",
+    remedy: str = "this is a bug, please report it",
+) -> InputError:
+    """One line for whatever went wrong with an image, so that the others go on; or with a training.
 
     Args:
         label: how messages name the image.
         error: what was raised.
+        failed: what could not be done, where the reason is none that this package knows.
+        remedy: what to do then.
     """
     found = find_error(error)
     if found is not None:
@@ -46,7 +54,7 @@ def as_input_error(label: str, error: BaseException) -> InputError:
     system = next((cause.strerror for cause in causes if isinstance(cause, OSError) and cause.strerror), None)
     if system is not None:
         return InputError(f"{label}: {system}; free space, or check the folders.")
-    return InputError(f"{label}: cannot be denoised ({reason(error)}); this is a bug, please report it.")
+    return InputError(f"{label}: {failed} ({reason(error)}); {remedy}.")
 
 
 def printable(text: str) -> str:

@@ -21,9 +21,10 @@ from mri_denoise.errors import InputError
 _SHORT = {long: short for short, long in ENTITIES.items()} | {"inv": "inv", "mt": "mt", "desc": "desc", "proc": "proc"}
 _NONE, _ANY = "Query.NONE", "Query.ANY"
 _ABOUT = ("suffix", "datatype")
+_EXTENSION = "extension"
 _SUFFIXES = {suffix.lower() for suffixes in SUFFIXES.values() for suffix in suffixes}
 _EXAMPLE = '{"session": "02"}'
-_IGNORED = ("extension", "regex_search", "scope", "return_type", "invalid_filters", "target")
+_IGNORED = ("regex_search", "scope", "return_type", "invalid_filters", "target")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,8 +86,8 @@ def _check_patterns(path: Path, key: str, query: Mapping[str, Any]) -> None:
 
 
 def _field(entity: str) -> str | None:
-    """The short name of an entity, or ``suffix`` or ``datatype``; None if there is no such entity."""
-    if entity in _ABOUT or entity in ENTITIES:
+    """The short name of an entity, or ``suffix``, ``datatype`` or ``extension``; None if there is no such entity."""
+    if entity in (*_ABOUT, _EXTENSION) or entity in ENTITIES:
         return entity
     return _SHORT.get(entity)
 
@@ -107,7 +108,8 @@ def _matches(query: Mapping[str, Any], name: BidsName, datatype: str) -> bool:
     for entity, wanted in query.items():
         short = _field(entity)
         if short is not None:
-            held = {"suffix": name.suffix, "datatype": datatype, **name.entities}.get(short)
+            own = {"suffix": name.suffix, "datatype": datatype, _EXTENSION: name.extension}
+            held = {**own, **name.entities}.get(short)
             if not _fits(held, wanted, short, search=search):
                 return False
     return True
@@ -125,4 +127,6 @@ def _fits(held: str | None, wanted: Any, entity: str = "", *, search: bool = Fal
         return False
     if search:
         return re.search(str(wanted), held) is not None
+    if entity == _EXTENSION:
+        return held == f".{str(wanted).removeprefix('.')}"  # older queries leave the first dot out
     return same_label(held, bare_label(str(wanted), entity))

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mri_denoise.cli import common
+from mri_denoise.cli import checks, common
+from mri_denoise.cli.json_output import json_option, print_json
 from mri_denoise.errors import InputError
-from mri_denoise.io.case import Case
 from mri_denoise.settings import DEFAULTS, Sigma
 
 if TYPE_CHECKING:
@@ -28,13 +28,11 @@ def adapt(
     seed: Annotated[int, typer.Option(min=0, help="Seed of everything random.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = DEFAULTS.device,
     trust: common.Trust = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the record as JSON.")] = False,
+    as_json: Annotated[bool, json_option("Print the record as JSON.")] = False,
 ) -> None:
     """Fine-tune a model on your own noisy volumes, without references; the result is a bundle for denoise --model."""
     level = _level(sigma)
-    cases: list[Case] = []
-    for source in sources:
-        cases += common.find_cases(source)[0]
+    cases, skips = common.find_all(sources)
     if not cases:
         common.stop("no volume to learn from; name NIfTI files, DICOM folders or folders of these.", common.SOME_FAILED)
     bundle = common.find_model(model, trust=trust)
@@ -42,15 +40,17 @@ def adapt(
         common.stop(f"model {model}: cannot be adapted without references; use --model rician.", common.WRONG_USAGE)
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         common.stop(f"{output}: exists; the new bundle needs a folder of its own.", common.WRONG_USAGE)
+    checks.check_device(device)
     from mri_denoise.training.adapt import AdaptSettings, adapt_bundle
 
     settings = AdaptSettings(sigma=level, steps=steps, learning_rate=learning_rate, seed=seed, device=device)
     with common.one_line_errors(), common.busy("learning from the noise"):
         record = adapt_bundle(bundle, cases, output, settings)
     if as_json:
-        common.print_json(record.as_dict())
+        print_json(record.as_dict())
     else:
         _say(record, output)
+    raise typer.Exit(common.exit_code(len(cases), 0, skips))
 
 
 def _say(record: AdaptationRecord, output: Path) -> None:

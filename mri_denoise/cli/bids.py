@@ -15,6 +15,7 @@ from mri_denoise.bids.selection import Wanted
 from mri_denoise.cli import common
 from mri_denoise.cli.choices import MODEL_HELP, QUALITY_HELP, TTA_HELP, Quality, make_settings
 from mri_denoise.cli.dataset import Request, choose, denoise_dataset
+from mri_denoise.cli.json_output import json_option, print_json
 from mri_denoise.cli.pages import write_pages
 from mri_denoise.pipeline.files import record_path
 from mri_denoise.settings import DEFAULTS
@@ -116,9 +117,11 @@ def bids(
         bool, typer.Option("--skull-stripped", help="Sources have no skull; said in JSON files where theirs do not.")
     ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Denoise again what is up to date.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what participant would do, and write nothing.")
+    ] = False,
     trust: common.Trust = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: Annotated[bool, json_option()] = False,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
@@ -180,6 +183,8 @@ def _group(request: Request) -> int:
     """The group level; the exit code."""
     from mri_denoise.bids.group import write_group
 
+    if request.dry_run:
+        common.stop("--dry-run: is for the participant level; the group level writes one table.", common.WRONG_USAGE)
     _, selection = choose(request)
     if not (request.output / "dataset_description.json").is_file():
         common.stop(f"{request.output}: holds no results; run the participant level first.", common.SOME_FAILED)
@@ -198,7 +203,7 @@ def _group(request: Request) -> int:
     done = len(selection.scans) - len(missing)
     if request.as_json:
         answer = {"table": str(table), "done": done, "missing": [scan.label for scan in missing]}
-        common.print_json({**answer, "failed": [{"case": label, "error": error} for label, error in unreported]})
+        print_json({**answer, "failed": [{"case": label, "error": error} for label, error in unreported]})
     else:
         common.say(f"{table}: {done} scan{'s' * (done != 1)} done, {len(missing)} missing.")
     failed = missing or unreported or selection.absent or any(skip.damaged for skip in selection.skips)

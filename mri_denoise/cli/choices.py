@@ -52,8 +52,8 @@ def find_model(model: str, settings: Settings, *, trust: bool) -> Bundle:
     bundle = common.find_model(model, trust=trust)
     if "sigma" not in bundle.options and ("noise-map" in settings.extras or settings.sigma != DEFAULTS.sigma):
         common.stop(f"model {model} does not use a noise level: no --sigma, no --noise-map.", common.WRONG_USAGE)
-    if "guard" not in bundle.options and "guard-map" in settings.extras:
-        common.stop(f"model {model} has no guard: no --guard-map.", common.WRONG_USAGE)
+    if "guard" not in bundle.options and ("guard-map" in settings.extras or settings.guard != DEFAULTS.guard):
+        common.stop(f"model {model} has no guard: no --guard-map, no --no-guard.", common.WRONG_USAGE)
     if "quality" not in bundle.options and settings.quality != DEFAULTS.quality:
         common.stop(f"model {model} knows one quality: no --quality.", common.WRONG_USAGE)
     return bundle

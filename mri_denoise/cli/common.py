@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-import math
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -15,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 from rich.console import Console
 
+from mri_denoise.cli.json_output import print_error
 from mri_denoise.errors import InputError, printable
 from mri_denoise.io.case import Case, Skip
 from mri_denoise.io.files import same_file
@@ -47,8 +46,10 @@ messages = _Messages(stderr=True, highlight=False, soft_wrap=True, markup=False)
 
 
 def stop(message: str, code: int) -> NoReturn:
-    """Say one line on standard error and end with ``code``."""
+    """Say one line on standard error and end with ``code``; with ``--json`` also as JSON, but for wrong usage."""
     messages.print(f"mri-denoise: {message}")
+    if code != WRONG_USAGE:
+        print_error(message)
     raise typer.Exit(code)
 
 
@@ -90,11 +91,6 @@ def say(text: str) -> None:
     print(printable(text))
 
 
-def print_json(value: Any) -> None:
-    """JSON on standard output; NaN and infinity, which JSON does not know, become null."""
-    print(json.dumps(_finite(value), indent=2, default=str))
-
-
 def find_model(model: str, *, trust: bool) -> Bundle:
     """The bundle of a model, which may be run; says what there is to say of it on standard error.
 
@@ -112,27 +108,6 @@ def find_model(model: str, *, trust: bool) -> Bundle:
     if bundle.weights.is_file() and not (bundle.weights.parent / SUMS).is_file():
         messages.print(f"note {bundle.folder}: has no {SUMS}, its weights are taken as they are")
     return bundle
-
-
-def numbers(option: str, text: str, kind: Callable[[str], float]) -> list[float]:
-    """The numbers of an option with commas between them, each once; ends with code 2 for anything else."""
-    try:
-        return list(dict.fromkeys(kind(word) for word in text.split(",")))
-    except ValueError:
-        stop(f"{option} {text}: must be numbers with commas between them.", WRONG_USAGE)
-
-
-def parse_settings(settings: list[str] | None) -> dict[str, Any]:
-    """Values of a config to change, from ``KEY=VALUE`` with the value in YAML; ends with code 2 for anything else."""
-    import yaml
-
-    overrides = {}
-    for setting in settings or []:
-        key, separator, value = setting.partition("=")
-        if not separator:
-            stop(f"--set {setting}: must be KEY=VALUE.", WRONG_USAGE)
-        overrides[key] = yaml.safe_load(value)
-    return overrides
 
 
 def busy(what: str) -> AbstractContextManager[object]:
@@ -169,16 +144,6 @@ def first_names(names: Sequence[str], most: int = 8) -> str:
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
-def _finite(value: Any) -> Any:
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return value
-
-
 def find_cases(
     source: Path, output: Path | None = None, *, force: bool = False, own_results: bool = True
 ) -> tuple[list[Case], list[Skip]]:
@@ -203,6 +168,17 @@ def find_cases(
         cases = [c for c in cases if not any(_lies_in(p, inside) for p in c.sources)]
         skips = [s for s in skips if not _lies_in(s.source, inside)]
     say_skips(skips)
+    return cases, skips
+
+
+def find_all(sources: Sequence[Path], **options: Any) -> tuple[list[Case], list[Skip]]:
+    """Find the cases of several paths, as :func:`find_cases` does for each with the same options."""
+    cases: list[Case] = []
+    skips: list[Skip] = []
+    for source in dict.fromkeys(sources):
+        found, left = find_cases(source, **options)
+        cases += found
+        skips += left
     return cases, skips
 
 

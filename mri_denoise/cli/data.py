@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from mri_denoise.cli import common
+from mri_denoise.cli import checks, common
+from mri_denoise.cli.json_output import json_option, print_json
 
 app = typer.Typer(help="Data for training: check and lay out local copies of public data sets.", no_args_is_help=True)
 
@@ -23,19 +24,19 @@ def prepare(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where your copies of the data sets are.")],
     output: Annotated[Path, typer.Argument(metavar="OUTPUT", help="The data set folder for training.")],
     copy: Annotated[bool, typer.Option("--copy", help="Copy files instead of linking them.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: Annotated[bool, json_option()] = False,
 ) -> None:
     """Find the files of the manifests by their SHA-256 and lay them out with a datalist for training."""
     from mri_denoise.training.manifests import prepare as run
 
-    if not folder.is_dir():
-        common.stop(f"{folder}: no such folder.", common.WRONG_USAGE)
+    checks.must_be_folder(folder)
+    checks.need_folder(output)
     with common.one_line_errors(), common.busy("checking hashes"):
         report = run(folder, output, copy=copy)
     for mismatch in report.mismatched:
         common.messages.print(f"differs {mismatch.found}: not the file that {mismatch.local} should be (SHA-256).")
     if as_json:
-        common.print_json(
+        print_json(
             {
                 "placed": [str(p) for p in report.placed],
                 "missing": [str(p) for p in report.missing],
@@ -60,6 +61,7 @@ def references(
     """Denoise the training volumes and add the results to the datalist, as cleaner references for the next training."""
     from mri_denoise.training.references import add_references
 
+    checks.must_be_folder(dataset)
     bundle = common.find_model(model, trust=trust)
 
     def say(image: str, sigma: float) -> None:
@@ -80,6 +82,8 @@ def scans(
     """Put the training volumes through simulated scanners, for the training of the noise-level network."""
     from mri_denoise.training.noise_scans import make_scans
 
+    checks.must_be_folder(dataset)
+    checks.need_folder(output)
     with common.one_line_errors():
         _make(make_scans(dataset, output, count, seed), "scanning", count)
     print(f"{count} scans.")
@@ -98,6 +102,8 @@ def filtered(
     """Denoise noisy parts of training volumes up to the filter, for the training of the network that refines it."""
     from mri_denoise.training.filtered import make_filtered
 
+    checks.must_be_folder(dataset)
+    checks.need_folder(output)
     bundle = common.find_model(model, trust=trust)
     with common.one_line_errors():
         _make(make_filtered(dataset, output, bundle, count, seed, split), "filtering", count)

@@ -14,6 +14,7 @@ from mri_denoise.bids.layout import Kind, Layout
 from mri_denoise.bids.selection import Selection, Wanted, select
 from mri_denoise.cli import common
 from mri_denoise.cli.choices import find_model
+from mri_denoise.cli.json_output import print_json
 from mri_denoise.cli.pages import write_pages
 from mri_denoise.cli.watch import watch
 from mri_denoise.pipeline.files import record_path
@@ -168,7 +169,7 @@ def _report(
             "skipped": common.as_records(selection.skips),
             "failed": failed,
         }
-        common.print_json(answer)
+        print_json(answer)
     else:
         what = f"{len(due)} to denoise" if request.dry_run else f"{len(done)} denoised"
         left = len(selection.skips) - len(damaged)

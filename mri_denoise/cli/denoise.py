@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,6 +14,7 @@ from mri_denoise.bids.selection import Wanted
 from mri_denoise.cli import common
 from mri_denoise.cli.choices import MODEL_HELP, QUALITY_HELP, TTA_HELP, Quality, find_model, make_settings
 from mri_denoise.cli.dataset import Request, denoise_dataset
+from mri_denoise.cli.json_output import json_option, print_json
 from mri_denoise.cli.pages import write_pages
 from mri_denoise.cli.watch import watch
 from mri_denoise.io.case import Case, Skip
@@ -64,7 +65,7 @@ def denoise(
     scheduler: common.Scheduler = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Make results that exist again.")] = False,
     trust: common.Trust = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the run records as JSON.")] = False,
+    as_json: Annotated[bool, json_option("Print the run records as JSON.")] = False,
 ) -> None:
     """Denoise MR images; results keep their headers, type and place in the folder tree."""
     from mri_denoise.pipeline.resume import find_todo
@@ -89,7 +90,14 @@ def denoise(
         keep_vendor_headers=keep_vendor_headers,
         overwrite=overwrite,
     )
+    for_dicom = {
+        "--to-nifti": to_nifti,
+        "--plain-names": plain_names,
+        "--keep-vendor-headers": keep_vendor_headers,
+    }
     if is_dataset(source):
+        _say_idle(for_dicom, "DICOM", there=False)
+        _say_idle({"--picture-size": picture_size is not None}, "pictures", there=False)
         asked = Request(
             dataset=source,
             output=output,
@@ -100,6 +108,10 @@ def denoise(
         )
         raise typer.Exit(denoise_dataset(replace(asked, wanted=Wanted(everything=force), as_json=as_json)))
     cases, skips = common.find_cases(source, output, force=force, own_results=force)
+    _say_idle(for_dicom, "DICOM", there=any(case.series for case in cases))
+    _say_idle({"--picture-size": picture_size is not None}, "pictures", there=any(case.picture for case in cases))
+    if to_nifti:
+        _say_idle({"--keep-vendor-headers": keep_vendor_headers}, "results that are DICOM", there=False)
     if plain_names:
         from mri_denoise.io.dicom.plain_names import without_descriptions
 
@@ -135,6 +147,12 @@ def denoise(
     raise typer.Exit(common.exit_code(len(done) + len(todo.done), len(failed), skips))
 
 
+def _say_idle(options: Mapping[str, bool], kind: str, *, there: bool) -> None:
+    """Say which of the options that were given have no effect, because no image is of their kind."""
+    for option in (option for option, given in options.items() if given and not there):
+        common.messages.print(f"note {option}: has no effect here, it is for {kind}")
+
+
 def _as_nifti(cases: list[Case], skips: list[Skip]) -> tuple[list[Case], list[Skip]]:
     """Let DICOM be written as NIfTI, and list what cannot be."""
     from mri_denoise.io.dicom.to_nifti import as_nifti
@@ -158,7 +176,7 @@ def _report(
     for _, error in failed:
         common.messages.print(f"failed {error}")
     if as_json:
-        common.print_json(
+        print_json(
             {
                 "done": [record.as_dict() for record in done],
                 "done_before": [case.label for case in before],

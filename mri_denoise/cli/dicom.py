@@ -8,13 +8,14 @@ from typing import Annotated, Any
 import typer
 
 from mri_denoise.cli import common
+from mri_denoise.cli.json_output import json_option, print_json
 from mri_denoise.io.case import Case, Skip
 
 
 def dicom(
     source: Annotated[Path, typer.Argument(metavar="PATH", help="A DICOM file, a folder, or a zip file of a study.")],
     force: Annotated[bool, typer.Option("--force", help="As denoise --force would see it.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: Annotated[bool, json_option()] = False,
 ) -> None:
     """List the volumes of a DICOM study: what each is, whether it would be denoised, and why not."""
     from mri_denoise.io import discover
@@ -26,7 +27,7 @@ def dicom(
     volumes = [_volume(case) for case in cases if case.series]
     left = _left_alone(skips)
     if as_json:
-        common.print_json({"volumes": volumes, "left_alone": left})
+        print_json({"volumes": volumes, "left_alone": left})
     else:
         for volume in volumes:
             common.say(_line(volume))

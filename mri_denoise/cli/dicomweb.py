@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from mri_denoise.cli import common
+from mri_denoise.cli.json_output import json_option, print_json
 from mri_denoise.cli.node import needs_node_packages
 from mri_denoise.node.web_limits import WebLimits
 
@@ -23,7 +24,7 @@ app = typer.Typer(
 Url = Annotated[str, typer.Argument(metavar="URL", help="Base of the service, as https://HOST/dicom-web.")]
 Ca = Annotated[Path | None, typer.Option(help="Certificates (PEM) to check the server against.")]
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+AsJson = Annotated[bool, json_option()]
 MaxGb = Annotated[float, typer.Option(min=1e-6, help="Give up when the server has sent more GB.")]
 MaxMinutes = Annotated[float, typer.Option(min=1e-3, help="Give up after so many minutes.")]
 
@@ -58,7 +59,7 @@ def pull(
         with common.busy("fetching"):
             pulled = pull_files(server, output, study=study, series=series)
     if as_json:
-        common.print_json(dataclasses.asdict(pulled))
+        print_json(dataclasses.asdict(pulled))
     else:
         print(f"{pulled.images} images of {pulled.series} series fetched.")
 
@@ -82,8 +83,7 @@ def push(
         from mri_denoise.node.web import WebServer
         from mri_denoise.node.web_files import push as push_files
 
-        found = [folder] if folder.is_file() else sorted(path for path in folder.rglob("*") if path.is_file())
-        files = [path for path in found if path.name.upper() != "DICOMDIR" and is_dicom(path)]
+        files = [path for path in _files(folder) if path.name.upper() != "DICOMDIR" and is_dicom(path)]
         if not files:
             common.stop(f"{folder}: no DICOM file.", common.SOME_FAILED)
         with common.one_line_errors(common.WRONG_USAGE):
@@ -93,10 +93,18 @@ def push(
     for one in pushed.refused:
         common.messages.print(f"failed {one.path}: {one.reason}")
     if as_json:
-        common.print_json(dataclasses.asdict(pushed))
+        print_json(dataclasses.asdict(pushed))
     else:
         print(f"{pushed.images} images stored, {len(pushed.refused)} refused.")
     raise typer.Exit(common.SOME_FAILED if pushed.refused else common.DONE)
+
+
+def _files(folder: Path) -> list[Path]:
+    """The file named, or those below a folder, sorted; hidden ones are not whole yet, or not meant for others."""
+    if folder.is_file():
+        return [folder]
+    below = (path for path in folder.rglob("*") if path.is_file())
+    return sorted(path for path in below if not any(part.startswith(".") for part in path.relative_to(folder).parts))
 
 
 @contextmanager

@@ -8,9 +8,10 @@ from typing import Annotated
 import typer
 
 from mri_denoise.cli import common
+from mri_denoise.cli.json_output import json_option, print_json
 
 
-def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+def doctor(as_json: Annotated[bool, json_option()] = False) -> None:
     """Check the installation: libraries, weights, device, filter, temporary folder, and a result that is known.
 
     Exit code 1 if something is broken.
@@ -28,7 +29,7 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] 
                     print(f"{'':8} {check.advice}")
     broken = [check for check in checks if check.status == "broken"]
     if as_json:
-        common.print_json({"ok": not broken, "checks": [dataclasses.asdict(check) for check in checks]})
+        print_json({"ok": not broken, "checks": [dataclasses.asdict(check) for check in checks]})
     else:
         print(f"{len(broken)} broken." if broken else "Everything that denoising needs is there and works.")
     raise typer.Exit(common.SOME_FAILED if broken else common.DONE)

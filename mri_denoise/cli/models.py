@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import typer
-
-from mri_denoise.cli import common
+from mri_denoise.cli.json_output import json_option, print_json
 
 
-def models(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+def models(as_json: Annotated[bool, json_option()] = False) -> None:
     """List the models that ship with the package."""
     from mri_denoise.bundles.registry import shipped
 
     found = shipped()
     if as_json:
-        common.print_json(
+        print_json(
             [
                 {"model": short, "name": b.name, "version": b.version, "task": b.task, "folder": str(b.folder)}
                 for short, b in found.items()

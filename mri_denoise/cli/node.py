@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mri_denoise.cli import common
+from mri_denoise.cli.json_output import json_option, print_json
 from mri_denoise.runtime import choose_device
 
 if TYPE_CHECKING:
@@ -36,9 +37,7 @@ def node(
     ] = None,
     show_status: Annotated[bool, typer.Option("--status", help="Say what lies in the queue, and end.")] = False,
     trust: common.Trust = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Log lines, or the status, as JSON on standard output.")] = (
-        False
-    ),
+    as_json: Annotated[bool, json_option("Log lines, or the status, as JSON on standard output.")] = False,
 ) -> None:
     """Receive DICOM series, denoise them and send the derived series on, until stopped (SIGTERM, Ctrl-C)."""
     with common.one_line_errors(common.WRONG_USAGE), needs_node_packages():
@@ -46,10 +45,12 @@ def node(
         from mri_denoise.node.service import serve, status
         from mri_denoise.node.settings import load
 
-        found = load(settings, _changes(spool, host, port, ae_title, peer, send_to))
+        changes = _changes(spool, host, port, ae_title, peer, send_to)
         if show_status:
-            _print_status(status(found), as_json)
+            queue = spool if settings is None and spool is not None else load(settings, changes).spool
+            _print_status(status(queue), as_json)
             raise typer.Exit(common.DONE)
+        found = load(settings, changes)
         for model in dict.fromkeys(rule.model for rule in found.rules):
             common.find_model(model, trust=trust)
         if found.device not in ("auto", "cpu"):  # torch, which takes seconds, is needed to see whether it is here
@@ -104,7 +105,7 @@ def _destination(text: str) -> dict[str, object]:
 
 def _print_status(found: Status, as_json: bool) -> None:
     if as_json:
-        common.print_json(dataclasses.asdict(found))
+        print_json(dataclasses.asdict(found))
         return
     counts = ", ".join(f"{count} {state}" for state, count in found.series.items())
     print(f"{'running' if found.running else 'not running'}: {counts}")

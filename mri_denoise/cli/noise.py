@@ -9,13 +9,14 @@ from typing import Annotated, Any
 import typer
 
 from mri_denoise.cli import common
+from mri_denoise.cli.json_output import json_option, print_json
 from mri_denoise.errors import InputError
 from mri_denoise.io.case import Case
 
 
 def noise(
     source: Annotated[Path, typer.Argument(metavar="INPUT", help="A file, a DICOM folder, or a folder of files.")],
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: Annotated[bool, json_option()] = False,
 ) -> None:
     """Find the noise: its level (sigma) in the file's own units, variation, floor, and how neighbours share it."""
     cases, skips = common.find_cases(source)
@@ -29,7 +30,7 @@ def noise(
             failed += 1
             common.messages.print(f"failed {error}")
     if as_json:
-        common.print_json(results[0] if len(results) == 1 else results)
+        print_json(results[0] if len(results) == 1 else results)
     else:
         for found in results:
             common.say(_line(found))

@@ -9,6 +9,7 @@ import typer
 
 from mri_denoise.bids.dataset import SOFTWARE, is_raw
 from mri_denoise.cli import common
+from mri_denoise.cli.json_output import json_option, print_json
 
 if TYPE_CHECKING:  # the command line answers faster without
     from mri_denoise.report.folder import Reported
@@ -17,7 +18,7 @@ if TYPE_CHECKING:  # the command line answers faster without
 def report(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A folder of results with their run records.")],
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Make all pages again.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: Annotated[bool, json_option()] = False,
 ) -> None:
     """Write an HTML page for each scan that was denoised, and one of them all; the originals must still be there."""
     if not folder.is_dir():
@@ -39,7 +40,7 @@ def report(
     for reported in failed:
         common.messages.print(f"failed {reported.error}")
     if as_json:
-        common.print_json(
+        print_json(
             {
                 "group": None if group is None else str(group),
                 "pages": [{"page": str(r.page), "record": str(r.record), "made": r.made} for r in done if not r.error],

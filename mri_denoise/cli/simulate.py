@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from mri_denoise.cli import common
+from mri_denoise.cli.json_output import json_option, print_json
 from mri_denoise.io.case import Case
 from mri_denoise.io.files import NIFTI_ENDINGS
 from mri_denoise.io.own_results import RECORD_ENDING
@@ -64,7 +65,7 @@ def simulate(
         float, typer.Option(min=0.1, max=1.0, help="Fraction of k-space acquired, for rician and nc-chi.")
     ] = 1.0,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a result that exists.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: Annotated[bool, json_option()] = False,
 ) -> None:
     """Add noise of an exact level to an image.
 
@@ -113,7 +114,7 @@ def simulate(
             )
             record = simulate_case(case, folder, parameters)
     if as_json:
-        common.print_json(record.as_dict())
+        print_json(record.as_dict())
     else:
         what = f"sigma {record.sigma:g}" if record.density is None else f"density {record.density:g}"
         common.say(f"{case.label} -> {folder / case.output}: {noise.value}, {what}, seed {seed}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,7 +11,8 @@ import typer
 
 from mri_denoise.bids.dataset import is_dataset, open_dataset
 from mri_denoise.bids.selection import Wanted, select
-from mri_denoise.cli import common
+from mri_denoise.cli import checks, common
+from mri_denoise.cli.json_output import json_option, print_json
 from mri_denoise.io.case import Case, Skip
 from mri_denoise.runtime import process_rank
 from mri_denoise.settings import DEFAULTS
@@ -49,11 +51,12 @@ def train(
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override any value of train.yaml.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the record as JSON.")] = False,
+    as_json: Annotated[bool, json_option("Print the record as JSON.")] = False,
 ) -> None:
     """Fine-tune a model on your own scans; the result is a bundle that denoise --model takes."""
-    overrides = common.parse_settings(settings)
+    overrides = checks.parse_settings(settings)
     _check_folders(scans, output, resume=resume)
+    checks.check_device(device)
     bundle = common.find_model(model, trust=trust)
     from mri_denoise.cli.training_bar import TrainingBar
     from mri_denoise.training.begin import begin, check_overrides, check_start, load_beginning
@@ -84,6 +87,8 @@ def train(
             skips = [*skips, *listed.skips]
             _say_lists(listed)
         if prepare_only:
+            if as_json:
+                print_json({"output": str(output), **dataclasses.asdict(beginning)})
             raise typer.Exit(_code(skips))
         chosen = TrainSettings(epochs=epochs, device=device, overrides=overrides)
         try:
@@ -92,7 +97,7 @@ def train(
         except KeyboardInterrupt:
             common.stop(f"stopped; the same command with --resume goes on from the last epoch in {output}.", _STOPPED)
     if record is not None and as_json:
-        common.print_json(record.as_dict())
+        print_json(record.as_dict())
     elif record is not None:
         _say(record, output)
     raise typer.Exit(_code(skips))

@@ -6,6 +6,7 @@ import errno
 import gzip
 import os
 import re
+import shutil
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -157,6 +158,9 @@ def folder_beside(path: Path) -> Iterator[Path]:
 
 def _why(error: OSError) -> str:
     """The operating system's reason; libraries wrap it in errors of the same type with a traceback as their text."""
+    if isinstance(error, shutil.Error) and isinstance(error.args[0], list):  # of a folder: a row for each file
+        said = str(error.args[0][0][-1])
+        return re.sub(r"^\[Errno \d+\] ([^:]+):.*", r"\1", said)
     seen: BaseException | None = error
     while seen is not None:
         if isinstance(seen, OSError) and seen.strerror:

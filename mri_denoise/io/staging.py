@@ -26,6 +26,13 @@ def common_folder(finals: Sequence[Path]) -> Path:
     return Path(os.path.commonpath([final.parent for final in finals]))
 
 
+def refuse_inputs(finals: Sequence[Path], sources: Sequence[Path]) -> None:
+    """OutputError for a final name that is a file which must never be replaced."""
+    for final in finals:
+        if any(same_file(final, source) for source in sources):
+            raise OutputError(f"{final}: {IS_INPUT}")
+
+
 class Staging:
     """A hidden folder in which each file of a result has the path that it will have below the common folder.
 
@@ -82,9 +89,8 @@ class Staging:
             TakenError: One of them exists and may not be replaced.
             OutputError: One of them is an input, or the operating system refuses.
         """
+        refuse_inputs(finals, sources)
         for final in finals:
-            if any(same_file(final, source) for source in sources):
-                raise OutputError(f"{final}: {IS_INPUT}")
             with writing(final):
                 sync(self.place(final))
         with locked(self._root):

@@ -7,6 +7,7 @@ import os
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from mri_denoise.errors import InputError, OutputError
 from mri_denoise.node import commitment, destinations
@@ -128,19 +129,22 @@ class Status:
     outgoing: tuple[WaitingSeries, ...]
 
 
-def status(settings: NodeSettings) -> Status:
+def status(queue: Path) -> Status:
     """Count what lies in a queue; a node may be running.
+
+    Args:
+        queue: its folder.
 
     Raises:
         InputError: if there is no queue yet, or it belongs to another user.
     """
     try:
-        found = (settings.spool / STATES[0]).is_dir()
+        found = (queue / STATES[0]).is_dir()
     except PermissionError as error:
-        raise InputError(f"{settings.spool}: {error.strerror}; ask as the user who runs the node") from error
+        raise InputError(f"{queue}: {error.strerror}; ask as the user who runs the node") from error
     if not found:
-        raise InputError(f"{settings.spool}: no queue of a node; start one first, or check the path")
-    spool = Spool(settings.spool)
+        raise InputError(f"{queue}: no queue of a node; start one first, or check the path")
+    spool = Spool(queue)
     failed = [(one, spool.job("failed", one)) for one in spool.series("failed")]
     waiting = [(one, spool.job("outgoing", one)) for one in spool.series("outgoing")]
     return Status(

@@ -192,10 +192,20 @@ def _told(error: Exception) -> Exception:
     if isinstance(error, requests.exceptions.JSONDecodeError):
         return ValueError(f"the server does not answer in DICOM JSON ({text}); check the URL")
     if isinstance(error, requests.RequestException):
-        return ConnectionError(f"the server cannot be reached ({text})")
+        return ConnectionError(f"the server cannot be reached ({_system_reason(error) or text})")
     if isinstance(error, ConnectionError | _Refusal | InputError):
         return error
     return ValueError(f"the server's answer is not DICOM ({type(error).__name__}: {text}); check the URL")
+
+
+def _system_reason(error: BaseException) -> str:
+    """What the operating system says behind the layers of libraries, as "Connection refused"; empty if nothing."""
+    behind: BaseException | None = error
+    while behind is not None:
+        if isinstance(behind, OSError) and behind.strerror:
+            return first_line(OSError(behind.strerror))
+        behind = behind.__cause__ or behind.__context__
+    return ""
 
 
 def _authorise(session: requests.Session, is_safe: bool) -> None:

@@ -16,7 +16,7 @@ from mri_denoise.io.case import Case, Derivation
 from mri_denoise.io.chunks import Chunk
 from mri_denoise.io.files import reading, write_beside, writing
 from mri_denoise.io.formats import VolumeWriter
-from mri_denoise.io.staging import Staging, TakenError
+from mri_denoise.io.staging import Staging, TakenError, refuse_inputs
 from mri_denoise.io.writing import open_map, open_writer
 from mri_denoise.noise.cautions import names
 from mri_denoise.pipeline.files import companion_path, planned_files, record_path, sidecars
@@ -145,6 +145,7 @@ class ResultWriter:
         )
         beside = record_path(self._case, self._output.folder)
         overwrite = self._output.overwrite
+        refuse_inputs([*results, *companions, *copied, beside], self._inputs())
         if overwrite:
             with writing(beside):
                 beside.unlink(missing_ok=True)  # it must not speak of a result that it was not written for

@@ -14,6 +14,7 @@ from mri_denoise import __version__
 from mri_denoise.bundles.registry import Bundle
 from mri_denoise.bundles.weights import sha256
 from mri_denoise.io.case import Case
+from mri_denoise.pipeline.effective import effective
 from mri_denoise.pipeline.files import find_conflicts, planned_files, record_path, sweep_results
 from mri_denoise.settings import Settings
 
@@ -31,8 +32,8 @@ class Resumption:
         self._model = {"name": bundle.name, "version": bundle.version}
         self._model["weights_sha256"] = sha256(bundle.weights) if bundle.weights.is_file() else ""
         config = yaml.safe_load(bundle.config("inference.yaml").read_text(encoding="utf-8"))
-        fixed = {key: value for key, value in config.items() if not isinstance(value, str | list | dict)}
-        self._choices = {**fixed, **settings.choices(bundle.options)}
+        self._options = bundle.options
+        self._fixed = {key: value for key, value in config.items() if not isinstance(value, str | list | dict)}
         self._recorded = (config.get("settings") or {}).keys()
 
     def difference(self, case: Case, folder: Path) -> str | None:
@@ -66,9 +67,10 @@ class Resumption:
                 yield f"made by other weights, {record['model']['name']} {record['model']['version']}"
         for key in sorted(self._recorded - record["settings"].keys()):
             yield f"its record does not name the {key}"
+        choices = {**self._fixed, **effective(self._settings, case).choices(self._options)}
         for key, value in record["settings"].items():
-            if key in self._choices and value != self._choices[key]:
-                yield f"made with {key} {value}, not {self._choices[key]}"
+            if key in choices and value != choices[key]:
+                yield f"made with {key} {value}, not {choices[key]}"
         if (tta := bool(record["settings"].get("tta"))) != self._settings.tta:
             yield f"made with{'' if tta else 'out'} tta"
         sources = [*case.sources, *([self._settings.sigma.path] if self._settings.sigma.path else [])]

@@ -11,6 +11,7 @@ from mri_denoise.errors import InputError, as_input_error
 from mri_denoise.io.case import Case
 from mri_denoise.io.chunks import Chunk, plan_chunks
 from mri_denoise.io.reading import open_reader
+from mri_denoise.pipeline.effective import effective
 from mri_denoise.pipeline.inputs import Stamp, stamps_of
 from mri_denoise.settings import Settings
 from mri_denoise.volume import Volume
@@ -61,9 +62,9 @@ def load_chunks(
         given_up: Case | None = None
         start = time.monotonic()
         try:
-            inputs = stamps_of(case, settings)
+            inputs, chosen = stamps_of(case, settings), effective(settings, case)
             for chunk, volume in read_chunks(case):
-                measured = denoiser.measure(volume, settings, chunk)
+                measured = denoiser.measure(volume, chosen, chunk)
                 seconds = time.monotonic() - start
                 given_up = yield Loaded(case=case, chunk=chunk, measured=measured, seconds=seconds, inputs=inputs)
                 if given_up is case:

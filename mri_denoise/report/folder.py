@@ -37,8 +37,11 @@ class Reported:
 
 
 def find_records(folder: Path) -> list[Path]:
-    """Find the run records below a folder, without hidden folders: ``*.mri-denoise.json``, and any in ``logs``."""
-    found = {path for path in folder.rglob(f"*{RECORD}") if path.is_file()}
+    """Find the run records below a folder, without hidden folders: ``*.mri-denoise.json``, and any in ``logs``.
+
+    Those of noisy copies, which ``mri-denoise simulate`` makes, are none.
+    """
+    found = {path for path in folder.rglob(f"*{RECORD}") if path.is_file() and not _is_of_a_copy(path)}
     found |= {path for path in folder.rglob(f"{_LOGS}/**/*.json") if path.is_file() and _is_record(path)}
     visible = [path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts)]
     return sorted(visible)
@@ -132,6 +135,15 @@ def _is_current(page: Path, digest: str) -> bool:
         return load_summary(page).record == digest
     except InputError:
         return False
+
+
+def _is_of_a_copy(path: Path) -> bool:
+    """Whether a record says how noise was added."""
+    try:
+        content = json.loads(path.read_bytes())
+    except (OSError, ValueError):  # said when its page is made
+        return False
+    return isinstance(content, dict) and {"noise", "level_percent"} <= content.keys()
 
 
 def _is_record(path: Path) -> bool:

@@ -11,9 +11,11 @@ import numpy as np
 
 from mri_denoise import __version__
 from mri_denoise.io import Case, Derivation, read
+from mri_denoise.io.own_results import RECORD_ENDING
 from mri_denoise.io.writing import open_map, write
 from mri_denoise.noise.simulate import add_rician, add_salt_pepper
 from mri_denoise.record import now, versions, write_record
+from mri_denoise.simulation.copy_files import published_together
 from mri_denoise.simulation.magnitudes import as_magnitudes
 from mri_denoise.volume import Volume, slice_axis_of
 
@@ -109,25 +111,27 @@ def simulate_case(case: Case, folder: Path, parameters: NoiseParameters) -> Simu
         sigma, coils, coverage = parameters.level / 100 * peak, parameters.coils, parameters.coverage
         noisy = _add_rician(volume, sigma, parameters)
     noisy = np.where(finite, noisy, volume.array)
-    destination = folder / case.output
     derivation = simulation_derivation(
         f"noise={parameters.noise} level={parameters.level} seed={parameters.seed} coils={parameters.coils} "
         f"band={parameters.coverage}"
     )
-    record = SimulationRecord(
-        time=now(),
-        case=case.label,
-        noise=parameters.noise,
-        level_percent=parameters.level,
-        seed=parameters.seed,
-        density=density,
-        sigma=sigma,
-        coils=coils,
-        coverage=coverage,
-        outputs=[str(path) for path in write_copy(noisy, volume.affine, case, destination, derivation)],
-        versions=versions(),
-    )
-    write_record(record.as_dict(), case.companion(folder, "", ".mri-denoise.json"))
+    beside = case.companion(folder, "", RECORD_ENDING)
+    with published_together(case, folder, [beside]) as (files, written):
+        written += write_copy(noisy, volume.affine, case, files.place(folder / case.output), derivation)
+        record = SimulationRecord(
+            time=now(),
+            case=case.label,
+            noise=parameters.noise,
+            level_percent=parameters.level,
+            seed=parameters.seed,
+            density=density,
+            sigma=sigma,
+            coils=coils,
+            coverage=coverage,
+            outputs=[str(files.final(path)) for path in written],
+            versions=versions(),
+        )
+        written.append(write_record(record.as_dict(), files.place(beside)))
     return record
 
 

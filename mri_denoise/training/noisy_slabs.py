@@ -90,13 +90,19 @@ def noisy_volumes(dataset: Sequence[ScaledItem], max_volumes: int) -> list[Noisy
 
     Args:
         dataset: items as ``inference.yaml`` prepares them.
-        max_volumes: if there are more volumes, so many are taken, evenly spread.
+        max_volumes: if there are more volumes, so many are taken, evenly spread. Of more items than that, others are
+            read only where these hold too few: thousands of scans need not fit into memory.
 
     Raises:
         InputError: if no volume holds noise and two slices or more.
     """
     found: list[NoisyVolume] = []
-    for source in dataset:
+    first = sorted({int(i) for i in np.linspace(0, len(dataset) - 1, min(max_volumes, len(dataset)))})
+    others = sorted(set(range(len(dataset))) - set(first))
+    for place, number in enumerate([*first, *others]):
+        if place >= len(first) and len(found) >= max_volumes:
+            break
+        source = dataset[number]
         image, axis = source["image"], int(source["slice_axis"])
         for t in range(image.shape[0]):
             level = torch.as_tensor(source["scaled_sigma"][t], dtype=torch.float32)

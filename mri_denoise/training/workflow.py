@@ -10,7 +10,7 @@ from monai.bundle import ConfigWorkflow
 
 from mri_denoise._monai import import_monai
 from mri_denoise.bundles.registry import Bundle
-from mri_denoise.errors import InputError, find_error
+from mri_denoise.errors import InputError, as_input_error
 from mri_denoise.training.course import Course
 from mri_denoise.training.pictures import ValidationPictures
 
@@ -46,7 +46,8 @@ def run_training(
         pictures: folder for pictures of validation volumes.
 
     Raises:
-        InputError: if the bundle lacks a property that MONAI requires of a training, or an input cannot be used.
+        InputError: if the bundle lacks a property that MONAI requires of a training, an input cannot be used, or the
+            training does not run with the values of its configs.
     """
     try:
         try:
@@ -60,7 +61,8 @@ def run_training(
         finally:
             workflow.finalize()
     except Exception as error:
-        raise find_error(error) or error from error
+        hint = "check the values that were changed (--set); without any it is a bug, please report it"
+        raise as_input_error(f"training of {bundle.name}", error, failed="stopped", remedy=hint) from error
 
 
 def _follow(workflow: ConfigWorkflow, course: Course, pictures: Path | None) -> None:

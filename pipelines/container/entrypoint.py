@@ -91,15 +91,16 @@ def run(arguments: Sequence[str]) -> NoReturn:
 
 def run_mercure(source: Path, output: Path, options: Sequence[str]) -> int:
     """Denoise what mercure hands over: it wants all DICOM files in one folder, and a ``result.json``."""
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # lets what follows clean up
     output.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".mri-denoise-", dir=output) as stage:
         chosen = [*options, *mercure_options(source / "task.json")]
         command = [PROGRAM, "denoise", str(source), stage, *chosen, "--json"]
         code, said = run_to_end(command)
-        if not said.strip():  # it ended before the first image; it has said why
+        if not said.strip():  # wrong usage: it has said what
             return code
         report = json.loads(said)
-        for record in report["done"]:
+        for record in report.get("done", ()):  # absent where it says why nothing could be done
             record["outputs"] = [flatten(Path(path), Path(stage), output) for path in written(record)]
     (output / "result.json").write_text(json.dumps({"mri-denoise": report}, indent=2) + "\n", encoding="utf-8")
     return code
@@ -121,8 +122,12 @@ def run_to_end(command: Sequence[str]) -> tuple[int, str]:
             sys.exit(128 + number)
 
         signal.signal(signal.SIGTERM, end)
-        said, _ = running.communicate()
-    return running.returncode, said
+        while True:
+            try:
+                said, _ = running.communicate(timeout=1)
+                return running.returncode, said
+            except subprocess.TimeoutExpired:  # a signal right before a wait is not seen in it, but after it
+                pass
 
 
 def mercure_options(task: Path) -> list[str]:

@@ -414,6 +414,7 @@ def test_scans_that_need_more_memory_than_allowed_are_listed(one: Path) -> None:
         (("RAW", "OUT", "participant", "--sigma", "FULL/file"), 2, "fits one image"),
         (("RAW", "OUT", "participant", "--bids-filter-file", "FULL/none.json"), 2, "no such file"),
         (("RAW", "OUT", "group"), 1, "run the participant level first"),
+        (("RAW", "OUT", "group", "--dry-run"), 2, "is for the participant level"),
         (("RAW", "OUT", "session"), 2, "session"),
     ],
 )

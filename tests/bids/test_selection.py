@@ -77,6 +77,8 @@ def test_labels_select(root: Path, wanted: dict[str, object], names: list[str]) 
         ({"bold": {"run": "Query.ANY"}}, [FILES[4]]),
         ({"bold": {"task": "^nb", "regex_search": True}}, FILES[2:4]),
         ({"anat": {"subject": ["02", "10"]}}, FILES[:2]),
+        ({"flair": {"extension": ".nii.gz"}}, [FILES[10]]),
+        ({"flair": {"extension": ["nii"]}}, []),
         ({}, []),
     ],
 )

@@ -157,6 +157,16 @@ def test_wrong_usage_is_2_and_names_what_is_wrong(tmp_path: Path, bundle: Path, 
     assert not output.exists()
 
 
+def test_a_damaged_file_beside_others_is_listed_and_the_code_is_1(tmp_path: Path, bundle: Path, volume: Path) -> None:
+    folder, output = tmp_path / "in", tmp_path / "mine"
+    folder.mkdir()
+    shutil.copy(volume, folder)
+    (folder / "empty.nii.gz").touch()
+    options = ("--model", bundle, "--trust", "--sigma", SIGMA, "--steps", 1)
+    said = cli("adapt", folder, "--output", output, *options, code=1).stderr
+    assert f"failed {folder / 'empty.nii.gz'}: empty file" in said and (output / "models" / "model.pt").is_file()
+
+
 def test_inputs_that_teach_nothing_are_1_and_leave_nothing(tmp_path: Path, bundle: Path) -> None:
     (tmp_path / "empty").mkdir()
     flat = tmp_path / "flat.nii"

@@ -144,6 +144,29 @@ def test_no_gain_on_validation_keeps_the_weights_and_says_so(tmp_path: Path, sca
     assert all(torch.equal(before[name], after[name]) for name in before)
 
 
+def test_values_that_the_training_cannot_run_with_are_one_line(tmp_path: Path, scans: Path, bundle: Path) -> None:
+    options = ("--model", bundle, "--trust", "--no-references", "--epochs", 1)
+    for number, (setting, words) in enumerate(
+        (
+            ("batch_size=0", "batch_size should be a positive integer value"),
+            ("learning_rate=abc", "stopped (TypeError"),
+            ("batch_size=$nonsense()", "nonsense"),
+        )
+    ):
+        result = cli("train", scans, tmp_path / str(number), *options, "--set", setting, "--json", code=1)
+        last = result.stderr.splitlines()[-1]
+        assert "training of hmad_rician" in last and words in last and "--set" in last
+        assert words in json.loads(result.stdout)["error"]
+    cli("train", scans, tmp_path / "0", *options[:3], "--epochs", 1, "--resume")  # with the right value
+
+
+def test_lists_that_are_made_for_later_are_told_to_programs(tmp_path: Path, scans: Path, bundle: Path) -> None:
+    options = ("--model", bundle, "--trust", "--no-references", "--prepare-only", "--json")
+    told = json.loads(cli("train", scans, tmp_path / "out", *options).stdout)
+    listed = tmp_path / "out" / "train" / "datalist.json"
+    assert told["output"] == str(tmp_path / "out") and told["datalist_sha256"] == sha256(listed)
+
+
 def test_what_cannot_be_trained_on_is_said_in_one_line(tmp_path: Path, scans: Path) -> None:
     def refused(source: Path, output: Path, *options: object, code: int) -> str:
         said = cli("train", source, output, *options, code=code).stderr.strip().splitlines()

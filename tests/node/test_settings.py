@@ -114,6 +114,7 @@ def test_the_command_refuses_in_one_line(tmp_path: Path) -> None:
         (["node", "--spool", str(tmp_path)], "destination: is missing"),
         (["node", "--spool", str(tmp_path), "--send-to", "ARCHIVE"], "--send-to ARCHIVE: must be AE@HOST:PORT"),
         (["node", "--spool", str(tmp_path / "x"), "--send-to", "A@b:104", "--status"], "no queue of a node"),
+        (["node", "--spool", str(tmp_path / "x"), "--status"], "no queue of a node"),
         (["node", "--spool", str(tmp_path), "--send-to", "A@b:104", "--host", "0.0.0.0"], "peers: must say who"),
         (["node", "--spool", str(tmp_path), "--send-to", "A@b:104", "--peer", "SCANNER"], "peers[0].ae_title: must be"),
         (["node", "--spool", str(tmp_path), "--send-to", "A@b:104", "--port", "-1"], "listen.port: must be 0"),

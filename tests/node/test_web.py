@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import ssl
 import time
 from collections.abc import Callable, Iterator
@@ -234,6 +235,22 @@ def test_an_answer_to_storing_with_a_character_set_is_understood(tmp_path: Path)
     body = json.dumps({"00081199": {"vr": "SQ", "Value": [item]}}).encode()
     with rude_server(store=answer(body, "application/dicom+json; charset=utf-8")) as (url, _):
         assert command("push", url, path, code=0) == "1 images stored, 0 refused."
+
+
+def test_hidden_files_are_not_stored(tmp_path: Path) -> None:
+    """A run that was killed leaves hidden folders of series that are not complete."""
+    [path] = save_tiny(tmp_path, "in", slices=1)
+    save_tiny(tmp_path / "in", ".partial", slices=2)
+    with rude_server(store=answer(b"", None)) as (url, _):
+        assert command("push", url, tmp_path / "in", code=0) == "1 images stored, 0 refused."
+        assert command("push", url, tmp_path / "in" / ".partial", code=0) == "2 images stored, 0 refused."
+
+
+def test_a_server_that_is_not_there_is_said_in_the_systems_words(tmp_path: Path) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{unused.getsockname()[1]}/dicom-web"
+        assert pull(url, tmp_path) == "mri-denoise: the server cannot be reached (Connection refused)"
 
 
 def test_a_page_to_log_in_is_no_storage(tmp_path: Path) -> None:

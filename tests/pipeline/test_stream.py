@@ -15,6 +15,7 @@ import pytest
 
 from mri_denoise.bundles.registry import Bundle, Model, find_bundle
 from mri_denoise.denoiser import Denoised, Denoiser, Measured
+from mri_denoise.errors import OutputError
 from mri_denoise.io import discover
 from mri_denoise.pipeline.batch import denoise_cases
 from mri_denoise.pipeline.outcome import Listener, Outcome
@@ -129,6 +130,16 @@ def test_what_cannot_be_written_fails_its_case_alone(tmp_path: Path, folder: Pat
     assert "cannot be written" in str(outcomes[0].error)
     assert [outcome.record.case for outcome in outcomes if outcome.record] == ["c.nii.gz", "d.nii.gz"]
     assert not [p for p in (tmp_path / "out").iterdir() if p.name.startswith(".")]
+
+
+def test_a_result_that_would_replace_its_input_leaves_the_record_beside_it(tmp_path: Path, bundle: Bundle) -> None:
+    source, record = save(tmp_path / "a.nii.gz", 0), tmp_path / "a.mri-denoise.json"
+    record.write_text("{}")  # as `simulate` writes it
+    before = source.read_bytes()
+    with pytest.raises(OutputError, match="is an input and is not overwritten"):
+        denoise_case(Denoiser(bundle), discover(source)[0][0], tmp_path, Settings(overwrite=True))
+    assert record.read_text() == "{}" and source.read_bytes() == before
+    assert sorted(tmp_path.iterdir()) == [record, source]
 
 
 def test_an_error_in_the_callback_ends_the_run(tmp_path: Path, folder: Path, bundle: Bundle) -> None:

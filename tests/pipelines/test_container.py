@@ -132,6 +132,15 @@ def test_what_mercure_cannot_use_leaves_nothing_behind(tmp_path: Path) -> None:
     assert not list((tmp_path / "out").iterdir())
 
 
+def test_mercure_is_told_why_nothing_could_be_done(tmp_path: Path) -> None:
+    real_program(tmp_path / "bin")
+    (tmp_path / "in").mkdir()
+    done = start(tmp_path / "bin", MERCURE_IN_DIR=str(tmp_path / "in"), MERCURE_OUT_DIR=str(tmp_path / "out"))
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    told = json.loads((tmp_path / "out" / "result.json").read_text())["mri-denoise"]
+    assert "no image found" in told["error"] and len(list((tmp_path / "out").iterdir())) == 1
+
+
 def test_every_description_has_this_version() -> None:
     for name in ("app.json", "pkg.json", "xnat.json", "flywheel.json"):
         assert json.loads((FOLDER / name).read_text(encoding="utf-8"))["version"] == __version__, name

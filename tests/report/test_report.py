@@ -144,6 +144,14 @@ def test_what_is_wrong_is_said_in_one_line_and_the_rest_goes_on(tmp_path: Path) 
     assert (out / "mri-denoise-report.html").read_text() == "mine too"
 
 
+def test_noisy_copies_in_the_folder_are_no_results(tmp_path: Path) -> None:
+    write_scan(tmp_path, "scan")
+    cli("simulate", tmp_path / "raw" / "scan.nii.gz", tmp_path / "out" / "noisy.nii.gz")
+    assert "1 reported, 0 kept, 0 failed" in cli("report", tmp_path / "out").stdout
+    cli("simulate", tmp_path / "raw" / "scan.nii.gz", tmp_path / "copies" / "noisy.nii.gz")
+    assert "no run record" in cli("report", tmp_path / "copies", code=1).stderr
+
+
 def test_a_folder_without_records_and_no_folder(tmp_path: Path) -> None:
     assert "no run record" in cli("report", tmp_path, code=1).stderr
     assert "no such folder" in cli("report", tmp_path / "none", code=2).stderr

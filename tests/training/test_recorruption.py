@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -132,6 +133,30 @@ def test_volumes_are_taken_apart_and_held_out_slices_marked() -> None:
         assert set(np.flatnonzero(kept == 0)) == set(held_out(20)) and set(kept) == {0, 1}
     assert len(noisy_volumes([item((9, 12, 12, 5))], max_volumes=4)) == 4
     assert fit_size(volumes, 96) == 36 and fit_size(volumes, 16) == 16
+
+
+class Files(Sequence[dict[str, Any]]):
+    """Items that are read one by one; some hold nothing to learn from."""
+
+    def __init__(self, count: int, empty: Collection[int] = ()) -> None:
+        self.count, self.empty = count, empty
+        self.read: list[int] = []
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, number: Any) -> Any:
+        self.read.append(number)
+        return item((1, 12, 12, 5), **({"scaled_sigma": torch.zeros(1)} if number in self.empty else {}))
+
+
+def test_of_many_files_no_more_are_read_than_needed() -> None:
+    files = Files(1000)
+    assert len(noisy_volumes(files, max_volumes=4)) == 4 and files.read == [0, 333, 666, 999]
+    files = Files(1000, empty=[0, 1, 333])
+    assert len(noisy_volumes(files, max_volumes=4)) == 4 and files.read == [0, 333, 666, 999, 1, 2, 3]
+    files = Files(3)
+    assert len(noisy_volumes(files, max_volumes=4)) == 3 and files.read == [0, 1, 2]
 
 
 @pytest.mark.parametrize("count", [2, 3, 4, 7, 30])

@@ -16,6 +16,7 @@ from mri_denoise.benchmarks.progress import SILENT, Progress
 from mri_denoise.benchmarks.speed.methods import candidates
 from mri_denoise.benchmarks.speed.timing import PROGRAM, Timing, run_command
 from mri_denoise.errors import InputError
+from mri_denoise.io.files import reading
 from mri_denoise.noise.level import estimate_sigma
 from mri_denoise.noise.simulate import add_rician
 from mri_denoise.settings import QUALITIES
@@ -154,11 +155,24 @@ def _programs(volume: Path, model: str, device: str, skip: Sequence[str]) -> tup
     return programs, absent
 
 
+def load_volume(path: Path) -> np.ndarray:
+    """Read a NIfTI file of one volume, float32 (X, Y, Z).
+
+    Raises:
+        InputError: if it cannot be read, or does not hold one volume.
+    """
+    try:
+        with reading(path):
+            image: Any = nib.load(path)
+            if len(image.shape) != 3:
+                raise InputError(f"{path}: has {len(image.shape)} axes; give a NIfTI file of one volume.")
+            return np.asarray(image.dataobj, dtype=np.float32)
+    except (nib.filebasedimages.ImageFileError, TypeError) as error:  # TypeError: voxels that are colours
+        raise InputError(f"{path}: no NIfTI file of one volume, which this benchmark needs.") from error
+
+
 def _sigma(volume: Path) -> float:
-    image: Any = nib.load(volume)
-    if len(image.shape) != 3:
-        raise InputError(f"{volume}: has {len(image.shape)} axes; give a NIfTI file of one volume.")
-    return float(estimate_sigma(np.asarray(image.dataobj, dtype=np.float32), slice_axis=2).sigma)
+    return float(estimate_sigma(load_volume(volume), slice_axis=2).sigma)
 
 
 def _command(volume: Path, options: list[str]) -> Callable[[Path], list[str]]:

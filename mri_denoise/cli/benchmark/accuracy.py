@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from mri_denoise.cli import common
+from mri_denoise.cli import checks, common
 from mri_denoise.cli.benchmark import shared
 
 
@@ -30,6 +30,7 @@ def accuracy(
 ) -> None:
     """Add noise to clean volumes and compare what denoisers make of it: PSNR, SSIM, HFEN, bias and time."""
     numbers = _levels(levels)
+    checks.need_folder(output)
     with common.one_line_errors(common.WRONG_USAGE), common.busy("looking for references and methods"):
         from mri_denoise.benchmarks.accuracy.methods import candidates
         from mri_denoise.benchmarks.methods import load_methods
@@ -59,7 +60,7 @@ def accuracy(
 
 
 def _levels(text: str) -> list[float]:
-    found = common.numbers("--levels", text, float)
+    found = checks.numbers("--levels", text, float)
     if not all(0 < number <= 100 for number in found):
         common.stop(f"--levels {text}: must be percentages above 0 with commas between them.", common.WRONG_USAGE)
     return found

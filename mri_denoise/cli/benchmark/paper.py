@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from mri_denoise.cli import common
+from mri_denoise.cli import checks, common
 from mri_denoise.cli.benchmark import shared
 
 
@@ -35,18 +35,31 @@ def paper(
     as_json: shared.AsJson = False,
 ) -> None:
     """Repeat the paper's experiment: Tables 2, 3 and 4, Figures 7, 8, 11 and 12, the paper's figures beside them."""
-    percent = common.numbers("--densities", densities, float)
+    percent = checks.numbers("--densities", densities, float)
     if any(not 0 < density < 100 for density in percent):
         common.stop(f"--densities {densities}: must lie between 0 and 100 percent.", common.WRONG_USAGE)
-    chosen = [int(number) for number in common.numbers("--seeds", seeds, int)]
-    overrides = common.parse_settings(settings)
-    shared.need_folder(output)
+    chosen = [int(number) for number in checks.numbers("--seeds", seeds, int)]
+    overrides = checks.parse_settings(settings)
+    checks.need_folder(output)
     left_out = shared.words(skip)
     from mri_denoise.benchmarks.paper.methods import RIVALS
 
     if not set(left_out) <= set(RIVALS):
         common.stop(f"--skip {skip}: must be of {', '.join(RIVALS)}.", common.WRONG_USAGE)
     bundle = common.find_model(model, trust=trust)
+    if overrides:
+        from mri_denoise.training.begin import check_overrides
+
+        with common.one_line_errors(common.WRONG_USAGE):
+            check_overrides(bundle, ["train.yaml"], overrides)
+    if dataset is not None:
+        checks.must_be_folder(dataset)
+    if images is not None and not images.exists():
+        common.stop(f"{images}: no such folder of pictures.", common.WRONG_USAGE)
+    if dataset is None and images is None:
+        hint = "give a prepared data set, a folder of pictures (--images), or both"
+        common.stop(f"benchmark paper: {hint}.", common.WRONG_USAGE)
+    checks.check_device(device)
     from mri_denoise.benchmarks.paper.experiment import Experiment
     from mri_denoise.benchmarks.paper.run import run_experiment
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from mri_denoise.cli import common
+from mri_denoise.cli import checks, common
 from mri_denoise.cli.benchmark import shared
 from mri_denoise.cli.choices import QUALITY_HELP, Quality
 
@@ -33,8 +33,9 @@ def repeats(
 
     A single volume has no PSNR, but its residual is measured and drawn all the same.
     """
+    checks.need_folder(output)
     span = _span(volumes)
-    cases = [case for source in sources for case in common.find_cases(source)[0]]
+    cases, skips = common.find_all(sources)
     if not cases:
         common.stop("there is no volume to denoise.", common.SOME_FAILED)
     with common.one_line_errors(common.WRONG_USAGE), common.busy("loading the network"):
@@ -48,6 +49,7 @@ def repeats(
     with common.one_line_errors():
         record = run_repeats(cases, network, output, quality.value, sigma, span, shared.Bars(transient=True))
     shared.show(record, (output / "repeats.md").read_text(encoding="utf-8").removesuffix("\n"), as_json)
+    raise typer.Exit(common.exit_code(len(cases), 0, skips))
 
 
 def _span(volumes: str | None) -> tuple[int, int] | None:
@@ -55,6 +57,6 @@ def _span(volumes: str | None) -> tuple[int, int] | None:
     if volumes is None:
         return None
     first, _, last = volumes.partition("-")
-    if not (first.isdigit() and last.isdigit() and int(first) <= int(last)):
+    if not (first.isdecimal() and last.isdecimal() and int(first) <= int(last)):
         common.stop(f"--volumes {volumes}: must be two numbers from 0 on, as 1-12.", common.WRONG_USAGE)
     return int(first), int(last)

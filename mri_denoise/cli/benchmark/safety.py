@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from mri_denoise.cli import common
+from mri_denoise.cli import checks, common
 from mri_denoise.cli.benchmark import shared
 from mri_denoise.cli.choices import QUALITY_HELP, Quality
 
@@ -40,7 +40,7 @@ def safety(
     as_json: shared.AsJson = False,
 ) -> None:
     """What a denoiser takes away, makes up and changes: lesions, vessels, noise alone, tissue, residual, symmetry."""
-    shared.need_folder(output)
+    checks.need_folder(output)
     with common.one_line_errors(common.WRONG_USAGE), common.busy("loading the methods"):
         from mri_denoise.benchmarks.methods import load_methods
         from mri_denoise.benchmarks.references import references_in
@@ -78,7 +78,7 @@ def safety(
 
 def _within(option: str, text: str, low: float, high: float, unit: str) -> tuple[float, ...]:
     """The numbers of an option; ends with code 2 for anything outside of the range."""
-    found = common.numbers(option, text, float)
+    found = checks.numbers(option, text, float)
     if not all(low <= number <= high for number in found):
         common.stop(f"{option} {text}: must be from {low:g} to {high:g} {unit}.", common.WRONG_USAGE)
     return tuple(found)

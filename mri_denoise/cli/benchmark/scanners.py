@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from mri_denoise.cli import common
+from mri_denoise.cli import checks, common
 from mri_denoise.cli.benchmark import shared
 
 
@@ -28,7 +28,9 @@ def scanners(
     from mri_denoise.benchmarks.noise.run import run_scanners
     from mri_denoise.denoiser import Denoiser
 
-    shared.need_folder(output)
+    checks.need_folder(output)
+    if dataset is not None:
+        checks.must_be_folder(dataset)
     with common.one_line_errors():
         denoiser = Denoiser.load("rician") if denoise else None
         record = run_scanners(dataset, output, count, seed, shared.Bars(transient=True), part, denoiser)

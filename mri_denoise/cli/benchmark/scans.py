@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from mri_denoise.cli import common
+from mri_denoise.cli import checks, common
 from mri_denoise.cli.benchmark import shared
 
 
@@ -24,8 +24,8 @@ def scans(
 
     Values in brackets are what is expected: from simulated noise, and for rim and air from the floor that was found.
     """
-    shared.need_folder(output)
-    cases = [case for source in sources for case in common.find_cases(source)[0]]
+    checks.need_folder(output)
+    cases, skips = common.find_all(sources)
     if not cases:
         common.stop("there is no volume to denoise.", common.SOME_FAILED)
     with common.one_line_errors(common.WRONG_USAGE), common.busy("loading the network"):
@@ -39,3 +39,4 @@ def scans(
     with common.one_line_errors():
         record = run_scans(cases, denoiser, output, slices, shared.Bars(transient=True))
     shared.show(record, (output / "scans.md").read_text(encoding="utf-8").removesuffix("\n"), as_json)
+    raise typer.Exit(common.exit_code(len(cases), 0, skips))

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mri_denoise.cli import common
+from mri_denoise.cli.json_output import json_option, print_json
 
 if TYPE_CHECKING:
     from mri_denoise.benchmarks.progress import Step
 
 Device = Annotated[str, typer.Option(help="For networks: auto, cpu, cuda or mps.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print the record as JSON.")]
+AsJson = Annotated[bool, json_option("Print the record as JSON.")]
 
 
 def words(text: str | None) -> list[str]:
@@ -23,16 +23,10 @@ def words(text: str | None) -> list[str]:
     return [word.strip() for word in (text or "").split(",") if word.strip()]
 
 
-def need_folder(output: Path) -> None:
-    """End with code 2 where the output is a file."""
-    if output.exists() and not output.is_dir():
-        common.stop(f"{output}: is a file, but the results need a folder.", common.WRONG_USAGE)
-
-
 def show(record: Mapping[str, object], text: str, as_json: bool) -> None:
     """Print the record as JSON, or else a text."""
     if as_json:
-        common.print_json(record)
+        print_json(record)
     else:
         print(text)
 

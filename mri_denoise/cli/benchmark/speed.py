@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mri_denoise.cli import common
+from mri_denoise.cli import checks, common
 from mri_denoise.cli.benchmark import shared
 
 if TYPE_CHECKING:
@@ -38,10 +38,11 @@ def speed(
     """Measure speed and memory of ours and of rivals on this machine, and against what the machine can do at best."""
     if volume is not None and not volume.is_file():
         common.stop(f"{volume}: no such file.", common.WRONG_USAGE)
-    shared.need_folder(output)
+    checks.need_folder(output)
     left_out = shared.words(skip)
     from mri_denoise.benchmarks.speed.report import write_speed
     from mri_denoise.benchmarks.speed.run import QUICK, Effort, Settings, measure_speed, skippable
+    from mri_denoise.benchmarks.speed.volume import load_volume
     from mri_denoise.runtime import choose_device
 
     common.find_model(model, trust=trust)
@@ -50,6 +51,9 @@ def speed(
     unknown = [word for word in left_out if word not in skippable(device)]
     if unknown:
         common.stop(f"--skip {unknown[0]}: must be of {', '.join(skippable(device))}.", common.WRONG_USAGE)
+    if volume is not None:  # before what takes minutes
+        with common.one_line_errors():
+            load_volume(volume)
     effort = _adjusted(QUICK if quick else Effort(), repetitions, largest)
     settings = Settings(volume=volume, model=model, device=device, skip=left_out, effort=effort)
     with common.one_line_errors():

@@ -162,7 +162,7 @@ def test_pictures_alone_are_scored(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        ([], 1, "give a prepared data set"),
+        ([], 2, "give a prepared data set"),
         (["--densities", "10,x"], 2, "must be numbers with commas"),
         (["--densities", "0,10"], 2, "must lie between 0 and 100"),
         (["--seeds", "1.5"], 2, "must be numbers with commas"),
@@ -170,7 +170,7 @@ def test_pictures_alone_are_scored(tmp_path: Path) -> None:
         (["--set", "patch_size"], 2, "must be KEY=VALUE"),
         (["--model", "none"], 2, "neither a shipped model"),
         (["{folder}"], 1, "datalist.json: cannot be read"),
-        (["--images", "{folder}/none"], 1, "no such folder of pictures"),
+        (["--images", "{folder}/none"], 2, "no such folder of pictures"),
     ],
 )
 def test_wrong_use_is_told_in_one_line(tmp_path: Path, arguments: list[str], code: int, words: str) -> None:
