@@ -94,7 +94,9 @@ def item_of(volume: Volume) -> Item:
     with np.errstate(invalid="ignore"):  # infinity less infinity
         finite = np.isfinite(array.sum(dtype=np.float64))
     if not finite:
-        array = np.stack([without_missing(torch.from_numpy(one.copy())).numpy() for one in array])
+        array = array.copy()
+        for one in array:
+            one[...] = without_missing(torch.from_numpy(one)).numpy()
     if not array.flags.writeable or min(array.strides) < 0:  # torch knows neither
         array = array.copy()
     image = MetaTensor(torch.from_numpy(array), affine=torch.from_numpy(np.array(volume.affine, dtype=np.float64)))

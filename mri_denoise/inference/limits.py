@@ -9,6 +9,8 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
+from mri_denoise.inference.parts import slabs
+
 LOW, HIGH = -2.0, 3.0  # of an image scaled to about [0, 1]
 _FINITE = 2 / 3  # of a voxel's neighbours, beyond which it is a hole in the image, and not a part of a mask
 
@@ -42,13 +44,21 @@ def without_missing(volume: torch.Tensor) -> torch.Tensor:
     Returns:
         same shape, finite.
     """
-    finite = volume.isfinite()
-    sums, counts, places = (
-        mean_around(values) for values in (torch.where(finite, volume, 0), finite.float(), torch.ones_like(volume))
-    )
-    mean = sums / counts.clamp_min(1e-3)
-    hole = (counts > _FINITE * places) & mean.isfinite()
-    return torch.where(finite, volume, torch.where(hole, mean, 0))
+    filled = volume.clone()
+    for part in slabs(volume):  # whole copies would be the peak of the memory that a large volume takes
+        low, high = max(part.start - 1, 0), part.stop + 1
+        around = volume[low:high]
+        finite = around.isfinite()
+        if finite.all():
+            continue
+        sums, counts, places = (
+            mean_around(values) for values in (torch.where(finite, around, 0), finite.float(), torch.ones_like(around))
+        )
+        mean = sums / counts.clamp_min(1e-3)
+        hole = (counts > _FINITE * places) & mean.isfinite()
+        whole = torch.where(finite, around, torch.where(hole, mean, 0))
+        filled[part] = whole[part.start - low :][: part.stop - part.start]
+    return filled
 
 
 def mean_around(volume: torch.Tensor) -> torch.Tensor:

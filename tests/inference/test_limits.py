@@ -34,6 +34,13 @@ def test_a_mask_becomes_0() -> None:
     assert not without_missing(torch.full((3, 3, 3), torch.nan)).any()
 
 
+def test_large_volumes_are_filled_alike_in_parts() -> None:
+    volume = torch.rand(5, 1100, 500)  # parts of one plane
+    volume[torch.rand(volume.shape) < 0.02] = torch.nan
+    small = volume[:, 40:80, 40:80]
+    assert torch.equal(without_missing(volume)[:, 41:79, 41:79], without_missing(small)[:, 1:-1, 1:-1])
+
+
 def test_values_at_the_end_of_the_range_stay_finite() -> None:
     volume = torch.full((3, 3, 3), 3e38)
     volume[1, 1, 1] = torch.nan
