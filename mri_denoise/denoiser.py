@@ -45,8 +45,9 @@ class Denoised:
     """A result with what is known of it.
 
     Args:
-        volume: the result, in the unit of the input. Where the input is NaN or infinite it is 0.
-        raw: the input on the grid of the result, NaN and infinity replaced by 0: float32 (T, X, Y, Z), if asked for.
+        volume: the result, in the unit of the input. Where the input is NaN or infinite it is what ``raw`` is there.
+        raw: the input on the grid of the result, NaN and infinity replaced
+            (:func:`~mri_denoise.inference.limits.without_missing`): float32 (T, X, Y, Z), if asked for.
         sigma: noise level of each volume, shape (T,), or of each voxel, (T, X, Y, Z), in the unit of the input; None
             where the model does not use it.
         variation: high by low sigma over the image for each of the T volumes, where it was measured.

@@ -21,7 +21,7 @@ LIBRARIES = ("numpy", "scipy", "torch", "monai", "nibabel", "pydicom", "PIL", "y
 SHAPE = (32, 36, 12)
 LEVEL = 0.05
 EXPECTED_PSNR = 29.04  # dB over the head with weights and filter of hmad_rician 0.8.3; noisy: 25.94
-TOLERANCE = 0.2  # dB: half precision and the form of the filter change it by less than 0.01
+TOLERANCE = 0.2  # dB: the precision and the form of the filter change it by less than 0.01
 _LEAST_FREE = 2**30
 _GIB = 2**30
 

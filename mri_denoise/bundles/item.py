@@ -86,14 +86,16 @@ def item_of(volume: Volume) -> Item:
     Returns:
         ``image`` and ``raw``: the same MetaTensor of shape (T, X, Y, Z), NaN and infinity replaced
         (:func:`~mri_denoise.inference.limits.without_missing`; a writer puts them back); ``slice_axis``,
-        ``contiguous``, ``picture`` and, where the file defines one, ``white_level``.
+        ``contiguous``, ``picture`` and, where the file defines one, ``white_level``; and ``missing``, boolean of the
+        image's shape, where something was replaced.
     """
     from monai.data import MetaTensor
 
     array = np.asarray(volume.array, dtype=np.float32)
     with np.errstate(invalid="ignore"):  # infinity less infinity
         finite = np.isfinite(array.sum(dtype=np.float64))
-    if not finite:
+    missing = None if finite else torch.from_numpy(~np.isfinite(array))
+    if missing is not None:
         array = array.copy()
         for one in array:
             one[...] = without_missing(torch.from_numpy(one)).numpy()
@@ -102,6 +104,8 @@ def item_of(volume: Volume) -> Item:
     image = MetaTensor(torch.from_numpy(array), affine=torch.from_numpy(np.array(volume.affine, dtype=np.float64)))
     item: Item = {"image": image, "raw": image, "slice_axis": slice_axis_of(volume), "contiguous": volume.contiguous}
     item["picture"] = volume.picture
+    if missing is not None:
+        item["missing"] = missing
     if volume.white_level is not None:
         item["white_level"] = volume.white_level
     return item

@@ -22,7 +22,7 @@ def json_option(help: str = "Print JSON.") -> Any:
     Args:
         help: what ``--help`` says of it.
     """
-    return typer.Option("--json", callback=_begin, help=help)
+    return typer.Option("--json", callback=begin, help=help)
 
 
 def print_json(value: Any) -> None:
@@ -37,8 +37,8 @@ def print_error(message: str) -> None:
         print_json({"error": message})
 
 
-def _begin(wanted: bool) -> bool:
-    """A command begins: called with the value of its option, whether it was given or not."""
+def begin(wanted: bool = False) -> bool:
+    """A command begins: several may run in one process. Called again with the value of its option, if it has it."""
     _Output.wanted, _Output.printed = wanted, False
     return wanted
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from mri_denoise import __version__
-from mri_denoise.cli import data, dicomweb
+from mri_denoise.cli import data, dicomweb, json_output
 from mri_denoise.cli.adapt import adapt
 from mri_denoise.cli.benchmark import app as benchmark
 from mri_denoise.cli.bids import bids
@@ -55,6 +55,7 @@ def main(
     ] = False,
 ) -> None:
     """Denoise MR images with HMAD-Net, headers preserved. For research, not for diagnosis."""
+    json_output.begin()
     end_tidily()
     # Read when torch loads GNU's OpenMP: how long a thread that is done spins before it sleeps. By default that is
     # milliseconds, which beside other work, where its partner waits for a core, takes longer than the work itself.

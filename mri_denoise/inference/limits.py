@@ -6,12 +6,15 @@ nonsense. It holds no noise that could be removed, so it is left out and stays a
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 
 from mri_denoise.inference.parts import slabs
 
 LOW, HIGH = -2.0, 3.0  # of an image scaled to about [0, 1]
+_FARTHEST = 5.0  # times the highest voxel: a pilot of the filter is no farther from 0
 _FINITE = 2 / 3  # of a voxel's neighbours, beyond which it is a hole in the image, and not a part of a mask
 
 
@@ -59,6 +62,19 @@ def without_missing(volume: torch.Tensor) -> torch.Tensor:
         whole = torch.where(finite, around, torch.where(hole, mean, 0))
         filled[part] = whole[part.start - low :][: part.stop - part.start]
     return filled
+
+
+def hold_near(result: torch.Tensor, volume: torch.Tensor) -> None:
+    """Clamp what a network made of a volume: at a level far above it, that is anything, and would pass for signal.
+
+    Args:
+        result: shape (X, Y, Z). **Overwritten.**
+        volume: what the network was given, of the same shape and scale.
+    """
+    low, high = (float(end) for end in volume.aminmax())
+    most = _FARTHEST * max(-low, high)
+    if math.isfinite(most):
+        result.clamp_(-most, most)
 
 
 def mean_around(volume: torch.Tensor) -> torch.Tensor:

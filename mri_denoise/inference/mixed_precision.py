@@ -55,8 +55,13 @@ class MixedPrecisionInferer(Inferer):
 
         Returns:
             the network's output in float32.
+
+        Raises:
+            ValueError: for ``"int8"`` on another device than a CPU.
         """
         plain = inputs.as_tensor() if isinstance(inputs, MetaTensor) else inputs
+        if self.integers and plain.device.type != "cpu":
+            raise ValueError(f"precision int8 is one of CPUs, but the image is on {plain.device}; use bfloat16.")
 
         def run(piece: torch.Tensor) -> torch.Tensor:
             mixed = torch.autocast(plain.device.type, dtype=self.dtype, enabled=self.dtype != torch.float32)

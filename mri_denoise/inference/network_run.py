@@ -45,15 +45,16 @@ class NetworkRun:
     def __call__(self, batch: torch.Tensor) -> torch.Tensor:
         """Run the network: shape (N, C, H, W) to (N, 1, H, W), float32."""
         if max(batch.shape[2:]) > self.tile:
-            # one by one: what tiles share is of one slice
-            run = partial(denoise_in_tiles, self._whole, self.network, tile=self.tile)
+            # One by one: what tiles share is of one slice. In integers each tile would be rounded by its own range
+            exact = MixedPrecisionInferer("float32") if self.inferer.integers else self.inferer
+            run = partial(denoise_in_tiles, partial(self._whole, exact), self.network, tile=self.tile)
             return torch.cat([run(image) for image in batch.split(1)])
         height, width = batch.shape[2:]
         air = F.pad(batch, (0, max(self.least_side - width, 0), 0, max(self.least_side - height, 0)))
-        return self._whole(air)[:, :, :height, :width]
+        return self._whole(self.inferer, air)[:, :, :height, :width]
 
-    def _whole(self, batch: torch.Tensor) -> torch.Tensor:
-        return MixedPrecisionInferer.__call__(self.inferer, batch, self.network, *self.args, **self.kwargs)
+    def _whole(self, inferer: MixedPrecisionInferer, batch: torch.Tensor) -> torch.Tensor:
+        return MixedPrecisionInferer.__call__(inferer, batch, self.network, *self.args, **self.kwargs)
 
     def denoise(self, stack: SliceStack) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """Denoise the slices of a stack, fewer at a time if memory runs out; strips too narrow for a network stay.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -14,7 +13,7 @@ from monai.data import MetaTensor
 from mri_denoise.inference.collaborative_filter import choose_block_shape, filter_blocks
 from mri_denoise.inference.floor import match_floor
 from mri_denoise.inference.levels import find_levels
-from mri_denoise.inference.limits import without_extremes
+from mri_denoise.inference.limits import hold_near, without_extremes
 from mri_denoise.inference.mixed_precision import MixedPrecisionInferer
 from mri_denoise.inference.network_run import NetworkRun
 from mri_denoise.inference.parts import solid_parts
@@ -28,7 +27,6 @@ from mri_denoise.threads import one_thread_each
 _LEAST_TILE = 256
 # pixels: smaller slices get a margin of air, which the first network knows; repeated edges it takes for lines
 _LEAST_SIDE = 32
-_FARTHEST = 5.0  # times the highest voxel: a pilot of the filter is no farther from 0
 
 
 class SliceDenoiseInferer(MixedPrecisionInferer):
@@ -53,9 +51,10 @@ class SliceDenoiseInferer(MixedPrecisionInferer):
         fine_filter: whether the filter's blocks lie closer together, which is better and takes longer.
         refiner: network that refines what the filter gives (:mod:`mri_denoise.inference.refining`), on the device of
             the volumes; None leaves it.
+        refine_precision: that of the refiner, ``precision`` by default. No filter goes over its result.
 
     Raises:
-        ValueError: if ``precision`` is unknown, ``planes`` is not 1, 3 or ``"auto"``, ``tile`` is below 256,
+        ValueError: if a precision is unknown, ``planes`` is not 1, 3 or ``"auto"``, ``tile`` is below 256,
             ``filter_passes`` is not 0, 1 or 2 or lacks ``noise_map``, or ``refiner`` has no filter before it.
 
     Examples:
@@ -80,8 +79,10 @@ class SliceDenoiseInferer(MixedPrecisionInferer):
         filter_passes: int = 0,
         fine_filter: bool = False,
         refiner: RefineNet | None = None,
+        refine_precision: str | None = None,
     ) -> None:
         super().__init__(precision)
+        self._refining = MixedPrecisionInferer(refine_precision or precision)
         if tile < _LEAST_TILE:
             raise ValueError(f"tile must be at least {_LEAST_TILE}, got {tile}.")
         if filter_passes not in (0, 1, 2):
@@ -187,7 +188,7 @@ class SliceDenoiseInferer(MixedPrecisionInferer):
                 out.movedim(axis, 0)[numbers] += 1 / len(plan.axes) * slices
                 advance(worth * len(numbers))
         if self.filter_passes and level is not None:
-            _hold_near(out, volume)
+            hold_near(out, volume)
             pilot = out if self.refiner is None else out.clone()
             filter_blocks(
                 volume,
@@ -213,7 +214,7 @@ class SliceDenoiseInferer(MixedPrecisionInferer):
         plan: SlicePlan,
     ) -> None:
         """Refine the filter's result, all of shape (X, Y, Z), in its place: the mean over the planes of slices."""
-        run = NetworkRun(network=refiner, inferer=self, tile=self.tile, batch_size=self.batch_size)
+        run = NetworkRun(network=refiner, inferer=self._refining, tile=self.tile, batch_size=self.batch_size)
         refined = [filtered if axis == plan.axes[-1] else filtered.clone() for axis in plan.axes]
         for axis, result in zip(plan.axes, refined, strict=True):
             refine_slices(
@@ -261,11 +262,3 @@ class SliceDenoiseInferer(MixedPrecisionInferer):
         if sigma is None or not self.noise_map:
             return [None] * len(volumes)
         return [level.to(volumes) for level in sigma[0]]
-
-
-def _hold_near(result: torch.Tensor, volume: torch.Tensor) -> None:
-    """Clamp what the network made of a volume: at a level far above it, that is anything, and would pass for signal."""
-    low, high = (float(end) for end in volume.aminmax())
-    most = _FARTHEST * max(-low, high)
-    if math.isfinite(most):
-        result.clamp_(-most, most)

@@ -53,11 +53,11 @@ def supported() -> bool:
         return False
     if not hasattr(torch.cpu, "get_capabilities") or not torch.cpu.get_capabilities().get("avx2"):
         return False
-    conv = nn.Conv2d(2, 4, 3, padding=1)
-    x = torch.linspace(-1, 3, 2 * 5 * 4).reshape(1, 2, 5, 4)
-    with torch.no_grad():
+    with torch.inference_mode(False), torch.no_grad():
+        conv = nn.utils.skip_init(nn.Conv2d, 2, 4, 3, padding=1)  # draws no random numbers
         for parameter in conv.parameters():
             parameter.copy_(torch.linspace(-0.7, 0.9, parameter.numel()).reshape(parameter.shape))
+        x = torch.linspace(-1, 3, 2 * 5 * 4).reshape(1, 2, 5, 4)
         try:
             found, expected = convolve_silu(conv, x), functional.silu(conv(x))
         except (AttributeError, RuntimeError, TypeError):  # another version of PyTorch
@@ -69,12 +69,14 @@ def convolve_silu(conv: nn.Conv2d, x: torch.Tensor) -> torch.Tensor:
     """Compute ``silu(conv(x))`` with rounded weights and activations; exactly where an activation is not finite.
 
     Args:
-        conv: with padding by zeros. Its weights are rounded once, and again after they changed.
-        x: float32, shape (N, C, H, W).
+        conv: with padding by zeros. Its weights are rounded once, and again where PyTorch counts a change of them.
+        x: float32, shape (N, C, H, W). Each image is rounded by its own range, whatever is beside it.
 
     Returns:
         float32, shape (N, C', H, W), in ``channels_last`` order.
     """
+    if len(x) != 1:
+        return torch.cat([convolve_silu(conv, image) for image in x.split(1)]) if len(x) else functional.silu(conv(x))
     x = x.contiguous(memory_format=torch.channels_last)
     values = x.permute(0, 2, 3, 1).flatten()  # a view, in the order of memory
     low, high = min(float(values.amin()), 0.0), max(float(values.amax()), 0.0)
@@ -86,16 +88,16 @@ def convolve_silu(conv: nn.Conv2d, x: torch.Tensor) -> torch.Tensor:
     rounded = torch.empty(values.shape, dtype=torch.int8)
     for part, place in zip(values.split(_PART), rounded.split(_PART), strict=True):
         place.copy_(torch.add(zero + 0.5, part, alpha=1 / scale))
-    n, c, height, width = x.shape
+    _, c, height, width = x.shape
     weights = _rounded(conv)
     return torch.ops.onednn.qconv2d_pointwise(
-        rounded.view(torch.uint8).view(n, height, width, c).permute(0, 3, 1, 2),
+        rounded.view(torch.uint8).view(1, height, width, c).permute(0, 3, 1, 2),
         scale,
         zero,
         weights.packed,
         weights.scales,
         weights.zeros,
-        weights.bias,
+        None if conv.bias is None else conv.bias.detach().float(),
         conv.stride,
         conv.padding,
         conv.dilation,
@@ -111,12 +113,11 @@ def convolve_silu(conv: nn.Conv2d, x: torch.Tensor) -> torch.Tensor:
 
 @dataclass(frozen=True, eq=False)
 class _Weights:
-    """Weights of a convolution, rounded, in oneDNN's order of memory; ``version`` is that of what was rounded."""
+    """Weights of a convolution, rounded, in oneDNN's order of memory; ``version`` tells what was rounded."""
 
     packed: torch.Tensor
     scales: torch.Tensor
     zeros: torch.Tensor
-    bias: torch.Tensor | None
     version: tuple[int, int]
 
 
@@ -124,9 +125,10 @@ _packed: WeakKeyDictionary[nn.Conv2d, _Weights] = WeakKeyDictionary()
 
 
 def _rounded(conv: nn.Conv2d) -> _Weights:
-    weight = conv.weight.detach()
-    version = weight.data_ptr(), 0 if weight.is_inference() else weight._version  # which the others do not count
-    known = _packed.get(conv)
+    weight = conv.weight.detach().float()
+    counted = not conv.weight.is_inference()
+    version = (conv.weight.data_ptr(), conv.weight._version) if counted else (0, 0)
+    known = _packed.get(conv) if counted else None  # of tensors made in inference mode nobody counts changes
     if known is not None and known.version == version:
         return known
     scales = weight.abs().amax((1, 2, 3)).clamp_min(_LEAST) / _HIGHEST
@@ -137,8 +139,8 @@ def _rounded(conv: nn.Conv2d) -> _Weights:
         ),
         scales=scales,
         zeros=torch.zeros(len(scales), dtype=torch.int32),
-        bias=None if conv.bias is None else conv.bias.detach(),
         version=version,
     )
-    _packed[conv] = found
+    if counted:
+        _packed[conv] = found
     return found

@@ -24,7 +24,17 @@ if TYPE_CHECKING:
     from mri_denoise.training.recorruption import HeldOutCurve
 
 RECORD = "adaptation.json"
-_RECORDED = ("steps", "interval", "learning_rate", "batch_size", "patch_size", "alpha", "max_volumes", "seed")
+_RECORDED = (
+    "steps",
+    "interval",
+    "learning_rate",
+    "batch_size",
+    "patch_size",
+    "alpha",
+    "max_volumes",
+    "seed",
+    "precision",
+)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -38,7 +38,7 @@ class PrepareRecorrupted(PrepareBatch):
         original: the network before the adaptation; never changed.
         noise_map: whether the network takes the noise level as its last channel.
         alpha: how much noise is added, in units of sigma.
-        precision: ``"float32"``, ``"bfloat16"`` or ``"float16"``.
+        precision: as for :class:`~mri_denoise.inference.mixed_precision.MixedPrecisionInferer`.
     """
 
     def __init__(

@@ -118,6 +118,8 @@ class RestoreBackgroundd(MapTransform):
     * A voxel that differs by the rounding of scaling there and back alone is given back bit for bit, and so is one
       above ``ceiling``, which is no measurement, and one that equals all its neighbours (:func:`still_voxels`).
 
+    * So is one that is missing in the file, for which something was put in (``missing``, of the image's shape).
+
     The item has ``raw``, the input in the file's units, and where it is known ``sigma``, of shape (T,) or (T, X, Y, Z),
     ``zero``, ``fill`` and ``ceiling``, of shape (T,) (:class:`~mri_denoise.transforms.EstimateNoised`).
 
@@ -140,6 +142,9 @@ class RestoreBackgroundd(MapTransform):
                     _restore_counted(torch.as_tensor(image), torch.as_tensor(raw), down, up, (zero, fill, sign))
                 ceiling = float(torch.as_tensor(d["ceiling"])[t]) if "ceiling" in d else math.inf
                 _keep(torch.as_tensor(image), torch.as_tensor(raw), ceiling)
+            missing = d.get("missing")
+            if missing is not None and missing.shape == d[key].shape:
+                d[key][missing] = d["raw"][missing]
         return d
 
 

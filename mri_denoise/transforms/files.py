@@ -88,7 +88,7 @@ class LoadVolumed(MapTransform):
     """Read the volumes that an item names.
 
     The item ``{"case": i, "volumes": chunk}`` (:func:`chunk_items`) gets, under each key, a MetaTensor of shape
-    (T, X, Y, Z) in the file's units with its affine, NaN and infinity replaced by 0 (the writer puts them back); under
+    (T, X, Y, Z) in the file's units with its affine, NaN and infinity replaced (the writer puts them back); under
     ``raw`` the same tensor, which no later transform changes; and ``slice_axis``, ``contiguous``, ``picture`` and,
     where the file defines one, ``white_level``. Without ``volumes`` it gets all of the case. A file stays open from its
     first chunk to its last.

@@ -18,6 +18,7 @@ from monai.bundle import ConfigParser
 
 from mri_denoise.bundles.registry import find_bundle
 from mri_denoise.io import discover
+from mri_denoise.runtime import choose_precision
 from mri_denoise.settings import Sigma
 from mri_denoise.simulation import phantom_affine
 from mri_denoise.training.adapt import AdaptSettings, adapt_bundle
@@ -98,6 +99,7 @@ def test_the_new_bundle_is_whole_and_has_its_record(
     assert record["inputs"] == [{"path": str(volume), "sha256": sha256(volume)}]
     settings = record["settings"]
     assert (settings["steps"], settings["sigma"], settings["seed"]) == (60, "60", 0)
+    assert settings["precision"] == choose_precision("cpu") != "int8"  # integers have no gradients
     assert (settings["learning_rate"], settings["batch_size"]) == (QUICK["learning_rate"], QUICK["batch_size"])
     old, new = bundle / "models" / "model.pt", output / "models" / "model.pt"
     assert record["original"]["weights_sha256"] == sha256(old) != record["weights_sha256"] == sha256(new)

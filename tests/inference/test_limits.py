@@ -9,6 +9,7 @@ import torch
 from mri_denoise.denoiser import Denoiser
 from mri_denoise.inference.limits import without_missing
 from mri_denoise.noise.simulate import add_rician
+from mri_denoise.settings import Settings
 from mri_denoise.volume import Volume
 from tests.phantoms import head
 
@@ -34,6 +35,25 @@ def test_a_mask_becomes_0() -> None:
     assert not without_missing(torch.full((3, 3, 3), torch.nan)).any()
 
 
+@pytest.mark.parametrize(
+    ("gap", "filled"),
+    [
+        ((slice(4, 5), slice(None), slice(None)), False),  # a plane: a third of all around a voxel is missing
+        ((slice(4, 6), slice(4, 6), slice(4, 6)), True),
+    ],
+)
+def test_a_plane_is_no_hole(gap: tuple[slice, ...], filled: bool) -> None:
+    volume = torch.rand(9, 9, 9) + 1
+    volume[gap] = torch.nan
+    assert bool((without_missing(volume)[gap] > 1).all()) == filled
+
+
+def test_a_line_of_a_slice_is_no_hole() -> None:
+    volume = torch.rand(9, 9, 1) + 1
+    volume[4] = torch.nan
+    assert not without_missing(volume)[4].any()
+
+
 def test_large_volumes_are_filled_alike_in_parts() -> None:
     volume = torch.rand(5, 1100, 500)  # parts of one plane
     volume[torch.rand(volume.shape) < 0.02] = torch.nan
@@ -56,5 +76,7 @@ def test_missing_voxels_do_not_spoil_the_others() -> None:
         array = np.where(missing, np.nan, noisy)
         result = denoise(Volume(array=array[None], affine=np.eye(4))).array[0]
         assert np.array_equal(np.isnan(result), missing)
+        found = denoise.finish(denoise.measure(Volume(array=array[None], affine=np.eye(4)), Settings()), with_raw=True)
+        assert found.raw is not None and not (found.raw - found.volume.array)[0][missing].any()
         errors.append(np.sqrt(np.mean((result - clean)[~holes & (clean > 50)] ** 2)))
     assert errors[1] < 1.15 * errors[0]

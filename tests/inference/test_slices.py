@@ -219,7 +219,7 @@ def test_unknown_planes_are_refused() -> None:
 def test_filter_takes_the_average_of_the_planes_further(
     voxel: tuple, contiguous: bool, slices: tuple, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mri_denoise.inference.slices._FARTHEST", 100.0)  # this network's results are far away
+    monkeypatch.setattr("mri_denoise.inference.limits._FARTHEST", 100.0)  # this network's results are far away
     affine = torch.diag(torch.tensor([*voxel, 1.0]))
     x, sigma = MetaTensor(torch.rand(1, 2, 14, 15, 16), affine=affine), torch.tensor([[0.25, 0.5]])
     kwargs = {"sigma": sigma, "contiguous": contiguous}

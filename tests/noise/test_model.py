@@ -9,6 +9,7 @@ import pytest
 from scipy import ndimage, stats
 
 from mri_denoise.noise.cautions import UNSURE
+from mri_denoise.noise.floor import _is_air
 from mri_denoise.noise.model import NoiseModel, find_noise
 from mri_denoise.noise.rician import chi_coils, chi_mean, chi_moments, rice_moments
 from mri_denoise.noise.series import find_series_noise
@@ -191,6 +192,22 @@ def test_detail_of_few_voxels_is_no_noise(shape: tuple[int, int, int]) -> None:
     image = add_rician(1000 * head_phantom(shape), 5.0, np.random.default_rng(8))
     model = find_noise(image, slice_axis=2)
     assert model.level < 10 and model.confidence.level < 0.5
+
+
+@pytest.mark.parametrize(
+    ("spread", "bright", "expected"),
+    [
+        (0.70, 0.95, True),  # the noise of many coils
+        (0.77, 0.95, True),  # where the level is found a tenth too low
+        (0.80, 1.0, False),  # tissue at a level that is an eighth too high
+        (0.70, 0.75, False),  # tissue at one that is a third too high: bright blocks seem to spread as little
+    ],
+)
+def test_the_noise_of_many_coils_spreads_less_than_tissue(spread: float, bright: float, expected: bool) -> None:
+    jitter = np.random.default_rng(0).normal(1, 0.03, 400)
+    mean = np.where(np.arange(400) < 150, 3.5, 15.0) * jitter
+    spreads = np.where(np.arange(400) < 150, spread, bright) * jitter[::-1]
+    assert _is_air(mean, spreads, np.arange(400) < 150) == expected
 
 
 @pytest.mark.parametrize(("signal", "slices"), [(2.5, 24), (3, 3), (4, 6), (5, 1), (6, 1)])

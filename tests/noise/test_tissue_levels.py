@@ -46,6 +46,8 @@ def test_cells_lie_where_they_were_measured_from_whichever_direction_the_network
     noisy = add_rician(clean, np.where(x - 0.5 * y > 0, 80.0, 20.0), np.random.default_rng(0))
     cells = measure_cells(noisy)
     assert cells is not None
+    turned = measure_cells(noisy[::-1, ::-1])  # the second slice is seen as this one has it
+    assert turned is not None and not np.allclose(cells.level[..., 1], turned.level[::-1, ::-1, 1], equal_nan=True)
     corner = x[4::8, 4::8, 0] - 0.5 * y[4::8, 4::8, 0]
     for place in range(8):
         inside = cells.mean[..., place] > 200

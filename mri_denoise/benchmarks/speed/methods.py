@@ -18,6 +18,7 @@ from mri_denoise.bundles.registry import find_bundle
 from mri_denoise.denoiser import Denoiser
 from mri_denoise.inference.slices import SliceDenoiseInferer
 from mri_denoise.networks import DnCNN
+from mri_denoise.runtime import choose_precision
 from mri_denoise.settings import QUALITIES
 
 CLASSICAL: tuple[Classical, ...] = (
@@ -39,7 +40,8 @@ def candidates(model: str, device: str) -> list[Candidate]:
         the candidates in the order of the table; ``ours-best-bfloat16`` is a variant of ``ours``.
     """
     kinds = list(reversed(precisions(device)))
-    ours = {f"ours-{quality}-{kind}": f"ours, {quality}, {kind}" for kind in kinds for quality in QUALITIES}
+    own = dict.fromkeys([choose_precision(device, integers=True), *kinds])
+    ours = {f"ours-{quality}-{kind}": f"ours, {quality}, {kind}" for kind in own for quality in QUALITIES}
     dncnn = {f"dncnn-1-{kind}": f"DnCNN, 1 plane, {kind}" for kind in kinds}
 
     def load_ours(name: str) -> Method:
