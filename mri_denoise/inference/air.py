@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 
 from mri_denoise.inference.slice_plan import SliceStack
+from mri_denoise.threads import run_in_threads
 
 MARGIN = 24  # pixels of air around the signal that a network sees: what lies beyond changes it by 0.01 sigma
 _BLOCK = 16  # pixels of a block's edge; a multiple of the network's pooling factor, as is the margin
@@ -98,12 +99,14 @@ def find_boxes(stack: SliceStack, piece: int) -> list[Box] | None:
     if stack.sigma is None:
         return None
     reach = stack.num_slices // 2 if stack.contiguous else 0
-    boxes: list[Box] = []
-    for numbers in torch.arange(len(stack.slices)).split(-(-_RUN // piece) * piece):
+    sigma = stack.sigma
+
+    def find(numbers: torch.Tensor) -> list[Box]:
         seen = slice(max(int(numbers[0]) - reach, 0), int(numbers[-1]) + 1 + reach)
-        level = stack.sigma if stack.sigma.ndim == 0 else stack.sigma[seen]
-        boxes += [signal_box(stack.slices[seen], level)] * len(numbers)
-    return boxes
+        return [signal_box(stack.slices[seen], sigma if sigma.ndim == 0 else sigma[seen])] * len(numbers)
+
+    runs = torch.arange(len(stack.slices)).split(-(-_RUN // piece) * piece)
+    return [box for boxes in run_in_threads(find, runs) for box in boxes]
 
 
 def denoise_boxed(
