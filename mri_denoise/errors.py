@@ -48,11 +48,9 @@ def as_input_error(
     found = find_error(error)
     if found is not None:
         return found
-    causes = list(_causes(error))
-    if any(_is_memory(cause) for cause in causes):
+    if any(_is_memory(cause) for cause in _causes(error)):
         return InputError(f"{label}: too large for this computer's free memory; cut it into parts, or free memory.")
-    system = next((cause.strerror for cause in causes if isinstance(cause, OSError) and cause.strerror), None)
-    if system is not None:
+    if (system := system_reason(error)) is not None:
         return InputError(f"{label}: {system}; free space, or check the folders.")
     return InputError(f"{label}: {failed} ({reason(error)}); {remedy}.")
 
@@ -69,6 +67,12 @@ def printable(text: str) -> str:
     return "".join(
         char.encode("unicode_escape").decode() if unicodedata.category(char) in _UNPRINTABLE else char for char in text
     )
+
+
+def system_reason(error: BaseException) -> str | None:
+    """What the operating system says behind the layers of libraries, as "No space left on device"; None if nothing."""
+    causes = (cause for cause in _causes(error) if isinstance(cause, OSError))
+    return next((cause.strerror for cause in causes if cause.strerror), None)
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

@@ -15,7 +15,7 @@ from mri_denoise.inference.parts import slabs
 
 LOW, HIGH = -2.0, 3.0  # of an image scaled to about [0, 1]
 _FARTHEST = 5.0  # times the highest voxel: a pilot of the filter is no farther from 0
-_FINITE = 2 / 3  # of a voxel's neighbours, beyond which it is a hole in the image, and not a part of a mask
+_FINITE = 2 / 3  # of the voxels around one, beyond which it is a hole in the image, and not a part of a mask
 
 
 def without_extremes(volume: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -30,9 +30,8 @@ def without_extremes(volume: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     extreme = (volume < LOW) | (volume > HIGH)
     if not extreme.any():
         return volume, extreme
-    inside = torch.where(extreme, 0, volume)
-    sums, counts = (mean_around(values) for values in (inside, (~extreme).to(volume)))
-    around = torch.where(counts > 0, sums / counts.clamp_min(1 / 27), volume.clamp(LOW, HIGH))
+    others = _count_around(~extreme)
+    around = torch.where(others > 0, _mean_of_others(volume, extreme, others), volume.clamp(LOW, HIGH))
     return torch.where(extreme, around, volume), extreme
 
 
@@ -51,15 +50,14 @@ def without_missing(volume: torch.Tensor) -> torch.Tensor:
     for part in slabs(volume):  # whole copies would be the peak of the memory that a large volume takes
         low, high = max(part.start - 1, 0), part.stop + 1
         around = volume[low:high]
-        finite = around.isfinite()
-        if finite.all():
+        missing = ~around.isfinite()
+        if not missing.any():
             continue
-        sums, counts, places = (
-            mean_around(values) for values in (torch.where(finite, around, 0), finite.float(), torch.ones_like(around))
-        )
-        mean = sums / counts.clamp_min(1e-3)
-        hole = (counts > _FINITE * places) & mean.isfinite()
-        whole = torch.where(finite, around, torch.where(hole, mean, 0))
+        others = _count_around(~missing)
+        hole = missing & (others > _FINITE * _places(around.shape))
+        whole = torch.where(missing, 0, around)
+        if hole.any():
+            whole = torch.where(hole, _mean_of_others(around, missing, others).nan_to_num(posinf=0, neginf=0), whole)
         filled[part] = whole[part.start - low :][: part.stop - part.start]
     return filled
 
@@ -84,3 +82,19 @@ def mean_around(volume: torch.Tensor) -> torch.Tensor:
         volume: shape (X, Y, Z), any of which may be 1: PyTorch's own padding needs 3.
     """
     return F.avg_pool3d(F.pad(volume[None, None], (1,) * 6), 3, stride=1)[0, 0]
+
+
+def _mean_of_others(volume: torch.Tensor, gone: torch.Tensor, others: torch.Tensor) -> torch.Tensor:
+    """Mean of the voxels around each that are not gone, of which there are so many; 0 where there are none."""
+    return 27 * mean_around(torch.where(gone, 0, volume)) / others.clamp_min(1)
+
+
+def _count_around(chosen: torch.Tensor) -> torch.Tensor:
+    """How many of each voxel and its neighbours, 3 x 3 x 3, are chosen: whole numbers in float32."""
+    return (27 * mean_around(chosen.float())).round_()
+
+
+def _places(shape: torch.Size) -> torch.Tensor:
+    """How many of each voxel and its neighbours lie in a volume of that shape."""
+    first, second, third = (torch.arange(n).add(2).clamp_max(n) - torch.arange(n).sub(1).clamp_min(0) for n in shape)
+    return first[:, None, None] * second[:, None] * third

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from isal.igzip_lib import IsalError
 
-from mri_denoise.errors import InputError, OutputError
+from mri_denoise.errors import InputError, OutputError, system_reason
 from mri_denoise.io.leftovers import Temporary
 
 NIFTI_ENDINGS = (".nii", ".nii.gz")
@@ -161,12 +161,7 @@ def _why(error: OSError) -> str:
     if isinstance(error, shutil.Error) and isinstance(error.args[0], list):  # of a folder: a row for each file
         said = str(error.args[0][0][-1])
         return re.sub(r"^\[Errno \d+\] ([^:]+):.*", r"\1", said)
-    seen: BaseException | None = error
-    while seen is not None:
-        if isinstance(seen, OSError) and seen.strerror:
-            return seen.strerror
-        seen = seen.__cause__ or seen.__context__
-    return next(iter(str(error).splitlines()), type(error).__name__)
+    return system_reason(error) or next(iter(str(error).splitlines()), type(error).__name__)
 
 
 def same_file(first: Path, second: Path) -> bool:

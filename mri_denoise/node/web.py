@@ -18,7 +18,7 @@ import requests
 from dicomweb_client.web import DICOMwebClient
 from pydicom.dataset import Dataset
 
-from mri_denoise.errors import InputError
+from mri_denoise.errors import InputError, system_reason
 from mri_denoise.io.dicom.pixels import open_image
 from mri_denoise.node.endpoints import is_loopback
 from mri_denoise.node.log import first_line
@@ -192,20 +192,10 @@ def _told(error: Exception) -> Exception:
     if isinstance(error, requests.exceptions.JSONDecodeError):
         return ValueError(f"the server does not answer in DICOM JSON ({text}); check the URL")
     if isinstance(error, requests.RequestException):
-        return ConnectionError(f"the server cannot be reached ({_system_reason(error) or text})")
+        return ConnectionError(f"the server cannot be reached ({system_reason(error) or text})")
     if isinstance(error, ConnectionError | _Refusal | InputError):
         return error
     return ValueError(f"the server's answer is not DICOM ({type(error).__name__}: {text}); check the URL")
-
-
-def _system_reason(error: BaseException) -> str:
-    """What the operating system says behind the layers of libraries, as "Connection refused"; empty if nothing."""
-    behind: BaseException | None = error
-    while behind is not None:
-        if isinstance(behind, OSError) and behind.strerror:
-            return first_line(OSError(behind.strerror))
-        behind = behind.__cause__ or behind.__context__
-    return ""
 
 
 def _authorise(session: requests.Session, is_safe: bool) -> None:

@@ -117,7 +117,6 @@ class RestoreBackgroundd(MapTransform):
       mask are those of the image that is counted from there.
     * A voxel that differs by the rounding of scaling there and back alone is given back bit for bit, and so is one
       above ``ceiling``, which is no measurement, and one that equals all its neighbours (:func:`still_voxels`).
-
     * So is one that is missing in the file, for which something was put in (``missing``, of the image's shape).
 
     The item has ``raw``, the input in the file's units, and where it is known ``sigma``, of shape (T,) or (T, X, Y, Z),
