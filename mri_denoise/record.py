@@ -23,7 +23,7 @@ from mri_denoise.io.files import reading, write_beside
 from mri_denoise.runtime import usable_cores
 
 # None where a record does not say
-_NOT_ALWAYS = ("sigma_variation", "zero", "returned", "cautions", "changed", "collaborative_filter")
+_NOT_ALWAYS = ("sigma_variation", "zero", "returned", "cautions", "changed", "device", "collaborative_filter")
 PACKAGES = ("torch", "monai", "numpy", "nibabel", "pydicom")
 
 
@@ -61,6 +61,7 @@ class RunRecord:
         inputs: the files that were read.
         outputs: the files of the result.
         companions: the files beside it, as the residual.
+        device: where the network ran: ``"cpu"``, ``"cuda"`` or ``"mps"``.
         collaborative_filter: which form of it ran (:func:`filter_form`); None where the model does without.
         seconds: what reading, denoising and writing took, without waiting.
         versions: of this package and of those that shape the result.
@@ -79,6 +80,7 @@ class RunRecord:
     inputs: Sequence[FileHash]
     outputs: Sequence[str]
     companions: Sequence[str]
+    device: str | None
     collaborative_filter: str | None
     seconds: float
     versions: Mapping[str, str]
@@ -157,24 +159,20 @@ def versions() -> dict[str, str]:
     return found
 
 
-def filter_form(settings: Mapping[str, Any], device: str) -> str | None:
+def filter_form(settings: Mapping[str, Any]) -> str | None:
     """Which form of the collaborative filter runs: the compiled one and PyTorch's agree, but not bit for bit.
 
     Args:
         settings: those of the result, as the record has them.
-        device: where the network runs: ``"cpu"``, ``"cuda"`` or ``"mps"``.
 
     Returns:
         ``"compiled, avx2"``, ``"PyTorch"`` with the reason, or None where the settings ask for no filter.
 
     Examples:
-        >>> filter_form({"filter_passes": 2}, "cuda")
-        'PyTorch, on cuda'
-        >>> filter_form({"filter_passes": 0}, "cpu")
+        >>> filter_form({"filter_passes": 0}) is None
+        True
     """
-    if not settings.get("filter_passes"):
-        return None
-    return native.description() if device.startswith("cpu") else f"PyTorch, on {device.partition(':')[0]}"
+    return native.description() if settings.get("filter_passes") else None
 
 
 def command_line() -> str:

@@ -28,6 +28,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from mri_denoise.inference import native
 from mri_denoise.inference.block_matching import BlockAxis, Grid
 from mri_denoise.inference.group_design import GROUP, LARGE_GROUP, GroupDesign, design_groups
 from mri_denoise.inference.group_filter import GroupFilter
@@ -77,9 +78,10 @@ def filter_blocks(
     (masked air) hold no noise: the filter takes the pilot's value there. Blocks of air keep the pilot. Where sigma is
     0, the result is the noisy volume.
 
-    Volumes in float32 in the CPU's memory are filtered by the compiled library
+    Volumes in float32 are filtered by the compiled library
     (:class:`~mri_denoise.inference.native.compiled_filter.CompiledGroupFilter`) if the installation has it, and by
-    PyTorch otherwise, or if the environment variable ``MRI_DENOISE_PLAIN_FILTER`` is set.
+    PyTorch otherwise, or if the environment variable ``MRI_DENOISE_PLAIN_FILTER`` is set. The compiled one is on the
+    CPU, also for volumes on a GPU: there sums have no fixed order in PyTorch, and no two results had the same bits.
 
     Args:
         noisy: magnitudes, shape (X, Y, Z), scaled to about [0, 1].
@@ -108,6 +110,9 @@ def filter_blocks(
     fitting = choose_block_shape(shape, slice_axis, blocks)
     if fitting is None:
         return pilot
+    if noisy.device.type != "cpu" and noisy.dtype == torch.float32 and native.available():
+        here = noisy.cpu(), pilot.cpu(), sigma.cpu()
+        return pilot.copy_(filter_blocks(*here, slice_axis, blocks, correlation, passes, fine=fine))
     order = [0, 1, 2]
     if fitting != "cubes":  # the slice axis first: the compiled filter is made for a long last edge
         order.insert(0, order.pop(slice_axis))

@@ -139,7 +139,8 @@ class ResultWriter:
             inputs=[FileHash(path=str(stamp.path), sha256=stamp.sha256) for stamp in made_of],
             outputs=[str(path) for path in results],
             companions=[str(path) for path in [*companions, *beside_it.values(), *([page] if page else [])]],
-            collaborative_filter=record.filter_form(self._settings, self._device),
+            device=self._device.partition(":")[0],
+            collaborative_filter=record.filter_form(self._settings),
             seconds=round(seconds, 3),
             versions=record.versions(),
         )

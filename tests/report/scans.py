@@ -59,6 +59,7 @@ def write_scan(
         "returned": [321],
         "cautions": [],
         "changed": [True],
+        "device": "cpu",
         "collaborative_filter": None,
         "inputs": [FileHash(path=str(source), sha256=hashlib.sha256(source.read_bytes()).hexdigest())],
         "outputs": [str(result)],
