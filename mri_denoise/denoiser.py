@@ -7,8 +7,9 @@ through the same steps between reading and writing, so both give the same bits.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from os import PathLike
 
 import numpy as np
@@ -109,6 +110,7 @@ class Denoiser:
         precision: str | None = None,
         progress: bool = False,
     ) -> None:
+        self._again = partial(Denoiser, bundle, overlay=overlay, device=device, precision=precision, progress=progress)
         files = [bundle.config("inference.yaml"), *([bundle.config(overlay)] if overlay else [])]
         self.bundle, self.device = bundle, choose_device(device)
         self.uses_sigma = "sigma" in bundle.options
@@ -116,6 +118,10 @@ class Denoiser:
         with quiet():
             self._parsed = ParsedBundle(bundle, files, device=self.device, precision=precision, progress=progress)
         self.model = Model(name=bundle.name, version=bundle.version, weights_sha256=sha256(self._parsed.weights))
+
+    def __reduce__(self) -> tuple[Callable[[], Denoiser], tuple[()]]:
+        """Pickle as what it was made of: another process loads the bundle again, from the same folder."""
+        return self._again, ()
 
     @property
     def network(self) -> torch.nn.Module:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import shutil
+from concurrent.futures import ProcessPoolExecutor
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -99,6 +101,13 @@ def test_each_quality_is_another_for_isotropic_voxels_and_thick_slices(
     affine = np.diag([1, 1, across, 1.0])
     results = [learned(model, Slicing(quality=one, affine=affine))(noisy, 30.0) for one in ("fast", "balanced", "best")]
     assert not any(np.array_equal(one, other) for one, other in combinations(results, 2))
+
+
+def test_a_pickled_one_gives_the_same_in_another_process(model: Denoiser, noisy: np.ndarray) -> None:
+    volume = Volume(array=noisy[None], affine=AFFINE)
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        there = pool.submit(model, volume, sigma=30.0).result()
+    assert np.array_equal(there.array, model(volume, sigma=30.0).array)
 
 
 def test_a_picture_equals_what_the_command_writes(tmp_path: Path) -> None:
