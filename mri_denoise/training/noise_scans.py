@@ -45,18 +45,27 @@ def make_scans(dataset: Path, output: Path, count: int, seed: int = 0, part: str
         path = output / f"scan_{seed}_{index:05d}.npz"
         if not path.exists():
             with write_beside(path) as temporary, open(temporary, "wb") as file:
-                arrays: dict[str, Any] = _arrays(random_scan(families, np.random.default_rng([seed, index])))
+                arrays: dict[str, Any] = _arrays(
+                    random_scan(families, np.random.default_rng([seed, index]), varied=True)
+                )
                 np.savez(file, **arrays)
         yield path
 
 
-def random_scan(families: list[list[Source]], rng: np.random.Generator, levels: tuple[float, float] = LEVELS) -> Scan:
+def random_scan(
+    families: list[list[Source]],
+    rng: np.random.Generator,
+    levels: tuple[float, float] = LEVELS,
+    *,
+    varied: bool = False,
+) -> Scan:
     """Put a random object through a random scanner.
 
     Args:
         families: of :func:`find_sources`; phantoms alone if there are none.
         rng: of all choices and of the noise.
         levels: lowest and highest sigma, relative to the maximum.
+        varied: whether other objects are made out of the volumes (:func:`random_anatomy`), for training.
 
     Returns:
         the scan; its slices lie across the last axis.
@@ -65,7 +74,7 @@ def random_scan(families: list[list[Source]], rng: np.random.Generator, levels: 
         InputError: if a volume cannot be read.
     """
     level = float(np.exp(rng.uniform(*np.log(levels))))
-    anatomy = random_anatomy(families, level, rng)
+    anatomy = random_anatomy(families, level, rng, varied=varied)
     parameters = dataclasses.replace(random_parameters(rng), level=level)
     return scan(anatomy.array, anatomy.voxel, parameters, rng, bore_axis=int(rng.integers(3)))
 

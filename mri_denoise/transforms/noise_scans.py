@@ -11,6 +11,8 @@ from monai.transforms import MapTransform, RandomizableTransform
 
 from mri_denoise.noise.cells import CELL, coarse_level
 
+_FEWEST, _FEW = 2, 8  # cells along an axis of a smaller part
+
 
 class LoadNoiseScand(MapTransform):
     """Read scans: the path under each key becomes a dictionary of arrays.
@@ -38,7 +40,7 @@ class RandNoiseScanCropd(RandomizableTransform, MapTransform):
 
     The key then holds the image, float32, shape (3, size, size), and ``label`` its label, (2, size / 8, size / 8).
     Smaller slices are padded with zeros, without tissue. Of four parts the first one that is a third tissue is taken,
-    or else the one with most of it.
+    or else the one with most of it. A few parts are smaller, as small images are.
 
     Args:
         keys: one key.
@@ -46,14 +48,21 @@ class RandNoiseScanCropd(RandomizableTransform, MapTransform):
         alone: probability that a neighbour is missing.
         scale: standard deviation of the logarithm of a random change of the coarse level.
         offset: probability that a constant is added, as in images that do not count from 0.
+        small: probability that a part is smaller: 2 to 8 cells along each axis.
     """
 
     def __init__(
-        self, keys: KeysCollection, size: int = 128, alone: float = 0.1, scale: float = 0.2, offset: float = 0.08
+        self,
+        keys: KeysCollection,
+        size: int = 128,
+        alone: float = 0.1,
+        scale: float = 0.2,
+        offset: float = 0.08,
+        small: float = 0.15,
     ) -> None:
         MapTransform.__init__(self, keys)
         RandomizableTransform.__init__(self, 1.0)
-        self.size, self.alone, self.scale, self.offset = size, alone, scale, offset
+        self.size, self.alone, self.scale, self.offset, self.small = size, alone, scale, offset, small
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Cut the part."""
@@ -65,7 +74,7 @@ class RandNoiseScanCropd(RandomizableTransform, MapTransform):
     def _cut(self, image: np.ndarray, label: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The part of an image and of its label."""
         number = int(self.R.randint(image.shape[2]))
-        cells = [min(self.size // CELL, length) for length in label.shape[1:3]]
+        cells = self._cells(label.shape[1:3])
         part = self._choose(label[1, ..., number], cells)
         first, second = (slice(CELL * edge.start, CELL * edge.stop) for edge in part)
         slab = np.zeros((3, self.size, self.size), dtype=np.float32)
@@ -81,6 +90,13 @@ class RandNoiseScanCropd(RandomizableTransform, MapTransform):
             present = (slab[:, :rows, :columns].max(axis=(1, 2)) > 0)[:, None, None]
             slab[:, :rows, :columns] += np.float32(self.R.uniform(0.1, 1.5) * slab[1].max()) * present
         return slab / np.float32(factor), cut
+
+    def _cells(self, shape: tuple[int, ...]) -> list[int]:
+        """How many cells a part has along both axes."""
+        most = self.size // CELL
+        if self.R.random() >= self.small:
+            return [min(most, length) for length in shape]
+        return [min(most, length, int(self.R.randint(_FEWEST, _FEW + 1))) for length in shape]
 
     def _choose(self, tissue: np.ndarray, cells: list[int]) -> tuple[slice, slice]:
         """A part of a slice, in cells."""

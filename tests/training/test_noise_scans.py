@@ -42,7 +42,7 @@ def test_a_scan_holds_a_level_for_each_cell(scans: list[Path]) -> None:
 
 def test_a_sample_is_a_part_with_its_label(scans: list[Path]) -> None:
     loaded = LoadNoiseScand("image")({"image": str(scans[0])})["image"]
-    crop = RandNoiseScanCropd("image", size=32, alone=0.0, scale=0.0, offset=0.0).set_random_state(0)
+    crop = RandNoiseScanCropd("image", size=32, alone=0.0, scale=0.0, offset=0.0, small=0.0).set_random_state(0)
     found = crop({"image": loaded})
     assert found["image"].shape == (3, 32, 32) and found["label"].shape == (2, 4, 4)
     places = [
@@ -57,10 +57,23 @@ def test_a_sample_is_a_part_with_its_label(scans: list[Path]) -> None:
     )
 
 
+def test_a_smaller_part_lies_in_a_corner_of_zeros(scans: list[Path]) -> None:
+    loaded = LoadNoiseScand("image")({"image": str(scans[0])})["image"]
+    crop = RandNoiseScanCropd("image", size=128, alone=0.0, scale=0.0, offset=0.0, small=1.0).set_random_state(0)
+    for _ in range(5):
+        found = crop({"image": loaded})
+        assert found["image"].shape == (3, 128, 128) and found["label"].shape == (2, 16, 16)
+        assert found["image"][:, :16, :16].any()
+        assert not found["image"][:, 64:].any() and not found["image"][:, :, 64:].any()
+        assert not found["label"][:, 8:].any() and not found["label"][:, :, 8:].any()
+
+
 def test_the_coarse_level_may_change_without_changing_the_noise(scans: list[Path]) -> None:
     loaded = LoadNoiseScand("image")({"image": str(scans[0])})["image"]
     plain, scaled = (
-        RandNoiseScanCropd("image", size=32, alone=0.0, scale=scale, offset=0.0).set_random_state(4)({"image": loaded})
+        RandNoiseScanCropd("image", size=32, alone=0.0, scale=scale, offset=0.0, small=0.0).set_random_state(4)(
+            {"image": loaded}
+        )
         for scale in (0.0, 0.5)
     )
     inside = plain["label"][1] > 0

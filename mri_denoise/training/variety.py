@@ -1,0 +1,129 @@
+"""Make other objects out of a training volume: turned and stretched, of other contrast, finer, two joined into one.
+
+There are few heads to learn the level of the noise from. A network that has seen them often takes their texture for
+what texture is. Random contrasts and shapes are what SynthSeg (Billot et al., 2023,
+https://arxiv.org/abs/2107.09559) made of few heads; joining two of them follows mixup (Zhang et al., 2018,
+https://arxiv.org/abs/1710.09412).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import ndimage
+
+_KNOTS = 6  # of a curve of contrast, evenly spread from 0 to the maximum
+_STEEPEST = 2.5  # slope of a curve of contrast, before its maximum is made 1: steep ones make hard edges of soft ones
+_STRETCH = 0.15  # standard deviation of the logarithm of a stretch
+_FINER = (1.1, 1.8)  # times as many voxels along the axes of a slice
+_MOST = 320  # voxels along an axis of a slice that was made finer
+_LEAST = 48  # voxels along an axis of what two objects have in common
+
+
+def recoloured(array: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Change the contrast by a random curve, which may fall where the signal rises. Air stays dark.
+
+    Args:
+        array: noise-free magnitudes, at least 0: noise of its own would be changed with it.
+        rng: of the curve.
+    """
+    top = float(np.percentile(array, 99.9)) or 1.0
+    heights = [0.0]
+    for _ in range(_KNOTS - 1):
+        most = _STEEPEST / (_KNOTS - 1)
+        heights.append(float(rng.uniform(max(heights[-1] - most, 0.02), min(heights[-1] + most, 1))))
+    curve = np.array(heights) / max(heights)
+    # straight beyond the last knot, so that what is brighter than nearly all stays apart
+    beyond = np.maximum(array / top - 1, 0)
+    return (top * (np.interp(array / top, np.linspace(0, 1, _KNOTS), curve) + beyond)).astype(np.float32)
+
+
+def turned(array: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Turn the slices by a random angle and stretch them, by cubic splines; the size stays, air fills the corners.
+
+    Args:
+        array: magnitudes, shape (X, Y, slices).
+        rng: of all choices.
+    """
+    angle = rng.uniform(0, 2 * np.pi)
+    cosine, sine = np.cos(angle), np.sin(angle)
+    matrix = np.array([[cosine, -sine], [sine, cosine]]) @ np.diag(np.exp(rng.normal(0, _STRETCH, 2)))
+    centre = (np.array(array.shape[:2]) - 1) / 2
+    slices = [
+        ndimage.affine_transform(plane, matrix, centre - matrix @ centre, order=3, mode="grid-constant")
+        for plane in np.moveaxis(array, 2, 0)
+    ]
+    return np.stack(slices, axis=2).clip(0).astype(np.float32)
+
+
+def finer(array: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Zero-fill the k-space of the slices: an object whose detail ends below what the scanner resolves, and rings.
+
+    Args:
+        array: magnitudes, shape (X, Y, slices).
+        rng: of the factor.
+    """
+    from scipy.signal import resample  # slow to import
+
+    factor = min(float(rng.uniform(*_FINER)), _MOST / max(array.shape[:2]))
+    if factor <= 1:
+        return array
+    found = array
+    for axis in range(2):
+        found = resample(found, 2 * int(factor * array.shape[axis] / 2), axis=axis)
+    return found.clip(0).astype(np.float32)
+
+
+def joined(first: np.ndarray, second: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Make one object of two: their sum, weighted at random, or one on each side of a soft border.
+
+    Args:
+        first: magnitudes, shape (X, Y, slices).
+        second: likewise; the middles lie on each other, and what both have in common is kept.
+        rng: of all choices.
+    """
+    shape = tuple(min(pair) for pair in zip(first.shape, second.shape, strict=True))
+    if min(shape[:2]) < _LEAST:
+        return first
+    one, other = (_middle(array, shape) / (float(np.percentile(array, 99.9)) or 1.0) for array in (first, second))
+    if rng.random() < 0.5:
+        share = np.float32(rng.uniform(0.2, 0.8))
+        mixed = share * one + (1 - share) * other
+    else:
+        rows, columns = (np.linspace(-1, 1, length) for length in shape[:2])
+        angle, width = rng.uniform(0, 2 * np.pi), rng.uniform(0.02, 0.3)
+        across = np.cos(angle) * rows[:, None] + np.sin(angle) * columns - rng.normal(0, 0.2)
+        share = (1 / (1 + np.exp(-np.clip(across / width, -30, 30))))[..., None].astype(np.float32)
+        mixed = share * one + (1 - share) * other
+    return (mixed * (float(np.percentile(first, 99.9)) or 1.0)).astype(np.float32)
+
+
+def even(rng: np.random.Generator, count: int) -> np.ndarray:
+    """Draw tissue without texture: of one value or changing slowly, that fills the slices or is an ellipse in air.
+
+    Heads have no large even tissue, so the level there came out up to 1.4 times too high.
+
+    Args:
+        rng: of all choices.
+        count: number of slices.
+
+    Returns:
+        shape (X, Y, ``count``), 0 to 1.
+    """
+    rows, columns = (int(n) for n in rng.integers(48, 224, 2))
+    array = np.ones((rows, columns, count), dtype=np.float32)
+    if rng.random() < 0.6:
+        field = ndimage.gaussian_filter(rng.normal(size=array.shape), (*rng.uniform(8, 40, 2), 3.0), mode="wrap")
+        array += rng.uniform(0.05, 0.3) * (field / max(float(field.std()), 1e-12)).astype(np.float32)
+    if rng.random() < 0.5:
+        places = np.meshgrid(np.linspace(-1, 1, rows), np.linspace(-1, 1, columns), indexing="ij")
+        radius = np.hypot(*(place / edge for place, edge in zip(places, rng.uniform(0.5, 0.95, 2), strict=True)))
+        array *= np.clip((1 - radius) * min(rows, columns) / 4 + 0.5, 0, 1)[..., None].astype(np.float32)
+    return array.clip(0) / array.max()
+
+
+def _middle(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """The part of a shape in the middle of an array."""
+    part = tuple(
+        slice((have - want) // 2, (have - want) // 2 + want) for have, want in zip(array.shape, shape, strict=True)
+    )
+    return array[part]
