@@ -25,15 +25,12 @@ Source = Literal["air", "tissue", "none"]
 _TISSUE = 0.15  # times the mean of the bright blocks: blocks with a higher mean hold tissue
 _FEW = 100  # blocks of tissue: fewer are not enough
 _AGREE = (0.08, 0.8)  # logarithm of level / air at which the two agree: at no expected error, and per expected error
-# the same, the other way round: of 360 simulated scanners no tissue had less noise than pure air, but the network finds
-# up to a sixth too little in phantoms, which have no texture
-_BELOW = 0.2
 _UNEVEN, _UNEVEN_WEAK = 0.75, 0.85  # unevenness of tissue, and of weak tissue, whose level the air does not tell
 _WEAK = (3.0, 3.5)  # mean of tissue / sigma of air: up to the first it is weak, from the second on it is not
-UNSURE = 0.22  # expected error from which a level of tissue above that of air may be texture
+_UNSURE = 0.35  # expected error from which a level of tissue above that of air may be texture
 # logarithm of level / air above which an even level is texture, and the unevenness below which it is even: what raises
 # the noise of tissue over that of the air (coils, parallel imaging, an intensity correction) is not even
-_TEXTURE, _EVEN = 0.4, 0.4
+_TEXTURE, _EVEN = 0.4, 0.2
 _TRUSTED = 0.2, 0.4  # expected error up to which a raise is whole, and from which it is half
 _DARKER = 1.2  # noise / what the darkest blocks say: air is rarely darker than its noise explains
 _LOWER = 0.08  # added in weak tissue to the limit for levels below that of the air
@@ -127,7 +124,7 @@ def raise_level(
     if min(shape[:2]) >= NARROW or tissue.found.jumps:
         return tissue
     most = min(simple, tissue.found.most)
-    if tissue.found.error > UNSURE and not signed:
+    if tissue.found.error > _UNSURE and not signed:
         most = min(most, _DARKER * float(np.percentile(tissue.blocks.mean, 5)) / RAYLEIGH_MEAN)
     factor = most / float(np.median(tissue.found.inside))
     if factor <= 1:
@@ -150,16 +147,15 @@ def is_air(tissue: Tissue, pure: float) -> bool:
         pure: sigma of the air, in the unit of the slices, if the air is Rician noise beyond doubt.
 
     Returns:
-        True if the level of the tissue is not clearly uneven, and above that of the air by no more than its expected
-        error, or below it by no more than that or a fifth; in weak tissue it may be lower, and uneven. Also if it is
-        higher, and little more than a guess or, far higher, rather even: that is texture, and too low a level does
-        less harm than too high a one.
+        True if the level of the tissue is not clearly uneven, and differs from that of the air by no more than its
+        expected error; in weak tissue it may be lower, and uneven. Also if it is higher, and little more than a guess
+        or, far higher, even: that is texture, and too low a level does less harm than too high a one.
     """
     low, high = _WEAK
     weak = min(max((high - float(np.median(tissue.inside.mean)) / pure) / (high - low), 0.0), 1.0)
     limit = _AGREE[0] + _AGREE[1] * tissue.found.error
     departure = math.log(float(np.median(tissue.found.inside)) / pure)
-    if departure > 0 and tissue.found.error > UNSURE or departure > _TEXTURE and tissue.found.unevenness < _EVEN:
+    if departure > 0 and tissue.found.error > _UNSURE or departure > _TEXTURE and tissue.found.unevenness < _EVEN:
         return True
     even = tissue.found.unevenness < _UNEVEN + (_UNEVEN_WEAK - _UNEVEN) * weak
-    return even and -max(limit + _LOWER * weak, _BELOW) < departure < limit
+    return even and -limit - _LOWER * weak < departure < limit

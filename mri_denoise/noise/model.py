@@ -15,7 +15,7 @@ import numpy as np
 from mri_denoise.noise.blocks import find_signal, interpolate_grid, middle_slices, normalise
 from mri_denoise.noise.correlation import MAX_LAG, noise_correlation
 from mri_denoise.noise.detail import DetailBlocks, cut_detail
-from mri_denoise.noise.evidence import UNSURE, Source, Tissue, is_air, level_at, measure_tissue, raise_level
+from mri_denoise.noise.evidence import Source, Tissue, is_air, level_at, measure_tissue, raise_level
 from mri_denoise.noise.floor import Floor, FloorKind, find_floor
 from mri_denoise.noise.level import NoiseLevel, estimate_sigma
 from mri_denoise.noise.spectrum import noise_spectrum, spectrum_correlation
@@ -169,8 +169,7 @@ def _find(
     air = simple.method == "background"
     tissue = raise_level(tissue, simple.sigma / scale, slices.shape, of_air=air, signed=signed)
     source: Source = "tissue"
-    jumps = tissue.found.jumps and tissue.found.error <= UNSURE
-    if air and not as_map and not jumps:  # the air is that of all slices
+    if air and not as_map and not tissue.found.jumps:  # the air is that of all slices
         source = wanted or ("air" if is_air(tissue, simple.sigma / scale) else "tissue")
     places = np.arange(slices.shape[0]), np.arange(slices.shape[1]), np.arange(slices.shape[2])
     if source == "air":

@@ -2,8 +2,8 @@
 
 The levels of the cells (:mod:`mri_denoise.noise.cells`) are averaged in windows, by their expected errors.
 As chance alone makes such a map uneven, it departs from its mean by as much as chance does not explain, and by a fifth
-more than the cells say, for the network finds a course too flat. In tissue without air a level that is higher than what
-the magnitudes themselves spread is lowered to that.
+more than the cells say, for the network finds a course too flat. In large even tissue without air the network finds up
+to 1.3 times the level, which is then lowered to what the magnitudes themselves spread.
 
 Windows reach over several slices, but not to those that the level jumps to, as where slices were acquired in another
 order or with another gain, or made up from others.
@@ -21,7 +21,7 @@ from mri_denoise.noise.cells import Cells
 
 _LEAST = 8  # cells of tissue: there is no estimate from fewer
 _WINDOW, _DEPTH = 0.4, 5.0  # standard deviation of the windows, in cells and in slices
-_CHANCE = (0.02, 1.5)  # logarithm of 98th / 2nd percentile of a map of even noise, at an expected error of 0 and per 1
+_CHANCE = (0.03, 2.0)  # logarithm of 98th / 2nd percentile of a map of even noise, at an expected error of 0 and per 1
 _ROUNDING = 1e-6  # of the mean of a cell, below which it does not spread
 _LITTLE = 1e-3  # of the largest weight of a cell: a mean of less says nothing
 _SLICE = 0.3  # cells that count as near as the next slice
