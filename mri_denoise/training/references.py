@@ -10,6 +10,10 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import nibabel as nib
+import numpy as np
 
 from mri_denoise.bundles.registry import Bundle
 from mri_denoise.denoiser import Denoiser
@@ -73,7 +77,7 @@ def add_references(
 
 
 def make_reference(source: Path, target: Path, denoiser: Denoiser, factor: float = FACTOR) -> float:
-    """Denoise one volume.
+    """Denoise one volume, by a map of the level where that is uneven.
 
     Args:
         source: a file with one volume.
@@ -82,7 +86,7 @@ def make_reference(source: Path, target: Path, denoiser: Denoiser, factor: float
         factor: times the estimated noise level is the level that the model is given.
 
     Returns:
-        that level, in the file's unit.
+        that level, the median of a map, in the file's unit.
 
     Raises:
         InputError: if the file cannot be read, does not hold one volume, or the result cannot be written.
@@ -91,8 +95,14 @@ def make_reference(source: Path, target: Path, denoiser: Denoiser, factor: float
     if len(cases) != 1:
         raise InputError(f"{source}: {skips[0].reason if skips else 'not one volume'}.")
     volume = read(cases[0])
-    sigma = factor * find_noise(volume.array[0], slice_axis=slice_axis_of(volume)).level
+    found = find_noise(volume.array[0], slice_axis=slice_axis_of(volume))
     case = replace(cases[0], output=Path(target.name))
-    settings = Settings(sigma=Sigma(kind="level", level=sigma), overwrite=True)
-    denoise_case(denoiser, case, target.parent, settings)
-    return sigma
+    with TemporaryDirectory() as folder:
+        level = Sigma(kind="level", level=factor * found.level)
+        if found.sigma.ndim:
+            # by one level the middle of a head would keep noise, where parallel imaging makes it strong
+            path = Path(folder) / "sigma.nii"
+            nib.save(nib.Nifti1Image(np.float32(factor) * found.sigma, volume.affine), path)
+            level = Sigma(kind="map", path=path)
+        denoise_case(denoiser, case, target.parent, Settings(sigma=level, overwrite=True))
+    return factor * found.level
