@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from mri_denoise.training.recorruption import HeldOutCurve
 
 RECORD = "adaptation.json"
-_RECORDED = [
+_RECORDED = (
     "steps",
     "interval",
     "learning_rate",
@@ -34,7 +34,7 @@ _RECORDED = [
     "max_volumes",
     "seed",
     "precision",
-]
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -185,7 +185,7 @@ def _run(
         workflow.parser["cases"] = list(cases)
         run_training(workflow, bundle)
         parser = workflow.parser
-        values = {name: parser.get_parsed_content(name) for name in (*_RECORDED, "precision")}
+        values = {name: parser.get_parsed_content(name) for name in _RECORDED}
         values |= {"sigma": chosen["sigma"], "device": settings.device}
         return parser.get_parsed_content("validate#curve"), values
 

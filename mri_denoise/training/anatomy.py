@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -24,12 +24,9 @@ from mri_denoise.noise.zero_filling import undo_zero_filling
 from mri_denoise.simulation import head_phantom
 from mri_denoise.training.references import FOLDER
 from mri_denoise.training.scans import DATALIST
-from mri_denoise.training.variety import even, finer, joined, recoloured, turned
 from mri_denoise.volume import voxel_sizes
 
 _PHANTOMS, _ORIGINALS, _SHARPENED, _CROPPED = 0.08, 0.5, 0.5, 0.2  # fractions of the objects
-# fractions of the objects where others are made of them
-_EVEN, _MORE_PHANTOMS, _RECOLOURED, _JOINED, _TURNED, _FINER = 0.15, 0.15, 0.5, 0.25, 0.4, 0.2
 _AS_THEY_COME = 0.35  # fraction of plain objects that are no references
 _STRONGER = 3.0  # times the noise of a volume as it comes is the least simulated noise
 SLICES = {1: 0.05, 6: 0.15, 10: 0.4, 14: 0.4}  # how many an object has, with their probabilities
@@ -140,12 +137,7 @@ def _own_noise(path: Path) -> float:
 
 
 def random_anatomy(
-    families: list[list[Source]],
-    level: float,
-    rng: np.random.Generator,
-    counts: Mapping[int, float] = SLICES,
-    *,
-    varied: bool = False,
+    families: list[list[Source]], level: float, rng: np.random.Generator, counts: Mapping[int, float] = SLICES
 ) -> Anatomy:
     """Draw an object: a phantom, or some slices of a training volume.
 
@@ -154,41 +146,40 @@ def random_anatomy(
         level: of the noise that it will get, relative to the maximum.
         rng: of all choices.
         counts: how many slices a training volume gives, with their probabilities.
-        varied: whether others are made out of it (:mod:`mri_denoise.training.variety`), for training.
 
     Raises:
         InputError: if a volume cannot be read.
     """
-    if varied and rng.random() < _EVEN:
-        number = int(rng.choice(list(counts), p=list(counts.values())))
-        return Anatomy(array=even(rng, number), voxel=(1.0, 1.0, float(rng.uniform(1, 5))))
-    if rng.random() < (_MORE_PHANTOMS if varied else _PHANTOMS) or not families:
-        rows, columns = (int(n) for n in rng.integers(96, 224, 2))
-        edges = (220 / rows, 220 / columns, float(rng.uniform(1, 6)))
-        return Anatomy(array=head_phantom((rows, columns, int(rng.integers(10, 24)))), voxel=edges)
-    found, original = _object(families, level, rng, counts)
-    array = found.array
-    if varied:
-        if rng.random() < _RECOLOURED and not original:
-            array = recoloured(array, rng)
-        if rng.random() < _JOINED:
-            other, noisy = _object(families, level, rng, counts)
-            array = joined(array, other.array if noisy else recoloured(other.array, rng), rng)
-        if rng.random() < _TURNED:
-            array = turned(array, rng)
-        if rng.random() < _FINER:
-            array = finer(array, rng)
-    top = float(np.percentile(array, 99.9)) or 1.0
-    array = top * (array / top) ** float(np.exp(rng.normal(0, 0.2)))  # other contrasts
-    if rng.random() < _CROPPED:
-        array = _without_air(array, rng)
-    return Anatomy(array=array, voxel=found.voxel)
+    if rng.random() < _PHANTOMS or not families:
+        return random_phantom(rng)
+    found, _ = random_slices(families, level, rng, counts)
+    return finished(found, rng)
 
 
-def _object(
+def random_phantom(rng: np.random.Generator) -> Anatomy:
+    """Draw a head phantom of random size."""
+    rows, columns = (int(n) for n in rng.integers(96, 224, 2))
+    edges = (220 / rows, 220 / columns, float(rng.uniform(1, 6)))
+    return Anatomy(array=head_phantom((rows, columns, int(rng.integers(10, 24)))), voxel=edges)
+
+
+def random_slices(
     families: list[list[Source]], level: float, rng: np.random.Generator, counts: Mapping[int, float]
 ) -> tuple[Anatomy, bool]:
-    """Some slices of a training volume, and whether they are as it comes, with noise of their own."""
+    """Draw some slices of a training volume, as it comes or denoised, of random resolution.
+
+    Args:
+        families: of :func:`find_sources`, at least one.
+        level: of the noise that they will get, relative to the maximum.
+        rng: of all choices.
+        counts: how many slices there are, with their probabilities.
+
+    Returns:
+        the slices; and whether they are of a volume as it comes, with noise of its own.
+
+    Raises:
+        InputError: if a volume cannot be read.
+    """
     source = draw_source(families, rng)
     factor = float(rng.uniform(1.5, 2.6))
     original = source.reference is None or (
@@ -199,10 +190,16 @@ def _object(
         factor = float(rng.uniform(1, 2.2)) if rng.random() < 0.4 else 1.0
     if factor > 1 and min(found.array.shape[:2]) / factor >= 64:
         found = _coarser(found, factor)
-    array = found.array
     if not original and rng.random() < _SHARPENED:
-        array = _sharpened(array, rng)
-    return Anatomy(array=array, voxel=found.voxel), original
+        found = replace(found, array=_sharpened(found.array, rng))
+    return found, original
+
+
+def finished(found: Anatomy, rng: np.random.Generator) -> Anatomy:
+    """Give slices a slightly other contrast, and cut a small field of view out of some."""
+    top = float(np.percentile(found.array, 99.9)) or 1.0
+    array = top * (found.array / top) ** float(np.exp(rng.normal(0, 0.2)))
+    return replace(found, array=_without_air(array, rng) if rng.random() < _CROPPED else array)
 
 
 def _slices(volume: Anatomy, rng: np.random.Generator, counts: Mapping[int, float]) -> Anatomy:

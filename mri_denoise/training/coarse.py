@@ -14,9 +14,10 @@ from scipy import ndimage, signal
 
 from mri_denoise.simulation import head_phantom
 from mri_denoise.training.anatomy import Anatomy, Source, draw_source
+from mri_denoise.training.variety import recoloured
 
 _FACTORS, _FACTORS_NOISY = (1.2, 2.2), (1.8, 2.3)  # of the grid, for references and for volumes that have none
-_PHANTOMS, _SMOOTHED, _OTHER_CONTRAST, _MONOTONE = 0.06, 0.3, 0.3, 0.6  # fractions
+_PHANTOMS, _SMOOTHED, _OTHER_CONTRAST = 0.06, 0.3, 0.3  # fractions
 _FINE = 1.35  # times the shortest edge of a voxel: longer ones are not made coarser
 _MARGIN = 1.15  # of what is cut out before its k-space ends, so that the cut leaves no mark
 _TISSUE, _TRIES = 0.3, 20  # least fraction of voxels with signal, and places that are tried for it
@@ -53,9 +54,8 @@ def coarse_anatomy(families: list[list[Source]], rng: np.random.Generator, size:
     array = _end_kspace(part, [max(round(n / f), 1) for n, f in zip(part.shape, factors, strict=True)], rng)
     if rng.random() < _SMOOTHED:
         array = ndimage.gaussian_filter(array, [rng.uniform(0, 0.9) if axis else 0 for axis in fine])
-    top = float(np.percentile(array, 99.9)) or 1.0
     if rng.random() < _OTHER_CONTRAST:
-        array = top * _change_contrast(array / top, rng)
+        array = recoloured(array, rng)
     array = np.moveaxis(array, across, 2)
     first = max(array.shape[2] - int(wanted[across]), 0) // 2
     row, column = np.delete(edges * factors, across).tolist()
@@ -83,11 +83,3 @@ def _end_kspace(array: np.ndarray, shape: Sequence[int], rng: np.random.Generato
             softness, place = rng.uniform(0, 1), np.minimum(2 * np.abs(np.fft.fftfreq(before)) * before / count, 1)
             array = signal.resample(array, count, axis=axis, window=1 - softness * np.sin(np.pi / 2 * place) ** 2)
     return np.abs(array).astype(np.float32)
-
-
-def _change_contrast(array: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Map intensities of about [0, 1] by a random curve through 0, rising or not."""
-    given, wanted = np.sort(rng.uniform(0.03, 1.03, 5)), rng.uniform(0.05, 1.2, 5)
-    if rng.random() < _MONOTONE:
-        wanted = np.sort(wanted)
-    return np.interp(array, [0, *given], [0, *wanted]).astype(np.float32)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,8 @@ from mri_denoise.io.files import write_beside
 from mri_denoise.noise.cells import CELL
 from mri_denoise.simulation.scanner import Scan, scan
 from mri_denoise.simulation.scanner_choice import random_parameters
-from mri_denoise.training.anatomy import Source, find_sources, random_anatomy
+from mri_denoise.training.anatomy import Anatomy, Source, find_sources, random_anatomy
+from mri_denoise.training.variety import varied_anatomy
 
 LEVELS = (0.0007, 0.12)  # of the maximum; small values are as likely as large ones
 _GREYS = 65535  # of the largest voxel
@@ -44,10 +45,9 @@ def make_scans(dataset: Path, output: Path, count: int, seed: int = 0, part: str
     for index in range(count):
         path = output / f"scan_{seed}_{index:05d}.npz"
         if not path.exists():
+            found = random_scan(families, np.random.default_rng([seed, index]), draw=varied_anatomy)
             with write_beside(path) as temporary, open(temporary, "wb") as file:
-                arrays: dict[str, Any] = _arrays(
-                    random_scan(families, np.random.default_rng([seed, index]), varied=True)
-                )
+                arrays: dict[str, Any] = _arrays(found)
                 np.savez(file, **arrays)
         yield path
 
@@ -56,8 +56,7 @@ def random_scan(
     families: list[list[Source]],
     rng: np.random.Generator,
     levels: tuple[float, float] = LEVELS,
-    *,
-    varied: bool = False,
+    draw: Callable[[list[list[Source]], float, np.random.Generator], Anatomy] = random_anatomy,
 ) -> Scan:
     """Put a random object through a random scanner.
 
@@ -65,7 +64,7 @@ def random_scan(
         families: of :func:`find_sources`; phantoms alone if there are none.
         rng: of all choices and of the noise.
         levels: lowest and highest sigma, relative to the maximum.
-        varied: whether other objects are made out of the volumes (:func:`random_anatomy`), for training.
+        draw: the object, given the families, the level of its noise and the choices.
 
     Returns:
         the scan; its slices lie across the last axis.
@@ -74,7 +73,7 @@ def random_scan(
         InputError: if a volume cannot be read.
     """
     level = float(np.exp(rng.uniform(*np.log(levels))))
-    anatomy = random_anatomy(families, level, rng, varied=varied)
+    anatomy = draw(families, level, rng)
     parameters = dataclasses.replace(random_parameters(rng), level=level)
     return scan(anatomy.array, anatomy.voxel, parameters, rng, bore_axis=int(rng.integers(3)))
 

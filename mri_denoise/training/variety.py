@@ -8,19 +8,63 @@ https://arxiv.org/abs/1710.09412).
 
 from __future__ import annotations
 
-import numpy as np
-from scipy import ndimage
+from collections.abc import Mapping
+from dataclasses import replace
 
+import numpy as np
+import torch
+from monai.transforms import Affine, CenterSpatialCrop
+from scipy import ndimage, signal, special
+
+from mri_denoise.training.anatomy import SLICES, Anatomy, Source, finished, random_phantom, random_slices
+
+_EVEN, _PHANTOMS = 0.15, 0.15  # fractions of the objects
+_RECOLOURED, _JOINED, _TURNED, _FINER = 0.5, 0.25, 0.4, 0.2  # fractions of those that are made of volumes
+_RISING = 0.6  # fraction of the curves of contrast
 _KNOTS = 6  # of a curve of contrast, evenly spread from 0 to the maximum
 _STEEPEST = 2.5  # slope of a curve of contrast, before its maximum is made 1: steep ones make hard edges of soft ones
 _STRETCH = 0.15  # standard deviation of the logarithm of a stretch
-_FINER = (1.1, 1.8)  # times as many voxels along the axes of a slice
+_TIMES = (1.1, 1.8)  # times as many voxels along the axes of a slice
 _MOST = 320  # voxels along an axis of a slice that was made finer
 _LEAST = 48  # voxels along an axis of what two objects have in common
 
 
+def varied_anatomy(
+    families: list[list[Source]], level: float, rng: np.random.Generator, counts: Mapping[int, float] = SLICES
+) -> Anatomy:
+    """Draw an object to train on: as :func:`~mri_denoise.training.anatomy.random_anatomy` does, and others made of it.
+
+    Args:
+        families: of :func:`~mri_denoise.training.anatomy.find_sources`; phantoms and even tissue if there are none.
+        level: of the noise that it will get, relative to the maximum.
+        rng: of all choices.
+        counts: how many slices a training volume gives, with their probabilities.
+
+    Raises:
+        InputError: if a volume cannot be read.
+    """
+    kind = rng.random()
+    if kind < _EVEN:
+        number = int(rng.choice(list(counts), p=list(counts.values())))
+        return Anatomy(array=even(rng, number), voxel=(1.0, 1.0, float(rng.uniform(1, 5))))
+    if kind < _EVEN + _PHANTOMS or not families:
+        return random_phantom(rng)
+    found, noisy = random_slices(families, level, rng, counts)
+    array = found.array
+    if not noisy and rng.random() < _RECOLOURED:
+        array = recoloured(array, rng)
+    if rng.random() < _JOINED:
+        other, noisy = random_slices(families, level, rng, counts)
+        array = joined(array, other.array if noisy else recoloured(other.array, rng), rng)
+    if rng.random() < _TURNED:
+        array = turned(array, rng)
+    if rng.random() < _FINER:
+        array = finer(array, rng)
+    return finished(replace(found, array=array), rng)
+
+
 def recoloured(array: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Change the contrast by a random curve, which may fall where the signal rises. Air stays dark.
+    """Change the contrast by a random curve, which may fall where the signal rises. Air stays dark, no slope is steep.
 
     Args:
         array: noise-free magnitudes, at least 0: noise of its own would be changed with it.
@@ -31,6 +75,8 @@ def recoloured(array: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     for _ in range(_KNOTS - 1):
         most = _STEEPEST / (_KNOTS - 1)
         heights.append(float(rng.uniform(max(heights[-1] - most, 0.02), min(heights[-1] + most, 1))))
+    if rng.random() < _RISING:
+        heights.sort()
     curve = np.array(heights) / max(heights)
     # straight beyond the last knot, so that what is brighter than nearly all stays apart
     beyond = np.maximum(array / top - 1, 0)
@@ -44,15 +90,15 @@ def turned(array: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         array: magnitudes, shape (X, Y, slices).
         rng: of all choices.
     """
-    angle = rng.uniform(0, 2 * np.pi)
-    cosine, sine = np.cos(angle), np.sin(angle)
-    matrix = np.array([[cosine, -sine], [sine, cosine]]) @ np.diag(np.exp(rng.normal(0, _STRETCH, 2)))
-    centre = (np.array(array.shape[:2]) - 1) / 2
-    slices = [
-        ndimage.affine_transform(plane, matrix, centre - matrix @ centre, order=3, mode="grid-constant")
-        for plane in np.moveaxis(array, 2, 0)
-    ]
-    return np.stack(slices, axis=2).clip(0).astype(np.float32)
+    turn = Affine(
+        rotate_params=float(rng.uniform(0, 2 * np.pi)),
+        scale_params=np.exp(rng.normal(0, _STRETCH, 2)).tolist(),
+        mode=3,
+        padding_mode="grid-constant",
+        image_only=True,
+    )
+    found = np.asarray(turn(torch.from_numpy(np.moveaxis(array, 2, 0))))
+    return np.ascontiguousarray(np.moveaxis(found, 0, 2).clip(0), dtype=np.float32)
 
 
 def finer(array: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -62,14 +108,12 @@ def finer(array: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         array: magnitudes, shape (X, Y, slices).
         rng: of the factor.
     """
-    from scipy.signal import resample  # slow to import
-
-    factor = min(float(rng.uniform(*_FINER)), _MOST / max(array.shape[:2]))
+    factor = min(float(rng.uniform(*_TIMES)), _MOST / max(array.shape[:2]))
     if factor <= 1:
         return array
     found = array
     for axis in range(2):
-        found = resample(found, 2 * int(factor * array.shape[axis] / 2), axis=axis)
+        found = signal.resample(found, 2 * int(factor * array.shape[axis] / 2), axis=axis)
     return found.clip(0).astype(np.float32)
 
 
@@ -84,17 +128,15 @@ def joined(first: np.ndarray, second: np.ndarray, rng: np.random.Generator) -> n
     shape = tuple(min(pair) for pair in zip(first.shape, second.shape, strict=True))
     if min(shape[:2]) < _LEAST:
         return first
-    one, other = (_middle(array, shape) / (float(np.percentile(array, 99.9)) or 1.0) for array in (first, second))
+    tops = [float(np.percentile(array, 99.9)) or 1.0 for array in (first, second)]
+    one, other = (np.asarray(CenterSpatialCrop(shape)(torch.from_numpy(array[None])))[0] for array in (first, second))
+    share: np.ndarray = np.array(rng.uniform(0.2, 0.8))
     if rng.random() < 0.5:
-        share = np.float32(rng.uniform(0.2, 0.8))
-        mixed = share * one + (1 - share) * other
-    else:
         rows, columns = (np.linspace(-1, 1, length) for length in shape[:2])
         angle, width = rng.uniform(0, 2 * np.pi), rng.uniform(0.02, 0.3)
         across = np.cos(angle) * rows[:, None] + np.sin(angle) * columns - rng.normal(0, 0.2)
-        share = (1 / (1 + np.exp(-np.clip(across / width, -30, 30))))[..., None].astype(np.float32)
-        mixed = share * one + (1 - share) * other
-    return (mixed * (float(np.percentile(first, 99.9)) or 1.0)).astype(np.float32)
+        share = special.expit(across / width)[..., None]
+    return (share * one + (1 - share) * tops[0] / tops[1] * other).astype(np.float32)
 
 
 def even(rng: np.random.Generator, count: int) -> np.ndarray:
@@ -119,11 +161,3 @@ def even(rng: np.random.Generator, count: int) -> np.ndarray:
         radius = np.hypot(*(place / edge for place, edge in zip(places, rng.uniform(0.5, 0.95, 2), strict=True)))
         array *= np.clip((1 - radius) * min(rows, columns) / 4 + 0.5, 0, 1)[..., None].astype(np.float32)
     return array.clip(0) / array.max()
-
-
-def _middle(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """The part of a shape in the middle of an array."""
-    part = tuple(
-        slice((have - want) // 2, (have - want) // 2 + want) for have, want in zip(array.shape, shape, strict=True)
-    )
-    return array[part]

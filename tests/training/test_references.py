@@ -61,7 +61,7 @@ def test_references_are_written_once_and_listed_with_their_weight(dataset: Path,
 
 
 def test_a_reference_keeps_no_noise_where_it_is_strong(tmp_path: Path) -> None:
-    """As parallel imaging makes it in the middle: by the median alone a third of it stayed there."""
+    """As parallel imaging makes it in the middle: by the median alone two fifths of it stayed there."""
     shape = (96, 112, 20)
     clean = 900 * head(shape)
     places = np.indices(shape[:2]) - np.array(shape[:2])[:, None, None] / 2
