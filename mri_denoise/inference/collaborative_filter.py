@@ -34,6 +34,7 @@ from mri_denoise.inference.group_design import GROUP, LARGE_GROUP, GroupDesign, 
 from mri_denoise.inference.group_filter import GroupFilter
 from mri_denoise.inference.native.compiled_filter import CompiledGroupFilter
 from mri_denoise.runtime import end_if_told
+from mri_denoise.sampling import sample_step
 
 _SAMPLE = 2**20  # voxels of a map of the noise, at most, that tell how strong it is
 CHUNK = 2**19  # voxels of the planes whose blocks are matched at a time
@@ -144,7 +145,7 @@ def _plan_passes(
 def _is_strong(sigma: torch.Tensor) -> bool:
     """Whether noise is strong, by the median of its level where there is any."""
     level = sigma.reshape(-1)
-    level = level[:: max(len(level) // _SAMPLE, 1)]
+    level = level[:: sample_step(len(level), _SAMPLE)]
     level = level[level > 0]
     return bool(len(level)) and float(level.median()) >= STRONG
 

@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from scipy.special import chndtrix, gamma, hyp1f1, ndtr
 
 from mri_denoise.noise.rician import rice_moments
+from mri_denoise.sampling import sample_step
 from mri_denoise.threads import run_in_threads
 
 THRESHOLD = 5.0  # standard deviations; at 4.5 some thirty voxels of noise in a head came back as bright dots
@@ -117,7 +118,7 @@ def _spread(noisy: torch.Tensor, result: torch.Tensor, sigma: torch.Tensor) -> f
 
     A shift of all tissue is no noise.
     """
-    every = max(result.numel() // _SAMPLE, 1) | 1  # odd, so that it is no multiple of most rows
+    every = sample_step(result.numel(), _SAMPLE)
     noisy, result, sigma = (volume.expand(result.shape).reshape(-1)[::every] for volume in (noisy, result, sigma))
     tissue = (result > _BRIGHT * sigma) & (sigma > 0)
     if int(tissue.sum()) < _LEAST:

@@ -9,6 +9,7 @@ import numpy as np
 
 from mri_denoise.noise.rician import grey_step
 from mri_denoise.noise.zero_level import ZeroLevel
+from mri_denoise.sampling import sample_step
 from mri_denoise.told_level import told_level
 
 _STRONG = 0.15  # of the image's range; the benchmarks end at noise of 15 % of the maximum
@@ -144,4 +145,4 @@ def find_cautions(
 
 def _sample(values: np.ndarray) -> np.ndarray:
     flat = np.asarray(values).reshape(-1)
-    return flat[:: max(flat.size // _SAMPLE, 1)]
+    return flat[:: sample_step(flat.size, _SAMPLE)]

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from mri_denoise.bundles.registry import bundles_folder
+from mri_denoise.bundles.registry import noise_level_weights
 from mri_denoise.bundles.weights import load_weights
 from mri_denoise.threads import run_in_threads
 
@@ -195,5 +195,5 @@ def _network() -> NoiseLevelNet:
     from mri_denoise.networks.noise_level import NoiseLevelNet
 
     network = NoiseLevelNet()
-    load_weights(network, bundles_folder() / "noise_level" / "models" / "model.pt")
+    load_weights(network, noise_level_weights())
     return network

@@ -10,6 +10,8 @@ import math
 
 import numpy as np
 
+from mri_denoise.sampling import sample_step
+
 _SAMPLE = 4_000_000  # voxels
 _APART = 1.5  # times the next value below: a fill lies so far above the image
 _LEVELS = 8  # grey levels of an image, at least: fewer are labels, or far apart anyway
@@ -40,7 +42,7 @@ def find_ceiling(volume: np.ndarray) -> float:
         True
     """
     values = np.asarray(volume).reshape(-1)
-    values = values[:: -(-values.size // _SAMPLE) | 1]  # odd, so that it is no multiple of most rows
+    values = values[:: sample_step(values.size, _SAMPLE)]
     values = values[np.isfinite(values)]
     total, ceiling = values.size, math.inf
     while (lowest := _lowest_outlying(values)) is not None:

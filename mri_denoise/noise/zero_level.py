@@ -19,6 +19,7 @@ from mri_denoise.noise.blocks import cut_blocks, find_signal, normalise, sample_
 from mri_denoise.noise.fits import MAD_TO_STD, Samples, robust_std
 from mri_denoise.noise.outlying import find_ceiling
 from mri_denoise.noise.rician import RAYLEIGH_STD, grey_step, rayleigh_distance
+from mri_denoise.sampling import sample_step
 
 _SAMPLE = 1_000_000  # voxels
 _FILL = 0.02  # fraction of voxels of one value, above which it may be a mask or padding
@@ -112,7 +113,7 @@ def find_zero(volume: np.ndarray) -> ZeroLevel:
 def _find_zero(volume: np.ndarray) -> ZeroLevel:
     """The value that a volume counts from whose voxels are measurements, masked, or not finite."""
     values = np.asarray(volume).reshape(-1)
-    values = values[:: max(values.size // _SAMPLE, 1)]
+    values = values[:: sample_step(values.size, _SAMPLE)]
     values = np.sort(values[np.isfinite(values)])
     if not values.size or values[0] == values[-1]:
         return ZeroLevel()

@@ -9,6 +9,7 @@ import numpy as np
 
 from mri_denoise.noise.rician import grey_step
 from mri_denoise.report.html import number
+from mri_denoise.sampling import sample_step
 
 WIDTH, HEIGHT = 560, 200  # of the drawing, in its own units
 _BINS = 80
@@ -103,7 +104,7 @@ def intensity_chart(before: np.ndarray, after: np.ndarray) -> Chart:
 
 def _edges(values: np.ndarray, low: float, high: float) -> np.ndarray:
     """Edges of bins that hold as many grey steps each, so that stored integers leave no gaps between bars."""
-    sample = np.unique(values.ravel()[:: max(values.size // _SAMPLE, 1)])
+    sample = np.unique(values.ravel()[:: sample_step(values.size, _SAMPLE)])
     step = grey_step(sample)
     width = (high - low) / _BINS
     if step < width / 20:

@@ -13,6 +13,7 @@ from monai.data import MetaTensor
 from monai.transforms import InvertibleTransform, MapTransform
 
 from mri_denoise.inference.parts import solid_parts
+from mri_denoise.sampling import sample_step
 
 SAMPLE = 4_000_000  # voxels from which percentiles are taken
 _SLAB = 2**20  # voxels
@@ -32,7 +33,7 @@ def robust_range(image: np.ndarray, upper: float = 99.9) -> tuple[float, float]:
         (lower, width) with a positive width; (0, 1) if the image is zero or has no finite voxel.
     """
     values = np.asarray(image).reshape(-1)
-    values = values[:: max(values.size // SAMPLE, 1)]
+    values = values[:: sample_step(values.size, SAMPLE)]
     values = values[np.isfinite(values)]
     if not values.size:
         return 0.0, 1.0
