@@ -3,8 +3,11 @@
 ``import monai`` loads every module of MONAI, and with them pandas, scikit-image, tifffile and its engines, none of
 which :class:`mri_denoise.denoiser.Denoiser` uses: 3.6 s in place of 1.0 s on two cores at 2.4 GHz. Here MONAI's
 packages are loaded when somebody imports them, and its optional dependencies when somebody uses them. Bundles of a
-user's own get all of MONAI, because MONAI finds classes by name among the modules that are loaded. The environment
-variable ``MRI_DENOISE_PLAIN_IMPORT=1`` switches this off.
+user's own get all of MONAI, because MONAI finds classes by name among the modules that are loaded.
+
+Only the command line does so, and the processes that it starts: it sets the environment variable
+``MRI_DENOISE_QUICK_IMPORT=1`` unless it is set (0 switches this off). In a program of somebody else's, ``monai.losses``
+and all the rest has to be there after ``import monai``, whatever was imported before.
 """
 
 from __future__ import annotations
@@ -28,7 +31,7 @@ _DEFERRED = (
 )
 _UTILS = "monai.utils.module"
 _DISTRIBUTED = "torch.distributed.optim"
-PLAIN = "MRI_DENOISE_PLAIN_IMPORT"
+QUICK = "MRI_DENOISE_QUICK_IMPORT"  # environment variable
 # where the classes of the shipped bundles' steps live: MONAI looks a class up by name among loaded modules.
 # apps comes first as in `import monai`: transforms and data import each other, and only this way round goes well
 _NEEDED = ("apps", "transforms", "data", "inferers", "bundle")
@@ -38,12 +41,12 @@ _usual_loading: list[Callable[..., Any]] = []  # MONAI's own load_submodules, wh
 
 
 def import_monai(*, everything: bool = False) -> None:
-    """Import the packages of MONAI that the shipped bundles' steps need; nothing if MONAI is loaded already.
+    """Import MONAI, or of it what the shipped bundles' steps need, if the environment asks for the quick import.
 
     Args:
-        everything: all of MONAI instead, also where only a part was loaded before.
+        everything: all of MONAI in any case, also where only a part was loaded before.
     """
-    if everything or os.environ.get(PLAIN):
+    if everything or os.environ.get(QUICK, "0") in ("", "0"):
         monai = importlib.import_module("monai")
         while _usual_loading:
             _usual_loading.pop()(monai, True, exclude_pattern=monai.excludes)

@@ -11,7 +11,7 @@ import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from mri_denoise.errors import InputError
@@ -153,14 +153,30 @@ def quick_start() -> Iterator[None]:
             gc.enable()
 
 
+_quiet_lock = threading.Lock()
+_quiet_blocks = 0  # of quiet() that have begun and not ended
+_before_quiet = ExitStack()  # brings back what was before the first of them
+
+
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep engines' and libraries' logs and warnings out of the way of a command's own messages."""
-    before = logging.root.manager.disable
-    logging.disable(logging.CRITICAL)
-    try:
-        with warnings.catch_warnings():
+    """Keep engines' and libraries' logs and warnings out of the way of a command's own messages.
+
+    They are the whole process's, so this is for commands and the processes that they start, not for functions that
+    other programs call. Blocks may overlap in several threads: the last one to end brings back what was before.
+    """
+    global _quiet_blocks
+    with _quiet_lock:
+        _quiet_blocks += 1
+        if _quiet_blocks == 1:
+            _before_quiet.callback(logging.disable, logging.root.manager.disable)
+            logging.disable(logging.CRITICAL)
+            _before_quiet.enter_context(warnings.catch_warnings())
             warnings.simplefilter("ignore")
-            yield
+    try:
+        yield
     finally:
-        logging.disable(before)
+        with _quiet_lock:
+            _quiet_blocks -= 1
+            if not _quiet_blocks:
+                _before_quiet.close()

@@ -143,7 +143,7 @@ def test_what_was_put_off_works_when_it_is_used(staged: Staged) -> None:
 
 
 def test_the_quick_import_changes_no_result(staged: Staged) -> None:
-    environment = {**os.environ, "MRI_DENOISE_PLAIN_IMPORT": "1"}
+    environment = {**os.environ, "MRI_DENOISE_QUICK_IMPORT": "0"}
     # by the way, in a new Python: every public name is found
     names = "import mri_denoise; [getattr(mri_denoise, name) for name in mri_denoise.__all__]"
     code = names + DENOISE + "import sys; assert 'monai.engines' in sys.modules"

@@ -64,6 +64,7 @@ def main(
     # Read when numpy is imported. Threads of its OpenBLAS spin as well: beside other work the small products that
     # measure the noise took five times the processor time with two threads.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    os.environ.setdefault("MRI_DENOISE_QUICK_IMPORT", "1")  # of MONAI, in this process and those that it starts
 
 
 if __name__ == "__main__":

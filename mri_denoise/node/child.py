@@ -73,7 +73,8 @@ class SeriesDenoiser:
             keep_vendor_headers=rule.keep_vendor_headers,
             overwrite=True,
         )
-        denoise_case(self._model(rule.model), case, self._working, settings)
+        with quiet():
+            denoise_case(self._model(rule.model), case, self._working, settings)
 
     def _model(self, name: str) -> Denoiser:
         """Load a model, or take it from memory."""

@@ -13,7 +13,7 @@ from mri_denoise.io.case import Case
 from mri_denoise.pipeline.outcome import Listener, Outcome
 from mri_denoise.pipeline.parallel import Parallel
 from mri_denoise.pipeline.table import Table, open_table
-from mri_denoise.runtime import quick_start
+from mri_denoise.runtime import quick_start, quiet
 from mri_denoise.settings import Settings
 
 
@@ -46,7 +46,7 @@ def denoise_cases(
     """
     if parallel.on_cluster(len(cases)):
         return _on_cluster(bundle, cases, output_dir, settings, listener, parallel, logs or output_dir)
-    with quick_start():
+    with quiet(), quick_start():
         from mri_denoise.denoiser import Denoiser  # a run on a cluster needs no torch here
         from mri_denoise.pipeline.stream import denoise_stream
 
@@ -62,7 +62,8 @@ def denoise_cases(
         listener.advance()
         listener.report(outcome)
 
-    denoise_stream(denoiser, cases, output_dir, settings, keep)
+    with quiet():
+        denoise_stream(denoiser, cases, output_dir, settings, keep)
     return outcomes
 
 

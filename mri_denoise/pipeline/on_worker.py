@@ -22,7 +22,7 @@ from mri_denoise.errors import InputError
 from mri_denoise.io.case import Case
 from mri_denoise.pipeline.files import planned_files, sweep_results
 from mri_denoise.record import RunRecord
-from mri_denoise.runtime import ToldToEnd, choose_device, end_if_told, ends_when
+from mri_denoise.runtime import ToldToEnd, choose_device, end_if_told, ends_when, quiet
 from mri_denoise.settings import Settings
 
 if TYPE_CHECKING:  # what starts a run needs no torch
@@ -150,7 +150,8 @@ def _denoise(order: Order, case: Case, name: str, threads: int) -> Done:
         _loaded = None  # never two networks in memory
         _loaded = (key, Denoiser(find_bundle(order.model), device=order.settings.device))
     try:
-        return Done(worker=name, record=denoise_case(_loaded[1], case, order.output_dir, order.settings))
+        with quiet():
+            return Done(worker=name, record=denoise_case(_loaded[1], case, order.output_dir, order.settings))
     except InputError as error:
         return Done(worker=name, error=str(error))
 

@@ -19,7 +19,7 @@ from mri_denoise.pipeline.outcome import Outcome, Report
 from mri_denoise.pipeline.result import Output, ResultWriter
 from mri_denoise.pipeline.source import Loaded, Unreadable, load_chunks
 from mri_denoise.record import RunRecord
-from mri_denoise.runtime import ToldToEnd, end_if_told, quiet
+from mri_denoise.runtime import ToldToEnd, end_if_told
 from mri_denoise.settings import Settings
 
 
@@ -51,19 +51,18 @@ def denoise_stream(
     job: _Job | None = None
     writing: list[Future[None]] = []
     try:
-        with quiet():  # for both threads: what is switched off is the process's
-            upcoming = background.submit(_advance, source, None)
-            while (loaded := upcoming.result()) is not None:
-                end_if_told()
-                if job is None or job.case is not loaded.case:
-                    job = _Job(loaded.case, output, report)
-                upcoming = background.submit(_advance, source, job.case if job.failed else None)
-                if not job.failed:
-                    writing.append(background.submit(job.write, loaded, job.denoise(denoiser, loaded)))
-                while writing and writing[0].done():
-                    writing.pop(0).result()
-            for last in writing:
-                last.result()
+        upcoming = background.submit(_advance, source, None)
+        while (loaded := upcoming.result()) is not None:
+            end_if_told()
+            if job is None or job.case is not loaded.case:
+                job = _Job(loaded.case, output, report)
+            upcoming = background.submit(_advance, source, job.case if job.failed else None)
+            if not job.failed:
+                writing.append(background.submit(job.write, loaded, job.denoise(denoiser, loaded)))
+            while writing and writing[0].done():
+                writing.pop(0).result()
+        for last in writing:
+            last.result()
     finally:
         background.shutdown(cancel_futures=True)
         source.close()
