@@ -24,7 +24,7 @@ from mri_denoise.runtime import usable_cores
 
 # None where a record does not say
 _NOT_ALWAYS = ("sigma_variation", "zero", "returned", "cautions", "changed", "device", "collaborative_filter")
-PACKAGES = ("torch", "monai", "numpy", "nibabel", "pydicom")
+PACKAGES = ("torch", "monai", "numpy", "scipy", "nibabel", "pydicom")
 
 
 @dataclass(frozen=True, kw_only=True)

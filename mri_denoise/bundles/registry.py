@@ -43,6 +43,11 @@ class Bundle:
         """Whether it is one of the bundles that ship with the package."""
         return self.folder.parent == bundles_folder().resolve()
 
+    @property
+    def other_weights(self) -> dict[str, Path]:
+        """All that shape the result beside :attr:`weights`, by the name under which a run records their SHA-256."""
+        return {"refiner_sha256": self.weights.with_name("refine.pt"), "noise_level_sha256": noise_level_weights()}
+
     def config(self, name: str) -> Path:
         """Path of one of the bundle's configs, as ``inference.yaml``."""
         return self.folder / "configs" / name
@@ -71,6 +76,11 @@ def bundles_folder() -> Path:
     """
     here = Path(__file__).resolve().parent
     return here if (here / "hmad_rician").is_dir() else here.parents[1] / "bundles"
+
+
+def noise_level_weights() -> Path:
+    """Where the weights of the network are that finds the level of the noise."""
+    return bundles_folder() / "noise_level" / "models" / "model.pt"
 
 
 def find_bundle(model: str) -> Bundle:

@@ -35,6 +35,8 @@ class Resumption:
         self._options = bundle.options
         self._fixed = {key: value for key, value in config.items() if not isinstance(value, str | list | dict)}
         self._recorded = (config.get("settings") or {}).keys()
+        others = {name: path for name, path in bundle.other_weights.items() if name in self._recorded}
+        self._others = {name: sha256(path) for name, path in others.items() if path.is_file()}
 
     def difference(self, case: Case, folder: Path) -> str | None:
         """Say how a result that exists differs from what a run would make.
@@ -65,6 +67,9 @@ class Resumption:
         for key, value in self._model.items():
             if record["model"][key] != value:
                 yield f"made by other weights, {record['model']['name']} {record['model']['version']}"
+        for name, value in self._others.items():
+            if record["settings"].get(name) not in (None, value):  # None: they took no part
+                yield f"made by other weights ({name})"
         for key in sorted(self._recorded - record["settings"].keys()):
             yield f"its record does not name the {key}"
         choices = {**self._fixed, **effective(self._settings, case).choices(self._options)}

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 
 import numpy as np
 
-from mri_denoise import __version__
+import mri_denoise
 from mri_denoise.benchmarks.baselines.base import Method, Noise, Slicing
+from mri_denoise.bundles.weights import sha256
 from mri_denoise.denoiser import Denoiser
 from mri_denoise.volume import Volume
+
+# of this package, what shapes a result
+_SHAPING = ("denoiser.py", "sampling.py", "threads.py", "bundles", "inference", "networks", "noise", "transforms")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,8 +32,9 @@ class Learned(Method):
     guard: bool = True
 
     def implementation(self) -> str:
-        """A SHA-256 over weights, configs, device and version of this package, in hexadecimal digits."""
-        made_of = (self.model.model.weights_sha256, self.model.config_sha256, self.model.device, __version__)
+        """A SHA-256 over all weights, configs, device and code that shape the result, in hexadecimal digits."""
+        others = [sha256(path) for path in self.model.bundle.other_weights.values() if path.is_file()]
+        made_of = (self.model.model.weights_sha256, *others, self.model.config_sha256, self.model.device, _code())
         return hashlib.sha256(" ".join(made_of).encode()).hexdigest()
 
     def identity(self) -> dict[str, str | int]:
@@ -54,6 +61,16 @@ class Learned(Method):
         )
         result = self.model(volume, sigma=sigma, quality=self.slicing.quality, guard=self.guard)
         return result.array.reshape(image.shape)
+
+
+@cache
+def _code() -> str:
+    """A SHA-256 over the code that shapes a result: a change of it makes scores of before stale."""
+    package = Path(mri_denoise.__file__).parent
+    parts = [package / part for part in _SHAPING]
+    files = sorted(file for part in parts for file in ([part] if part.is_file() else part.rglob("*")))
+    digests = [sha256(file) for file in files if file.suffix in (".py", ".c", ".h")]
+    return hashlib.sha256(" ".join(digests).encode()).hexdigest()
 
 
 def learned(

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from mri_denoise.benchmarks.baselines import Slicing
 from mri_denoise.benchmarks.baselines.learned import Learned, learned
@@ -14,6 +17,8 @@ from mri_denoise.benchmarks.safety.plan import PEAK, Plan
 from mri_denoise.benchmarks.safety.scene import EDGE, TISSUE, Scene
 from mri_denoise.benchmarks.safety.structures import find_structures
 from mri_denoise.benchmarks.safety.symmetry import CHANGES, differences
+from mri_denoise.bundles.registry import bundles_folder, find_bundle
+from mri_denoise.bundles.weights import record_sha256
 from mri_denoise.denoiser import Denoiser
 from mri_denoise.noise.simulate import add_rician
 
@@ -57,6 +62,18 @@ def test_the_guard_keeps_a_lesion_and_can_be_left_out(ours: Learned) -> None:
         kept.append(lesions.contrast_kept(with_lesion, without, lesion * site.amplitude * PLAN.sigma))
     assert kept[0] > 0.6 and kept[0] >= kept[1] - 0.01
     assert ours.identity() != replace(ours, guard=False).identity()
+
+
+def test_scores_of_other_weights_of_the_second_network_are_not_reused(tmp_path: Path) -> None:
+    folder = shutil.copytree(bundles_folder() / "hmad_rician", tmp_path / "hmad_rician")
+    before = learned(Denoiser(find_bundle(str(folder)), device="cpu"))
+    made_by = before.implementation()
+    refine = folder / "models" / "refine.pt"
+    state = torch.load(refine, weights_only=True)
+    torch.save({name: 1.01 * value for name, value in state.items()}, refine)
+    record_sha256(refine.parent)
+    after = replace(before, model=Denoiser(find_bundle(str(folder)), device="cpu"))
+    assert before.model.model == after.model.model and made_by != after.implementation()
 
 
 def test_a_vessel_and_irregular_lesions_keep_their_form(ours: Learned) -> None:
