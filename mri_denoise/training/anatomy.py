@@ -20,6 +20,7 @@ import numpy as np
 from mri_denoise.errors import InputError
 from mri_denoise.io import discover, read
 from mri_denoise.noise.level import estimate_sigma
+from mri_denoise.noise.model import find_noise
 from mri_denoise.noise.zero_filling import undo_zero_filling
 from mri_denoise.simulation import head_phantom
 from mri_denoise.training.references import FOLDER
@@ -29,8 +30,10 @@ from mri_denoise.volume import voxel_sizes
 _PHANTOMS, _ORIGINALS, _SHARPENED, _CROPPED = 0.08, 0.5, 0.5, 0.2  # fractions of the objects
 _AS_THEY_COME = 0.35  # fraction of plain objects that are no references
 _STRONGER = 3.0  # times the noise of a volume as it comes is the least simulated noise
+_SURE = 0.5  # confidence in the level of the noise, above which what is left in a reference can be told
 SLICES = {1: 0.05, 6: 0.15, 10: 0.4, 14: 0.4}  # how many an object has, with their probabilities
 _SPOTS = 12  # small structures that are added to an object, in the mean
+_SMALLEST = 64  # voxels along an axis of slices that were made coarser
 _THICK = 1.3  # longest edge of a voxel divided by the shortest, above which the slices are across the longest one
 
 
@@ -115,7 +118,7 @@ def plain_anatomy(families: list[list[Source]], rng: np.random.Generator, counts
     """
     source = draw_source(families, rng)
     original = source.reference is None or rng.random() < _AS_THEY_COME
-    return _slices(source.load(original=original), rng, counts)
+    return thin_slices(source.load(original=original), rng, counts)
 
 
 @cache
@@ -136,6 +139,30 @@ def _own_noise(path: Path) -> float:
     return estimate_sigma(array).sigma / max(float(np.percentile(array, 99.9)), 1e-30)
 
 
+@cache
+def noise_left(source: Source, *, original: bool) -> float:
+    """Estimate the noise that is in a volume already, relative to its bright voxels.
+
+    Args:
+        source: the volume.
+        original: whether it is meant as it comes; otherwise its reference. A reference that was denoised by an
+            uncertain level may have kept nearly all of its noise, so it counts as it came.
+
+    Raises:
+        InputError: if it cannot be read.
+    """
+    if original or source.reference is None or not _is_sure(source.original):
+        return _own_noise(source.original)
+    array = _load(source.reference).array
+    return find_noise(array).level / max(float(np.percentile(array, 99.9)), 1e-30)
+
+
+@cache
+def _is_sure(path: Path) -> bool:
+    """Whether the level of the noise of a volume as it comes can be told."""
+    return find_noise(_load(path).array).confidence.level > _SURE
+
+
 def random_anatomy(
     families: list[list[Source]], level: float, rng: np.random.Generator, counts: Mapping[int, float] = SLICES
 ) -> Anatomy:
@@ -152,8 +179,7 @@ def random_anatomy(
     """
     if rng.random() < _PHANTOMS or not families:
         return random_phantom(rng)
-    found, _ = random_slices(families, level, rng, counts)
-    return finished(found, rng)
+    return finished(_random_slices(families, level, rng, counts), rng)
 
 
 def random_phantom(rng: np.random.Generator) -> Anatomy:
@@ -163,36 +189,22 @@ def random_phantom(rng: np.random.Generator) -> Anatomy:
     return Anatomy(array=head_phantom((rows, columns, int(rng.integers(10, 24)))), voxel=edges)
 
 
-def random_slices(
+def _random_slices(
     families: list[list[Source]], level: float, rng: np.random.Generator, counts: Mapping[int, float]
-) -> tuple[Anatomy, bool]:
-    """Draw some slices of a training volume, as it comes or denoised, of random resolution.
-
-    Args:
-        families: of :func:`find_sources`, at least one.
-        level: of the noise that they will get, relative to the maximum.
-        rng: of all choices.
-        counts: how many slices there are, with their probabilities.
-
-    Returns:
-        the slices; and whether they are of a volume as it comes, with noise of its own.
-
-    Raises:
-        InputError: if a volume cannot be read.
-    """
+) -> Anatomy:
+    """Some slices of a training volume, as it comes or denoised, of random resolution."""
     source = draw_source(families, rng)
     factor = float(rng.uniform(1.5, 2.6))
     original = source.reference is None or (
         rng.random() < _ORIGINALS and level > _STRONGER * _own_noise(source.original) / factor
     )
-    found = _slices(source.load(original=original), rng, counts)
+    found = thin_slices(source.load(original=original), rng, counts)
     if not original:
         factor = float(rng.uniform(1, 2.2)) if rng.random() < 0.4 else 1.0
-    if factor > 1 and min(found.array.shape[:2]) / factor >= 64:
-        found = _coarser(found, factor)
+    found = coarser(found, factor)
     if not original and rng.random() < _SHARPENED:
-        found = replace(found, array=_sharpened(found.array, rng))
-    return found, original
+        found = replace(found, array=sharpened(found.array, rng))
+    return found
 
 
 def finished(found: Anatomy, rng: np.random.Generator) -> Anatomy:
@@ -202,8 +214,14 @@ def finished(found: Anatomy, rng: np.random.Generator) -> Anatomy:
     return replace(found, array=_without_air(array, rng) if rng.random() < _CROPPED else array)
 
 
-def _slices(volume: Anatomy, rng: np.random.Generator, counts: Mapping[int, float]) -> Anatomy:
-    """Some neighbouring slices that hold signal, of thin slices across any axis."""
+def thin_slices(volume: Anatomy, rng: np.random.Generator, counts: Mapping[int, float]) -> Anatomy:
+    """Draw some neighbouring slices that hold signal, across any axis if the voxels are cubes.
+
+    Args:
+        volume: the whole of it.
+        rng: of all choices.
+        counts: how many slices there are, with their probabilities.
+    """
     voxel = np.array(volume.voxel)
     axis = int(np.argmax(voxel)) if voxel.max() > _THICK * voxel.min() else int(rng.integers(3))
     array = np.moveaxis(volume.array, axis, 2)
@@ -215,14 +233,26 @@ def _slices(volume: Anatomy, rng: np.random.Generator, counts: Mapping[int, floa
     return Anatomy(array=array[:, :, first : first + count], voxel=edges)
 
 
-def _coarser(volume: Anatomy, factor: float) -> Anatomy:
-    """Cut the k-space of the slices to a smaller matrix."""
+def coarser(volume: Anatomy, factor: float) -> Anatomy:
+    """Cut the k-space of the slices to a smaller matrix, unless they are small; noise of their own gets weaker with it.
+
+    Args:
+        volume: the slices.
+        factor: times as large are the voxels then, at least 1.
+    """
+    if factor <= 1 or min(volume.array.shape[:2]) / factor < _SMALLEST:
+        return volume
     array = undo_zero_filling(volume.array, (1 / factor, 1 / factor)).clip(0)
     return Anatomy(array=array, voxel=(volume.voxel[0] * factor, volume.voxel[1] * factor, volume.voxel[2]))
 
 
-def _sharpened(array: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Raise the high frequencies of the slices, which denoising has weakened."""
+def sharpened(array: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Raise the high frequencies of the slices, which denoising has weakened, by up to 3.5 times.
+
+    Args:
+        array: magnitudes, shape (X, Y, slices).
+        rng: of the strength.
+    """
     first, second = (2 * np.fft.fftfreq(length) for length in array.shape[:2])
     radius = np.minimum(np.hypot(first[:, None], second[None]), 1.2)[..., None]
     gain = 1 + rng.uniform(0.3, 2.5) * radius ** rng.uniform(1, 3)

@@ -102,7 +102,9 @@ def read_datalist(dataset: Path) -> tuple[list[Candidate], list[Skip]]:
     named = find_subjects([image for _, _, image in entries])
     for (split, entry, image), subject in zip(entries, named, strict=True):
         try:
-            cases, _ = discover(dataset / image)
+            cases, left = discover(dataset / image)
+            if not cases:  # a folder of nothing but damaged files, or of what is left alone
+                raise InputError(f"{dataset / image}: holds no image that can be used ({left[0].reason})")
         except InputError as error:
             skips.append(Skip(source=dataset / image, reason=_reason(error, dataset / image), damaged=True))
             continue

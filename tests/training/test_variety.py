@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import nibabel as nib
 import numpy as np
 import pytest
 from scipy import ndimage
 
-from mri_denoise.training.variety import even, finer, joined, recoloured, turned
+from mri_denoise.noise.simulate import add_rician
+from mri_denoise.training.anatomy import SLICES, Source
+from mri_denoise.training.variety import clean_slices, even, finer, joined, recoloured, turned
 from tests.phantoms import head
 
 SHAPE = (72, 80, 8)
@@ -28,6 +33,17 @@ def test_another_contrast_is_one_value_for_another(seed: int) -> None:
     close = np.diff(values) < 1e-3
     assert np.abs(np.diff(results)[close]).max() < 0.5  # what was alike is alike
     assert 0.5 < np.percentile(found, 99.9) / np.percentile(image, 99.9) < 1.5
+
+
+def test_noise_that_is_left_in_an_object_is_much_weaker_than_what_it_gets(tmp_path: Path) -> None:
+    path = tmp_path / "noisy.nii"
+    noisy = add_rician(1000 * head((96, 104, 16)), 40, choices(0))
+    nib.save(nib.Nifti1Image(noisy, np.diag([2, 2, 4, 1])), path)
+    families = [[Source(original=path, reference=None)]]
+    for seed in SEEDS:
+        weak, strong = (clean_slices(families, level, choices(seed), SLICES) for level in (0.01, 0.2))
+        assert strong.voxel[2] == 4  # the volume; a phantom otherwise
+        assert (weak.array == 0).mean() > 0.2  # a phantom: there is noise everywhere in the volume
 
 
 def test_contrasts_differ_and_some_are_reversed() -> None:
