@@ -53,6 +53,7 @@ class Cells:
         mean: mean magnitude of the cell, same shape; 0 where too many voxels are 0.
         spread: standard deviation of the magnitudes of the cell, same shape.
         slices: numbers of the S slices that were sampled.
+        edges: of a cell along the two axes of a slice, in voxels.
     """
 
     level: np.ndarray
@@ -60,6 +61,7 @@ class Cells:
     mean: np.ndarray
     spread: np.ndarray
     slices: np.ndarray
+    edges: tuple[float, float] = (CELL, CELL)
 
 
 def measure_cells(slices: np.ndarray, scale: float = 1.0) -> Cells | None:

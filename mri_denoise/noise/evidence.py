@@ -15,13 +15,15 @@ from typing import Literal
 import numpy as np
 
 from mri_denoise.noise.blocks import interpolate_grid
-from mri_denoise.noise.cells import CELL, NARROW, measure_cells
+from mri_denoise.noise.cells import CELL, NARROW, Cells, measure_cells
 from mri_denoise.noise.detail import DetailBlocks
 from mri_denoise.noise.rician import RAYLEIGH_MEAN
 from mri_denoise.noise.tissue_levels import LevelMap, measure_levels
+from mri_denoise.noise.zero_filling import undo_zero_filling
 
 Source = Literal["air", "tissue", "none"]
 
+_ALIKE = 0.85  # coverage of k-space along one axis / along the other, above which they count as alike
 _TISSUE = 0.15  # times the mean of the bright blocks: blocks with a higher mean hold tissue
 _FEW = 100  # blocks of tissue: fewer are not enough
 _AGREE = (0.08, 0.8)  # logarithm of level / air at which the two agree: at no expected error, and per expected error
@@ -54,20 +56,27 @@ class Tissue:
 
 
 def measure_tissue(
-    slices: np.ndarray, blocks: DetailBlocks, *, scale: float = 1.0, as_map: bool = False
+    slices: np.ndarray,
+    blocks: DetailBlocks,
+    *,
+    filled: Sequence[float] = (1.0, 1.0),
+    scale: float = 1.0,
+    as_map: bool = False,
 ) -> Tissue | None:
     """Measure the level of the noise in tissue, as a map.
 
     Args:
         slices: magnitudes, shape (X, Y, slices).
         blocks: of the slices (:func:`~mri_denoise.noise.detail.cut_detail`), in the unit of the measurement.
+        filled: fraction of k-space along the two axes of a slice beyond which it was filled with zeros
+            (:func:`~mri_denoise.noise.zero_filling.find_coverage`, if it is empty).
         scale: what the magnitudes are divided by, above 0; it is that unit.
         as_map: whether a level that may be even is given as a map, too.
 
     Returns:
         the measurement; None if there is too little tissue.
     """
-    cells = measure_cells(slices, scale)
+    cells = _measure_cells(slices, filled, blocks.coverage, scale)
     if cells is None:
         return None
     bright = float(np.percentile(blocks.mean, 95))
@@ -79,6 +88,25 @@ def measure_tissue(
     level = level_at(found, blocks.centres())
     inside = blocks.chosen(blocks.mean > np.maximum(least, 3 * level[tuple(blocks.place.T)]))
     return Tissue(blocks=blocks, inside=inside, found=found, level=level) if len(inside.mean) >= _FEW else None
+
+
+def _measure_cells(
+    slices: np.ndarray, filled: Sequence[float], coverage: tuple[float, float], scale: float
+) -> Cells | None:
+    """Let the network measure slices that are zero-filled alike along both axes.
+
+    It knows no other: of slices with half of k-space along one axis it found half of the level. What one axis has more
+    of zeros is cut off.
+    """
+    parts = [1.0 if part == 1 else min(part / other, 1.0) for part, other in zip(filled, coverage[::-1], strict=True)]
+    if min(parts) > _ALIKE:
+        return measure_cells(slices, scale)
+    found = undo_zero_filling(slices, parts)
+    cells = measure_cells(found, scale)
+    if cells is None:
+        return None
+    first, second = (CELL * size / cut for size, cut in zip(slices.shape[:2], found.shape[:2], strict=True))
+    return replace(cells, edges=(first, second))
 
 
 def level_at(found: LevelMap, places: Sequence[np.ndarray]) -> np.ndarray:
@@ -93,8 +121,8 @@ def level_at(found: LevelMap, places: Sequence[np.ndarray]) -> np.ndarray:
     """
     if found.level.ndim == 0:
         return np.full([len(place) for place in places], found.level, dtype=np.float32)
-    rows, columns, _ = found.level.shape
-    centres = [CELL * np.arange(length) + (CELL - 1) / 2 for length in (rows, columns)]
+    shape = found.level.shape
+    centres = [edge * np.arange(count) + (edge - 1) / 2 for edge, count in zip(found.edges, shape, strict=False)]
     return interpolate_grid(found.level, (*centres, found.slices), places)
 
 
@@ -136,7 +164,7 @@ def raise_level(
     return replace(tissue, found=found, level=tissue.level * np.float32(factor))
 
 
-def is_air(tissue: Tissue, pure: float) -> bool:
+def is_air(tissue: Tissue, pure: float, *, cut_off: bool = False) -> bool:
     """Tell whether the level of the tissue is that of pure noise in the air.
 
     Magnitudes of a weak signal spread less than sigma. The network saw little of such tissue, and calls its level up to
@@ -145,17 +173,24 @@ def is_air(tissue: Tissue, pure: float) -> bool:
     Args:
         tissue: the measurement in tissue.
         pure: sigma of the air, in the unit of the slices, if the air is Rician noise beyond doubt.
+        cut_off: whether the brightness of some tissue was cut off, which leaves less tissue to tell the level.
 
     Returns:
         True if the level of the tissue is not clearly uneven, and differs from that of the air by no more than its
         expected error; in weak tissue it may be lower, and uneven. Also if it is higher, and little more than a guess
-        or, far higher, even: that is texture, and too low a level does less harm than too high a one.
+        or, far higher, even: that is texture, and too low a level does less harm than too high a one. Or lower and
+        little more than a guess, if its brightness was cut off.
     """
     low, high = _WEAK
     weak = min(max((high - float(np.median(tissue.inside.mean)) / pure) / (high - low), 0.0), 1.0)
     limit = _AGREE[0] + _AGREE[1] * tissue.found.error
     departure = math.log(float(np.median(tissue.found.inside)) / pure)
-    if departure > 0 and tissue.found.error > _UNSURE or departure > _TEXTURE and tissue.found.unevenness < _EVEN:
+    if (
+        (departure > 0 or cut_off)
+        and tissue.found.error > _UNSURE
+        or departure > _TEXTURE
+        and tissue.found.unevenness < _EVEN
+    ):
         return True
     even = tissue.found.unevenness < _UNEVEN + (_UNEVEN_WEAK - _UNEVEN) * weak
     return even and -limit - _LOWER * weak < departure < limit

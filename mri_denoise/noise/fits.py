@@ -22,6 +22,7 @@ from mri_denoise.noise.zero_filling import undo_zero_filling
 
 MAD_TO_STD = 1.4826  # standard deviation of a normal distribution by its median absolute deviation
 _LEAST_AIR, _SURE_AIR = 20, 200  # blocks
+_STILL, _NO_EDGES = 0.1, 0.25  # fractions: still blocks beside a frame, and blocks that are more than the edges
 _FEW = 60  # blocks of foreground, below which the quiet ones cannot be chosen by their activity
 _LEAST_QUIET = 6  # blocks of foreground, below which texture cannot be told from noise
 
@@ -66,15 +67,34 @@ class Samples:
         return np.einsum("ij,ij->i", self.values, self.values) * np.float32(1 / self.values.shape[1])
 
     def foreground(self) -> Samples:
-        """Select the blocks above half the mean signal of the brighter blocks, at any noise level."""
+        """Select the blocks above half the mean signal of the brighter blocks, at any noise level.
+
+        The blocks of one value that is a frame around an image, as the page of a picture, are left out.
+        """
         upper = self.mean[self.mean >= self.mean.mean()].mean()
-        bright = self.mean >= min(upper / 2, upper)
+        bright = self._chosen(self.mean >= min(upper / 2, upper))
+        return bright._chosen(~bright._frame())
+
+    def _chosen(self, which: np.ndarray) -> Samples:
+        """The blocks that a boolean array of shape (B,) selects."""
         return Samples(
-            values=self.values[bright],
-            response=self.response[bright],
-            activity=self.activity[bright],
-            position=self.position[bright],
+            values=self.values[which],
+            response=self.response[which],
+            activity=self.activity[which],
+            position=self.position[which],
         )
+
+    def _frame(self) -> np.ndarray:
+        """The blocks of the one value that fills most still blocks, if nearly all others vary: boolean, shape (B,)."""
+        still = np.ptp(self.values, axis=1) == 0
+        if not still.any():
+            return still
+        levels, counts = np.unique(self.values[still, 0], return_counts=True)
+        frame: np.ndarray = still & (self.values[:, 0] == levels[counts.argmax()])
+        others = len(still) - np.count_nonzero(frame)
+        # in an image without noise the tissues are still, too, and of one tissue alone the edges vary
+        is_frame = others >= _NO_EDGES * len(still) and np.count_nonzero(still & ~frame) <= _STILL * others
+        return frame if is_frame else np.zeros_like(still)
 
 
 def robust_std(response: np.ndarray) -> float:

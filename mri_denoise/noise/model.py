@@ -18,6 +18,7 @@ from mri_denoise.noise.detail import DetailBlocks, cut_detail
 from mri_denoise.noise.evidence import Source, Tissue, is_air, level_at, measure_tissue, raise_level
 from mri_denoise.noise.floor import Floor, FloorKind, find_floor
 from mri_denoise.noise.level import NoiseLevel, estimate_sigma
+from mri_denoise.noise.saturated import without_saturated
 from mri_denoise.noise.spectrum import noise_spectrum, spectrum_correlation
 from mri_denoise.noise.zero_filling import find_coverage
 from mri_denoise.noise.zero_level import ZeroLevel, find_zero
@@ -146,7 +147,9 @@ def _find(
     del mask
     scale = largest or 1.0
     axis = int(np.argmin(data.shape)) if slice_axis is None else slice_axis
-    slices = np.moveaxis(data, axis, 2)
+    whole = np.moveaxis(data, axis, 2)
+    slices = without_saturated(whole)
+    data = np.moveaxis(slices, 2, axis)
     middle = normalise(middle_slices(slices, 2), scale)
     if _is_drawn(middle):
         known = NoiseLevel(sigma=0.0, snr=math.inf, method="none")
@@ -163,14 +166,15 @@ def _find(
     (simple, correlation), blocks = run_together(of_air, of_detail)
     tissue = None
     if simple.sigma > 0 and blocks is not None:
-        tissue = measure_tissue(slices, blocks, scale=scale, as_map=as_map)
+        filled = find_coverage(middle, empty=True)
+        tissue = measure_tissue(slices, blocks, filled=filled, scale=scale, as_map=as_map)
     if tissue is None:
         return _plain(simple, correlation)
     air = simple.method == "background"
     tissue = raise_level(tissue, simple.sigma / scale, slices.shape, of_air=air, signed=signed)
     source: Source = "tissue"
     if air and not as_map and not tissue.found.jumps:  # the air is that of all slices
-        source = wanted or ("air" if is_air(tissue, simple.sigma / scale) else "tissue")
+        source = wanted or ("air" if is_air(tissue, simple.sigma / scale, cut_off=slices is not whole) else "tissue")
     places = np.arange(slices.shape[0]), np.arange(slices.shape[1]), np.arange(slices.shape[2])
     if source == "air":
         sigma = np.array(simple.sigma, dtype=np.float32)

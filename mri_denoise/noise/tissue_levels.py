@@ -50,6 +50,7 @@ class LevelMap:
         doubt: logarithm of the factor by which the level was then lowered or raised, by what else is known.
         unevenness: share of the map's course that chance does not explain, 0 to 1.
         slices: numbers of the S slices.
+        edges: of a cell along the two axes of a slice, in voxels.
         jumps: whether it jumps from one slice to another.
     """
 
@@ -59,6 +60,7 @@ class LevelMap:
     doubt: float
     unevenness: float
     slices: np.ndarray
+    edges: tuple[float, float]
     jumps: bool
 
     @property
@@ -110,6 +112,7 @@ def measure_levels(cells: Cells, least: float, *, as_map: bool = False) -> Level
         doubt=math.log(excess),
         unevenness=gain,
         slices=cells.slices,
+        edges=cells.edges,
         jumps=jumps,
     )
 

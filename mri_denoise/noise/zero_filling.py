@@ -18,10 +18,13 @@ from scipy import ndimage
 _LEAST_LENGTH = 48  # voxels along an axis: the spectrum of a shorter one is too coarse
 _LEAST_SAMPLES = 200  # of the spectrum in each mean: with fewer, chance makes a drop
 _DROP = 0.38  # decades, see find_coverage; smooth anatomy and soft filters stay below 0.35
+# decades, above which k-space is empty beyond: zero-filled volumes with noise have 1.1 to 2.6, soft filters and partial
+# Fourier 0.4 to 1.0
+_EMPTY = 1.05
 _INNERMOST = 0.4  # where the spectrum of anatomy itself falls steeply
 
 
-def find_coverage(slices: np.ndarray) -> tuple[float, float]:
+def find_coverage(slices: np.ndarray, *, empty: bool = False) -> tuple[float, float]:
     """Find the fraction of k-space that was acquired along the two axes of a slice.
 
     The power spectrum of an image falls ever more slowly towards high frequencies and ends at the level of the noise.
@@ -32,6 +35,7 @@ def find_coverage(slices: np.ndarray) -> tuple[float, float]:
 
     Args:
         slices: magnitudes, shape (X, Y, slices); NaN counts as 0.
+        empty: whether only a drop to next to nothing counts, as zero-filling alone leaves it, and no filter.
 
     Returns:
         the fractions along X and Y, above 0 and at most 1; 1 if there is no such drop, or too few voxels to tell.
@@ -41,7 +45,8 @@ def find_coverage(slices: np.ndarray) -> tuple[float, float]:
     every = slice(None, None, 3)  # a third of the lines is enough for an average
     along_x = slices[:, every, every] * window[:, every]
     along_y = slices[every, :, every] * window[every]
-    return _coverage_along_first(along_x), _coverage_along_first(along_y.swapaxes(0, 1))
+    least = _EMPTY if empty else _DROP
+    return _coverage_along_first(along_x, least), _coverage_along_first(along_y.swapaxes(0, 1), least)
 
 
 def undo_zero_filling(slices: np.ndarray, coverage: Sequence[float]) -> np.ndarray:
@@ -67,8 +72,8 @@ def undo_zero_filling(slices: np.ndarray, coverage: Sequence[float]) -> np.ndarr
     return found
 
 
-def _coverage_along_first(lines: np.ndarray) -> float:
-    """The acquired fraction of k-space along the first of three axes."""
+def _coverage_along_first(lines: np.ndarray, least: float) -> float:
+    """The acquired fraction of k-space along the first of three axes, if the drop has so many decades."""
     if len(lines) < _LEAST_LENGTH:
         return 1.0
     power = np.square(np.abs(np.fft.rfft(lines, axis=0))).mean(axis=(1, 2), dtype=np.float64)
@@ -82,7 +87,7 @@ def _coverage_along_first(lines: np.ndarray) -> float:
     at = np.arange(max(round(_INNERMOST * count), 3 * step), count - step + 1)
     drop = 2 * level[at - step] - level[at + step] - level[at - 3 * step]
     found = int(np.argmax(drop))
-    return float((at[found] - step) / count) if drop[found] > _DROP else 1.0
+    return float((at[found] - step) / count) if drop[found] > least else 1.0
 
 
 def _foreground_window(slices: np.ndarray) -> np.ndarray:

@@ -235,3 +235,15 @@ def test_rayleigh_fit() -> None:
     assert rayleigh_sigma(rounded, grey_step(np.unique(rounded))) == pytest.approx(6, rel=0.02)
     assert rayleigh_distance(rounded, sigma) < 0.02
     assert rayleigh_distance(stats.rice.rvs(2, scale=6, size=20_000, random_state=1), sigma) > 0.1
+
+
+@pytest.mark.parametrize("value", [60, 300, 500, 800, 2000])
+def test_a_frame_of_one_value_hides_no_noise(value: float) -> None:
+    image = np.pad(add_noise(phantom(), 40), ((20, 20), (20, 20), (0, 0)), constant_values=value)
+    assert estimate_sigma(image, slice_axis=2).sigma == pytest.approx(40, rel=0.05)
+
+
+def test_tissue_of_one_value_without_noise_is_no_frame() -> None:
+    disc = np.zeros((96, 96, 8), dtype=np.float32)
+    disc[24:72, 24:72] = 500
+    assert estimate_sigma(ndimage.gaussian_filter(disc, (1, 1, 0)), slice_axis=2).sigma == 0

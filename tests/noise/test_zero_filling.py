@@ -94,3 +94,26 @@ def test_series_is_measured_alike() -> None:
     levels = estimate_series(series, slice_axis=2)
     assert [level.sigma for level in levels] == pytest.approx([SIGMA, SIGMA / 2], rel=0.12)
     assert levels[0].sigma == pytest.approx(2 * levels[1].sigma, rel=1e-4)
+
+
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("matrix", [(160, 80), (96, 160), (120, 80)])
+def test_the_level_is_found_where_one_axis_is_filled_more_than_the_other(matrix: tuple[int, int], masked: bool) -> None:
+    image = scan(matrix, (160, 160), masked=masked)
+    # on a larger matrix the values of the same k-space are the same, and so is the level. Masked, it is found 0.88
+    # times as high where both axes are filled alike
+    assert find_noise(image, slice_axis=2).level == pytest.approx(SIGMA, rel=0.18 if masked else 0.03)
+    found = find_noise(image, slice_axis=2, as_map=True).sigma
+    inside = head((160, 160, 60))[:, :, 20:40] > 0.3
+    assert found.shape == image.shape
+    assert np.abs(found[inside] / np.median(found[inside]) - 1).max() < 0.25
+
+
+def test_only_emptied_k_space_counts_as_empty() -> None:
+    image = scan((112, 160), (160, 160), masked=False)
+    assert find_coverage(image, empty=True) == find_coverage(image) == (pytest.approx(0.7, abs=0.04), 1.0)
+    spectrum = np.fft.fft2(scan((160, 160), (160, 160), masked=False), axes=(0, 1))
+    weaker = np.where(np.abs(np.fft.fftfreq(160)) > 0.35, 0.4, 1.0)[:, None, None]  # as a filter leaves it
+    found = np.abs(np.fft.ifft2(weaker * spectrum, axes=(0, 1)))
+    assert find_coverage(found)[0] < 0.8
+    assert find_coverage(found, empty=True) == (1.0, 1.0)
