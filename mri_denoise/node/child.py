@@ -19,6 +19,7 @@ from mri_denoise.denoiser import Denoiser
 from mri_denoise.errors import InputError, OutputError
 from mri_denoise.io import discover
 from mri_denoise.io.case import Case
+from mri_denoise.io.dicom.plain_names import without_descriptions
 from mri_denoise.node.messages import Answer, Request
 from mri_denoise.node.records import Skipped, from_json, to_json
 from mri_denoise.node.settings import Rule
@@ -48,7 +49,8 @@ class SeriesDenoiser:
             cases, skips = discover(source)
         except InputError as error:
             return Answer(done=0, failed=(_plain(str(error), source),))
-        cases = [one for one in cases if one.series]
+        # a message may name the folder of a result, and logs hold no text of a header
+        cases = without_descriptions([one for one in cases if one.series])
         done, failed = 0, []
         for number, case in enumerate(cases, start=1):
             placed = dataclasses.replace(case, output=Path(request.series, "derived", case.output))

@@ -26,7 +26,7 @@ def test_a_series_whose_results_cannot_be_written_is_denoised_later(tmp_path: Pa
     destination = {"dicom": {"ae_title": "A", "host": "127.0.0.1"}}
     settings = load(None, {"spool": str(tmp_path), "destination": destination, "retry.first_seconds": 1.0})
     spool = Spool(tmp_path)
-    uid = _receive(spool)
+    uid = receive(spool)
     said = StringIO()
     with locked(spool.root) as lock, logging_to(said):
         worker = Worker(settings, spool, lock)
@@ -37,7 +37,9 @@ def test_a_series_whose_results_cannot_be_written_is_denoised_later(tmp_path: Pa
             child.rlimit(psutil.RLIMIT_FSIZE, (LIMIT, psutil.RLIM_INFINITY))
             assert worker.step()
             assert spool.series("ready") == [uid] and spool.series("working") == []
-            assert "File too large" in said.getvalue() and "again_in_seconds=1.0" in said.getvalue()
+            assert "File too large" in said.getvalue() and "derived/" in said.getvalue()
+            assert "SMITH" not in said.getvalue(), "logs hold no text of a header"
+            assert "again_in_seconds=1.0" in said.getvalue()
             assert not worker.step(), "it waits, and holds up no other series"
             child.rlimit(psutil.RLIMIT_FSIZE, (psutil.RLIM_INFINITY, psutil.RLIM_INFINITY))
             until(worker.step, 30)
@@ -47,11 +49,12 @@ def test_a_series_whose_results_cannot_be_written_is_denoised_later(tmp_path: Pa
     assert len(list(tmp_path.glob("outgoing/*/derived/**/*.dcm"))) == 2
 
 
-def _receive(spool: Spool) -> str:
+def receive(spool: Spool) -> str:
     """Put a compressed series into the queue."""
     incoming = Incoming(spool)
     images = series(Phantom(slices=2, rows=128, columns=128))
     for ds in images:
+        ds.SeriesDescription = "T1 SMITH JOHN 1961"
         pixels = ds.pixel_array // 1024 * 1024  # four values, which compress well
         pixels[16:-16, 16:-16] = 900
         pixels[::8] = 0
