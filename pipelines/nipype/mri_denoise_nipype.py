@@ -76,6 +76,13 @@ class Denoise(CommandLine):
     input_spec = DenoiseInputSpec
     output_spec = DenoiseOutputSpec
 
+    def _run_interface(self, runtime: Any, correct_return_codes: tuple[int, ...] = (0,)) -> Any:
+        # Nipype 1.11 calls raise_exception nowhere: the result of an earlier run passed for that of a run that failed
+        runtime = super()._run_interface(runtime, correct_return_codes)
+        if runtime.returncode not in correct_return_codes:
+            self.raise_exception(runtime)
+        return runtime
+
     def _list_outputs(self) -> dict[str, Any]:
         outputs = super()._list_outputs()
         result = Path(outputs["out_file"])

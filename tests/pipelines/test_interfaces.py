@@ -53,6 +53,25 @@ def test_nipype_runs_it_as_a_node(noisy: Path, tmp_path: Path, monkeypatch: pyte
     assert json.loads(Path(outputs.record_file).read_text())["settings"]["strength"] == 0.5
 
 
+def test_nipype_raises_for_a_failed_run_where_an_old_result_lies(
+    noisy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("nipype")
+    monkeypatch.chdir(tmp_path)
+    interface = load("mri_denoise_nipype", "nipype").Denoise
+    interface(in_file=str(noisy), sigma="20").run()
+    noisy.write_bytes(noisy.read_bytes()[:300])
+    with pytest.raises(RuntimeError, match="truncated"):
+        interface(in_file=str(noisy), sigma="20").run()
+
+
+def test_pydra_raises_for_a_failed_run(noisy: Path, tmp_path: Path) -> None:
+    pytest.importorskip("pydra.compose")
+    noisy.write_bytes(noisy.read_bytes()[:300])
+    with pytest.raises(RuntimeError, match="truncated"):
+        load("mri_denoise_pydra", "pydra").Denoise(in_file=noisy, sigma="20")(cache_root=tmp_path / "cache")
+
+
 def test_pydra_runs_it_as_a_task(noisy: Path, tmp_path: Path) -> None:
     pytest.importorskip("pydra.compose")
     interface = load("mri_denoise_pydra", "pydra").Denoise
