@@ -22,11 +22,12 @@ from torch.utils.data import default_collate
 from mri_denoise.bundles.item import found_in, item_of
 from mri_denoise.bundles.registry import Model
 from mri_denoise.denoiser import Denoised
-from mri_denoise.errors import InputError, printable
+from mri_denoise.errors import InputError, OutputError, printable
 from mri_denoise.io.case import Case
 from mri_denoise.io.chunks import Chunk
 from mri_denoise.io.discover import discover
 from mri_denoise.io.reading import chunks_of, read
+from mri_denoise.pipeline.files import planned_files, record_path, sweep_results
 from mri_denoise.pipeline.result import Output, ResultWriter
 from mri_denoise.pipeline.source import read_chunks
 from mri_denoise.settings import Extra
@@ -130,9 +131,10 @@ class LoadVolumed(MapTransform):
 class SaveVolumed(MapTransform):
     """Write the denoised image with its source's headers, and a run record beside it.
 
-    A series that comes in chunks is written as they come; its files are in their place after the last one. The item's
-    ``sigma`` goes into the record and the noise map, ``raw`` (the image as it was read) into the residual. An image
-    that a program brought as an array belongs to no file: it is left as it is.
+    Results of runs before are replaced, other files are not. A series that comes in chunks is written as they come; its
+    files are in their place after the last one. The item's ``sigma`` goes into the record and the noise map, ``raw``
+    (the image as it was read) into the residual. An image that a program brought as an array belongs to no file: it is
+    left as it is.
 
     Args:
         keys: the denoised image of shape (T, X, Y, Z) in the file's units.
@@ -142,6 +144,9 @@ class SaveVolumed(MapTransform):
         settings: everything else that shapes the result, for the record and for DICOM's identifiers.
         extras: which companions to write; see :class:`mri_denoise.pipeline.result.Output`.
         keep_vendor_headers: keep private DICOM blocks that describe the old pixels (Siemens CSA).
+
+    Raises:
+        OutputError: when it is called, if the files cannot be written, or one of them exists that no run made.
     """
 
     def __init__(
@@ -161,7 +166,7 @@ class SaveVolumed(MapTransform):
             model=Model(**model),
             extras=extras,
             keep_vendor_headers=keep_vendor_headers,
-            overwrite=True,  # as MONAI's SaveImage
+            overwrite=True,  # what a run before made, as MONAI's SaveImage
         )
         self._writer: ResultWriter | None = None
         self._seconds = 0.0
@@ -176,6 +181,7 @@ class SaveVolumed(MapTransform):
         if chunk.first or self._writer is None:
             if self._writer is not None:
                 self._writer.abandon()
+            self._refuse_foreign(case)
             self._writer, self._seconds = ResultWriter(case, self.output), 0.0
         self._writer.put(self._denoised(d), chunk)
         if d.get("started") is not None:
@@ -184,6 +190,15 @@ class SaveVolumed(MapTransform):
             d["record"] = self._writer.finish(self._seconds)
             self._writer = None
         return d
+
+    def _refuse_foreign(self, case: Case) -> None:
+        """Only results are replaced, which have a record beside them."""
+        sweep_results([case], self.output.folder)
+        planned = planned_files(case, self.output.folder, self.output.extras)
+        inputs = {source.resolve() for source in case.sources}  # have a message of their own
+        there = next((path for path in planned if path.exists() and path.resolve() not in inputs), None)
+        if there is not None and not record_path(case, self.output.folder).exists():
+            raise OutputError(f"{there}: exists and is no result of mri-denoise; move it, or name another output_dir.")
 
     def _denoised(self, d: Mapping[Hashable, Any]) -> Denoised:
         result = d[self.keys[0]]

@@ -14,7 +14,7 @@ import torch
 from monai.data import MetaTensor
 
 from mri_denoise.bundles.weights import sha256
-from mri_denoise.errors import InputError
+from mri_denoise.errors import InputError, OutputError
 from mri_denoise.io.case import Case
 from mri_denoise.transforms import BlendStrengthd, EstimateNoised, LoadVolumed, SaveVolumed
 from mri_denoise.transforms.files import find_cases
@@ -102,6 +102,18 @@ def test_a_result_is_never_written_over_its_input(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="x.nii"):
         chain(same, tmp_path, lambda x: x + 1)
     assert (tmp_path / "x.nii").read_bytes() == before
+
+
+def test_results_are_replaced_and_other_files_are_not(tmp_path: Path) -> None:
+    case = save(tmp_path / "x.nii", np.ones(SHAPE, np.float32))
+    results = [chain(case, tmp_path, lambda x, value=value: x + value)["record"].outputs for value in (1, 2)]
+    assert results[0] == results[1] and (nib.load(results[1][0]).get_fdata() == 3).all()
+    result = Path(results[1][0])
+    result.write_bytes(b"somebody's work")
+    result.with_name("x.mri-denoise.json").unlink()
+    with pytest.raises(OutputError, match=r"is no result of mri-denoise; move it"):
+        chain(case, tmp_path, lambda x: x)
+    assert result.read_bytes() == b"somebody's work"
 
 
 def test_metadata_of_the_image_reaches_the_companions_of_a_map(tmp_path: Path) -> None:
