@@ -16,9 +16,10 @@ _EXAMPLE = 8  # pixels along the example's axes, in units of the network's facto
 def export_program(network: Any, path: Path | str) -> Path:
     """Write a network as a program of ``torch.export`` (PyTorch's successor of TorchScript), on the CPU.
 
-    ``torch.export.load(path).module()`` gives a function from (N, channels, H, W) to (N, 1, H, W). N is any number, H
-    and W are multiples of ``network.factor`` (8 for the shipped networks), from two times that to 4096: repeat an
-    image's last pixels up to the next one, and cut the result.
+    ``torch.export.load(path).module()`` gives a function from (N, ``network.input_channels``, H, W) to what the network
+    gives, (N, 1, H, W) of a denoised image. N is any number, H and W are multiples of ``network.factor`` (8 for the
+    shipped networks), from two times that to 4096: repeat an image's last pixels up to the next one, and cut the
+    result.
 
     Args:
         network: one of :mod:`mri_denoise.networks` in two dimensions.
@@ -32,7 +33,7 @@ def export_program(network: Any, path: Path | str) -> Path:
     """
     path, factor = Path(path), getattr(network, "factor", 1)
     size = factor * _EXAMPLE
-    example = torch.rand(2, network.in_channels, size, size + factor)
+    example = torch.rand(2, network.input_channels, size, size + factor)
     sides = [_multiple(name, factor) for name in ("height", "width")]
     shapes = ({0: torch.export.Dim("batch", min=1, max=_LARGEST), 2: sides[0], 3: sides[1]},)
     with torch.no_grad():

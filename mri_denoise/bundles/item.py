@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from os import PathLike
 from typing import Any
 
 import numpy as np
 import torch
 
 from mri_denoise.bundles.parsed import Item
+from mri_denoise.errors import InputError
 from mri_denoise.inference.limits import without_missing
 from mri_denoise.noise.cautions import Caution
+from mri_denoise.settings import Sigma
 from mri_denoise.volume import Volume, slice_axis_of
 
+Level = Sigma | str | float | PathLike[str] | np.ndarray  # what may be given as the level of the noise
 _LEFT = 0.01  # share of the voxels of an image that must be left
 # names in `Denoised`, and in the item
 _FOUND = {
@@ -22,6 +26,35 @@ _FOUND = {
     "returned": "returned",
     "cautions": "cautions",
 }
+
+
+def split_level(sigma: Level, shape: tuple[int, ...]) -> tuple[Sigma, torch.Tensor | None]:
+    """Tell what a bundle's config takes, which is text, from a map in memory, which goes beside the image.
+
+    Args:
+        sigma: as :meth:`~mri_denoise.settings.Sigma.parse` takes it, or an array in the unit of the image: one number,
+            a map (X, Y, Z) of all volumes, or one of each volume (T, X, Y, Z).
+        shape: of the image, (T, X, Y, Z).
+
+    Returns:
+        the level for the config, and the map, float32 of shape (T or 1, X, Y, Z), or None.
+
+    Raises:
+        InputError: if the map has another shape, or values that no level has.
+    """
+    if not isinstance(sigma, np.ndarray):
+        return Sigma.parse(sigma), None
+    if sigma.size == 1:
+        return Sigma.parse(sigma.item()), None
+    if sigma.shape not in (shape, shape[1:]):
+        raise InputError(f"sigma of shape {sigma.shape}: must be one number, or a map of the shape {shape[1:]}.")
+    if sigma.dtype.kind not in "iuf":
+        raise InputError(f"sigma of type {sigma.dtype}: a noise map must hold real numbers.")
+    with np.errstate(over="ignore"):
+        values = np.array(sigma, dtype=np.float32, order="C")
+    if not np.isfinite(values).all() or (values < 0).any():
+        raise InputError("sigma: a noise map must be finite and not negative; correct it.")
+    return Sigma(), torch.from_numpy(values.reshape(-1, *shape[1:]))
 
 
 def found_in(item: Mapping[Any, Any], results: torch.Tensor, inputs: torch.Tensor) -> dict[str, Any]:

@@ -220,7 +220,7 @@ def test_the_noise_level_is_verified_and_exported(monkeypatch: pytest.MonkeyPatc
 
 def test_exports_give_what_the_network_gives(trained: Path, commands: ModuleType, tmp_path: Path) -> None:
     network = network_of(trained)
-    x = torch.rand(1, network.in_channels, 16, 16)
+    x = torch.rand(1, network.input_channels, 16, 16)
     with torch.no_grad():
         wanted = network(x)
     files = {"meta_file": "configs/metadata.json", "config_file": "configs/inference.yaml"}
@@ -323,10 +323,14 @@ def test_both_configs_and_the_metadata_describe_one_network(name: str) -> None:
         networks.append(parser.get_parsed_content("network_def"))
     first, second = networks
     assert {k: v.shape for k, v in first.state_dict().items()} == {k: v.shape for k, v in second.state_dict().items()}
-    assert (first.head, first.num_slices, first.in_channels) == (second.head, second.num_slices, second.in_channels)
+    assert (first.head, first.num_slices, first.input_channels) == (
+        second.head,
+        second.num_slices,
+        second.input_channels,
+    )
     formats = config(name, "metadata.json")["network_data_format"]
     image = formats["inputs"]["image"]
-    assert image["num_channels"] == len(image["channel_def"]) == second.in_channels
+    assert image["num_channels"] == len(image["channel_def"]) == second.input_channels
     assert formats["outputs"]["pred"]["num_channels"] == 1
     assert {f"{second.factor}*n"} == set(image["spatial_shape"])
 

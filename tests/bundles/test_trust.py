@@ -52,6 +52,55 @@ def test_the_configs_of_shipped_bundles_are_trusted_wherever_they_lie(bundle: Pa
     assert not is_trusted(find_bundle(str(bundle)))
 
 
+def set_metadata(bundle: Path, **values: object) -> None:
+    file = bundle / "configs" / "metadata.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), **values}))
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"version": "$__import__('os').getcwd()"},
+        {"description": "@train#trainer"},
+        {"references": ["a paper", {"of": ["%other.json#text"]}]},
+        {"network_data_format": {"inputs": {"image": {"_target_": "os.getcwd"}}}},
+    ],
+)
+def test_what_monai_evaluates_in_metadata_is_code(bundle: Path, values: dict[str, object]) -> None:
+    set_metadata(bundle, version="99", note="50 % or $5, or a@b.org", changelog={"99": "other words"})
+    assert is_trusted(find_bundle(str(bundle)))
+    set_metadata(bundle, **values)
+    assert not is_trusted(find_bundle(str(bundle)))
+    remember(bundle)
+    assert is_trusted(find_bundle(str(bundle)))
+
+
+def test_no_command_evaluates_the_metadata_of_others(tmp_path: Path, bundle: Path, image: Path) -> None:
+    mark = tmp_path / "ran"
+    set_metadata(bundle, version=f"$open({str(mark)!r}, 'w') and '1'")
+    new, scans = tmp_path / "new", tmp_path / "scans"
+    scans.mkdir()
+    for words in (("train", scans, new), ("adapt", image, "--output", new), ("denoise", image, tmp_path / "b.nii")):
+        assert "add --trust" in cli(*words, "--model", bundle, code=2).stderr
+    assert not mark.exists()
+
+
+@pytest.mark.parametrize("name", ["numpy.so", "torch.pyd", "ignite.pyc", "ignite/__init__.py", "docs/x.PY"])
+def test_whatever_python_imports_is_code_since_monai_puts_the_folder_on_its_path(bundle: Path, name: str) -> None:
+    (bundle / name).parent.mkdir(exist_ok=True)
+    (bundle / name).write_bytes(b"")
+    assert not is_trusted(find_bundle(str(bundle)))
+
+
+def test_a_linked_folder_may_hold_modules(tmp_path: Path, bundle: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    try:
+        (bundle / "ignite").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    except OSError:
+        pytest.skip("this system makes no links")
+    assert not is_trusted(find_bundle(str(bundle)))
+
+
 def test_other_code_runs_only_if_trusted_and_is_named(tmp_path: Path, bundle: Path, image: Path) -> None:
     mark = tmp_path / "ran"
     change(bundle, "batch_size: 8", f"batch_size: $8 if open('{mark}', 'w') else 8")
