@@ -10,19 +10,18 @@ import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from os import PathLike
 
 import numpy as np
 import torch
 
-from mri_denoise.bundles.item import found_in, item_of
+from mri_denoise.bundles.item import Level, found_in, item_of, split_level
 from mri_denoise.bundles.parsed import Item, ParsedBundle
 from mri_denoise.bundles.registry import Bundle, Model, find_bundle
 from mri_denoise.bundles.trust import require_trust
 from mri_denoise.bundles.weights import sha256
 from mri_denoise.inference.flips import TURNED, average, axes_to_flip, mirror, mirror_images
-from mri_denoise.runtime import choose_device, end_if_told, quiet
-from mri_denoise.settings import DEFAULTS, Quality, Settings, Sigma
+from mri_denoise.runtime import choose_device, end_if_told
+from mri_denoise.settings import DEFAULTS, Quality, Settings
 from mri_denoise.volume import Volume
 
 
@@ -83,6 +82,12 @@ class Denoised:
 class Denoiser:
     """A bundle as a function from a volume to a volume.
 
+    A bundle is code. Made of a ``Bundle``, a denoiser runs it as it is: who makes one has asked
+    :func:`~mri_denoise.bundles.trust.require_trust` before, as :meth:`load` does, and so
+    :func:`mri_denoise.images.denoise` and all commands. That looks at the configs, at metadata that MONAI would
+    evaluate, and at what Python could import from the bundle's folder. Weights are read without running code, and
+    compared with ``SHA256SUMS``, whenever they are loaded. Other processes are given only bundles that were checked.
+
     Args:
         bundle: what to run.
         overlay: another config of the bundle that is merged on top, as ``dncnn.yaml``.
@@ -115,8 +120,7 @@ class Denoiser:
         self.bundle, self.device = bundle, choose_device(device)
         self.uses_sigma = "sigma" in bundle.options
         self.config_sha256 = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
-        with quiet():
-            self._parsed = ParsedBundle(bundle, files, device=self.device, precision=precision, progress=progress)
+        self._parsed = ParsedBundle(bundle, files, device=self.device, precision=precision, progress=progress)
         self.model = Model(name=bundle.name, version=bundle.version, weights_sha256=sha256(self._parsed.weights))
 
     def __reduce__(self) -> tuple[Callable[[], Denoiser], tuple[()]]:
@@ -158,7 +162,7 @@ class Denoiser:
         self,
         volume: Volume,
         *,
-        sigma: Sigma | str | float | PathLike[str] = DEFAULTS.sigma,
+        sigma: Level = DEFAULTS.sigma,
         strength: float = DEFAULTS.strength,
         quality: Quality = DEFAULTS.quality,
         guard: bool = DEFAULTS.guard,
@@ -168,7 +172,8 @@ class Denoiser:
 
         Args:
             volume: float32, shape (T, X, Y, Z), in any unit; it is not changed.
-            sigma: ``"auto"``, ``"map"``, a number in the volume's unit, or the path of a map.
+            sigma: ``"auto"``, ``"map"``, a number in the volume's unit, the path of a map, or a map as an array of
+                shape (X, Y, Z), or (T, X, Y, Z).
             strength: from 0, which gives the input back, to 1.
             quality: ``"fast"``, ``"balanced"`` or ``"best"`` (:class:`~mri_denoise.settings.Settings`).
             guard: whether what was removed and noise does not explain comes back.
@@ -180,16 +185,23 @@ class Denoiser:
         Raises:
             InputError: for a choice out of its range, or a map that does not fit.
         """
-        settings = Settings(sigma=Sigma.parse(sigma), strength=strength, quality=quality, guard=guard, tta=tta)
-        with quiet():
-            result = self.finish(self.measure(volume, settings)).volume
+        level, noise_map = split_level(sigma, volume.array.shape)
+        settings = Settings(sigma=level, strength=strength, quality=quality, guard=guard, tta=tta)
+        result = self.finish(self.measure(volume, settings, noise_map=noise_map)).volume
         array = result.array.copy() if np.may_share_memory(result.array, volume.array) else result.array
         odd = ~np.isfinite(volume.array)
         if odd.any():
             array[odd] = volume.array[odd]
         return replace(result, array=array)
 
-    def measure(self, volume: Volume, settings: Settings, part: tuple[int, int, int] | None = None) -> Measured:
+    def measure(
+        self,
+        volume: Volume,
+        settings: Settings,
+        part: tuple[int, int, int] | None = None,
+        *,
+        noise_map: torch.Tensor | None = None,
+    ) -> Measured:
         """Do the first steps, up to the estimate of the noise: what may be done while the network is busy elsewhere.
 
         Args:
@@ -197,6 +209,7 @@ class Denoiser:
             settings: the user's choices.
             part: which volumes of a series these are: the first one, the one after the last, and how many the series
                 has; all of them by default.
+            noise_map: the level at each voxel, in place of that of the settings: float32, (T or 1, X, Y, Z).
 
         Raises:
             InputError: if the noise level that was given does not fit.
@@ -204,6 +217,8 @@ class Denoiser:
         item = item_of(volume)
         if part is not None:
             item["volumes"] = part
+        if noise_map is not None and self.uses_sigma:
+            item["noise_map"] = noise_map
         if settings.tta:  # noise and rounding are those of one image, however it was mirrored
             turned = axes_to_flip(item["image"])
             item = {**mirror(item, turned), TURNED: turned}

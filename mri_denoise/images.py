@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+import numpy as np
+
 from mri_denoise.errors import InputError
 from mri_denoise.in_memory import take
+from mri_denoise.loaded import load
 from mri_denoise.noise.model import NoiseModel
 from mri_denoise.noise.series import find_series_noise
-from mri_denoise.settings import DEFAULTS, Quality, Settings, Sigma, truth
+from mri_denoise.settings import DEFAULTS, Quality, Settings, Sigma
 from mri_denoise.volume import Volume, slice_axis_of
 
 if TYPE_CHECKING:
@@ -20,7 +22,6 @@ if TYPE_CHECKING:
     from mri_denoise.io.case import Case
 
 Image = TypeVar("Image")
-_MODELS = 4
 
 
 def denoise(
@@ -29,9 +30,10 @@ def denoise(
     output: str | os.PathLike[str] | None = None,
     spacing: Sequence[float] | None = None,
     model: str = "rician",
-    sigma: Sigma | str | float | os.PathLike[str] = DEFAULTS.sigma,
+    sigma: Sigma | str | float | os.PathLike[str] | np.ndarray = DEFAULTS.sigma,
     strength: float = DEFAULTS.strength,
     quality: Quality = DEFAULTS.quality,
+    guard: bool = DEFAULTS.guard,
     tta: bool = DEFAULTS.tta,
     device: str = DEFAULTS.device,
     trust: bool = False,
@@ -48,13 +50,17 @@ def denoise(
             - a MONAI MetaTensor or a torch tensor, channel first: (C, X, Y) or (C, X, Y, Z), each channel by itself;
             - the path of a file, or of a folder with one DICOM series: the result is written to ``output`` with the
               source's header, and its path is returned.
-        output: where the result of a path goes: a file, or for DICOM a folder. Needed for paths alone.
-        spacing: edges of a voxel in mm, for arrays, which do not know them: the axis of the largest is the one across
+        output: where the result of a path goes: a file, or for DICOM a folder. For paths, and no other image.
+        spacing: edges of a voxel in mm, for NumPy arrays, and no other image: the axis of the largest is the one across
             slices. By default voxels are cubes.
-        model: ``"rician"``, ``"salt-pepper"`` or the folder of a bundle. It is loaded once a process.
-        sigma: ``"auto"``, ``"map"``, a number in the image's unit, or the path of a map.
+        model: ``"rician"``, ``"salt-pepper"`` or the folder of a bundle. It is loaded once a process, and again when
+            its files change.
+        sigma: ``"auto"``, ``"map"``, a number in the image's unit, or the path of a map. For an image in memory also a
+            map as a NumPy array, (X, Y) or (X, Y, Z) for all volumes of a series and all channels of a tensor, or
+            (X, Y, Z, T) with one for each of them.
         strength: from 0, which gives the input back, to 1, the full result.
         quality: ``"fast"``, ``"balanced"`` or ``"best"`` (:class:`~mri_denoise.settings.Settings`).
+        guard: whether what was removed and noise does not explain comes back.
         tta: whether the results of all mirror images are averaged, which takes four times as long; for a path
             the map of the uncertainty is written beside the result.
         device: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
@@ -67,7 +73,7 @@ def denoise(
 
     Raises:
         InputError: if the image is of another kind or shape, or holds values beyond the range of float32, a choice is
-            of another type or out of its range, or the bundle is not trusted.
+            of another type, out of its range or not for such an image, or the bundle is not trusted.
 
     Examples:
         >>> import numpy as np
@@ -87,6 +93,7 @@ def denoise(
                 sigma=sigma,
                 strength=strength,
                 quality=quality,
+                guard=guard,
                 tta=tta,
                 device=device,
                 trust=trust,
@@ -94,20 +101,29 @@ def denoise(
             for one in image
         ]
         return cast(Image, each)
+    _check_spacing(image, spacing)
+    if isinstance(sigma, np.ndarray) and sigma.size == 1:
+        sigma = sigma.item()
     settings = Settings(
-        sigma=Sigma.parse(sigma),
+        sigma=DEFAULTS.sigma if isinstance(sigma, np.ndarray) else Sigma.parse(sigma),
         strength=strength,
         quality=quality,
+        guard=guard,
         tta=tta,
         extras=("uncertainty",) if tta else (),
         device=device,
         overwrite=True,
     )
     if isinstance(image, str | os.PathLike):
-        return cast(Image, _denoise_path(Path(image), output, _load(model, device, trust), settings))
+        if isinstance(sigma, np.ndarray):
+            raise InputError("sigma: an array goes with an image in memory; save the map and give its path.")
+        return cast(Image, _denoise_path(Path(image), output, load(model, device, trust), settings))
+    if output is not None:
+        raise InputError("output: is for the path of a file; an image in memory is given back, leave output out.")
     taken = take(image, spacing)
-    denoiser = _load(model, device, trust)
-    result = denoiser(taken.volume, sigma=settings.sigma, strength=strength, quality=quality, tta=tta)
+    level = _volumes_first(sigma) if isinstance(sigma, np.ndarray) else settings.sigma
+    denoiser = load(model, device, trust)
+    result = denoiser(taken.volume, sigma=level, strength=strength, quality=quality, guard=guard, tta=tta)
     return cast(Image, taken.give_back(result.array))
 
 
@@ -124,7 +140,8 @@ def estimate_noise(image: object, *, spacing: Sequence[float] | None = None) -> 
         (X, Y, Z) for SimpleITK. For a series the list of its volumes' models; for a list of images what each gives.
 
     Raises:
-        InputError: if the image cannot be read, is of another kind or shape, or beyond the range of float32.
+        InputError: if the image cannot be read, is of another kind or shape, or beyond the range of float32, or knows
+            the edges of its voxels itself.
 
     Examples:
         >>> import numpy as np
@@ -134,28 +151,25 @@ def estimate_noise(image: object, *, spacing: Sequence[float] | None = None) -> 
     """
     if isinstance(image, list | tuple):
         return [estimate_noise(one, spacing=spacing) for one in image]
+    _check_spacing(image, spacing)
     volume = _read(Path(image)) if isinstance(image, str | os.PathLike) else take(image, spacing).volume
     models = list(find_series_noise(volume.array, slice_axis=slice_axis_of(volume)))
     return models[0] if len(models) == 1 else models
 
 
-def _load(model: str | os.PathLike[str], device: str, trust: bool) -> Denoiser:
-    """Each model once a process.
+def _check_spacing(image: object, spacing: object) -> None:
+    """Refuse edges of voxels for an image that would not take them.
 
     Raises:
-        InputError: if there is no such model, it is not trusted, or the device is not here.
+        InputError: if there are some.
     """
-    if not isinstance(model, str | os.PathLike):
-        kind = type(model).__name__
-        raise InputError(f"model of type {kind}: must be the name of a model, or the folder of a bundle.")
-    return _load_once(os.fspath(model), device, truth("trust", trust))
+    if spacing is not None and not isinstance(image, np.ndarray):
+        raise InputError("spacing: is for NumPy arrays; files and other images know their own, leave spacing out.")
 
 
-@lru_cache(maxsize=_MODELS)
-def _load_once(model: str, device: str, trust: bool) -> Denoiser:
-    from mri_denoise.denoiser import Denoiser
-
-    return Denoiser.load(model, device=device, trust=trust)
+def _volumes_first(noise_map: np.ndarray) -> np.ndarray:
+    """A map (X, Y), (X, Y, Z) or (X, Y, Z, T) in the order of a volume: (X, Y, Z) or (T, X, Y, Z)."""
+    return np.moveaxis(noise_map, -1, 0) if noise_map.ndim == 4 else np.atleast_3d(noise_map)
 
 
 def _denoise_path(source: Path, output: str | os.PathLike[str] | None, denoiser: Denoiser, settings: Settings) -> Path:

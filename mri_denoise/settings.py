@@ -17,6 +17,7 @@ QUALITIES: tuple[Quality, ...] = ("fast", "balanced", "best")
 Extra = Literal["residual", "noise-map", "uncertainty", "guard-map", "figure", "report"]
 EXTRAS: tuple[Extra, ...] = ("residual", "noise-map", "uncertainty", "guard-map", "figure", "report")
 _LEAST_PICTURE = 8
+_KINDS = ("auto", "local", "level", "map")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,8 +27,11 @@ class Sigma:
     Args:
         kind: ``"auto"`` finds the level, a number or, where it is uneven, a map; ``"local"`` finds a map in any case;
             ``"level"`` is a number, ``"map"`` a file.
-        level: the number, from 0 on, in the image's own units, for the kind ``"level"``.
-        path: the file of a map in the image's grid, for the kind ``"map"``.
+        level: the number, from 0 on, in the image's own units, for the kind ``"level"`` and no other.
+        path: the file of a map in the image's grid, for the kind ``"map"`` and no other.
+
+    Raises:
+        InputError: for another kind, one without what belongs to it or with something else, and a level out of range.
 
     Examples:
         >>> Sigma.parse("12.5")
@@ -40,6 +44,20 @@ class Sigma:
     level: float | None = None
     path: Path | None = None
 
+    def __post_init__(self) -> None:
+        wants = {"level": (True, False), "map": (False, True)}.get(self.kind, (False, False))
+        if self.kind not in _KINDS or (self.level is not None, self.path is not None) != wants:
+            raise InputError(
+                f"sigma of kind {self.kind}: must be auto or local by itself, level with a level, or map with a path."
+            )
+        if self.level is not None:
+            level = _number("sigma", self.level)
+            if not 0 <= level < math.inf:
+                raise InputError(f"sigma {self.level}: must be a number from 0 on, in the image's own units.")
+            object.__setattr__(self, "level", level)
+        if self.path is not None:
+            object.__setattr__(self, "path", Path(self.path))
+
     @classmethod
     def parse(cls, value: Sigma | str | float | os.PathLike[str]) -> Sigma:
         """Read what a user wrote.
@@ -49,8 +67,8 @@ class Sigma:
                 of that name).
 
         Raises:
-            InputError: for a negative number, NaN or infinity, a truth value, None, and for an array: a map is given as
-                a file.
+            InputError: for a negative number, NaN or infinity, a truth value, None, and for an array of more than one
+                number: a bundle's config takes texts, so a map is a file here.
         """
         if isinstance(value, Sigma):
             return value
@@ -65,8 +83,6 @@ class Sigma:
                 kind = f"sigma of type {type(value).__name__}"
                 raise InputError(f"{kind}: must be auto, map, a number, or the path of a map in a file.") from None
             return cls(kind="map", path=Path(os.fspath(value)))
-        if not 0 <= level < math.inf:
-            raise InputError(f"sigma {value}: must be a number from 0 on, in the image's own units.")
         return cls(kind="level", level=level)
 
     @property
@@ -84,11 +100,11 @@ class Sigma:
 
 
 def _is_word(text: str) -> bool:
-    """Whether a text means something else than a file of that name."""
+    """Whether a text means something else than a file of that name, to :meth:`Sigma.parse` or in a bundle's config."""
     try:
         float(text)
     except ValueError:
-        return text in ("auto", "map")
+        return text in ("auto", "map") or text.startswith(("$", "@", "%"))
     return True
 
 

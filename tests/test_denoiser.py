@@ -144,7 +144,7 @@ def test_dncnn_is_the_same_bundle_with_another_network(tmp_path: Path, source: s
     train: Any = ConfigParser()
     train.read_config([str(bundle.config("train.yaml")), str(bundle.config("dncnn.yaml"))])
     inputs = (train.get_parsed_content("num_slices"), int(model.uses_sigma))
-    assert train.get_parsed_content("network_def").in_channels == sum(inputs)
+    assert train.get_parsed_content("network_def").input_channels == sum(inputs)
 
 
 @pytest.mark.parametrize("strength", [0.0, 1.0])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -18,9 +19,12 @@ from monai.transforms import Flip
 from PIL import Image
 from pydicom.data import get_testdata_file
 
+from mri_denoise.bundles.registry import find_bundle
+from mri_denoise.bundles.weights import record_sha256
 from mri_denoise.denoiser import Denoiser
 from mri_denoise.errors import InputError
 from mri_denoise.images import denoise, estimate_noise
+from mri_denoise.loaded import load
 from mri_denoise.noise.model import NoiseModel, find_noise
 from mri_denoise.volume import Volume
 
@@ -226,6 +230,22 @@ def test_a_path_is_denoised_to_a_path(tmp_path: Path, wanted: np.ndarray) -> Non
         (np.zeros((9, 9, 9)), {"spacing": np.eye(3)}, "spacing .*: must be two or three lengths"),
         (np.zeros((9, 9, 9)), {"strength": "0.5"}, "strength of type str: must be a number"),
         (np.zeros((9, 9, 9)), {"strength": np.full((2, 2), 0.5)}, "strength of type ndarray: must be a number"),
+        (
+            np.zeros((9, 9, 9)),
+            {"sigma": np.ones((9, 9))},
+            r"sigma of shape \(9, 9, 1\): must be one number, or a map of",
+        ),
+        (np.zeros((9, 9, 9)), {"sigma": np.ones((9, 9, 9, 2))}, "sigma of shape .2, 9, 9, 9.: must be one number"),
+        (np.zeros((9, 9, 9)), {"sigma": np.zeros(0)}, "sigma of shape"),
+        (np.zeros((9, 9, 9)), {"sigma": -np.ones((9, 9, 9))}, "a noise map must be finite and not negative"),
+        (np.zeros((9, 9, 9)), {"sigma": np.full((9, 9, 9), 1e300)}, "a noise map must be finite and not negative"),
+        (np.zeros((9, 9, 9)), {"sigma": np.ones((9, 9, 9), bool)}, "a noise map must hold real numbers"),
+        (np.zeros((9, 9, 9)), {"sigma": np.array(-2.0)}, "sigma -2.0: must be a number from 0 on"),
+        ("nowhere.nii", {"output": "x.nii", "sigma": np.ones((9, 9, 9))}, "save the map and give its path"),
+        ("nowhere.nii", {"output": "x.nii", "spacing": (1, 1, 4)}, "spacing: is for NumPy arrays"),
+        (nib.Nifti1Image(noisy(), AFFINE), {"spacing": (1, 1, 4)}, "spacing: is for NumPy arrays"),
+        (np.zeros((9, 9, 9)), {"output": "x.nii"}, "output: is for the path of a file"),
+        (np.zeros((9, 9, 9)), {"guard": "x"}, "guard of type str: must be True or False"),
         (np.zeros((9, 9, 9)), {"sigma": None}, "sigma of type NoneType: must be auto, map, a number"),
         (np.zeros((9, 9, 9)), {"sigma": True}, "sigma of type bool: must be auto, map, a number"),
         (np.zeros((9, 9, 9)), {"quality": 3}, "quality of type int: must be fast, balanced or best"),
@@ -247,6 +267,71 @@ def test_what_cannot_be_denoised_is_one_line(image: object, choices: dict, words
     with pytest.raises(InputError, match=words) as error:
         denoise(image, **choices)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("more", [(), (2,)])
+def test_a_map_may_be_an_array(tmp_path: Path, more: tuple[int, ...]) -> None:
+    series, levels = (
+        noisy(*more),
+        SIGMA * np.linspace(0.5, 2, SHAPE[0], dtype="f4")[:, None, None] * np.ones(SHAPE, "f4"),
+    )
+    if more:
+        levels = levels[..., None] * np.array([1.0, 0.5], "f4")
+    image = nib.Nifti1Image(series, AFFINE)
+    nib.save(nib.Nifti1Image(levels, AFFINE), tmp_path / "map.nii")
+    for tta in (False, True):
+        by_file = denoise(image, sigma=tmp_path / "map.nii", tta=tta)
+        by_array = denoise(image, sigma=levels, tta=tta)
+        np.testing.assert_array_equal(np.asarray(by_array.dataobj), np.asarray(by_file.dataobj))
+    volume = Volume(array=np.moveaxis(series.reshape(*SHAPE, -1), 3, 0).astype(np.float32), affine=AFFINE)
+    given = np.moveaxis(levels, 3, 0) if more else levels
+    by_volume = Denoiser.load("rician")(volume, sigma=given).array
+    once = denoise(image, sigma=levels)
+    np.testing.assert_array_equal(np.moveaxis(by_volume, 0, 3).round(), np.asarray(once.dataobj).reshape(*SHAPE, -1))
+
+
+def test_one_number_may_be_an_array_and_a_flat_image_has_a_flat_map(wanted: np.ndarray) -> None:
+    image = nib.Nifti1Image(noisy(), AFFINE)
+    for level in (np.array(SIGMA), np.array([SIGMA])):
+        np.testing.assert_array_equal(np.asarray(denoise(image, sigma=level).dataobj), wanted.round())
+    flat = noisy(dtype="float32")[:, :, 4]
+    assert not np.array_equal(denoise(flat, sigma=np.full(flat.shape, SIGMA)), flat)
+    tensor = torch.from_numpy(noisy(dtype="float32"))[None]
+    assert denoise(tensor, sigma=np.full(SHAPE, SIGMA)).shape == tensor.shape
+    estimated = estimate_noise(noisy(), spacing=(1, 1, 4)).sigma
+    assert denoise(noisy(), spacing=(1, 1, 4), sigma=1.5 * estimated).shape == SHAPE
+
+
+def test_the_guard_can_be_left_out() -> None:
+    array = noisy(dtype="float32")
+    array[10:12, 8:10, 4] += 400  # what only the guard would give back
+    volume = Volume(array=array[None], affine=np.eye(4))
+    for guard in (False, True):
+        wanted = Denoiser.load("rician")(volume, sigma=5 * SIGMA, guard=guard).array[0]
+        np.testing.assert_array_equal(denoise(array, sigma=5 * SIGMA, guard=guard), wanted)
+    assert not np.array_equal(denoise(array, sigma=5 * SIGMA, guard=False), denoise(array, sigma=5 * SIGMA))
+
+
+def weaken(bundle: Path) -> None:
+    weights = bundle / "models" / "model.pt"
+    state = torch.load(weights, weights_only=True)
+    torch.save({name: 0.5 * value if value.is_floating_point() else value for name, value in state.items()}, weights)
+    record_sha256(weights.parent)
+
+
+def test_a_model_is_what_its_folder_holds_at_the_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for place in ("one", "two"):
+        shutil.copytree(find_bundle("rician").folder, tmp_path / place / "mine")
+    weaken(tmp_path / "two" / "mine")
+    monkeypatch.chdir(tmp_path / "one")
+    first = denoise(noisy(), sigma=SIGMA, model="mine")
+    np.testing.assert_array_equal(first, denoise(noisy(), sigma=SIGMA))
+    monkeypatch.chdir(tmp_path / "two")
+    second = denoise(noisy(), sigma=SIGMA, model="mine")
+    assert not np.array_equal(first, second)
+    weaken(tmp_path / "one" / "mine")
+    np.testing.assert_array_equal(denoise(noisy(), sigma=SIGMA, model=str(tmp_path / "one" / "mine")), second)
+    assert load("rician", "cpu", False) is load("rician", "cpu", False)
 
 
 def test_noise_is_that_of_the_model_whatever_the_kind(tmp_path: Path) -> None:

@@ -27,10 +27,45 @@ def test_a_number_survives_as_text(level: float) -> None:
     assert Sigma.parse(str(Sigma.parse(level))).level == level
 
 
-@pytest.mark.parametrize("name", ["auto", "map", "12", "-1", "nan", "sub/map.nii.gz", "map.nii"])
+@pytest.mark.parametrize("name", ["auto", "map", "12", "-1", "nan", "sub/map.nii.gz", "map.nii", "$x", "@x", "%x"])
 def test_a_path_survives_as_text_also_where_it_looks_like_a_word(name: str) -> None:
     sigma = Sigma.parse(f"./{name}")
     assert sigma.path == Path(name) and Sigma.parse(str(sigma)) == sigma
+    assert not str(sigma).startswith(("$", "@", "%"))  # which a bundle's config would evaluate
+
+
+@pytest.mark.parametrize(
+    "sigma",
+    [
+        Sigma(),
+        Sigma(kind="local"),
+        Sigma(kind="level", level=np.float64(2)),  # type: ignore[arg-type]
+        Sigma(kind="level", level=0),
+        Sigma(kind="map", path="map"),  # type: ignore[arg-type]
+    ],
+)
+def test_every_kind_survives_as_text(sigma: Sigma) -> None:
+    assert Sigma.parse(str(sigma)) == sigma
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"kind": "map"},
+        {"kind": "level"},
+        {"kind": "map", "level": 3.0},
+        {"kind": "level", "level": 3.0, "path": Path("a.nii")},
+        {"kind": "auto", "level": 3.0},
+        {"kind": "number"},
+        {"kind": "level", "level": -3},
+        {"kind": "level", "level": float("inf")},
+        {"kind": "level", "level": float("nan")},
+        {"kind": "level", "level": "3"},
+    ],
+)
+def test_a_sigma_that_cannot_be_is_refused(fields: dict) -> None:
+    with pytest.raises(InputError, match=r"^sigma [^\n]*$"):
+        Sigma(**fields)
 
 
 @pytest.mark.parametrize("value", ["-1", -0.5, "nan", "inf", float("nan")])

@@ -38,7 +38,8 @@ class EstimateNoised(MapTransform):
     Args:
         keys: images of shape (T, X, Y, Z) in the file's units; the estimate is that of the first one. Of a long series
             they are a part: ``volumes`` beside them says which (:class:`~mri_denoise.io.chunks.Chunk`).
-        sigma: see :meth:`mri_denoise.settings.Sigma.parse`. ``"auto"`` finds level, floor and correlation
+        sigma: see :meth:`mri_denoise.settings.Sigma.parse`; a map of shape (T or 1, X, Y, Z) beside the image, under
+            ``noise_map``, takes its place. ``"auto"`` finds level, floor and correlation
             (:func:`mri_denoise.noise.series.find_series_noise`), and ``"map"`` does so with a level at each voxel even
             where it may be even; a number or the file of a map is taken as it is: the floor is Rice's then.
 
@@ -60,9 +61,10 @@ class EstimateNoised(MapTransform):
         else:
             zeros = [find_zero(volume) for volume in volumes]
         start, _, total = data.get("volumes", (0, len(volumes), len(volumes)))  # which ones of a series these are
-        found = self._given(volumes.shape, affine, start, total)
-        if found is not None and self.sigma.path is not None:
-            found = found.flip(data.get(TURNED, ()))  # the file is not mirrored
+        given = data.get("noise_map")
+        found = self._given(volumes.shape, affine, start, total) if given is None else given.expand(volumes.shape)
+        if found is not None and found.ndim == volumes.ndim:
+            found = found.flip(data.get(TURNED, ()))  # the user's map is not mirrored
         if found is None:
             noise = _find(volumes, zeros, slice_axis, as_map=self.sigma.kind == "local")
         else:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-import nibabel as nib
 import numpy as np
 import torch
 
@@ -100,7 +98,7 @@ def _measure(name: str, volume: Volume, denoiser: Denoiser) -> tuple[ScanScore, 
     sigma = np.maximum(np.broadcast_to(model.sigma, volume.array.shape[1:]), 1e-30)
     noisy, denoised = volume.array[0], denoiser(volume).array[0]
     simulated = replace(volume, array=_with_noise(denoised, noisy, model, axis)[None])
-    again = _denoise_alike(simulated, model, denoiser)
+    again = denoiser(simulated, sigma=model.sigma).array[0]
     turned = [np.moveaxis(array, axis, 2) for array in (noisy, denoised, sigma, simulated.array[0], again)]
     regions = find_regions(turned[0], turned[1], turned[2])
     removed, from_simulated = (turned[0] - turned[1]) / turned[2], (turned[3] - turned[4]) / turned[2]
@@ -146,16 +144,6 @@ def _with_noise(clean: np.ndarray, scan: np.ndarray, model: NoiseModel, axis: in
     )
     noisy = np.hypot(np.maximum(clean, 0) + model.sigma * real, model.sigma * imaginary)
     return np.where(scan > 0, noisy, 0).astype(np.float32)
-
-
-def _denoise_alike(volume: Volume, model: NoiseModel, denoiser: Denoiser) -> np.ndarray:
-    """Denoise by the level that is known."""
-    if not model.sigma.ndim:
-        return denoiser(volume, sigma=model.level).array[0]
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "sigma.nii"
-        nib.save(nib.Nifti1Image(model.sigma, volume.affine), path)
-        return denoiser(volume, sigma=path).array[0]
 
 
 def _markdown(scores: Sequence[ScanScore]) -> str:
