@@ -1,4 +1,8 @@
-"""Networks, one file each. They import no files, transforms or bundles."""
+"""Networks, one file each. They import no files, transforms or bundles.
+
+Each says what it takes: ``input_channels``, the channels of its input, and, if the size of its input must be a multiple
+of a number for ``torch.export`` or altogether, ``factor``.
+"""
 
 from __future__ import annotations
 

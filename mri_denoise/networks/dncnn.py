@@ -26,6 +26,9 @@ class DnCNN(nn.Module):
         from_identity: whether the last layer starts at zero, so that training starts from the identity. Otherwise
             training does not get going if noise levels differ widely.
 
+    Attributes:
+        input_channels: of the input.
+
     Raises:
         ValueError: if ``depth`` is less than 3 or ``num_slices`` is even.
     """
@@ -45,9 +48,9 @@ class DnCNN(nn.Module):
         if num_slices < 1 or num_slices % 2 == 0:
             raise ValueError(f"num_slices must be odd and positive, got {num_slices}.")
         conv, norm = Conv[Conv.CONV, spatial_dims], Norm[Norm.BATCH, spatial_dims]
-        self.in_channels = num_slices + int(noise_map)
+        self.input_channels = num_slices + int(noise_map)
         self.num_slices = num_slices
-        layers: list[nn.Module] = [conv(self.in_channels, width, kernel_size=3, padding=1), nn.ReLU(inplace=True)]
+        layers: list[nn.Module] = [conv(self.input_channels, width, kernel_size=3, padding=1), nn.ReLU(inplace=True)]
         for _ in range(depth - 2):
             layers += [conv(width, width, kernel_size=3, padding=1, bias=False), norm(width), nn.ReLU(inplace=True)]
         last = conv(width, 1, kernel_size=3, padding=1)
@@ -58,6 +61,6 @@ class DnCNN(nn.Module):
         self.layers = nn.Sequential(*layers)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Denoise: shape (N, ``in_channels``, H, W[, D]) in, (N, 1, H, W[, D]) out."""
+        """Denoise: shape (N, ``input_channels``, H, W[, D]) in, (N, 1, H, W[, D]) out."""
         centre = self.num_slices // 2
         return x[:, centre : centre + 1] - self.layers(x)

@@ -20,7 +20,7 @@ class HMADNet(nn.Module):
     Feature Preservation", 2025, section 3.1. The defaults are the paper's network: one slice in, one slice out,
     sigmoid. The paper gives no widths; the default is four stages from 32 to 256.
 
-    The input has the shape (N, ``in_channels``, H, W[, D]) and values on the scale [0, 1]. Its channels are
+    The input has the shape (N, ``input_channels``, H, W[, D]) and values on the scale [0, 1]. Its channels are
     ``num_slices`` neighbouring slices in order and then, if ``noise_map``, the standard deviation of the noise at each
     position on the same scale. The output has the shape (N, 1, H, W[, D]) and belongs to the centre slice. Any size
     works: the network pads its input by edge replication to a multiple of the pooling factor and crops the result.
@@ -44,6 +44,11 @@ class HMADNet(nn.Module):
             removes the stage at full resolution, which is limited by memory and not by arithmetic. Two dimensions only.
         in_channels: channels that the first stage takes, where a subclass makes its own of the input
             (:class:`~mri_denoise.networks.refine.RefineNet`); by default those of the input.
+
+    Attributes:
+        input_channels: of the input.
+        in_channels: that the first stage takes.
+        factor: multiple of pixels that the input is padded to.
 
     Raises:
         ValueError: if ``num_slices`` is even or less than 1, ``num_slices`` or ``shuffle`` is not 1 in three
@@ -82,7 +87,8 @@ class HMADNet(nn.Module):
             raise ValueError(f"head must be 'sigmoid', 'residual' or 'scaled_residual', got {head!r}.")
         if head == "scaled_residual" and not noise_map:
             raise ValueError("head 'scaled_residual' needs noise_map.")
-        self.in_channels = num_slices + int(noise_map) if in_channels is None else in_channels
+        self.input_channels = num_slices + int(noise_map)
+        self.in_channels = self.input_channels if in_channels is None else in_channels
         self.num_slices = num_slices
         self.head = head
         self.shuffle = shuffle
@@ -118,7 +124,7 @@ class HMADNet(nn.Module):
         """Denoise.
 
         Args:
-            x: shape (N, ``in_channels``, H, W[, D]), scaled to [0, 1].
+            x: shape (N, ``input_channels``, H, W[, D]), scaled to [0, 1].
 
         Returns:
             the denoised centre slice on the same scale, shape (N, 1, H, W[, D]).

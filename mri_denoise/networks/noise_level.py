@@ -54,12 +54,18 @@ class NoiseLevelNet(nn.Module):
         channels: feature maps of blocks (4 voxels) and of cells (8 voxels).
         dilations: of the layers that work on cells.
 
+    Attributes:
+        input_channels: of the input, three slices.
+        factor: the sides of the input are multiples of it.
+
     Examples:
         >>> tuple(NoiseLevelNet()(torch.rand(1, 3, 64, 48)).shape)
         (1, 2, 8, 6)
     """
 
     basis: torch.Tensor
+    input_channels = 3
+    factor = CELL
 
     def __init__(self, channels: tuple[int, int] = (64, 96), dilations: tuple[int, ...] = (1, 2, 4, 2)) -> None:
         super().__init__()

@@ -25,6 +25,9 @@ class RefineNet(HMADNet):
         num_slices: odd number of neighbouring slices that the network sees.
         shuffle: edge of the squares of pixels that become channels.
 
+    Attributes:
+        input_channels: of the input, 2 ``num_slices`` + 2.
+
     Raises:
         ValueError: as :class:`~mri_denoise.networks.hmad.HMADNet` does.
 
@@ -44,12 +47,13 @@ class RefineNet(HMADNet):
             shuffle=shuffle,
             in_channels=2 * num_slices + 3,
         )
+        self.input_channels = 2 * num_slices + 2
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Refine.
 
         Args:
-            x: shape (N, 2 ``num_slices`` + 2, H, W), scaled to about [0, 1]: neighbouring filtered slices, the same
+            x: shape (N, ``input_channels``, H, W), scaled to about [0, 1]: neighbouring filtered slices, the same
                 slices with their noise, the centre slice as the first network gives it, and the standard deviation of
                 the noise.
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 from monai.bundle import ConfigParser
 
+from mri_denoise import networks
 from mri_denoise.bundles.export import export_program
-from mri_denoise.networks import DnCNN
 
 ROOT = Path(__file__).parents[2]
 
@@ -28,7 +28,7 @@ def load(path: Path) -> torch.nn.Module:
 
 def agree(program: torch.nn.Module, network: torch.nn.Module, *sizes: tuple[int, int, int]) -> None:
     for count, height, width in sizes:
-        x = torch.rand(count, network.in_channels, height, width)
+        x = torch.rand(count, network.input_channels, height, width)
         with torch.no_grad():
             torch.testing.assert_close(program(x), network(x), rtol=1e-4, atol=1e-5)
 
@@ -45,9 +45,22 @@ def test_the_export_config_writes_a_program_for_any_number_and_size_of_slices(tm
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["model.pt2"]
 
 
-def test_a_network_without_pooling_takes_any_size(tmp_path: Path) -> None:
-    network = DnCNN(2, depth=3, width=8)
-    agree(load(export_program(network, tmp_path / "model.pt2")), network.eval(), (1, 31, 17), (5, 16, 48))
+SMALL = {  # widths with which an export takes seconds, and sizes that are multiples of the network's factor
+    "DnCNN": ({"depth": 3, "width": 8}, [(1, 31, 17), (5, 16, 48)]),
+    "HMADNet": ({"channels": (8, 8, 8), "num_slices": 3, "noise_map": True}, [(1, 32, 16), (3, 20, 24)]),
+    "NoiseLevelNet": ({"channels": (8, 8)}, [(1, 64, 16), (3, 24, 40)]),
+    "RefineNet": ({"channels": (8, 8)}, [(1, 32, 16), (3, 20, 24)]),
+}
+
+
+@pytest.mark.parametrize("name", networks.__all__)
+def test_every_network_can_be_exported(tmp_path: Path, name: str) -> None:
+    choices, sizes = SMALL[name]
+    torch.manual_seed(0)
+    network = getattr(networks, name)(**choices)
+    for parameter in network.parameters():  # some begin as nothing
+        torch.nn.init.normal_(parameter, std=0.1)
+    agree(load(export_program(network, tmp_path / "model.pt2")), network.eval(), *sizes)
 
 
 @pytest.mark.parametrize("bundle", ["hmad_rician", "hmad_salt_pepper"])
@@ -56,5 +69,5 @@ def test_without_tensorrt_its_config_runs_the_network_in_pytorch(bundle: str) ->
     network = plain.get_parsed_content("network")
     agree(through.get_parsed_content("network"), network, (1, 16, 24))
     profile = through.get_parsed_content("trt_args")["input_profiles"][0]["x"]
-    assert [shape[1] for shape in profile] == [network.in_channels] * 3
+    assert [shape[1] for shape in profile] == [network.input_channels] * 3
     assert all(side % network.factor == 0 for shape in profile for side in shape[2:])

@@ -65,7 +65,7 @@ def test_the_network_gives_the_same(name: str, precision: str) -> None:
     torch.manual_seed(0)
     network = HMADNet(channels=(8, 16, 24), **OPTIONS[name]).eval()
     nn.init.normal_(network.last.weight, std=0.3)
-    x = image(2, network.in_channels, 21, 18).abs()
+    x = image(2, network.input_channels, 21, 18).abs()
     with torch.no_grad(), plain():
         exact = network(x)
     enabled = precision == "bfloat16"

@@ -149,7 +149,7 @@ def test_the_multi_scale_branch_has_kernels_of_three_sizes_and_is_felt() -> None
 def test_any_size_in_two_dimensions(size: tuple[int, int], options: dict[str, Any]) -> None:
     network = small(**options)
     with torch.no_grad():
-        y = network(torch.rand(2, network.in_channels, *size))
+        y = network(torch.rand(2, network.input_channels, *size))
     assert y.shape == (2, 1, *size) and torch.isfinite(y).all()
 
 
@@ -175,7 +175,7 @@ def test_a_size_that_fits_is_not_changed_by_the_padding() -> None:
 )
 def test_input_channels_are_slices_and_noise_map(num_slices: int, noise_map: bool, channels: int) -> None:
     for network in (small(num_slices=num_slices, noise_map=noise_map), DnCNN(2, 3, 4, num_slices, noise_map)):
-        assert network.in_channels == channels
+        assert network.input_channels == channels
         first = next(m for m in network.modules() if isinstance(m, nn.Conv2d))
         assert first.in_channels == channels
 
@@ -252,7 +252,7 @@ NETWORKS = {
 def test_torchscript_gives_the_same_on_another_size(name: str, how: str) -> None:
     network = NETWORKS[name]()
     dims = 3 if name == "3D" else 2
-    example = torch.rand(1, network.in_channels, *(16, 8, 12)[:dims])
+    example = torch.rand(1, network.input_channels, *(16, 8, 12)[:dims])
     if how == "script":
         exported = convert_to_torchscript(network)
     else:
@@ -261,7 +261,7 @@ def test_torchscript_gives_the_same_on_another_size(name: str, how: str) -> None
     torch.jit.save(exported, buffer)
     buffer.seek(0)
     exported = torch.jit.load(buffer)
-    x = torch.rand(2, network.in_channels, *(7, 13, 5)[:dims])
+    x = torch.rand(2, network.input_channels, *(7, 13, 5)[:dims])
     with torch.no_grad():
         torch.testing.assert_close(exported(x), network(x), rtol=1e-4, atol=1e-5)
 
@@ -270,10 +270,10 @@ def test_torchscript_gives_the_same_on_another_size(name: str, how: str) -> None
 def test_onnx_gives_the_same_on_another_size(name: str, tmp_path: Path) -> None:
     network = NETWORKS[name]()
     axes = {"x": {0: "batch", 2: "H", 3: "W"}, "y": {0: "batch", 2: "H", 3: "W"}}
-    example, file = torch.rand(1, network.in_channels, 16, 24), str(tmp_path / "network.onnx")
+    example, file = torch.rand(1, network.input_channels, 16, 24), str(tmp_path / "network.onnx")
     convert_to_onnx(network, [example], input_names=["x"], output_names=["y"], dynamic_axes=axes, filename=file)
     session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
-    x = torch.rand(2, network.in_channels, 13, 10)
+    x = torch.rand(2, network.input_channels, 13, 10)
     with torch.no_grad():
         expected = network(x).numpy()
     np.testing.assert_allclose(session.run(None, {"x": x.numpy()})[0], expected, rtol=1e-4, atol=1e-5)

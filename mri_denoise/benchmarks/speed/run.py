@@ -161,7 +161,7 @@ def _measure_calls(
     network: torch.nn.Module, effort: Effort, device: str
 ) -> tuple[dict[str, dict[int, Timing]], dict[str, dict[int, Timing]]]:
     """Seconds of a call by precision and number of slices, and by precision and number of threads (on a CPU)."""
-    channels, size, again = int(network.in_channels), effort.size, effort.repetitions  # type: ignore[arg-type]
+    channels, size, again = int(network.input_channels), effort.size, effort.repetitions  # type: ignore[arg-type]
     kinds = precisions(device)
     batches = {kind: measure_batches(network, channels, size, effort.batches, kind, again, device) for kind in kinds}
     if device != "cpu":
