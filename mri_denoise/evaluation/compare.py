@@ -53,7 +53,8 @@ def compare_cases(reference: Case, image: Case, mask: str = "auto", peak: float 
         InputError: if a file cannot be read, the grids differ, or there is nothing to score.
     """
     truth, result = read(reference), read(image)
-    _check_grids(image.label, result, reference.label, truth)
+    _check_counts(image.label, result, reference.label, truth)
+    check_grids(image.label, result, reference.label, truth)
     if not np.isfinite(truth.array).any():
         raise InputError(f"{reference.label}: holds no number to compare with; give another reference.")
     highest = float(np.max(truth.array, where=np.isfinite(truth.array), initial=-np.inf))
@@ -61,12 +62,14 @@ def compare_cases(reference: Case, image: Case, mask: str = "auto", peak: float 
     scores: list[tuple[float, float, float, float]] = []
     voxels = 0
     for a, b in zip(truth.array, result.array, strict=True):
-        where = _mask(mask, a, truth)
-        a, b = (np.squeeze(v, 2) if v.shape[2] == 1 else v for v in (a, b))
-        inside = None if where is None else where.reshape(a.shape)
         try:
+            where = _mask(mask, a, truth)
+            a, b = (np.squeeze(v, 2) if v.shape[2] == 1 else v for v in (a, b))
+            inside = None if where is None else where.reshape(a.shape)
             similar = (metrics.psnr(a, b, inside, peak), metrics.ssim(a, b, inside, peak))
             scores.append((*similar, metrics.hfen(a, b, inside), metrics.mae(a, b, inside)))
+        except InputError:  # which says what is wrong already
+            raise
         except ValueError as error:
             raise InputError(f"{image.label}: cannot be scored against {reference.label}: {error}.") from error
         voxels += a.size if inside is None else int(inside.sum())
@@ -74,12 +77,26 @@ def compare_cases(reference: Case, image: Case, mask: str = "auto", peak: float 
     return Comparison(psnr=psnr, ssim=ssim, hfen=hfen, mae=mae, peak=peak, voxels=voxels)
 
 
-def _check_grids(label: str, image: Volume, other: str, reference: Volume) -> None:
-    """Refuse images of different grids."""
+def _check_counts(label: str, image: Volume, other: str, reference: Volume) -> None:
+    """Refuse images of different numbers of volumes."""
     count, wanted = len(image.array), len(reference.array)
     if count != wanted:
         raise InputError(f"{label}: holds {count} volumes, {other} {wanted}; compare as many with as many.")
-    if image.array.shape != reference.array.shape:
+
+
+def check_grids(label: str, image: Volume, other: str, reference: Volume) -> None:
+    """Refuse to compare images whose voxels are not those of one grid in one place.
+
+    Args:
+        label: how messages name the image.
+        image: any number of volumes.
+        other: how messages name the reference.
+        reference: any number of volumes.
+
+    Raises:
+        InputError: if their shapes differ, or, unless one is a picture, the places of their voxels.
+    """
+    if image.array.shape[1:] != reference.array.shape[1:]:
         shapes = f"{image.array.shape[1:]} and {reference.array.shape[1:]}"
         raise InputError(f"{label}: its shape differs from that of {other} ({shapes}); compare images of one grid.")
     flat = image.picture or reference.picture

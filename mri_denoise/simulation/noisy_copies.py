@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
 from mri_denoise import __version__
+from mri_denoise.errors import InputError
 from mri_denoise.io import Case, Derivation, read
 from mri_denoise.io.own_results import RECORD_ENDING
 from mri_denoise.io.writing import open_map, write
@@ -19,7 +21,8 @@ from mri_denoise.simulation.copy_files import published_together
 from mri_denoise.simulation.magnitudes import as_magnitudes
 from mri_denoise.volume import Volume, slice_axis_of
 
-NoiseKind = Literal["rician", "nc-chi", "salt-pepper", "scanner"]
+AddedNoise = Literal["rician", "nc-chi", "salt-pepper"]
+NoiseKind = Literal[AddedNoise, "scanner"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,20 +30,35 @@ class NoiseParameters:
     """What noise is added to an image.
 
     Args:
-        noise: ``"rician"``, ``"nc-chi"`` (non-central chi) or ``"salt-pepper"``.
+        noise: ``"rician"``, ``"nc-chi"`` (non-central chi) or ``"salt-pepper"``; a scanner is simulated by
+            :func:`~mri_denoise.simulation.scanner_copies.scan_case`.
         level: percent: sigma of the image's maximum, of a series that of all its volumes; or the density of salt and
             pepper.
         seed: of ``numpy.random.default_rng``.
-        coils: receiver channels; 1 is Rician.
+        coils: receiver channels of ``"nc-chi"``; with 1 it is Rician.
         coverage: fraction of k-space along each axis of a slice that was acquired, above 0 and at most 1. Below 1 the
             noise is correlated as after zero-filling; the image itself keeps its sharpness. Not for salt and pepper.
+
+    Raises:
+        InputError: for another kind of noise, a value out of its range, or one that the kind does without.
     """
 
-    noise: NoiseKind = "rician"
+    noise: AddedNoise = "rician"
     level: float = 5.0
     seed: int = 0
     coils: int = 1
     coverage: float = 1.0
+
+    def __post_init__(self) -> None:
+        kinds = get_args(AddedNoise)
+        if self.noise not in kinds:
+            raise InputError(f"noise {self.noise}: must be {', '.join(kinds[:-1])} or {kinds[-1]}.")
+        if not 0 <= self.level < math.inf or (self.noise == "salt-pepper" and self.level > 100):
+            raise InputError(f"level {self.level}: must be a percentage from 0 on, of salt and pepper up to 100.")
+        if self.coils < 1 or (self.coils != 1 and self.noise != "nc-chi"):
+            raise InputError(f"coils {self.coils}: must be at least 1, and go with the noise nc-chi.")
+        if not 0 < self.coverage <= 1 or (self.coverage != 1 and self.noise == "salt-pepper"):
+            raise InputError(f"coverage {self.coverage}: must be above 0 and at most 1, and goes not with salt-pepper.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,7 +131,7 @@ def simulate_case(case: Case, folder: Path, parameters: NoiseParameters) -> Simu
     noisy = np.where(finite, noisy, volume.array)
     derivation = simulation_derivation(
         f"noise={parameters.noise} level={parameters.level} seed={parameters.seed} coils={parameters.coils} "
-        f"band={parameters.coverage}"
+        f"coverage={parameters.coverage}"
     )
     beside = case.companion(folder, "", RECORD_ENDING)
     with published_together(case, folder, [beside]) as (files, written):

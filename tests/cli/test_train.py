@@ -21,7 +21,7 @@ from mri_denoise.io import discover
 from mri_denoise.simulation import write_phantom_dicom
 from mri_denoise.training.begin import begin, load_beginning
 from mri_denoise.training.course import EpochResult, Watcher
-from mri_denoise.training.scans import candidates_of
+from mri_denoise.training.scans import candidates_of, read_datalist
 from mri_denoise.training.train import TrainSettings, export_weights, train_bundle
 from tests.commands import cli
 from tests.phantoms import mirrored
@@ -189,6 +189,19 @@ def test_what_cannot_be_trained_on_is_said_in_one_line(tmp_path: Path, scans: Pa
     (tmp_path / "listed").mkdir()
     (tmp_path / "listed" / "datalist.json").write_text("{}")
     assert "not a datalist" in refused(tmp_path / "listed", new, code=1)
+
+
+def test_a_listed_folder_of_damaged_files_is_left_out(tmp_path: Path) -> None:
+    put(tmp_path / "good.nii.gz")
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "x.nii").touch()
+    entries = {"training": [{"image": "good.nii.gz"}, {"image": "bad"}], "validation": [{"image": "bad"}]}
+    (tmp_path / "datalist.json").write_text(json.dumps(entries))
+    found, skips = read_datalist(tmp_path)
+    assert [one.case.label for one in found] == ["good.nii.gz"] and [skip.damaged for skip in skips] == [True, True]
+    assert {(skip.source, skip.reason) for skip in skips} == {
+        (tmp_path / "bad", "holds no image that can be used (empty file)")
+    }
 
 
 def test_a_bids_data_set_gives_raw_images_of_the_kinds_asked_for(tmp_path: Path, bundle: Path) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 
 from mri_denoise.errors import InputError
 from mri_denoise.evaluation import metrics
+from mri_denoise.evaluation.compare import check_grids
 from mri_denoise.io import Case, read
 from mri_denoise.volume import Volume
 
@@ -69,14 +70,12 @@ def load_repeats(cases: Sequence[Case], span: tuple[int, int] | None = None) -> 
         span: numbers of the first and of the last volume that are wanted, from 0; all by default.
 
     Raises:
-        InputError: if one cannot be read, the shapes differ or there is no such volume.
+        InputError: if one cannot be read, the grids differ or there is no such volume.
     """
     volumes = [read(case) for case in cases]
     first = volumes[0]
     for case, volume in zip(cases, volumes, strict=True):
-        if volume.array.shape[1:] != first.array.shape[1:]:
-            shapes = f"{volume.array.shape[1:]} and {first.array.shape[1:]}"
-            raise InputError(f"{case.label}: repeats must have one grid, not the shapes {shapes}.")
+        check_grids(case.label, volume, cases[0].label, first)
     array = np.nan_to_num(np.concatenate([v.array for v in volumes]), nan=0.0, posinf=0.0, neginf=0.0)
     if span is not None:
         if span[1] >= len(array):

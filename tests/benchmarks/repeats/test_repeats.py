@@ -111,3 +111,16 @@ def test_files_of_one_grid_make_a_series(tmp_path: Path) -> None:
         load_repeats([a, b], (1, 3))
     with pytest.raises(InputError, match="one grid"):
         load_repeats([a, c])
+
+
+def test_repeats_lie_in_one_place(tmp_path: Path) -> None:
+    for name, affine in (
+        ("a", np.diag([1.0, 1, 3, 1])),
+        ("b", np.diag([-2.0, 2, 4, 1])),
+        ("c", np.diag([1, 1, 3.001, 1])),
+    ):
+        nib.save(nib.Nifti1Image(series(1)[0], affine), tmp_path / f"{name}.nii")
+    a, b, c = (discover(tmp_path / f"{name}.nii")[0][0] for name in "abc")
+    assert len(load_repeats([a, c]).array) == 2
+    with pytest.raises(InputError, match="b.nii: lies in another space than a.nii; resample"):
+        load_repeats([a, b])
