@@ -68,7 +68,9 @@ class Case:
         return self.details.notes if self.details else ()
 
     def outputs(self, folder: Path) -> list[Path]:
-        """The files that a result consists of.
+        """The files that a result consists of, in the order in which they are written.
+
+        Of a pair they are header and image, and between them SPM's matrix if the pair has one.
 
         Args:
             folder: what `output` is relative to.
@@ -77,7 +79,10 @@ class Case:
         if self.kind == "nifti" and len(self.sources) > 1:
             packed = ".gz" if target.suffix.lower() == ".gz" else ""
             bare = target.with_suffix("") if packed else target
-            return [bare.with_suffix(ending + packed) for ending in (".hdr", ".img")]
+            from mri_denoise.io.nifti.layout import matrix_of  # which needs nibabel, and pairs are rare
+
+            matrix = [".mat"] if matrix_of(self.sources[0]) else []
+            return [bare.with_suffix(ending) for ending in (f".hdr{packed}", *matrix, f".img{packed}")]
         return [target / name for name in self.details.names] if self.details and self.details.names else [target]
 
     def companion(self, folder: Path, suffix: str, extension: str | None = None) -> Path:

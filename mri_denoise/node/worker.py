@@ -13,6 +13,7 @@ from typing import IO
 
 from mri_denoise.io.files import sync
 from mri_denoise.node import rules
+from mri_denoise.node.last_words import LastWords
 from mri_denoise.node.messages import Answer, Request
 from mri_denoise.node.pauses import Pauses
 from mri_denoise.node.records import Job, Skipped, from_json, to_json
@@ -40,6 +41,7 @@ class Worker:
         self._settings, self._spool, self._lock = settings, spool, lock
         self._pauses = Pauses(settings.retry)
         self._process: subprocess.Popen[bytes] | None = None
+        self._words: LastWords | None = None
         self._stopped = False
 
     def start(self) -> None:
@@ -47,12 +49,22 @@ class Worker:
         self._end()
         working = self._spool.folder("working", "")
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "mri_denoise.node.child", str(working.resolve()), self._settings.device],
+            [
+                sys.executable,
+                "-X",
+                "faulthandler",
+                "-m",
+                "mri_denoise.node.child",
+                str(working.resolve()),
+                self._settings.device,
+            ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
             pass_fds=(self._lock.fileno(),),
         )
+        assert self._process.stderr is not None
+        self._words = LastWords(self._process.stderr)
 
     def stop(self) -> None:
         """End the process; the series that it had is denoised anew when the node starts again."""
@@ -155,7 +167,8 @@ class Worker:
             process.stdin.flush()
             return from_json(Answer, self._line(process, until))
         except (OSError, ValueError) as error:
-            raise Crash("the denoising process ended") from error
+            process.kill()  # it has ended, or gave no answer that can be read
+            raise self._end_of(process) from error
 
     def _line(self, process: subprocess.Popen[bytes], until: float) -> bytes:
         assert process.stdout is not None
@@ -166,9 +179,13 @@ class Worker:
                 raise Crash("took longer than limits.denoise_minutes")
         line = process.stdout.readline()
         if not line.endswith(b"\n"):
-            process.wait()
-            raise Crash(f"the denoising process ended ({process.returncode})")
+            raise self._end_of(process)
         return line
+
+    def _end_of(self, process: subprocess.Popen[bytes]) -> Crash:
+        """What is known of a process that has ended."""
+        code = process.wait()
+        return Crash(f"the denoising process ended ({code}){self._words.say() if self._words else ''}")
 
     def _after_crash(self, series: str, job: Job, reason: str) -> None:
         """Try a second time, then let the series fail."""

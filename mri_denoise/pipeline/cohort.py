@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections import defaultdict, deque
+from collections import deque
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -18,6 +18,7 @@ from mri_denoise.errors import InputError, as_input_error
 from mri_denoise.io.case import Case
 from mri_denoise.io.leftovers import Temporary
 from mri_denoise.pipeline.cluster import TRIES, open_cluster
+from mri_denoise.pipeline.deaths import Deaths
 from mri_denoise.pipeline.files import sweep_results
 from mri_denoise.pipeline.on_worker import Done, Order, denoise_here, end_run, fingerprint, why_unfit
 from mri_denoise.pipeline.parallel import Parallel
@@ -106,10 +107,9 @@ class _Cohort:
         self._queue = deque(range(len(cases)))
         self._pending: dict[Future[Done], tuple[int, frozenset[str]]] = {}
         self._keys: dict[str, int] = {}
-        self._deaths: dict[int, list[str]] = defaultdict(list)  # the workers that died with a case
+        self._deaths = Deaths()
         self._given_up: list[int] = []
         self._news: deque[str] = deque()
-        self._memory: dict[str, int] = {}  # what a worker had taken when its nanny ended it
 
     def run(self) -> Generator[tuple[int, Done], None, None]:
         """The outcomes, as cases end."""
@@ -134,8 +134,9 @@ class _Cohort:
             self._look_at_workers()
             while self._queue and len(self._pending) < len(self._fit):
                 number = self._queue.popleft()
-                if len(self._deaths.get(number, ())) < TRIES:
-                    if number in self._deaths:  # what the dead worker left must not pass for somebody's file
+                deaths = len(self._deaths.workers(number))
+                if deaths < TRIES:
+                    if deaths:  # what the dead worker left must not pass for somebody's file
                         sweep_results([self._cases[number]], self._order.output_dir)
                     self._submit(number)
                 else:
@@ -199,7 +200,7 @@ class _Cohort:
     def _ended(self) -> Iterable[tuple[int, Done]]:
         while self._given_up:
             number = self._given_up.pop()
-            yield number, Done(worker=self._deaths[number][-1], error=self._why_killed(number))
+            yield number, Done(worker=self._deaths.workers(number)[-1], error=self._why_killed(number))
         for future in [future for future in self._pending if future.done()]:
             number, _ = self._pending.pop(future)
             yield number, self._outcome(future, number)
@@ -222,8 +223,7 @@ class _Cohort:
         return done
 
     def _why_killed(self, number: int) -> str:
-        label, deaths = self._cases[number].label, self._deaths.get(number, [])
-        taken = max((self._memory.get(address, 0) for address in deaths), default=0)
+        label, deaths, taken = self._cases[number].label, self._deaths.workers(number), self._deaths.memory(number)
         help_ = "use fewer --jobs, or workers with more memory"
         if taken:
             return f"{label}: takes more memory than a worker has ({taken // 10**6} MB were too much); {help_}"
@@ -248,13 +248,12 @@ class _Cohort:
         for key in what.get("processing-tasks", ()):
             if key in self._keys:
                 number = self._keys[key]
-                self._deaths[number].append(what["worker"])
-                why = " took too much memory" if what["worker"] in self._memory else "'s process ended"
+                why = " took too much memory" if self._deaths.add(number, what["worker"]) else "'s process ended"
                 self._news.append(f"worker {what['worker']}{why} with {self._cases[number].label}")
 
     def _hear_memory(self, event: tuple[float, Any]) -> None:
         _, what = event
-        self._memory[what["worker"]] = what["rss"]
+        self._deaths.add_memory(what["worker"], what["rss"])
 
     def _stop(self) -> None:
         """Give up what is under way."""
@@ -263,4 +262,4 @@ class _Cohort:
                 self._client.run(end_run, self._order.run, on_error="ignore")
                 wait(list(self._pending), timeout=_END_SECONDS)
             self._broken.update(number for number, _ in self._pending.values())
-        self._broken.update(self._deaths)
+        self._broken.update(self._deaths.cases())

@@ -11,6 +11,7 @@ from pathlib import Path
 from mri_denoise.io.case import Case
 from mri_denoise.io.files import IS_INPUT
 from mri_denoise.io.leftovers import sweep
+from mri_denoise.io.own_results import RECORD_ENDING
 from mri_denoise.io.staging import common_folder
 from mri_denoise.settings import EXTRAS, Extra, Settings
 
@@ -33,7 +34,7 @@ def record_path(case: Case, folder: Path) -> Path:
         case: what is denoised.
         folder: what ``Case.output`` is relative to.
     """
-    return case.companion(folder, "", ".mri-denoise.json")
+    return case.companion(folder, "", RECORD_ENDING)
 
 
 def companion_path(case: Case, folder: Path, extra: Extra) -> Path:

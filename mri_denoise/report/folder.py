@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mri_denoise.errors import InputError, OutputError, find_error, reason
+from mri_denoise.io.own_results import RECORD_ENDING
 from mri_denoise.record import load_record
 from mri_denoise.report.group_page import GROUP_PAGE, write_group_page
 from mri_denoise.report.scan_page import record_hash, write_scan_page
 from mri_denoise.report.summary import load_summary
 
-RECORD = ".mri-denoise.json"
 PAGE = "_report.html"
 _LOGS, _DESCRIPTION = "logs", "dataset_description.json"  # a BIDS derivative keeps its records in logs/
 
@@ -41,7 +41,7 @@ def find_records(folder: Path) -> list[Path]:
 
     Those of noisy copies, which ``mri-denoise simulate`` makes, are none.
     """
-    found = {path for path in folder.rglob(f"*{RECORD}") if path.is_file() and not _is_of_a_copy(path)}
+    found = {path for path in folder.rglob(f"*{RECORD_ENDING}") if path.is_file() and not _is_of_a_copy(path)}
     found |= {path for path in folder.rglob(f"{_LOGS}/**/*.json") if path.is_file() and _is_record(path)}
     visible = [path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts)]
     return sorted(visible)
@@ -49,7 +49,7 @@ def find_records(folder: Path) -> list[Path]:
 
 def page_of(record: Path) -> Path:
     """The page of a record: ``sub-01_T1w_report.html`` beside ``sub-01_T1w.mri-denoise.json``."""
-    stem = record.name.removesuffix(RECORD) if record.name.endswith(RECORD) else record.stem
+    stem = record.name.removesuffix(RECORD_ENDING) if record.name.endswith(RECORD_ENDING) else record.stem
     return record.with_name(f"{stem}{PAGE}")
 
 

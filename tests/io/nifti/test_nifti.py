@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel as nib
@@ -226,6 +227,20 @@ def test_analyze_pair(tmp_path: Path) -> None:
     inside = np.abs(volume.array[0]) < 8000
     np.testing.assert_allclose(np.asarray(result.dataobj)[inside], volume.array[0][inside] + 1, atol=0.125)
     np.testing.assert_allclose(result.affine, reference.affine)
+
+
+@pytest.mark.parametrize("name", ["out.img", "out.hdr.gz"])
+@pytest.mark.parametrize("with_matrix", [False, True])
+def test_the_files_of_a_pair_are_known_before_they_are_written(tmp_path: Path, name: str, with_matrix: bool) -> None:
+    image = nib.Spm2AnalyzeImage(stored_numbers("i2", SHAPE), np.diag([-2, 2, 3, 1]))
+    image.to_filename(tmp_path / "in.img")
+    assert (tmp_path / "in.mat").exists()
+    if not with_matrix:
+        (tmp_path / "in.mat").unlink()
+    case = replace(case_of(tmp_path / "in.hdr", tmp_path / "in.img"), output=Path(name))
+    planned = case.outputs(tmp_path)
+    assert write(case, read(case).array, tmp_path / name) == planned
+    assert (tmp_path / "out.mat" in planned) == with_matrix
 
 
 def test_nifti_pair(tmp_path: Path) -> None:
