@@ -86,6 +86,7 @@ def run_scanners(
             step()
     write_text(_table(scores), output / "scanners.md")
     done: dict[str, object] = record.run() | {
+        "model": None if denoiser is None else asdict(denoiser.model),
         "objects": "phantoms" if dataset is None else part,
         "count": count,
         "seed": seed,

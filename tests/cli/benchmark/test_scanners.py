@@ -6,8 +6,10 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pytest
 
-from tests.commands import cli
+from mri_denoise.bundles.weights import sha256
+from tests.commands import cli, make_bundle
 
 
 def test_scans_are_scored_in_a_table_and_a_record(tmp_path: Path) -> None:
@@ -29,6 +31,32 @@ def test_denoised_scans_are_held_to_the_truth(tmp_path: Path) -> None:
     assert scan["harm"]["gain"] > 0 and record["summary"]["gain"] == scan["harm"]["gain"]
     assert said.splitlines()[0].endswith("| gain, dB | worse | darker |")
     assert record["summary"]["worse"] == record["summary"]["darker"] == 0
+
+
+def test_the_model_is_chosen_recorded_and_trusted_as_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    bundle, out = make_bundle("hmad_rician", tmp_path / "mine"), tmp_path / "out"
+    options = ("benchmark", "scanners", "--output", out, "--count", 1, "--denoise", "--device", "cpu")
+    (bundle / "configs" / "more.yaml").write_text("a: 1\n")
+    assert "add --trust" in cli(*options, "--model", bundle, code=2).stderr and not out.exists()
+    cli(*options, "--model", bundle, "--trust")
+    model = json.loads((out / "scanners.json").read_text())["model"]
+    assert model["weights_sha256"] == sha256(bundle / "models" / "model.pt")
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--model", "rician"), "--model goes with --denoise"),
+        (("--device", "cpu"), "--device goes with --denoise"),
+        (("--trust",), "--trust goes with --denoise"),
+        (("--denoise", "--model", "none"), "model none: neither a shipped model"),
+        (("--denoise", "--device", "abacus"), "abacus"),
+    ],
+)
+def test_options_that_cannot_be_are_refused(tmp_path: Path, options: tuple[str, ...], words: str) -> None:
+    said = cli("benchmark", "scanners", "--output", tmp_path / "out", *options, code=2).stderr
+    assert words in said and len(said.splitlines()) == 1
 
 
 def test_a_folder_without_a_datalist_is_told(tmp_path: Path) -> None:
