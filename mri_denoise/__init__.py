@@ -1,4 +1,4 @@
-"""Denoise magnetic resonance images with HMAD-Net, headers preserved.
+"""Denoise magnetic resonance images, headers preserved.
 
 Examples:
     >>> import mri_denoise, numpy as np

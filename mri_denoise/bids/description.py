@@ -100,7 +100,7 @@ def boilerplate(model: Model, settings: Settings, options: Collection[str]) -> s
     blend = "" if settings.strength == 1 else f" (strength {settings.strength:g})"
     return (
         f"Images were denoised{blend} with mri-denoise {__version__}, model {model.name} {model.version} (SHA-256 of "
-        f"the weights {model.weights_sha256[:16]}), which builds on HMAD-Net [Umair and Hamid, 2025]{level}."
+        f"the weights {model.weights_sha256[:16]}), whose network is after HMAD-Net [Umair and Hamid, 2025]{level}."
     )
 
 

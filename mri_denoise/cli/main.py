@@ -30,7 +30,7 @@ from mri_denoise.runtime import end_tidily
 app = typer.Typer(
     name="mri-denoise",
     cls=NoEmptyArguments,
-    help="Denoise MR images with HMAD-Net, headers preserved. For research, not for diagnosis.",
+    help="Denoise MR images, headers preserved. For research, not for diagnosis.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
@@ -54,7 +54,7 @@ def main(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    """Denoise MR images with HMAD-Net, headers preserved. For research, not for diagnosis."""
+    """Denoise MR images, headers preserved. For research, not for diagnosis."""
     json_output.begin()
     end_tidily()
     # Read when torch loads GNU's OpenMP: how long a thread that is done spins before it sleeps. By default that is

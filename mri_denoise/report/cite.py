@@ -41,7 +41,7 @@ def cite(record: RunRecord) -> Citation:
     settings = f"; {chosen}" if chosen else ""
     model = f"model {record.model.name} {record.model.version}, weights {record.model.weights_sha256[:12]}{settings}"
     sentence = (
-        f"Images were denoised with mri-denoise {version} ({model}) [1], which implements HMAD-Net [2]; "
+        f"Images were denoised with mri-denoise {version} ({model}) [1], whose network is after HMAD-Net [2]; "
         "the originals were kept."
     )
     software = f"mri-denoise developers. {SOFTWARE}. Version {version}. Apache-2.0."

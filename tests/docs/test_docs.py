@@ -9,6 +9,7 @@ import json
 import re
 import shlex
 from collections.abc import Iterator
+from contextlib import nullcontext
 from functools import cache
 from pathlib import Path
 
@@ -46,9 +47,23 @@ def commands(document: Path) -> Iterator[list[str]]:
     """Words of each command in the shell blocks; comments are left out, continued lines joined."""
     for body, _ in blocks(document, "bash", "sh", "shell", "console"):
         for line in body.replace("\\\n", " ").splitlines():
-            words = shlex.split(line.removeprefix("$ "), comments=True)
-            if words:
-                yield words
+            yield from split_commands(line.removeprefix("$ "))
+
+
+def split_commands(line: str) -> Iterator[list[str]]:
+    """Words of each command of a line of the shell: pipes and lists are cut, and redirections left out."""
+    lexer = shlex.shlex(line, posix=True, punctuation_chars="|&;<>")
+    lexer.whitespace_split = True
+    words: list[str] = []
+    for word in lexer:
+        if not set(word) <= set("|&;<>"):
+            words.append(word)
+        elif set(word) & set("<>"):
+            next(lexer, None)  # the file
+        else:
+            yield from [words] if words else []
+            words = []
+    yield from [words] if words else []
 
 
 def prose(document: Path) -> str:
@@ -56,7 +71,9 @@ def prose(document: Path) -> str:
 
 
 def code_spans(document: Path) -> list[str]:
-    return re.findall(r"`([^`\n]+)`", prose(document))
+    """What stands between backticks, also over the end of a line."""
+    paragraphs = re.split(r"\n\s*\n", FENCE.sub("\n\n", document.read_text(encoding="utf-8")))
+    return [" ".join(span.split()) for text in paragraphs for span in re.findall(r"`([^`]+)`", text)]
 
 
 @cache
@@ -98,26 +115,89 @@ def all_options() -> set[str]:
     return found
 
 
+def ours(words: list[str]) -> list[str] | None:
+    """What follows `mri-denoise` in a command that runs it, by itself or by another program (uvx, torchrun)."""
+    for place, word in enumerate(words):
+        rest = words[place + 1 :]
+        if word == "mri-denoise" and (place == 0 or (rest and rest[0] in main_command().commands)):
+            return rest
+    return None
+
+
+def parse(words: list[str], *, in_text: bool = False) -> None:
+    """Let Click parse the words after `mri-denoise`, without running them; it raises what a user would be told.
+
+    A placeholder in capitals (`DATASET`) stands for any value. What a command that is shortened by `...` requires need
+    not be there, nor in the text what a command requires that is only named, as `mri-denoise denoise --quality best`.
+    """
+    command, rest = leaf(words)
+    if isinstance(command, typer.core.TyperGroup) or "--help" in rest:
+        assert {word for word in rest if word.startswith("-")} <= options(command), words
+        return
+    if in_text and not rest:
+        return
+    flags = {name for p in command.params if getattr(p, "is_flag", False) for name in (*p.opts, *p.secondary_opts)}
+    shortened = "..." in rest
+    if in_text and rest and rest[-1] in options(command) - flags:  # names an option, without a value
+        rest, shortened = rest[:-1], True
+    rest = [re.sub(r"(?<![^=])[A-Z][A-Z_]*(\.\.\.)?$", "1", word) for word in rest if word != "..."]
+    context = command.context_class(command, info_name="mri-denoise")
+    given, _, _ = command.make_parser(context).parse_args(list(rest))
+    missing = [p for p in command.params if p.required and not given.get(p.name or "")]
+    arguments = [p for p in command.params if p.param_type_name == "argument"]
+    named = in_text and not any(given.get(p.name or "") for p in arguments)
+    if shortened or (named and any(p.param_type_name == "argument" for p in missing)):
+        rest += [word for p in missing for word in (*p.opts[: p.param_type_name == "option"], "1")]
+    command.make_context("mri-denoise", rest)  # raises for a missing or unknown argument or option, or a wrong value
+
+
 @each_document
 def test_commands_of_mri_denoise_parse(document: Path) -> None:
-    for program, *words in commands(document):
-        if program == "mri-denoise":
-            command, rest = leaf(words)
-            if isinstance(command, typer.core.TyperGroup):
-                assert set(rest) <= options(command), words
-            else:
-                command.make_context("mri-denoise", rest)  # raises for a missing or unknown argument or option
+    for words in commands(document):
+        rest = ours(words)
+        if rest is not None:
+            parse(rest)
 
 
 @each_document
-def test_commands_and_options_in_the_text_exist(document: Path) -> None:
+def test_commands_and_options_in_the_text_parse(document: Path) -> None:
     for span in code_spans(document):
-        if span.startswith("mri-denoise "):
-            command, rest = leaf(shlex.split(span)[1:])
-            unknown = {word.split("=")[0] for word in rest if word.startswith("--")} - options(command)
-            assert not unknown, f"{span}: no such option"
+        if "mri-denoise " in span:
+            for words in split_commands(span):
+                rest = ours(words)
+                if rest is not None:
+                    parse(rest, in_text=True)
         elif span.startswith("--"):
             assert re.split("[ =]", span)[0] in all_options(), f"{span}: no such option"
+
+
+@pytest.mark.parametrize(
+    ("line", "in_text", "right"),
+    [
+        ("mri-denoise benchmark scans SCANS... --output folder", False, True),
+        ("mri-denoise benchmark scans scan.nii.gz", False, False),
+        ("mri-denoise benchmark scans scan.nii.gz", True, False),
+        ("mri-denoise benchmark safety --quick", True, False),
+        ("mri-denoise benchmark scans", False, False),
+        ("mri-denoise benchmark scans", True, True),
+        ("mri-denoise denoise --quality", True, True),
+        ("mri-denoise denoise --quality best", True, True),
+        ("mri-denoise denoise --quality better", True, False),
+        ("mri-denoise denoise ... --quality best", False, True),
+        ("mri-denoise denoise ... --quality better", False, False),
+        ("mri-denoise denoise a.nii.gz b.nii.gz c.nii.gz", True, False),
+        ("mri-denoise simulate VOLUME noisy.nii.gz --level LEVEL", True, True),
+        ("mri-denoise simulate volume.nii.gz noisy.nii.gz --level high", True, False),
+        ("uvx --from . mri-denoise demo --colour", False, False),
+        ("ls folder | mri-denoise denoise --qualty best > log.txt && true", False, False),
+        ("nipoppy process --pipeline mri-denoise --pipeline-version 0.1.0", False, True),
+    ],
+)
+def test_a_command_that_would_be_refused_is_found(line: str, in_text: bool, right: bool) -> None:
+    found = [rest for words in split_commands(line) if (rest := ours(words)) is not None]
+    with nullcontext() if right else pytest.raises((typer.BadParameter.__base__, AssertionError)):
+        for rest in found:
+            parse(rest, in_text=in_text)
 
 
 @each_document
