@@ -12,7 +12,7 @@ import json
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +33,7 @@ _STRONGER = 3.0  # times the noise of a volume as it comes is the least simulate
 _SURE = 0.5  # confidence in the level of the noise, above which what is left in a reference can be told
 SLICES = {1: 0.05, 6: 0.15, 10: 0.4, 14: 0.4}  # how many an object has, with their probabilities
 _SPOTS = 12  # small structures that are added to an object, in the mean
+_KEPT = 128  # volumes in memory
 _SMALLEST = 64  # voxels along an axis of slices that were made coarser
 _THICK = 1.3  # longest edge of a voxel divided by the shortest, above which the slices are across the longest one
 
@@ -121,7 +122,7 @@ def plain_anatomy(families: list[list[Source]], rng: np.random.Generator, counts
     return thin_slices(source.load(original=original), rng, counts)
 
 
-@cache
+@lru_cache(maxsize=_KEPT)
 def _load(path: Path) -> Anatomy:
     """The first volume of a file."""
     cases, skips = discover(path)
@@ -279,7 +280,7 @@ def add_spots(
     """Add small structures to tissue, bright and dark, as lesions and vessels are: ellipsoids with soft edges.
 
     Args:
-        truth: the object, shape (X, Y, slices).
+        truth: the object, shape (X, Y, slices), 0 to about 1; below a tenth there are no spots.
         voxel: edges of its voxels in mm.
         level: of the noise; contrasts are from half of it to six times it.
         rng: of all choices.
