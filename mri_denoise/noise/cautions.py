@@ -7,10 +7,10 @@ from enum import IntFlag
 
 import numpy as np
 
+from mri_denoise.median_level import median_level
 from mri_denoise.noise.rician import grey_step
 from mri_denoise.noise.zero_level import ZeroLevel
 from mri_denoise.sampling import sample_step
-from mri_denoise.told_level import told_level
 
 _STRONG = 0.15  # of the image's range; the benchmarks end at noise of 15 % of the maximum
 _WEAK = 0.004  # likewise; scans that were denoised before have 0.1 to 0.6 %
@@ -119,7 +119,7 @@ def find_cautions(
         <Caution.STRONG|COARSE: 17>
     """
     found = Caution(0) if zero.value == 0 and zero.sign > 0 else Caution.SHIFTED
-    level = told_level(_sample(sigma))
+    level = median_level(_sample(sigma))
     values = _sample(volume)
     values = np.sort(values[np.isfinite(values) & (values <= zero.ceiling)])
     if level <= 0 or not values.size:

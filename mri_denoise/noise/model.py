@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from mri_denoise.median_level import median_level
 from mri_denoise.noise.blocks import find_signal, interpolate_grid, middle_slices, normalise
 from mri_denoise.noise.correlation import MAX_LAG, noise_correlation
 from mri_denoise.noise.detail import DetailBlocks, cut_detail
@@ -74,8 +75,8 @@ class NoiseModel:
 
     @property
     def level(self) -> float:
-        """The median of ``sigma``."""
-        return float(np.median(self.sigma))
+        """The lower median of ``sigma`` where it is above 0."""
+        return median_level(self.sigma)
 
     @property
     def variation(self) -> float:

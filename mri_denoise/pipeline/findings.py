@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from mri_denoise.denoiser import Denoised
-from mri_denoise.told_level import told_level
+from mri_denoise.median_level import median_level
 
 
 @dataclass(kw_only=True)
@@ -34,7 +34,7 @@ class Findings:
     def add(self, denoised: Denoised) -> None:
         """Add what was found in the next volumes."""
         if denoised.sigma is not None:
-            self.sigma = [*(self.sigma or []), *map(told_level, denoised.sigma)]
+            self.sigma = [*(self.sigma or []), *map(median_level, denoised.sigma)]
         self.variation = _more(self.variation, denoised.variation)
         self.zero = _more(self.zero, denoised.zero)
         self.returned = _more(self.returned, denoised.returned)

@@ -12,8 +12,8 @@ from typing import TextIO
 
 from mri_denoise.errors import OutputError, printable
 from mri_denoise.io.case import Case
+from mri_denoise.median_level import median_level
 from mri_denoise.record import RunRecord
-from mri_denoise.told_level import told_level
 
 COLUMNS = ("input", "output", "status", "seconds", "sigma", "message", "worker")
 _NOTHING = "n/a"  # as in the tables of BIDS
@@ -41,7 +41,7 @@ class Table:
             worker: who did it; empty if nobody did.
         """
         source = case.sources[0].parent if case.series else case.sources[0]
-        sigma = f"{told_level(record.sigma):.6g}" if record and record.sigma else _NOTHING
+        sigma = f"{median_level(record.sigma):.6g}" if record and record.sigma else _NOTHING
         seconds = f"{record.seconds:.1f}" if record else _NOTHING
         status = "failed" if record is None else "done"
         row = (

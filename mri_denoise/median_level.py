@@ -1,4 +1,4 @@
-"""The one level of noise that people are told where it is a map: in the output, records, reports, tables and DICOM."""
+"""The one level of noise that stands for a map: in the output, records, reports, tables and DICOM."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 
-def told_level(sigma: ArrayLike) -> float:
+def median_level(sigma: ArrayLike) -> float:
     """Find the lower median of a noise level where there is noise.
 
     Maps are often masked to the head, and 0 elsewhere: the level of the noise is that of the head.
@@ -18,7 +18,7 @@ def told_level(sigma: ArrayLike) -> float:
         the lower median of those above 0, in the same unit; 0 if there are none.
 
     Examples:
-        >>> told_level([0, 0, 0, 20, 30, 40]), told_level(25.0), told_level(np.zeros(5))
+        >>> median_level([0, 0, 0, 20, 30, 40]), median_level(25.0), median_level(np.zeros(5))
         (30.0, 25.0, 0.0)
     """
     flat = np.asarray(sigma).reshape(-1)
