@@ -2,12 +2,31 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from numbers import Real
 
 import numpy as np
 
 Level = float | Sequence[float]
 Chance = tuple[float, float, float]  # the two ends of a range, and the probability of drawing from it
+
+
+def checked_range(level: Level, name: str) -> Level:
+    """Check a number, or the two ends of a range.
+
+    Args:
+        level: what was given.
+        name: of the argument, for the message.
+
+    Raises:
+        ValueError: if it is neither a number from 0 on, nor two with the lower one first.
+    """
+    ends = [level] if isinstance(level, Real) else list(level) if isinstance(level, Sequence) else []
+    numbers = all(isinstance(end, Real) and 0 <= end < math.inf for end in ends)
+    if len(ends) not in (1, 2) or not numbers or ends != sorted(ends):
+        raise ValueError(f"{name}: a number from 0 on, or a range (low, high), not {level!r}")
+    return level
 
 
 def draw_from_range(level: Level, random: np.random.RandomState, power: float = 1.0) -> float:

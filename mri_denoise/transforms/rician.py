@@ -12,7 +12,14 @@ from monai.transforms import MapTransform, Randomizable, RandomizableTransform, 
 from monai.utils import convert_to_dst_type, convert_to_tensor
 
 from mri_denoise.noise.simulate import add_rician, smooth_field
-from mri_denoise.transforms.draws import Chance, Level, draw_by_chance, draw_from_choices, draw_from_range
+from mri_denoise.transforms.draws import (
+    Chance,
+    Level,
+    checked_range,
+    draw_by_chance,
+    draw_from_choices,
+    draw_from_range,
+)
 
 NEARLY_ZERO = 0.004  # of the range [0, 1]
 
@@ -49,7 +56,7 @@ class RicianNoise(Transform):
         noisy = add_rician(clean, level, np.random.default_rng(self.seed), self.coils, self.coverage)
         if self.masked:
             noisy[clean <= NEARLY_ZERO] = 0
-        return convert_to_dst_type(noisy, img)[0]
+        return convert_to_dst_type(noisy, img, dtype=np.float32)[0]  # in integers from 0 to 1 there is no noise
 
 
 class RandMagnitudeNoise(RandomizableTransform):
@@ -87,7 +94,7 @@ class RandMagnitudeNoise(RandomizableTransform):
         masked_prob: float = 0.0,
     ) -> None:
         RandomizableTransform.__init__(self, prob)
-        self.sigma, self.power, self.coils = sigma, power, coils
+        self.sigma, self.power, self.coils = checked_range(sigma, "sigma"), power, coils
         self.g_factor, self.coverage, self.masked_prob = g_factor, coverage, masked_prob
         self.noise = RicianNoise(0.0)
         self.sigma_map: NdarrayOrTensor = np.zeros(1, dtype=np.float32)
@@ -116,13 +123,15 @@ class RandMagnitudeNoise(RandomizableTransform):
             randomize: whether new parameters are drawn first.
 
         Returns:
-            the same shape and container.
+            float32, the same shape and container.
         """
         if randomize:
             self.randomize(img)
         field = np.ones(img.shape[1:], np.float32) if self._field is None else self._field
-        self.sigma_map = convert_to_dst_type(self.noise.sigma * field[None], img)[0]
-        return self.noise(img, self._field) if self._do_transform else img
+        self.sigma_map = convert_to_dst_type(self.noise.sigma * field[None], img, dtype=np.float32)[0]
+        return (
+            self.noise(img, self._field) if self._do_transform else convert_to_dst_type(img, img, dtype=np.float32)[0]
+        )
 
 
 class RicianNoised(MapTransform):
@@ -176,6 +185,7 @@ class RandMagnitudeNoised(MapTransform, Randomizable):
         coverage: (low, high, probability) of the fraction of k-space that was acquired.
         masked_prob: probability that the image stays 0 where it is (nearly) 0.
         sigma_key: name under which the map of sigma is put.
+        allow_missing_keys: whether an item may lack a key.
 
     Examples:
         >>> noise = RandMagnitudeNoised("image", sigma=(0.01, 0.1), g_factor=(1, 2, 1.0)).set_random_state(0)
@@ -197,8 +207,9 @@ class RandMagnitudeNoised(MapTransform, Randomizable):
         coverage: Chance | None = None,
         masked_prob: float = 0.0,
         sigma_key: str = "sigma",
+        allow_missing_keys: bool = False,
     ) -> None:
-        MapTransform.__init__(self, keys)
+        MapTransform.__init__(self, keys, allow_missing_keys)
         self.sigma_key = sigma_key
         self.noise = RandMagnitudeNoise(sigma, prob, power, g_factor, coils, coverage, masked_prob)
 
@@ -212,7 +223,9 @@ class RandMagnitudeNoised(MapTransform, Randomizable):
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Add the same noise to each key, and put the map of sigma beside them."""
         d = dict(data)
-        first = next(iter(self.key_iterator(d)))
+        first = next(iter(self.key_iterator(d)), None)
+        if first is None:
+            return d
         self.noise.randomize(d[first])
         for key in self.key_iterator(d):
             d[key] = self.noise(d[key], randomize=False)

@@ -122,6 +122,7 @@ class RandSaltPepperNoised(MapTransform, Randomizable):
         prob: probability of adding noise at all.
         low: value of black.
         high: value of white.
+        allow_missing_keys: whether an item may lack a key.
     """
 
     def __init__(
@@ -132,8 +133,9 @@ class RandSaltPepperNoised(MapTransform, Randomizable):
         prob: float = 1.0,
         low: float = 0.0,
         high: float = 1.0,
+        allow_missing_keys: bool = False,
     ) -> None:
-        MapTransform.__init__(self, keys)
+        MapTransform.__init__(self, keys, allow_missing_keys)
         self.noise = RandSaltPepperNoise(density, salt_fraction, prob, low, high)
 
     def set_random_state(

@@ -180,6 +180,8 @@ class RandNoiseMapd(MapTransform, Randomizable):
         d = dict(data)
         factor = float(np.exp(self.R.normal(0, self.error))) if self.error else 1.0
         for key in self.key_iterator(d):
+            if self.sigma_key not in d:
+                raise KeyError(f"{self.sigma_key}: no map of sigma in the item; add noise before, or name its key")
             image = torch.as_tensor(d[key])
             sigma = torch.as_tensor(d[self.sigma_key], dtype=image.dtype) * factor
             d[key] = torch.cat((image, sigma.expand(1, *image.shape[1:])), dim=0)

@@ -10,7 +10,7 @@ import torch
 from monai.config import KeysCollection
 from monai.transforms import MapTransform, RandomizableTransform
 
-from mri_denoise.transforms.draws import Level, draw_from_range
+from mri_denoise.transforms.draws import Level, checked_range, draw_from_range
 
 
 class RandScannerNoised(MapTransform, RandomizableTransform):
@@ -27,6 +27,7 @@ class RandScannerNoised(MapTransform, RandomizableTransform):
         voxel: edges of a voxel in mm: across slices, then in plane.
         truth_key: name of the noise-free slab through the same scanner, in the shape of the first key.
         sigma_key: name of the map of sigma in the middle slice, shape (1, H, W).
+        allow_missing_keys: whether an item may lack a key.
 
     Examples:
         >>> transform = RandScannerNoised("image", level=(0.01, 0.1)).set_random_state(0)
@@ -45,10 +46,11 @@ class RandScannerNoised(MapTransform, RandomizableTransform):
         voxel: Sequence[float] = (1.0, 1.0, 1.0),
         truth_key: str = "label",
         sigma_key: str = "sigma",
+        allow_missing_keys: bool = False,
     ) -> None:
-        MapTransform.__init__(self, keys)
+        MapTransform.__init__(self, keys, allow_missing_keys)
         RandomizableTransform.__init__(self, prob)
-        self.level, self.power, self.channels, self.voxel = level, power, channels, voxel
+        self.level, self.power, self.channels, self.voxel = checked_range(level, "level"), power, channels, voxel
         self.truth_key, self.sigma_key = truth_key, sigma_key
         self.bore_axis, self.seed = 0, 0
 
@@ -70,6 +72,8 @@ class RandScannerNoised(MapTransform, RandomizableTransform):
         d = dict(data)
         for index, key in enumerate(self.key_iterator(d)):
             clean = np.asarray(d[key], dtype=np.float32)
+            if clean.ndim != 3:
+                raise ValueError(f"{key}: a slab of slices, shape (C, H, W), not {clean.shape}")
             image, truth, sigma = self._scan(clean) if self._do_transform else (clean, clean, np.zeros_like(clean))
             d[key] = torch.from_numpy(image)
             if index == 0:

@@ -154,3 +154,31 @@ def test_densities_are_chosen_among_those_given() -> None:
     transform = T.RandSaltPepperNoise((0.1, 0.3)).set_random_state(0)
     found = {round(float((transform(v) != 0.5).mean()), 1) for _ in range(12)}
     assert found == {0.1, 0.3}
+
+
+def test_noise_on_integers_is_not_rounded_away() -> None:
+    image = np.ones((1, 32, 32), dtype=np.int16)
+    noisy = T.RandMagnitudeNoise(sigma=0.1).set_random_state(0)(image)
+    assert noisy.dtype == np.float32 and noisy.std() == pytest.approx(0.1, rel=0.1)
+    assert T.RandMagnitudeNoise(prob=0.0)(image).dtype == np.float32
+
+
+@pytest.mark.parametrize("sigma", [(0.2, 0.1), "x", (0.1, 0.2, 0.3), -1, (0, float("inf")), None])
+def test_a_range_that_is_none_is_named(sigma: object) -> None:
+    for make in (lambda: T.RandMagnitudeNoised("image", sigma), lambda: T.RandScannerNoised("image", level=sigma)):
+        with pytest.raises(ValueError, match=r"(sigma|level): a number from 0 on, or a range \(low, high\)"):
+            make()
+
+
+def test_items_may_lack_a_key_if_that_is_allowed() -> None:
+    for kind in (T.RandMagnitudeNoised, T.RandSaltPepperNoised, T.RandScannerNoised):
+        assert kind("image", allow_missing_keys=True)({"other": 1}) == {"other": 1}
+        with pytest.raises(KeyError):
+            kind("image")({"other": 1})
+
+
+def test_a_missing_map_and_a_wrong_shape_are_named() -> None:
+    with pytest.raises(KeyError, match="no map of sigma"):
+        T.RandNoiseMapd("image")({"image": np.ones((1, 8, 8), np.float32)})
+    with pytest.raises(ValueError, match=r"image: a slab of slices, shape \(C, H, W\)"):
+        T.RandScannerNoised("image")({"image": np.ones((1, 8, 8, 4), np.float32)})
