@@ -14,8 +14,8 @@ from mri_denoise.bids.inheritance import Inheritance
 from mri_denoise.bids.layout import Layout
 from mri_denoise.bids.names import parse
 from mri_denoise.bids.scan import Scan
-from mri_denoise.bids.selection import why_absent
 from mri_denoise.errors import InputError
+from mri_denoise.io.absent import why_absent
 from mri_denoise.io.files import reading, write_beside
 
 _CORRECTED = ("func", "dwi", "perf")

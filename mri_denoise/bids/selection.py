@@ -13,14 +13,14 @@ from mri_denoise.bids.kinds import SUFFIXES
 from mri_denoise.bids.names import parse, same_label
 from mri_denoise.bids.scan import Scan
 from mri_denoise.errors import InputError
+from mri_denoise.io.absent import why_absent
 from mri_denoise.io.bids import not_magnitude
 from mri_denoise.io.case import Skip
 from mri_denoise.io.files import natural
 from mri_denoise.io.image_type import by_metadata
+from mri_denoise.io.share import Share
 
 _IMAGES = (".nii", ".nii.gz")
-_POINTERS = (b"/annex/objects/", b"version https://git-lfs")
-_HEAD = 64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +35,7 @@ class Wanted:
         suffixes: as ``T1w``.
         filters: of a filter file.
         everything: take also maps, masks and phase images.
+        share: which part of the participants; the absent ones are named in all.
     """
 
     participants: Sequence[str] = ()
@@ -44,6 +45,7 @@ class Wanted:
     suffixes: Sequence[str] = ()
     filters: Filters = field(default_factory=Filters)
     everything: bool = False
+    share: Share = Share()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +63,7 @@ class Selection:
     absent: tuple[str, ...]
 
 
-def select(dataset: Dataset, wanted: Wanted) -> Selection:
+def select(dataset: Dataset, wanted: Wanted, *, absent_too: bool = False) -> Selection:
     """Find the images to denoise, by their names and the Image Type in their JSON files.
 
     No image is opened, except for its first bytes if it is tiny.
@@ -69,19 +71,24 @@ def select(dataset: Dataset, wanted: Wanted) -> Selection:
     Args:
         dataset: the raw data set.
         wanted: what the user asks for.
+        absent_too: take images whose content is not here, for what needs their names alone.
+
+    Raises:
+        InputError: if there are fewer participants than shares.
     """
     labels = list(dict.fromkeys(wanted.participants)) or list(dataset.participants)
     present = [label for label in labels if label in dataset.participants]
+    wanted.share.check(len(present), "participants")
     scans: list[Scan] = []
     skips: list[Skip] = []
     inheritance = Inheritance(dataset.root)
-    for label in present:
+    for label in wanted.share.of(present):
         for found in _images(dataset.root, label, wanted):
             if isinstance(found, Skip):
                 skips.append(found)
             elif _asked_for(found, wanted):
                 reason, damaged = _left_alone(found, wanted.everything, inheritance)
-                if reason:
+                if reason and not (damaged and absent_too):
                     skips.append(Skip(source=found.path, reason=reason, damaged=damaged))
                 else:
                     scans.append(found)
@@ -166,23 +173,6 @@ def _by_sidecars(scan: Scan, inheritance: Inheritance) -> str:
     except InputError:  # its own error, once it is to be denoised
         return ""
     return f"{reason}, by its JSON files" if reason else ""
-
-
-def why_absent(path: Path) -> str:
-    """Why the content of a file is not here, as for git-annex and Git LFS; empty if it is."""
-    fetch = "its content is not here (git-annex or Git LFS); fetch it, for instance with `datalad get`"
-    if path.is_symlink() and not path.exists():
-        return fetch
-    try:
-        size = path.stat().st_size
-        if size == 0:
-            return "empty file; copy or download it again"
-        if size < 1000:
-            with path.open("rb") as file:
-                return fetch if file.read(_HEAD).startswith(_POINTERS) else ""
-    except OSError as error:
-        return f"cannot be read ({error.strerror})"
-    return ""
 
 
 def _without_doubles(scans: Sequence[Scan]) -> tuple[list[Scan], list[Skip]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from enum import Enum
 from pathlib import Path
 from typing import Annotated
@@ -11,12 +12,13 @@ import typer
 from mri_denoise import __version__
 from mri_denoise.bids.layout import Layout
 from mri_denoise.bids.names import bare_label
-from mri_denoise.bids.selection import Wanted
+from mri_denoise.bids.selection import Wanted, select
 from mri_denoise.cli import common
 from mri_denoise.cli.choices import MODEL_HELP, QUALITY_HELP, TTA_HELP, Quality, make_settings
 from mri_denoise.cli.dataset import Request, choose, denoise_dataset
 from mri_denoise.cli.json_output import json_option, print_json
 from mri_denoise.cli.pages import write_pages
+from mri_denoise.io.share import Share
 from mri_denoise.pipeline.files import record_path
 from mri_denoise.settings import DEFAULTS
 
@@ -95,6 +97,7 @@ def bids(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = DEFAULTS.device,
     jobs: Annotated[int, typer.Option(min=1, help="Scans denoised side by side, sharing cores and memory.")] = 1,
     scheduler: common.Scheduler = None,
+    share: common.ShareOption = None,
     n_cpus: Annotated[
         int | None,
         typer.Option("--n-cpus", "--n_cpus", "--nprocs", min=1, help="Processor cores in all; all by default."),
@@ -146,7 +149,10 @@ def bids(
         model=model,
         trust=trust,
         settings=settings,
-        wanted=_wanted(participant_label, session_label, task_label, run_label, suffix, bids_filter_file),
+        wanted=replace(
+            _wanted(participant_label, session_label, task_label, run_label, suffix, bids_filter_file),
+            share=common.parse_share(share),
+        ),
         kind=output_layout.value,
         parallel=parallel,
         lenient=skip_bids_validation,
@@ -185,26 +191,34 @@ def _group(request: Request) -> int:
 
     if request.dry_run:
         common.stop("--dry-run: is for the participant level; the group level writes one table.", common.WRONG_USAGE)
-    _, selection = choose(request)
+    if request.wanted.share != Share():
+        common.stop("--share: is for the participant level; the group level is run once, for all.", common.WRONG_USAGE)
+    dataset, selection = choose(request, absent_too=True)
     if not (request.output / "dataset_description.json").is_file():
         common.stop(f"{request.output}: holds no results; run the participant level first.", common.SOME_FAILED)
     with common.one_line_errors():
         layout = Layout(kind=request.kind)
-        table, missing = write_group(selection.scans, layout, request.output)
-    unreported: list[tuple[str, str]] = []
+        others = () if request.wanted == Wanted() else select(dataset, Wanted(), absent_too=True).scans
+        group = write_group(selection.scans, others, layout, request.output)
+    failed = [(scan.label, why) for scan, why in group.failed]
+    failed += [(str(skip.source), skip.reason) for skip in selection.skips if skip.damaged]
+    failed += [(f"sub-{label}", "no such participant") for label in selection.absent]
+    for scan, why in group.failed:
+        common.messages.print(f"failed {scan.label}: {why}")
     if "report" in request.settings.extras:
-        found = [scan for scan in selection.scans if scan not in missing]
-        records = [record_path(layout.case(scan), request.output) for scan in found]
+        records = [record_path(layout.case(scan), request.output) for scan in group.done]
         unreported = write_pages(records, request.output, group=True)
-    for _, error in unreported:
-        common.messages.print(f"failed {error}")
-    for scan in missing:
+        for _, error in unreported:
+            common.messages.print(f"failed {error}")
+        failed += unreported
+    for scan in group.missing:
         common.messages.print(f"failed {scan.label}: has no result; run the participant level for it")
-    done = len(selection.scans) - len(missing)
+    done, missing = len(group.done), [scan.label for scan in group.missing]
     if request.as_json:
-        answer = {"table": str(table), "done": done, "missing": [scan.label for scan in missing]}
-        print_json({**answer, "failed": [{"case": label, "error": error} for label, error in unreported]})
+        answer = {"table": str(group.table), "done": done, "missing": missing, "kept": group.kept}
+        print_json({**answer, "failed": [{"case": label, "error": error} for label, error in failed]})
     else:
-        common.say(f"{table}: {done} scan{'s' * (done != 1)} done, {len(missing)} missing.")
-    failed = missing or unreported or selection.absent or any(skip.damaged for skip in selection.skips)
-    return common.SOME_FAILED if failed else common.DONE
+        kept = f" {group.kept} row{'s' * (group.kept != 1)} of scans not selected kept." if group.kept else ""
+        counts = f"{done} scan{'s' * (done != 1)} done, {len(missing)} missing, {len(failed)} failed"
+        common.say(f"{group.table}: {counts}.{kept}")
+    return common.SOME_FAILED if missing or failed else common.DONE

@@ -17,6 +17,7 @@ from mri_denoise.cli.json_output import print_error
 from mri_denoise.errors import InputError, printable
 from mri_denoise.io.case import Case, Skip
 from mri_denoise.io.files import same_file
+from mri_denoise.io.share import Share
 from mri_denoise.io.sniff import asks_for_another_format, named_like_image
 from mri_denoise.pipeline.parallel import Parallel
 from mri_denoise.settings import Sigma
@@ -30,6 +31,14 @@ Trust = Annotated[bool, typer.Option("--trust", help="Run the code in the config
 Scheduler = Annotated[
     str | None,
     typer.Option(metavar="ADDRESS", help="Let the workers of a Dask cluster that runs do it, as tcp://host:8786."),
+]
+ShareOption = Annotated[
+    str | None,
+    typer.Option(
+        "--share",
+        metavar="K/N",
+        help="Do part K of N, for N computers without a scheduler: every Nth participant or image.",
+    ),
 ]
 DONE, SOME_FAILED, WRONG_USAGE = 0, 1, 2
 
@@ -84,6 +93,12 @@ def parallel(
             return source, output, sigma, where
         level = Sigma.parse(sigma)
         return source.absolute(), output.absolute(), str(level.path.absolute()) if level.path else sigma, where
+
+
+def parse_share(text: str | None) -> Share:
+    """The part of a study that is done here, all of it by default; ends with code 2 if it is none."""
+    with one_line_errors(WRONG_USAGE):
+        return Share() if text is None else Share.parse(text)
 
 
 def say(text: str) -> None:
@@ -159,7 +174,7 @@ def find_cases(
     """
     from mri_denoise.io import discover
 
-    if not source.exists():
+    if not (source.exists() or source.is_symlink()):
         stop(f"{source}: no such file or folder.", WRONG_USAGE)
     with one_line_errors(), busy("looking for images"):
         cases, skips = discover(source, force=force, own_results=own_results)

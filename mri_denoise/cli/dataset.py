@@ -16,7 +16,7 @@ from mri_denoise.cli import common
 from mri_denoise.cli.choices import find_model
 from mri_denoise.cli.json_output import print_json
 from mri_denoise.cli.pages import write_pages
-from mri_denoise.cli.watch import watch
+from mri_denoise.cli.watch import Watched, watch
 from mri_denoise.pipeline.files import record_path
 from mri_denoise.pipeline.parallel import Parallel
 from mri_denoise.settings import Settings
@@ -82,7 +82,7 @@ def denoise_dataset(request: Request) -> int:
     with common.busy("looking at earlier results"):
         plans = plan_scans(job, selection.scans, limit_mb=request.parallel.memory_mb)
     _say_plans(plans)
-    outcomes: list[Outcome] = []
+    watched = Watched(outcomes=[])
     if not request.dry_run:
         with common.one_line_errors():
             prepare(job)
@@ -95,29 +95,35 @@ def denoise_dataset(request: Request) -> int:
             return denoise_scans(job, plans, listener=listener, parallel=replace(request.parallel, jobs=jobs))
 
         due = sum(bool(plan.why) and not plan.error for plan in plans)
-        outcomes = watch(run, due, request.output, quiet=request.as_json)
+        watched = watch(run, due, request.output, quiet=request.as_json, again=request.settings.overwrite)
     errors = {plan.scan.label: plan.error for plan in plans if plan.error}
-    errors |= {outcome.case.label: outcome.error for outcome in outcomes if outcome.error}
-    if request.kind == "raw" and not request.dry_run:
+    errors |= {outcome.case.label: outcome.error for outcome in watched.outcomes if outcome.error}
+    ended = not (request.dry_run or watched.interrupted)
+    if request.kind == "raw" and ended:
         with common.busy("copying field maps"):
             errors |= dict(carry_fieldmaps(dataset, request.output, job.layout, selection.scans))
-    if "report" in request.settings.extras and not request.dry_run:
+    if "report" in request.settings.extras and ended:
         before = [record_path(plan.case, request.output) for plan in plans if not plan.why and not plan.error]
         errors |= dict(write_pages(before, request.output, group=True))
-    return _report(request, selection, plans, outcomes, errors)
+    code = _report(request, selection, plans, watched.outcomes, errors)
+    return watched.interrupted or code
 
 
-def choose(request: Request) -> tuple[Dataset, Selection]:
+def choose(request: Request, *, absent_too: bool = False) -> tuple[Dataset, Selection]:
     """Open the data set, check the output, and select; the command ends here if there is nothing to do.
 
-    Exit code 2 for a data set or an output that cannot be used, and if no participant asked for exists; 1 if nothing is
-    left to do.
+    Exit code 2 for a data set or an output that cannot be used, if no participant asked for exists, or fewer than there
+    are shares; 1 if nothing is left to do.
+
+    Args:
+        request: what a user asks for.
+        absent_too: take images whose content is not here.
     """
     with common.one_line_errors(common.WRONG_USAGE):
         dataset = open_dataset(request.dataset, lenient=request.lenient)
         check_output(dataset, request.output, request.kind)
-    with common.busy("looking for images"):
-        selection = select(dataset, request.wanted)
+    with common.one_line_errors(common.WRONG_USAGE), common.busy("looking for images"):
+        selection = select(dataset, request.wanted, absent_too=absent_too)
     common.say_skips(selection.skips)
     names = common.first_names(dataset.participants)
     for label in selection.absent:

@@ -63,6 +63,7 @@ def denoise(
     ] = False,
     jobs: Annotated[int, typer.Option(min=1, help="Images denoised side by side, sharing the cores and memory.")] = 1,
     scheduler: common.Scheduler = None,
+    share: common.ShareOption = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Make results that exist again.")] = False,
     trust: common.Trust = False,
     as_json: Annotated[bool, json_option("Print the run records as JSON.")] = False,
@@ -90,6 +91,7 @@ def denoise(
         keep_vendor_headers=keep_vendor_headers,
         overwrite=overwrite,
     )
+    part = common.parse_share(share)
     for_dicom = {
         "--to-nifti": to_nifti,
         "--plain-names": plain_names,
@@ -106,7 +108,7 @@ def denoise(
             settings=settings,
             parallel=parallel,
         )
-        raise typer.Exit(denoise_dataset(replace(asked, wanted=Wanted(everything=force), as_json=as_json)))
+        raise typer.Exit(denoise_dataset(replace(asked, wanted=Wanted(everything=force, share=part), as_json=as_json)))
     cases, skips = common.find_cases(source, output, force=force, own_results=force)
     _say_idle(for_dicom, "DICOM", there=any(case.series for case in cases))
     _say_idle({"--picture-size": picture_size is not None}, "pictures", there=any(case.picture for case in cases))
@@ -119,12 +121,16 @@ def denoise(
     if to_nifti:
         cases, skips = _as_nifti(cases, skips)
     cases, folder = common.place(cases, source, output)
+    with common.one_line_errors(common.WRONG_USAGE):  # all have their names: they may depend on each other
+        part.check(len(cases), "images")
+    cases = part.of(cases)
     _say_notes(cases)
     bundle = find_model(model, settings, trust=trust)
     with common.one_line_errors(common.WRONG_USAGE), common.busy("looking at earlier results"):
         todo = find_todo(cases, folder, bundle, settings)
     failed = [(case.label, error) for case, error in todo.refused]
     done: list[RunRecord] = []
+    interrupted = 0
     if todo.ready:
         if parallel.scheduler is None:  # otherwise others write
             from mri_denoise.io.files import check_writable
@@ -137,13 +143,16 @@ def denoise(
 
             return denoise_cases(bundle, todo.ready, folder, settings, listener=listener, parallel=parallel)
 
-        outcomes = watch(run, len(todo.ready), folder, quiet=as_json)
-        done = [outcome.record for outcome in outcomes if outcome.record is not None]
-        failed += [(outcome.case.label, outcome.error) for outcome in outcomes if outcome.error is not None]
-    if report:
+        watched = watch(run, len(todo.ready), folder, quiet=as_json, again=overwrite)
+        done = [outcome.record for outcome in watched.outcomes if outcome.record is not None]
+        failed += [(outcome.case.label, outcome.error) for outcome in watched.outcomes if outcome.error is not None]
+        interrupted = watched.interrupted
+    if report and not interrupted:
         before = [record_path(case, folder) for case in todo.done]
         failed += write_pages(before, folder, group=len(cases) > 1)
     _report(done, todo.done, skips, failed, as_json)
+    if interrupted:
+        raise typer.Exit(interrupted)
     raise typer.Exit(common.exit_code(len(done) + len(todo.done), len(failed), skips))
 
 

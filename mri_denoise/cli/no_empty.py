@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import typer
 
-from mri_denoise.cli.streams import Streams
+from mri_denoise.cli.endings import Endings
 
 
-class NoEmptyArguments(Streams):
+class NoEmptyArguments(Endings):
     """A group of commands that refuses an empty argument, as a variable of a shell that is not set leaves it."""
 
     def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]  # typer's click

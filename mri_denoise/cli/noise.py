@@ -21,20 +21,26 @@ def noise(
     """Find the noise: its level (sigma) in the file's own units, variation, floor, and how neighbours share it."""
     cases, skips = common.find_cases(source)
     results: list[dict[str, Any]] = []
-    failed = 0
+    failed: list[tuple[str, str]] = []
     for case in cases:
         try:
             with common.busy(f"measuring {case.label}"):
                 results += _measure(case)
         except InputError as error:
-            failed += 1
+            failed.append((case.label, str(error)))
             common.messages.print(f"failed {error}")
     if as_json:
-        print_json(results[0] if len(results) == 1 else results)
+        print_json(
+            {
+                "volumes": results,
+                "skipped": common.as_records(skips),
+                "failed": [{"case": label, "error": error} for label, error in failed],
+            }
+        )
     else:
         for found in results:
             common.say(_line(found))
-    raise typer.Exit(common.exit_code(len(results), failed, skips))
+    raise typer.Exit(common.exit_code(len(results), len(failed), skips))
 
 
 def _line(found: dict[str, Any]) -> str:

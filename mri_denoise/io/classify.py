@@ -7,6 +7,7 @@ import stat
 from pathlib import Path
 
 from mri_denoise.errors import InputError
+from mri_denoise.io.absent import why_absent
 from mri_denoise.io.case import Case, Skip
 from mri_denoise.io.files import reading
 from mri_denoise.io.sniff import content_of, is_sidecar, named_like_image, pair_of
@@ -23,11 +24,7 @@ def case_of(path: Path, root: Path) -> Case | Skip | Path | ZipFile | None:
     """Classify one file: a case, a Skip, the path itself for DICOM, or None for a file not worth a line."""
     name = path.name.lower()
     if path.is_symlink() and not path.exists():
-        return (
-            None
-            if is_sidecar(path)
-            else Skip(source=path, reason="broken link; fetch the file that it points to", damaged=True)
-        )
+        return None if is_sidecar(path) else Skip(source=path, reason=why_absent(path), damaged=True)
     try:
         with reading(path):
             if not stat.S_ISREG(path.stat().st_mode):
@@ -55,8 +52,8 @@ def case_of(path: Path, root: Path) -> Case | Skip | Path | ZipFile | None:
         return _pair_case(path, root)
     if is_sidecar(path):
         return None
-    if path.stat().st_size == 0:
-        return Skip(source=path, reason="empty file", damaged=True)
+    if absent := why_absent(path):
+        return Skip(source=path, reason=absent, damaged=True)
     if named_like_image(path):
         return Skip(source=path, reason="named like an image, but its content is none", damaged=True)
     return Skip(

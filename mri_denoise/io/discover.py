@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mri_denoise.errors import InputError
+from mri_denoise.io.absent import why_absent
 from mri_denoise.io.archive import Unpacking
 from mri_denoise.io.bids import not_magnitude
 from mri_denoise.io.case import Case, Skip
@@ -54,6 +55,8 @@ def discover(path: Path, *, force: bool = False, own_results: bool = True) -> tu
         ['sub-01/anat/sub-01_T1w.nii.gz', 'sub-01/301_T2_TSE']
     """
     path = Path(path)
+    if absent := why_absent(path):
+        raise InputError(f"{path}: {absent}")
     with reading(path):
         mode = path.stat().st_mode
     if stat.S_ISDIR(mode):

@@ -53,7 +53,7 @@ def pull(server: WebServer, output: Path, *, study: str | None = None, series: s
         series: Series Instance UID; all those of the study if there is none.
 
     Raises:
-        InputError: if there is no such series, an image has no usable UIDs, or a file cannot be written.
+        InputError: if there is no such study or series, an image has no usable UIDs, or a file cannot be written.
         ConnectionError: if the server cannot be reached, broke off, exceeds a limit or sends less than it lists.
         ValueError: if it refuses, or answers something else than DICOM.
     """
@@ -62,7 +62,8 @@ def pull(server: WebServer, output: Path, *, study: str | None = None, series: s
         study = server.study_of(series)
     found = server.series(_checked(study, "study"), series) if study is not None else []
     if not found:
-        raise InputError(f"no such series on the server: {series or study}")
+        what = "study" if series is None else "series"
+        raise InputError(f"no such {what} on the server: {series or study}; check its UID")
     written = 0
     for one in found:
         for ds in server.fetch(_checked(study, "study"), _checked(one, "series")):

@@ -83,20 +83,24 @@ def _on_cluster(
 
     ended: dict[int, Outcome] = {}
     outcomes: list[Outcome] = []
-    with ExitStack() as stack:
-        table: Table | None = None
-        run = closing(denoise_cohort(bundle, cases, output_dir, settings, parallel, listener.note))
-        for count, (number, done) in enumerate(stack.enter_context(run)):
-            if count == 0:  # a run that cannot begin leaves no table
-                try:
-                    table = stack.enter_context(open_table(logs, output_dir))
-                except OutputError as error:
-                    listener.note(str(error))
-            ended[number] = Outcome(case=cases[number], record=done.record, error=done.error)
-            if table is not None:
-                table.add(cases[number], done.record, done.error, done.worker)
-            listener.advance()
-            while (following := ended.pop(len(outcomes), None)) is not None:
-                outcomes.append(following)
-                listener.report(following)
+    try:
+        with ExitStack() as stack:
+            table: Table | None = None
+            run = closing(denoise_cohort(bundle, cases, output_dir, settings, parallel, listener.note))
+            for count, (number, done) in enumerate(stack.enter_context(run)):
+                if count == 0:  # a run that cannot begin leaves no table
+                    try:
+                        table = stack.enter_context(open_table(logs, output_dir))
+                    except OutputError as error:
+                        listener.note(str(error))
+                ended[number] = Outcome(case=cases[number], record=done.record, error=done.error)
+                if table is not None:
+                    table.add(cases[number], done.record, done.error, done.worker)
+                listener.advance()
+                while (following := ended.pop(len(outcomes), None)) is not None:
+                    outcomes.append(following)
+                    listener.report(following)
+    finally:  # of a run that ends early: what was done before a case ahead of it
+        for number in sorted(ended):
+            listener.report(ended[number])
     return outcomes

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import logging
+import multiprocessing
+import signal
 import tempfile
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import closing, contextmanager, suppress
+from multiprocessing import resource_tracker
 from pathlib import Path
 
 import dask
@@ -66,23 +71,76 @@ def _local(parallel: Parallel, jobs: int) -> Iterator[Client]:
     folder = str(scratch.path)
     with closing(scratch), dask.config.set({**_CONFIG, "temporary-directory": folder}):
         try:
-            cluster = LocalCluster(
-                n_workers=jobs,
-                threads_per_worker=threads,
-                memory_limit=memory * 10**6,
-                security=Security.temporary(),
-                dashboard_address=None,
-                local_directory=folder,
-                silence_logs=logging.CRITICAL,
-                env={name: str(threads) for name in variables},
-                plugins=(ForCommand(),),
+            cluster = _started(
+                lambda: LocalCluster(
+                    n_workers=jobs,
+                    threads_per_worker=threads,
+                    memory_limit=memory * 10**6,
+                    security=Security.temporary(),
+                    dashboard_address=None,
+                    local_directory=folder,
+                    silence_logs=logging.CRITICAL,
+                    env={name: str(threads) for name in variables},
+                    plugins=(ForCommand(),),
+                )
             )
         except (OSError, RuntimeError) as error:
             raise InputError(
                 f"--jobs {jobs}: the workers cannot be started ({reason(error)}); use --jobs 1."
             ) from error
-        with cluster, Client(cluster) as client:
-            yield client
+        try:
+            with Client(cluster) as client:
+                yield client
+        finally:
+            with _undisturbed():
+                cluster.close()
+
+
+def _started(start: Callable[[], LocalCluster]) -> LocalCluster:
+    """Start a cluster in a thread of its own, so that what ends the command (Ctrl-C, SIGTERM) does not cut it in two.
+
+    Half of a cluster cannot be closed, and would leave its workers behind. Ctrl-C reaches all processes of a terminal;
+    for those that the thread starts, now or later, it is blocked, as they would end with a traceback while they import.
+    """
+    before = multiprocessing.active_children()
+    with ThreadPoolExecutor(1, initializer=_block_interrupts) as thread:
+        starting = thread.submit(start)
+        try:
+            return starting.result()
+        except BaseException:
+            with _undisturbed():
+                _give_up(starting, before)
+            raise
+
+
+def _give_up(starting: Future[LocalCluster], before: Sequence[object]) -> None:
+    """End a cluster that is perhaps half-started, but for processes that were there before it."""
+    while not wait([starting], timeout=0.1).done:  # without its workers the start fails at once
+        for child in multiprocessing.active_children():
+            if child not in before:
+                child.kill()
+    with suppress(Exception):
+        starting.result().close()
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Let nothing but the end of the block end it: who presses Ctrl-C again would leave workers behind."""
+    if threading.current_thread() is not threading.main_thread():  # no signal ends it there
+        yield
+        return
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
+
+
+def _block_interrupts() -> None:
+    """In this thread, and in the threads and processes that it starts."""
+    if hasattr(signal, "pthread_sigmask"):  # not on Windows
+        resource_tracker.ensure_running()  # which would let them through again, where it is not running yet
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
 
 
 @contextmanager

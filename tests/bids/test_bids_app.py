@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import pickle
 import shutil
@@ -186,6 +187,62 @@ def test_the_group_level_makes_a_table_of_all_scans(done: Path, tmp_path: Path) 
     (root / OUTPUT / "sub-01" / "anat" / "sub-01_desc-denoised_T2w.nii.gz").unlink()
     found = cli("bids", root, root / OUTPUT, "group", "--json", code=1)
     assert json.loads(found.stdout)["missing"] == [SCANS[1]] and SCANS[1] in found.stderr
+
+
+def _table(root: Path) -> dict[str, dict[str, str]]:
+    with open(root / OUTPUT / "logs" / "group.tsv", encoding="utf-8", newline="") as table:
+        return {row["scan"]: row for row in csv.DictReader(table, delimiter="\t")}
+
+
+def test_the_group_level_names_scans_whose_content_is_not_here(two: Path) -> None:
+    """What has a result is done, wherever its source is now."""
+    first, second = (f"sub-0{n}/anat/sub-0{n}_T{n}w.nii.gz" for n in (1, 2))
+    absent, empty = "sub-03/anat/sub-03_T1w.nii.gz", "sub-04/anat/sub-04_T1w.nii.gz"
+    for scan in (first, absent):
+        (two / scan).parent.mkdir(parents=True, exist_ok=True)
+        (two / scan).unlink(missing_ok=True)
+        (two / scan).symlink_to("../../.git/annex/objects/aa/bb/key")
+    put_image(two / "sub-05" / "anat" / "sub-05_T1w.nii.gz")
+    (two / empty).parent.mkdir(parents=True)
+    (two / empty).touch()
+    found = cli("bids", two, two / OUTPUT, "group", "--json", code=1)
+    told, table = json.loads(found.stdout), _table(two)
+    assert told["done"] == 2 and told["missing"] == ["sub-05/anat/sub-05_T1w.nii.gz"]
+    assert {one["case"]: one["error"] for one in told["failed"]} == {
+        scan: table[scan]["reason"] for scan in (absent, empty)
+    }
+    assert [row["status"] for row in table.values()] == ["done", "done", "failed", "failed", "missing"]
+    assert "datalad get" in table[absent]["reason"] and "empty file" in table[empty]["reason"]
+    assert table[first]["reason"] == "n/a" and f"failed {absent}: its content is not here" in found.stderr
+    assert bids_errors(two / OUTPUT) == []
+
+
+def test_the_group_level_of_some_keeps_the_rows_of_the_others(two: Path) -> None:
+    first, second = (f"sub-0{n}/anat/sub-0{n}_T{n}w.nii.gz" for n in (1, 2))
+    cli("bids", two, two / OUTPUT, "group", "--suffix", "T2w")
+    assert list(_table(two)) == [second], "nobody asked for the other one yet"
+    cli("bids", two, two / OUTPUT, "group")
+    before = _table(two)
+    assert list(before) == [first, second]
+    said = cli("bids", two, two / OUTPUT, "group", "--suffix", "T2w").stdout
+    assert _table(two) == before and "1 scan done, 0 missing, 0 failed. 1 row of scans not selected kept." in said
+    (two / OUTPUT / "sub-01" / "anat" / "sub-01_desc-denoised_T1w.nii.gz").unlink()
+    found = json.loads(cli("bids", two, two / OUTPUT, "group", "--suffix", "T2w", "--json").stdout)
+    assert _table(two)[first]["status"] == "missing", "a row that is kept is right"
+    assert (found["done"], found["missing"], found["kept"]) == (1, [], 1)
+    (two / first).unlink()
+    cli("bids", two, two / OUTPUT, "group", "--suffix", "T2w")
+    assert list(_table(two)) == [second], "a scan that is gone has no row"
+
+
+def test_computers_that_divide_a_data_set_do_each_participant_once(two: Path) -> None:
+    shutil.rmtree(two / "derivatives")
+    shares = [run(two, "--share", f"{number}/2")["selected"] for number in (2, 1)]
+    assert shares == [["sub-02/anat/sub-02_T2w.nii.gz"], ["sub-01/anat/sub-01_T1w.nii.gz"]]
+    cli("bids", two, two / OUTPUT, "group")
+    assert (
+        len(json.loads(cli("denoise", two, two / OUTPUT, *FAST, "--share", "1/2", "--json").stdout)["done_before"]) == 1
+    )
 
 
 def _touch_source(root: Path) -> None:
@@ -416,6 +473,9 @@ def test_scans_that_need_more_memory_than_allowed_are_listed(one: Path) -> None:
         (("RAW", "OUT", "group"), 1, "run the participant level first"),
         (("RAW", "OUT", "group", "--dry-run"), 2, "is for the participant level"),
         (("RAW", "OUT", "session"), 2, "session"),
+        (("RAW", "OUT", "participant", "--share", "3/2"), 2, "--share 3/2: must be K/N"),
+        (("RAW", "OUT", "participant", "--share", "1/2"), 2, "more shares than participants (1)"),
+        (("RAW", "OUT", "group", "--share", "1/2"), 2, "is for the participant level"),
     ],
 )
 def test_wrong_use_is_one_line(one: Path, tmp_path: Path, words: tuple[str, ...], code: int, says: str) -> None:

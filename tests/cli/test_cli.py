@@ -124,6 +124,27 @@ def test_a_folder_with_one_bad_file_does_the_others(tmp_path: Path, volume: Path
     assert record == second
 
 
+def test_computers_that_divide_a_folder_do_each_image_once(
+    tmp_path: Path, noisy: np.ndarray, tiny_bundle: Path
+) -> None:
+    """Names of results may depend on each other, as those of a series do: they are those of an undivided run."""
+    source, options = tmp_path / "in", ("--model", tiny_bundle, "--sigma", 25, "--to-nifti", "--json")
+    for place, array in (("a", noisy), ("b", noisy[::-1])):
+        write_phantom_dicom(source / place, array[..., :3], (6.0, 6.7, 16.0))
+    for name in ("c", "d", "e"):
+        nib.save(nib.Nifti1Image(noisy, phantom_affine(SHAPE)), source / f"{name}.nii")
+
+    def count(output: str, *more: object) -> int:
+        return len(json.loads(cli("denoise", source, tmp_path / output, *options, *more).stdout)["done"])
+
+    whole, second, first = count("whole"), count("parts", "--share", "2/2"), count("parts", "--share", "1/2")
+    assert first + second == whole and abs(first - second) <= 1
+    one, other = (
+        {path.name: path.read_bytes() for path in (tmp_path / name).rglob("*.nii*")} for name in ("whole", "parts")
+    )
+    assert one == other and len(one) == whole > 4
+
+
 def test_volumes_of_a_series_are_denoised_each_by_itself(tmp_path: Path, noisy: np.ndarray, tiny_bundle: Path) -> None:
     folder = tmp_path / "in"
     folder.mkdir()
@@ -218,26 +239,43 @@ def test_a_map_of_sigma_is_taken(tmp_path: Path, volume: Path, tiny_bundle: Path
 
 
 def test_the_noise_level_is_reported(tmp_path: Path, noisy: np.ndarray, volume: Path) -> None:
-    found = json.loads(cli("noise", volume, "--json").stdout)
+    report = json.loads(cli("noise", volume, "--json").stdout)
+    [found] = report["volumes"]
+    assert (report["skipped"], report["failed"]) == ([], [])
     assert found["case"].endswith("head.nii.gz") and found["volume"] is None and found["source"] != "none"
     assert found["sigma"] == pytest.approx(25, rel=0.3)  # 30; so small a volume hardly tells its noise
     series = tmp_path / "series.nii"
     nib.save(nib.Nifti1Image(np.stack([noisy, 2 * noisy], -1), phantom_affine(SHAPE)), series)
-    both = json.loads(cli("noise", series, "--json").stdout)
+    both = json.loads(cli("noise", series, "--json").stdout)["volumes"]
     assert [f["volume"] for f in both] == [0, 1]
     assert both[1]["sigma"] == pytest.approx(2 * both[0]["sigma"], rel=1e-3)
     assert "volume 1: sigma" in cli("noise", series).stdout and "correlated" not in cli("noise", series).stdout
     assert both[0]["correlation"] == [0, 0, 0]
     # nothing to measure is null and not NaN, which JSON does not know
     nib.save(nib.Nifti1Image(np.zeros(SHAPE, np.float32), np.eye(4)), tmp_path / "zero.nii")
-    assert json.loads(cli("noise", tmp_path / "zero.nii", "--json").stdout)["sigma"] == 0
+    assert json.loads(cli("noise", tmp_path / "zero.nii", "--json").stdout)["volumes"][0]["sigma"] == 0
+
+
+def test_noise_names_what_failed(tmp_path: Path, volume: Path) -> None:
+    cut, phase = volume.with_name("cut.nii.gz"), volume.with_name("sub-1_part-phase_T2w.nii.gz")
+    cut.write_bytes(volume.read_bytes()[:2000])
+    shutil.copy(volume, phase)
+    (volume.parent / "empty.nii.gz").touch()
+    report = json.loads(cli("noise", volume.parent, "--json", code=1).stdout)
+    assert [found["case"] for found in report["volumes"]] == ["head.nii.gz"]
+    [failed] = report["failed"]
+    assert failed["case"] == "cut.nii.gz" and "truncated" in failed["error"]
+    skipped = {Path(skip["path"]).name: skip["damaged"] for skip in report["skipped"]}
+    assert skipped == {"empty.nii.gz": True, phase.name: False}
+    alone = json.loads(cli("noise", cut, "--json", code=1).stdout)
+    assert alone["volumes"] == [] and len(alone["failed"]) == 1
 
 
 def test_noise_of_interpolated_images_is_reported_as_correlated(tmp_path: Path) -> None:
     clean = 1000 * head((96, 112, 60), seed=0)[:, :, 20:40]
     nib.save(nib.Nifti1Image(clean, phantom_affine(clean.shape)), tmp_path / "clean.nii")
     cli("simulate", tmp_path / "clean.nii", tmp_path / "filled.nii", "--level", 9, "--coverage", 0.6)
-    found = json.loads(cli("noise", tmp_path / "filled.nii", "--json").stdout)
+    [found] = json.loads(cli("noise", tmp_path / "filled.nii", "--json").stdout)["volumes"]
     assert found["correlation"] == pytest.approx([np.sinc(0.6), np.sinc(0.6), 0], abs=0.07)
     assert "correlated with the next voxel by 0.5" in cli("noise", tmp_path / "filled.nii").stdout
 
@@ -422,7 +460,7 @@ def test_noise_and_denoise_find_the_same_level(tmp_path: Path, tiny_bundle: Path
     rng = np.random.default_rng(0)
     array = 100 + 5 * rng.standard_normal((20, 40, 40), dtype=np.float32)
     nib.save(nib.Nifti1Image(array, np.diag([1.0, 1.0, 1.0, 1.0])), tmp_path / "a.nii")
-    found = json.loads(cli("noise", tmp_path / "a.nii", "--json").stdout)["sigma"]
+    found = json.loads(cli("noise", tmp_path / "a.nii", "--json").stdout)["volumes"][0]["sigma"]
     report = cli("denoise", tmp_path / "a.nii", tmp_path / "b.nii", "--model", tiny_bundle, "--json").stdout
     assert json.loads(report)["done"][0]["sigma"] == [pytest.approx(found, rel=1e-6)]
 

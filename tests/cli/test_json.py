@@ -17,6 +17,9 @@ def folder(tmp_path: Path) -> Path:
     """A folder with an empty file, one without images, and an image that is no magnitude."""
     (tmp_path / "nothing").mkdir()
     (tmp_path / "empty.nii.gz").touch()
+    (tmp_path / "lfs.nii.gz").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
+    (tmp_path / "annex.nii.gz").symlink_to(".git/annex/objects/aa/bb/key/key")
+    (tmp_path / "link.nii.gz").symlink_to("elsewhere.nii.gz")
     nib.save(nib.Nifti1Image(np.full((8, 8, 8), -1, np.float32), np.eye(4)), tmp_path / "negative.nii.gz")
     return tmp_path
 
@@ -25,6 +28,13 @@ def folder(tmp_path: Path) -> Path:
     ("words", "why"),
     [
         (("denoise", "empty.nii.gz", "out.nii.gz"), "empty file"),
+        (
+            ("denoise", "lfs.nii.gz", "out.nii.gz"),
+            "lfs.nii.gz: its content is not here (git-annex or Git LFS); fetch it",
+        ),
+        (("denoise", "annex.nii.gz", "out.nii.gz"), "annex.nii.gz: its content is not here (git-annex or Git LFS)"),
+        (("noise", "annex.nii.gz"), "datalad get"),
+        (("noise", "link.nii.gz"), "broken link; fetch the file"),
         (("denoise", "nothing", "out"), "no image found"),
         (("noise", "empty.nii.gz"), "empty file"),
         (("dicom", "nothing"), "no image found"),

@@ -200,7 +200,7 @@ def test_a_listed_folder_of_damaged_files_is_left_out(tmp_path: Path) -> None:
     found, skips = read_datalist(tmp_path)
     assert [one.case.label for one in found] == ["good.nii.gz"] and [skip.damaged for skip in skips] == [True, True]
     assert {(skip.source, skip.reason) for skip in skips} == {
-        (tmp_path / "bad", "holds no image that can be used (empty file)")
+        (tmp_path / "bad", "holds no image that can be used (empty file; copy or download it again)")
     }
 
 

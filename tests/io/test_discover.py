@@ -87,6 +87,10 @@ def test_folder(tmp_path: Path) -> None:
     (tmp_path / "cut.nii.gz").write_bytes(gzip.compress(bytes(1000))[:15])
     np.savez(tmp_path / "raw.npz", np.zeros(2))
     (tmp_path / "dead.nii.gz").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "annex.nii.gz").symlink_to(".git/annex/objects/aa/bb/key")
+    (tmp_path / "unlocked.png").write_text("/annex/objects/SHA256E-s9--0.png\n")
+    (tmp_path / "IM0001").write_text("version https://git-lfs.github.com/spec/v1\n")
+    (tmp_path / "lfs.tsv").write_text("version https://git-lfs.github.com/spec/v1\n")
     cases, skips = discover(tmp_path)
     assert [case.output.as_posix() for case in cases] == [
         "denoised_c.png",
@@ -101,6 +105,7 @@ def test_folder(tmp_path: Path) -> None:
         "dead.nii.gz": "broken link",
         "empty.nii": "empty file",
         "raw.npz": "not an image format that is read (NIfTI",
+        **dict.fromkeys(("annex.nii.gz", "unlocked.png", "IM0001"), "its content is not here (git-annex or Git LFS)"),
         "text.nii.gz": "named like an image",
     }
     assert discover(tmp_path) == (cases, skips)

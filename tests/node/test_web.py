@@ -131,6 +131,12 @@ def pull(url: str, output: Path, *options: object, code: int = 1) -> str:
     return said
 
 
+def test_what_the_server_does_not_have_is_named_as_it_was_asked_for(tmp_path: Path) -> None:
+    with rude_server(search=found()) as (url, _):
+        assert f"no such study on the server: {STUDY}" in pull(url, tmp_path / "out")
+        assert f"no such series on the server: {SERIES}" in pull(url, tmp_path / "out", "--series", SERIES)
+
+
 def test_a_server_that_ignores_the_offset_is_asked_twice(tmp_path: Path) -> None:
     give = answer(multipart(image()), MULTIPART)
     with rude_server(search=found(SERIES, "1.2.3.5"), fetch=give) as (url, requests):

@@ -23,6 +23,7 @@ SERIES = {
     "picture_size": "is for pictures, and this is given series",
     "to_nifti": "the platform takes DICOM back",
     "plain_names": "the platform takes the files, and names folders itself",
+    "share": ONE,
 }
 VOLUME = {
     "guard_map": "is for who looks at the guard itself, at a terminal",
@@ -32,6 +33,7 @@ VOLUME = {
     "plain_names": DICOM,
     "jobs": ONE,
     "scheduler": ONE,
+    "share": ONE,
     "as_json": PRINTS,
 }
 LEFT_OUT: Mapping[str, tuple[str, Mapping[str, str]]] = {
@@ -39,6 +41,7 @@ LEFT_OUT: Mapping[str, tuple[str, Mapping[str, str]]] = {
         "bids",
         {
             "scheduler": "who starts the tool says where it runs",
+            "share": "who starts the tool says which participants",
             "work_dir": "has no effect",
             "bids_database_dir": "has no effect",
             "dry_run": PRINTS,
