@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from numbers import Real
 
 import numpy as np
 
@@ -22,8 +21,8 @@ def checked_range(level: Level, name: str) -> Level:
     Raises:
         ValueError: if it is neither a number from 0 on, nor two with the lower one first.
     """
-    ends = [level] if isinstance(level, Real) else list(level) if isinstance(level, Sequence) else []
-    numbers = all(isinstance(end, Real) and 0 <= end < math.inf for end in ends)
+    ends = list(level) if isinstance(level, Sequence) else [level]
+    numbers = all(isinstance(end, int | float | np.number) and 0 <= end < math.inf for end in ends)
     if len(ends) not in (1, 2) or not numbers or ends != sorted(ends):
         raise ValueError(f"{name}: a number from 0 on, or a range (low, high), not {level!r}")
     return level
