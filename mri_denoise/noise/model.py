@@ -126,38 +126,74 @@ def find_noise(
     """
     zero = find_zero(volume) if zero is None else zero
     data = zero.measurable(np.asarray(volume, dtype=np.float32))
-    model = _find(data, slice_axis, simple, correlation, as_map, source, zero.signed)
+    axis = int(np.argmin(data.shape)) if slice_axis is None else slice_axis
+    given = _Given(simple=simple, correlation=correlation, as_map=as_map, source=source, signed=zero.signed)
+    model = _find(data, axis, given)
     if not zero.signed:
         return replace(model, zero=zero)
     one = np.array(1, dtype=np.float32)
     return replace(model, zero=zero, floor="none", floor_ratio=one, snr=_signed_snr(volume, zero, model.level))
 
 
-def _find(
-    data: np.ndarray,
-    slice_axis: int | None,
-    known: NoiseLevel | None,
-    known_correlation: np.ndarray | None,
-    as_map: bool,
-    wanted: Source | None,
-    signed: bool,
-) -> NoiseModel:
+@dataclass(frozen=True, kw_only=True)
+class _Given:
+    """What the caller of :func:`find_noise` knows or wants."""
+
+    simple: NoiseLevel | None
+    correlation: np.ndarray | None
+    as_map: bool
+    source: Source | None
+    signed: bool
+
+
+def _find(data: np.ndarray, axis: int, given: _Given) -> NoiseModel:
     """The model of a volume that counts from 0."""
     largest, mask = find_signal(data)
     masked = 1 - float(np.mean(mask)) > _MASKED
     del mask
     scale = largest or 1.0
-    axis = int(np.argmin(data.shape)) if slice_axis is None else slice_axis
     whole = np.moveaxis(data, axis, 2)
     slices = without_saturated(whole)
-    data = np.moveaxis(slices, 2, axis)
-    middle = normalise(middle_slices(slices, 2), scale)
-    if _is_drawn(middle):
-        known = NoiseLevel(sigma=0.0, snr=math.inf, method="none")
+    simple, correlation, tissue = _measure(slices, scale, axis, given)
+    if tissue is None:
+        return _plain(simple, correlation)
+    source = _source(tissue, simple, scale, given, cut_off=slices is not whole)
+    places = np.arange(slices.shape[0]), np.arange(slices.shape[1]), np.arange(slices.shape[2])
+    if source == "air":
+        sigma = np.array(simple.sigma, dtype=np.float32)
+        floor = find_floor(tissue.blocks, np.full_like(tissue.level, simple.sigma / scale), masked, 0.0)
+    else:
+        found = tissue.found
+        sigma = np.array(scale * found.level, dtype=np.float32)
+        if found.level.ndim:
+            sigma = np.moveaxis(np.float32(scale) * level_at(found, places), 2, axis)
+        floor = find_floor(tissue.blocks, tissue.level, masked, found.error)
+        correlation = _with_tissue(correlation, tissue, axis)
+    ratio = floor.ratio.astype(np.float32)
+    if ratio.ndim:
+        ratio = np.moveaxis(interpolate_grid(ratio, tissue.blocks.centres(), places), 2, axis)
+    return NoiseModel(
+        sigma=sigma,
+        snr=simple.snr * simple.sigma / max(float(np.median(sigma)), 1e-30),
+        floor=floor.kind,
+        floor_ratio=ratio,
+        coils=floor.coils,
+        correlation=correlation,
+        confidence=_confidence(tissue, floor, source),
+        source=source,
+    )
+
+
+def _measure(
+    slices: np.ndarray, scale: float, axis: int, given: _Given
+) -> tuple[NoiseLevel, np.ndarray, Tissue | None]:
+    """The simple estimate, the correlation of the noise in air or by k-space, and the noise in tissue."""
+    data, middle = np.moveaxis(slices, 2, axis), normalise(middle_slices(slices, 2), scale)
+    known = NoiseLevel(sigma=0.0, snr=math.inf, method="none") if _is_drawn(middle) else given.simple
 
     def of_air() -> tuple[NoiseLevel, np.ndarray]:
         level = known or estimate_sigma(data, slice_axis=axis)
-        found = noise_correlation(data[None], axis, [level]) if known_correlation is None else known_correlation
+        found = noise_correlation(data[None], axis, [level]) if given.correlation is None else given.correlation
         return level, found
 
     def of_detail() -> DetailBlocks | None:
@@ -165,41 +201,21 @@ def _find(
 
     # neither needs the other
     (simple, correlation), blocks = run_together(of_air, of_detail)
-    tissue = None
-    if simple.sigma > 0 and blocks is not None:
-        filled = find_coverage(middle, empty=True)
-        tissue = measure_tissue(slices, blocks, filled=filled, scale=scale, as_map=as_map)
-    if tissue is None:
-        return _plain(simple, correlation)
-    air = simple.method == "background"
-    tissue = raise_level(tissue, simple.sigma / scale, slices.shape, of_air=air, signed=signed)
-    source: Source = "tissue"
-    if air and not as_map and not tissue.found.jumps:  # the air is that of all slices
-        source = wanted or ("air" if is_air(tissue, simple.sigma / scale, cut_off=slices is not whole) else "tissue")
-    places = np.arange(slices.shape[0]), np.arange(slices.shape[1]), np.arange(slices.shape[2])
-    if source == "air":
-        sigma = np.array(simple.sigma, dtype=np.float32)
-    elif tissue.found.level.ndim:
-        sigma = np.moveaxis(np.float32(scale) * level_at(tissue.found, places), 2, axis)
-    else:
-        sigma = np.array(scale * tissue.found.level, dtype=np.float32)
-    at_blocks = np.full_like(tissue.level, simple.sigma / scale) if source == "air" else tissue.level
-    error = 0.0 if source == "air" else tissue.found.error
-    floor = find_floor(tissue.blocks, at_blocks, masked, error)
-    ratio = floor.ratio.astype(np.float32)
-    if ratio.ndim:
-        ratio = np.moveaxis(interpolate_grid(ratio, tissue.blocks.centres(), places), 2, axis)
-    snr = simple.snr * simple.sigma / max(float(np.median(sigma)), 1e-30)
-    return NoiseModel(
-        sigma=sigma,
-        snr=snr,
-        floor=floor.kind,
-        floor_ratio=ratio,
-        coils=floor.coils,
-        correlation=correlation if source == "air" else _with_tissue(correlation, tissue, axis),
-        confidence=_confidence(tissue, floor, source),
-        source=source,
-    )
+    if not simple.sigma > 0 or blocks is None:
+        return simple, correlation, None
+    filled = find_coverage(middle, empty=True)
+    tissue = measure_tissue(slices, blocks, filled=filled, scale=scale, as_map=given.as_map)
+    if tissue is not None:
+        of_background = simple.method == "background"
+        tissue = raise_level(tissue, simple.sigma / scale, slices.shape, of_air=of_background, signed=given.signed)
+    return simple, correlation, tissue
+
+
+def _source(tissue: Tissue, simple: NoiseLevel, scale: float, given: _Given, *, cut_off: bool) -> Source:
+    """Whether air or tissue tells the level. The air is that of all slices: it says nothing of a level that jumps."""
+    if simple.method != "background" or given.as_map or tissue.found.jumps:
+        return "tissue"
+    return given.source or ("air" if is_air(tissue, simple.sigma / scale, cut_off=cut_off) else "tissue")
 
 
 def _is_drawn(slices: np.ndarray) -> bool:
