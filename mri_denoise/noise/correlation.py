@@ -18,10 +18,10 @@ from scipy import ndimage
 
 from mri_denoise.noise.blocks import middle_slices, sample_series
 from mri_denoise.noise.level import NoiseLevel, estimate_sigma
+from mri_denoise.noise.rician import RAYLEIGH_MEAN
 from mri_denoise.noise.zero_filling import find_coverage
 
 MAX_LAG = 4
-_RAYLEIGH_MEAN = float(np.sqrt(np.pi / 2))
 _BRIGHT = 5.0  # sigma: of pure noise four voxels in a million; small vessels and fat would look like shared noise
 _LEAST_AIR = 4000  # voxels: fewer are not enough
 _AGREEMENT = 0.1  # difference of correlations
@@ -39,7 +39,7 @@ def find_air(volume: np.ndarray, sigma: float) -> np.ndarray:
         boolean, same shape; masked air (zeros) is not included.
     """
     mean = ndimage.uniform_filter(volume.astype(np.float32), _window(volume.shape))
-    noise_like = (np.abs(mean / (_RAYLEIGH_MEAN * sigma) - 1) < 0.3) & (volume < _BRIGHT * sigma)
+    noise_like = (np.abs(mean / (RAYLEIGH_MEAN * sigma) - 1) < 0.3) & (volume < _BRIGHT * sigma)
     return ndimage.binary_erosion(noise_like, np.ones([3 if n > 3 else 1 for n in volume.shape], bool))
 
 
