@@ -69,7 +69,7 @@ def measure_tissue(
         slices: magnitudes, shape (X, Y, slices).
         blocks: of the slices (:func:`~mri_denoise.noise.detail.cut_detail`), in the unit of the measurement.
         filled: fraction of k-space along the two axes of a slice beyond which it was filled with zeros
-            (:func:`~mri_denoise.noise.zero_filling.find_coverage`, if it is empty).
+            (:func:`~mri_denoise.noise.zero_filling.coverage_of`, where that is empty).
         scale: what the magnitudes are divided by, above 0; it is that unit.
         as_map: whether a level that may be even is given as a map, too.
 

@@ -16,16 +16,16 @@ from mri_denoise.median_level import median_level
 from mri_denoise.noise.blocks import find_signal, interpolate_grid, middle_slices, normalise
 from mri_denoise.noise.correlation import MAX_LAG, noise_correlation
 from mri_denoise.noise.detail import DetailBlocks, cut_detail
+from mri_denoise.noise.drawn import is_drawn
 from mri_denoise.noise.evidence import Source, Tissue, is_air, level_at, measure_tissue, raise_level
 from mri_denoise.noise.floor import Floor, FloorKind, find_floor
 from mri_denoise.noise.level import NoiseLevel, estimate_sigma
 from mri_denoise.noise.saturated import without_saturated
 from mri_denoise.noise.spectrum import noise_spectrum, spectrum_correlation
-from mri_denoise.noise.zero_filling import find_coverage
+from mri_denoise.noise.zero_filling import Edge, coverage_of, find_edges
 from mri_denoise.noise.zero_level import ZeroLevel, find_zero
 from mri_denoise.threads import run_together
 
-_DRAWN = 0.4  # fraction of voxels that equal their neighbours, above which an image holds no noise
 _GUESS = 0.4  # confidence in a level without tissue, below that of an uncertain one
 _MASKED = 0.1  # fraction of voxels that are 0 or not finite, above which an image counts as masked
 
@@ -189,21 +189,22 @@ def _measure(
 ) -> tuple[NoiseLevel, np.ndarray, Tissue | None]:
     """The simple estimate, the correlation of the noise in air or by k-space, and the noise in tissue."""
     data, middle = np.moveaxis(slices, 2, axis), normalise(middle_slices(slices, 2), scale)
-    known = NoiseLevel(sigma=0.0, snr=math.inf, method="none") if _is_drawn(middle) else given.simple
+    known = NoiseLevel(sigma=0.0, snr=math.inf, method="none") if is_drawn(middle) else given.simple
 
     def of_air() -> tuple[NoiseLevel, np.ndarray]:
         level = known or estimate_sigma(data, slice_axis=axis)
         found = noise_correlation(data[None], axis, [level]) if given.correlation is None else given.correlation
         return level, found
 
-    def of_detail() -> DetailBlocks | None:
-        return cut_detail(slices, find_coverage(middle), scale)
+    def of_detail() -> tuple[tuple[Edge, Edge], DetailBlocks | None]:
+        edges = find_edges(middle)
+        return edges, cut_detail(slices, coverage_of(edges), scale)
 
     # neither needs the other
-    (simple, correlation), blocks = run_together(of_air, of_detail)
+    (simple, correlation), (edges, blocks) = run_together(of_air, of_detail)
     if not simple.sigma > 0 or blocks is None:
         return simple, correlation, None
-    filled = find_coverage(middle, empty=True)
+    filled = coverage_of(edges, empty=True)
     tissue = measure_tissue(slices, blocks, filled=filled, scale=scale, as_map=given.as_map)
     if tissue is not None:
         of_background = simple.method == "background"
@@ -216,23 +217,6 @@ def _source(tissue: Tissue, simple: NoiseLevel, scale: float, given: _Given, *, 
     if simple.method != "background" or given.as_map or tissue.found.jumps:
         return "tissue"
     return given.source or ("air" if is_air(tissue, simple.sigma / scale, cut_off=cut_off) else "tissue")
-
-
-def _is_drawn(slices: np.ndarray) -> bool:
-    """Whether most voxels equal their neighbours exactly, as in labels and drawings: noise would make them differ.
-
-    A frame of one value, which may be wide, does not count.
-    """
-    here = slices[:-1, :-1]
-    inside = np.isfinite(here) & (here != 0)
-    if not inside.any():
-        return False
-    same = (here == slices[1:, :-1]) & (here == slices[:-1, 1:])
-    values, counts = np.unique(here[inside & same], return_counts=True)
-    if not values.size:
-        return False
-    others = inside & (here != values[counts.argmax()])
-    return bool(same[others if others.any() else inside].mean() > _DRAWN)
 
 
 def _signed_snr(volume: np.ndarray, zero: ZeroLevel, level: float) -> float:

@@ -46,15 +46,6 @@ def denoise_cases(
     """
     if parallel.on_cluster(len(cases)):
         return _on_cluster(bundle, cases, output_dir, settings, listener, parallel, logs or output_dir)
-    with quiet(), quick_start():
-        from mri_denoise.denoiser import Denoiser  # a run on a cluster needs no torch here
-        from mri_denoise.pipeline.stream import denoise_stream
-
-        denoiser = Denoiser(bundle, device=settings.device, progress=listener.slices)
-    if parallel.cores is not None:
-        import torch
-
-        torch.set_num_threads(parallel.cores)
     outcomes: list[Outcome] = []
 
     def keep(outcome: Outcome) -> None:
@@ -63,6 +54,15 @@ def denoise_cases(
         listener.report(outcome)
 
     with quiet():
+        with quick_start():
+            from mri_denoise.denoiser import Denoiser  # a run on a cluster needs no torch here
+            from mri_denoise.pipeline.stream import denoise_stream
+
+            denoiser = Denoiser(bundle, device=settings.device, progress=listener.slices)
+        if parallel.cores is not None:
+            import torch
+
+            torch.set_num_threads(parallel.cores)
         denoise_stream(denoiser, cases, output_dir, settings, keep)
     return outcomes
 

@@ -78,8 +78,8 @@ class ForCommand(WorkerPlugin):
 
 
 def fingerprint(bundle: Bundle) -> str:
-    """Give the SHA-256 of what decides about the result: the weights, if there are any, and ``inference.yaml``."""
-    decisive = (bundle.weights, bundle.config("inference.yaml"))
+    """Give the SHA-256 of what decides about the result: all weights, if there are any, and ``inference.yaml``."""
+    decisive = (bundle.weights, *bundle.other_weights.values(), bundle.config("inference.yaml"))
     return " ".join(sha256(path) for path in decisive if path.is_file())
 
 

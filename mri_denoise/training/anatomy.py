@@ -8,109 +8,29 @@ sharpened in half of the cases.
 
 from __future__ import annotations
 
-import json
-from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from functools import cache, lru_cache
-from pathlib import Path
+from dataclasses import replace
 
 import numpy as np
 
-from mri_denoise.errors import InputError
-from mri_denoise.io import discover, read
-from mri_denoise.noise.level import estimate_sigma
-from mri_denoise.noise.model import find_noise
 from mri_denoise.noise.zero_filling import undo_zero_filling
 from mri_denoise.simulation import head_phantom
-from mri_denoise.training.references import FOLDER
-from mri_denoise.training.scans import DATALIST
-from mri_denoise.volume import voxel_sizes
+from mri_denoise.training.sources import Anatomy, Source, draw_source, noise_left
 
 _PHANTOMS, _ORIGINALS, _SHARPENED, _CROPPED = 0.08, 0.5, 0.5, 0.2  # fractions of the objects
 _AS_THEY_COME = 0.35  # fraction of plain objects that are no references
 _STRONGER = 3.0  # times the noise of a volume as it comes is the least simulated noise
-_SURE = 0.5  # confidence in the level of the noise, above which what is left in a reference can be told
 SLICES = {1: 0.05, 6: 0.15, 10: 0.4, 14: 0.4}  # how many an object has, with their probabilities
 _SPOTS = 12  # small structures that are added to an object, in the mean
-_KEPT = 128  # volumes in memory
 _SMALLEST = 64  # voxels along an axis of slices that were made coarser
 _THICK = 1.3  # longest edge of a voxel divided by the shortest, above which the slices are across the longest one
-
-
-@dataclass(frozen=True, kw_only=True)
-class Source:
-    """One training volume.
-
-    Args:
-        original: as it comes.
-        reference: the same denoised; None if there is none.
-    """
-
-    original: Path
-    reference: Path | None
-
-    def load(self, *, original: bool) -> Anatomy:
-        """The volume as it comes, or its reference if there is one.
-
-        Raises:
-            InputError: if it cannot be read.
-        """
-        return _load(self.original if original or self.reference is None else self.reference)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Anatomy:
-    """A noise-free object.
-
-    Args:
-        array: shape (X, Y, slices).
-        voxel: edges of the voxels in mm.
-    """
-
-    array: np.ndarray
-    voxel: tuple[float, float, float]
-
-
-def find_sources(dataset: Path, part: str) -> list[list[Source]]:
-    """Find the volumes of a datalist, by data set and contrast, each of which is drawn as often as the others.
-
-    Args:
-        dataset: folder with ``datalist.json``.
-        part: list of the datalist.
-
-    Raises:
-        InputError: if there is no usable datalist.
-    """
-    listed = dataset / DATALIST
-    try:
-        entries = json.loads(listed.read_text(encoding="utf-8"))[part]
-        images = [(Path(entry["image"]), str(entry.get("contrast", ""))) for entry in entries]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{listed}: not a datalist with a list {part!r}; run mri-denoise data prepare.") from error
-    references = {path.relative_to(FOLDER): dataset / path for path, _ in images if path.parts[0] == FOLDER}
-    families: dict[tuple[str, str], list[Source]] = defaultdict(list)
-    for path, contrast in images:
-        if path.parts[0] != FOLDER:
-            reference = references.get(path.relative_to(path.parts[0]))
-            source = Source(original=dataset / path, reference=reference)
-            families[path.name.split("_")[0], contrast].append(source)
-    if not families:
-        raise InputError(f"{listed}: its list {part!r} is empty.")
-    return list(families.values())
-
-
-def draw_source(families: list[list[Source]], rng: np.random.Generator) -> Source:
-    """Draw a volume: each of the families as often as the others."""
-    family = families[int(rng.integers(len(families)))]
-    return family[int(rng.integers(len(family)))]
 
 
 def plain_anatomy(families: list[list[Source]], rng: np.random.Generator, counts: Mapping[int, float]) -> Anatomy:
     """Draw some slices of a training volume or of its reference, unchanged.
 
     Args:
-        families: of :func:`find_sources`, at least one.
+        families: of :func:`~mri_denoise.training.sources.find_sources`, at least one.
         rng: of all choices.
         counts: how many slices there are, with their probabilities.
 
@@ -122,55 +42,13 @@ def plain_anatomy(families: list[list[Source]], rng: np.random.Generator, counts
     return thin_slices(source.load(original=original), rng, counts)
 
 
-@lru_cache(maxsize=_KEPT)
-def _load(path: Path) -> Anatomy:
-    """The first volume of a file."""
-    cases, skips = discover(path)
-    if len(cases) != 1:
-        raise InputError(f"{path}: {skips[0].reason if skips else 'not one volume'}.")
-    volume = read(cases[0])
-    first, second, third = (float(edge) for edge in voxel_sizes(volume.affine))
-    return Anatomy(array=np.nan_to_num(volume.array[0]).clip(0), voxel=(first, second, third))
-
-
-@cache
-def _own_noise(path: Path) -> float:
-    """The noise of a volume as it comes, relative to its bright voxels."""
-    array = _load(path).array
-    return estimate_sigma(array).sigma / max(float(np.percentile(array, 99.9)), 1e-30)
-
-
-@cache
-def noise_left(source: Source, *, original: bool) -> float:
-    """Estimate the noise that is in a volume already, relative to its bright voxels.
-
-    Args:
-        source: the volume.
-        original: whether it is meant as it comes; otherwise its reference. A reference that was denoised by an
-            uncertain level may have kept nearly all of its noise, so it counts as it came.
-
-    Raises:
-        InputError: if it cannot be read.
-    """
-    if original or source.reference is None or not _is_sure(source.original):
-        return _own_noise(source.original)
-    array = _load(source.reference).array
-    return find_noise(array).level / max(float(np.percentile(array, 99.9)), 1e-30)
-
-
-@cache
-def _is_sure(path: Path) -> bool:
-    """Whether the level of the noise of a volume as it comes can be told."""
-    return find_noise(_load(path).array).confidence.level > _SURE
-
-
 def random_anatomy(
     families: list[list[Source]], level: float, rng: np.random.Generator, counts: Mapping[int, float] = SLICES
 ) -> Anatomy:
     """Draw an object: a phantom, or some slices of a training volume.
 
     Args:
-        families: of :func:`find_sources`; phantoms alone if there are none.
+        families: of :func:`~mri_denoise.training.sources.find_sources`; phantoms alone if there are none.
         level: of the noise that it will get, relative to the maximum.
         rng: of all choices.
         counts: how many slices a training volume gives, with their probabilities.
@@ -197,7 +75,7 @@ def _random_slices(
     source = draw_source(families, rng)
     factor = float(rng.uniform(1.5, 2.6))
     original = source.reference is None or (
-        rng.random() < _ORIGINALS and level > _STRONGER * _own_noise(source.original) / factor
+        rng.random() < _ORIGINALS and level > _STRONGER * noise_left(source, original=True) / factor
     )
     found = thin_slices(source.load(original=original), rng, counts)
     if not original:

@@ -13,7 +13,7 @@ import numpy as np
 from scipy import ndimage, signal
 
 from mri_denoise.simulation import head_phantom
-from mri_denoise.training.anatomy import Anatomy, Source, draw_source
+from mri_denoise.training.sources import Anatomy, Source, draw_source
 from mri_denoise.training.variety import recoloured
 
 _FACTORS, _FACTORS_NOISY = (1.2, 2.2), (1.8, 2.3)  # of the grid, for references and for volumes that have none
@@ -28,7 +28,7 @@ def coarse_anatomy(families: list[list[Source]], rng: np.random.Generator, size:
     """Draw a clean object.
 
     Args:
-        families: of :func:`~mri_denoise.training.anatomy.find_sources`; phantoms alone if there are none.
+        families: of :func:`~mri_denoise.training.sources.find_sources`; phantoms alone if there are none.
         rng: of all choices.
         size: pixels of an edge of its slices, about.
         slices: how many it has, about; half as many if they are thick.

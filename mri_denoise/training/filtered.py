@@ -30,8 +30,9 @@ from mri_denoise.noise.model import find_noise
 from mri_denoise.noise.simulate import draw_noise, noise_filters, smooth_field
 from mri_denoise.simulation.scanner import scan
 from mri_denoise.simulation.scanner_choice import random_parameters
-from mri_denoise.training.anatomy import Anatomy, Source, add_spots, find_sources, plain_anatomy, random_anatomy
+from mri_denoise.training.anatomy import add_spots, plain_anatomy, random_anatomy
 from mri_denoise.training.coarse import coarse_anatomy
+from mri_denoise.training.sources import Anatomy, Source, find_sources
 from mri_denoise.transforms.filtered import GREYS
 
 LEVELS = (0.004, 0.5)  # of the maximum; small values are as likely as large ones

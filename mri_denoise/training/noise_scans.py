@@ -13,7 +13,8 @@ from mri_denoise.io.files import write_beside
 from mri_denoise.noise.cells import CELL
 from mri_denoise.simulation.scanner import Scan, scan
 from mri_denoise.simulation.scanner_choice import random_parameters
-from mri_denoise.training.anatomy import Anatomy, Source, find_sources, random_anatomy
+from mri_denoise.training.anatomy import random_anatomy
+from mri_denoise.training.sources import Anatomy, Source, find_sources
 from mri_denoise.training.variety import varied_anatomy
 
 LEVELS = (0.0007, 0.12)  # of the maximum; small values are as likely as large ones

@@ -18,16 +18,13 @@ from scipy import ndimage, signal, special
 
 from mri_denoise.training.anatomy import (
     SLICES,
-    Anatomy,
-    Source,
     coarser,
-    draw_source,
     finished,
-    noise_left,
     random_phantom,
     sharpened,
     thin_slices,
 )
+from mri_denoise.training.sources import Anatomy, Source, draw_source, noise_left
 
 _EVEN, _PHANTOMS = 0.15, 0.15  # fractions of the objects
 _RECOLOURED, _JOINED, _TURNED, _FINER = 0.5, 0.25, 0.4, 0.2  # fractions of those that are made of volumes
@@ -51,7 +48,7 @@ def varied_anatomy(
     """Draw an object to train on: as :func:`~mri_denoise.training.anatomy.random_anatomy` does, and others made of it.
 
     Args:
-        families: of :func:`~mri_denoise.training.anatomy.find_sources`; phantoms and even tissue if there are none.
+        families: of :func:`~mri_denoise.training.sources.find_sources`; phantoms and even tissue if there are none.
         level: of the noise that it will get, relative to the maximum.
         rng: of all choices.
         counts: how many slices a training volume gives, with their probabilities.
@@ -85,7 +82,7 @@ def clean_slices(
     five times too low. A larger voxel, cut in k-space, weakens it; steep contrasts and sharpening make it stronger.
 
     Args:
-        families: of :func:`~mri_denoise.training.anatomy.find_sources`, at least one.
+        families: of :func:`~mri_denoise.training.sources.find_sources`, at least one.
         level: of the noise that they will get, relative to the maximum.
         rng: of all choices.
         counts: how many slices there are, with their probabilities.

@@ -12,7 +12,7 @@ from scipy.signal import resample
 
 from mri_denoise.noise.level import estimate_series, estimate_sigma
 from mri_denoise.noise.model import find_noise
-from mri_denoise.noise.zero_filling import find_coverage, undo_zero_filling
+from mri_denoise.noise.zero_filling import coverage_of, find_coverage, find_edges, undo_zero_filling
 from tests.phantoms import head
 
 SIGMA = 30.0
@@ -111,9 +111,9 @@ def test_the_level_is_found_where_one_axis_is_filled_more_than_the_other(matrix:
 
 def test_only_emptied_k_space_counts_as_empty() -> None:
     image = scan((112, 160), (160, 160), masked=False)
-    assert find_coverage(image, empty=True) == find_coverage(image) == (pytest.approx(0.7, abs=0.04), 1.0)
+    assert coverage_of(find_edges(image), empty=True) == find_coverage(image) == (pytest.approx(0.7, abs=0.04), 1.0)
     spectrum = np.fft.fft2(scan((160, 160), (160, 160), masked=False), axes=(0, 1))
     weaker = np.where(np.abs(np.fft.fftfreq(160)) > 0.35, 0.4, 1.0)[:, None, None]  # as a filter leaves it
     found = np.abs(np.fft.ifft2(weaker * spectrum, axes=(0, 1)))
     assert find_coverage(found)[0] < 0.8
-    assert find_coverage(found, empty=True) == (1.0, 1.0)
+    assert coverage_of(find_edges(found), empty=True) == (1.0, 1.0)

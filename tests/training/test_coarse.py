@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from mri_denoise.simulation import head_phantom
-from mri_denoise.training.anatomy import Source
 from mri_denoise.training.coarse import coarse_anatomy
+from mri_denoise.training.sources import Source
 
 SHAPE = (96, 112, 96)
 

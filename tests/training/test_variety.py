@@ -10,7 +10,8 @@ import pytest
 from scipy import ndimage
 
 from mri_denoise.noise.simulate import add_rician
-from mri_denoise.training.anatomy import SLICES, Source
+from mri_denoise.training.anatomy import SLICES
+from mri_denoise.training.sources import Source
 from mri_denoise.training.variety import clean_slices, even, finer, joined, recoloured, turned
 from tests.phantoms import head
 

@@ -16,8 +16,8 @@ from mri_denoise.noise.model import NoiseModel, find_noise
 from mri_denoise.noise.rician import chi_mean
 from mri_denoise.report.text import markdown_table, write_text
 from mri_denoise.simulation.scanner import Scan
-from mri_denoise.training.anatomy import find_sources
 from mri_denoise.training.noise_scans import random_scan
+from mri_denoise.training.sources import find_sources
 
 LEVELS = (0.008, 0.1)  # of the maximum, as scanners of hospitals have it
 _AIR = 0.02  # times the 99.5th percentile of the truth: below is air
