@@ -4,10 +4,12 @@ import math
 
 
 def sample_step(size: int, most: int) -> int:
-    """The step from one voxel of a sample to the next, so that it comes to all rows, columns and slices alike.
+    """The step from one voxel of a sample to the next, so that no row, column or slice stands for all.
 
     A step that has a factor in common with an axis would come to a part of it alone: in a volume of 1024 x 1024 x 16
-    voxels one voxel in sixteen lies in one slice.
+    voxels one voxel in sixteen lies in one slice. This one comes to all places along the first and the last axis, and
+    along the others as well where the sample may have as many voxels as the axes but the last one span; with fewer it
+    may pass over some.
 
     Args:
         size: number of voxels.

@@ -12,13 +12,20 @@ from mri_denoise.sampling import sample_step
 from mri_denoise.transforms.intensity import robust_range
 
 
-@given(st.lists(st.integers(1, 300), min_size=3, max_size=3), st.integers(10_000, 1_000_000))
+@given(st.lists(st.integers(1, 300), min_size=3, max_size=3), st.integers(300 * 300, 1_000_000))
 def test_each_axis_is_met_everywhere(shape: list[int], most: int) -> None:
     size = math.prod(shape)
     step = sample_step(size, most)
     places = np.unravel_index(np.arange(0, size, step), shape)
     assert all(len(np.unique(place)) == length for place, length in zip(places, shape, strict=True))
     assert len(places[0]) <= 2 * most + 1
+
+
+@given(st.lists(st.integers(1, 300), min_size=3, max_size=3), st.integers(10_000, 90_000))
+def test_the_first_and_the_last_axis_are_met_everywhere_by_fewer(shape: list[int], most: int) -> None:
+    size = math.prod(shape)
+    places = np.unravel_index(np.arange(0, size, sample_step(size, most)), shape)
+    assert all(len(np.unique(places[axis])) == shape[axis] for axis in (0, 2))
 
 
 @pytest.mark.parametrize("slices", [8, 12, 16, 20])
