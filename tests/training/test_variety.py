@@ -92,6 +92,12 @@ def test_two_objects_become_one(seed: int) -> None:
     assert joined(first, second[:40], choices(seed)) is first  # too little in common
 
 
+@pytest.mark.parametrize(("seed", "slices"), [(35, 1), (60, 6)])
+def test_even_tissue_is_there_however_smooth_its_course_is(seed: int, slices: int) -> None:
+    found = even(choices(seed), slices)  # the mean of a course as wide as the slice was all there was: 0 everywhere
+    assert found.max() == 1 and np.mean(found > 0.05) > 0.15
+
+
 @pytest.mark.parametrize("seed", SEEDS)
 def test_even_tissue_has_no_texture(seed: int) -> None:
     found = even(choices(seed), 6)
