@@ -11,6 +11,7 @@ import torch
 
 from mri_denoise import record
 from mri_denoise.benchmarks.progress import SILENT, Progress
+from mri_denoise.benchmarks.safety.residual import correlation
 from mri_denoise.benchmarks.scans.pictures import draw
 from mri_denoise.benchmarks.scans.scores import Removed, explained, find_regions, score
 from mri_denoise.bundles.weights import sha256
@@ -38,6 +39,8 @@ class ScanScore:
         simulated: from simulated noise.
         rim: mean that the floor explains in the dark rim, in sigma.
         air: the same in the air.
+        lost: correlation of the error of the result, truth less result, with the Laplacian of the result, in simulated
+            noise: below 0 if edges were smoothed.
         psnr: of the result against the scan, in dB of its 99th percentile: how little was changed.
     """
 
@@ -49,6 +52,7 @@ class ScanScore:
     simulated: Removed
     rim: float
     air: float
+    lost: float
     psnr: float
 
 
@@ -101,6 +105,8 @@ def _measure(name: str, volume: Volume, denoiser: Denoiser) -> tuple[ScanScore, 
     again = denoiser(simulated, sigma=model.sigma).array[0]
     turned = [np.moveaxis(array, axis, 2) for array in (noisy, denoised, sigma, simulated.array[0], again)]
     regions = find_regions(turned[0], turned[1], turned[2])
+    result = find_regions(turned[3], turned[4], turned[2])
+    lost = ((turned[1] - turned[4]) / turned[2])[result.tissue]
     removed, from_simulated = (turned[0] - turned[1]) / turned[2], (turned[3] - turned[4]) / turned[2]
     floor = np.moveaxis(np.broadcast_to(explained(denoised, model), noisy.shape), axis, 2)
     by_floor = score(floor, regions)
@@ -115,6 +121,7 @@ def _measure(name: str, volume: Volume, denoiser: Denoiser) -> tuple[ScanScore, 
         simulated=score(from_simulated, regions),
         rim=by_floor.rim,
         air=by_floor.air,
+        lost=correlation(lost, result.laplacian[result.tissue]) if lost.size else np.nan,
         psnr=10 * float(np.log10(top**2 / max(error, 1e-30))),
     )
     shown = (turned[0] / top, turned[1] / top, removed, from_simulated)
@@ -148,7 +155,7 @@ def _with_noise(clean: np.ndarray, scan: np.ndarray, model: NoiseModel, axis: in
 
 def _markdown(scores: Sequence[ScanScore]) -> str:
     """One row a scan: measured values, in brackets what is expected."""
-    header = ["scan", "SNR", "sigma", "varies", "flat", "over the image", "rim", "air", "edges", "changed by"]
+    header = ["scan", "SNR", "sigma", "varies", "flat", "over the image", "rim", "air", "edges", "lost edges", "changed by"]
     rows = []
     for found in scores:
         real, like = found.removed, found.simulated
@@ -157,6 +164,7 @@ def _markdown(scores: Sequence[ScanScore]) -> str:
             f"{real.flat:.2f} ({like.flat:.2f})",
             f"{real.lowest:.2f} to {real.highest:.2f} ({like.lowest:.2f} to {like.highest:.2f})",
             _pair(real.rim, found.rim), _pair(real.air, found.air), _pair(real.edges, like.edges),
+            f"{found.lost:+.2f}",
             f"{found.psnr:.1f} dB",
         ])  # fmt: skip
     return markdown_table(header, rows) + "\n"

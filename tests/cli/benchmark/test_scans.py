@@ -35,6 +35,7 @@ def test_noise_is_removed_as_simulated_noise_is(folder: Path) -> None:
     assert removed["flat"] == pytest.approx(simulated["flat"], rel=0.15)
     assert scan["air"] == pytest.approx(removed["air"], abs=0.15)
     assert abs(removed["edges"] - simulated["edges"]) < 0.1
+    assert scan["lost"] > -0.05
 
 
 def test_there_is_a_table_and_a_picture(folder: Path) -> None:
