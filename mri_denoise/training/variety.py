@@ -202,7 +202,7 @@ def even(rng: np.random.Generator, count: int) -> np.ndarray:
     array = np.ones((rows, columns, count), dtype=np.float32)
     if rng.random() < 0.6:
         field = ndimage.gaussian_filter(rng.normal(size=array.shape), (*rng.uniform(8, 40, 2), 3.0), mode="wrap")
-        field -= field.mean()  # a field as smooth as the slice is wide is nearly one number, which would be all there is
+        field -= field.mean()  # of a field as smooth as the slice is wide, the mean would be all there is
         array += rng.uniform(0.05, 0.3) * (field / max(float(field.std()), 1e-12)).astype(np.float32)
     if rng.random() < 0.5:
         places = np.meshgrid(np.linspace(-1, 1, rows), np.linspace(-1, 1, columns), indexing="ij")
