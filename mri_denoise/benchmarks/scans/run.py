@@ -155,7 +155,7 @@ def _with_noise(clean: np.ndarray, scan: np.ndarray, model: NoiseModel, axis: in
 
 def _markdown(scores: Sequence[ScanScore]) -> str:
     """One row a scan: measured values, in brackets what is expected."""
-    header = "scan, SNR, sigma, varies, flat, over the image, rim, air, edges, lost edges, changed by".split(", ")
+    header = ["scan", "SNR", "sigma", "varies", "flat", "over the image", "rim", "air", "edges", "lost", "changed by"]
     rows = []
     for found in scores:
         real, like = found.removed, found.simulated
