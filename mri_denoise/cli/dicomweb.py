@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -79,11 +80,13 @@ def push(
     if not folder.exists():
         common.stop(f"{folder}: no such file or folder.", common.WRONG_USAGE)
     with _one_line():
+        from mri_denoise.io.dicom.open import readable
         from mri_denoise.io.sniff import is_dicom
         from mri_denoise.node.web import WebServer
         from mri_denoise.node.web_files import push as push_files
 
-        files = [path for path in _files(folder) if path.name.upper() != "DICOMDIR" and is_dicom(path)]
+        found = [path for path in _files(folder) if path.name.upper() != "DICOMDIR"]
+        files = [path for path in found if is_dicom(path) or not readable(path)]  # which is said file by file
         if not files:
             common.stop(f"{folder}: no DICOM file.", common.SOME_FAILED)
         with common.one_line_errors(common.WRONG_USAGE):
@@ -100,11 +103,20 @@ def push(
 
 
 def _files(folder: Path) -> list[Path]:
-    """The file named, or those below a folder, sorted; hidden ones are not whole yet, or not meant for others."""
+    """The file named, or those below a folder, sorted; hidden ones are not whole yet, or not meant for others.
+
+    Links to folders are followed, each folder once.
+    """
     if folder.is_file():
         return [folder]
-    below = (path for path in folder.rglob("*") if path.is_file())
-    return sorted(path for path in below if not any(part.startswith(".") for part in path.relative_to(folder).parts))
+    files: list[Path] = []
+    seen: set[str] = set()
+    for place, subfolders, names in os.walk(folder, followlinks=True):
+        real = os.path.realpath(place)
+        subfolders[:] = sorted(name for name in subfolders if not name.startswith(".") and real not in seen)
+        files += [Path(place, name) for name in names if not name.startswith(".") and real not in seen]
+        seen.add(real)
+    return sorted(path for path in files if path.is_file() or not path.exists())  # broken links fail, and say so
 
 
 @contextmanager

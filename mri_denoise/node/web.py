@@ -19,7 +19,7 @@ from dicomweb_client.web import DICOMwebClient
 from pydicom.dataset import Dataset
 
 from mri_denoise.errors import InputError, system_reason
-from mri_denoise.io.dicom.pixels import open_image
+from mri_denoise.io.dicom.pixels import as_file, open_image
 from mri_denoise.node.endpoints import is_loopback
 from mri_denoise.node.log import first_line
 from mri_denoise.node.web_adapter import MeteredAdapter
@@ -122,7 +122,7 @@ class WebServer:
             ConnectionError: if the server cannot be reached, is not ready, or exceeds a limit.
             ValueError: if it refuses the image, or answers something else than DICOM.
         """
-        ds = open_image(path)
+        ds = as_file(open_image(path))
         with self._answered():
             answer = self._client.store_instances([ds])
             failed = answer.get("FailedSOPSequence") or []

@@ -38,11 +38,13 @@ class Rude(BaseHTTPRequestHandler):
     Attributes:
         answers: by ``search`` (series), ``instances``, ``fetch`` and ``store``.
         requests: the paths asked for so far.
+        body: what was sent to be stored.
     """
 
     protocol_version = "HTTP/1.1"
     answers: dict[str, Answer]
     requests: list[str]
+    body: bytes
 
     def do_GET(self) -> None:
         self.requests.append(self.path)
@@ -50,7 +52,7 @@ class Rude(BaseHTTPRequestHandler):
         self.answers[{"series": "search", "instances": "instances"}.get(last, "fetch")](self)
 
     def do_POST(self) -> None:
-        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         self.answers["store"](self)
 
     def log_message(self, *_: Any) -> None:
@@ -250,6 +252,38 @@ def test_hidden_files_are_not_stored(tmp_path: Path) -> None:
     with rude_server(store=answer(b"", None)) as (url, _):
         assert command("push", url, tmp_path / "in", code=0) == "1 images stored, 0 refused."
         assert command("push", url, tmp_path / "in" / ".partial", code=0) == "2 images stored, 0 refused."
+
+
+def test_a_bare_data_set_is_stored_as_a_file(tmp_path: Path) -> None:
+    """A server keeps what it gets, and could not give it back."""
+    [ds] = tiny_series("web", 1)
+    del ds.file_meta
+    ds.save_as(tmp_path / "bare.dcm", implicit_vr=True, little_endian=True)
+    sent: list[pydicom.Dataset] = []
+
+    def store(handler: Rude) -> None:
+        part = handler.body.partition(b"\r\n\r\n")[2].rpartition(b"\r\n--")[0]
+        sent.append(pydicom.dcmread(BytesIO(part)))
+        answer(b"", None)(handler)
+
+    with rude_server(store=store) as (url, _):
+        assert command("push", url, tmp_path, code=0) == "1 images stored, 0 refused."
+    meta = sent[0].file_meta
+    assert (meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID) == (ds.SOPClassUID, ds.SOPInstanceUID)
+    assert sent[0].PixelData == ds.PixelData
+
+
+def test_links_are_followed_and_broken_ones_are_failures(tmp_path: Path) -> None:
+    save_tiny(tmp_path, "elsewhere", slices=2)
+    folder = tmp_path / "in"
+    folder.mkdir()
+    (folder / "linked").symlink_to(tmp_path / "elsewhere")
+    (folder / "again").symlink_to(folder)
+    with rude_server(store=answer(b"", None)) as (url, _):
+        assert command("push", url, folder, code=0) == "2 images stored, 0 refused."
+        (folder / "broken.dcm").symlink_to("nowhere")
+        said = command("push", url, folder, code=1)
+    assert "broken.dcm: cannot be read" in said and said.endswith("2 images stored, 1 refused.")
 
 
 def test_a_server_that_is_not_there_is_said_in_the_systems_words(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from mri_denoise.errors import InputError
 from mri_denoise.io.case import Skip
+from mri_denoise.io.dicom.dataset import number
 from mri_denoise.io.dicom.instance import Instance
 from mri_denoise.io.dicom.pixels import decode, open_image, pixel_format, stored_values
 
@@ -75,7 +76,7 @@ def _digest(path: Path, copies: int) -> str:
     try:
         ds = open_image(path)
         layout = pixel_format(ds)
-        for frame in range(int(ds.get("NumberOfFrames") or 1)):
+        for frame in range(int(number(ds, "NumberOfFrames") or 1)):
             digest.update(stored_values(decode(ds, path, frame), layout).tobytes())
     except InputError:
         return ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import struct
 import unicodedata
@@ -11,6 +12,7 @@ from typing import Any
 from pydicom.datadict import dictionary_VR
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.errors import BytesLengthException, InvalidDicomError
+from pydicom.tag import Tag
 from pydicom.uid import UID, AllTransferSyntaxes, EnhancedMRImageStorage, LegacyConvertedEnhancedMRImageStorage
 
 ENHANCED_MR = (EnhancedMRImageStorage, LegacyConvertedEnhancedMRImageStorage)
@@ -44,7 +46,7 @@ def value(ds: Dataset, keyword: str) -> Any:
 
 
 def numbers(ds: Dataset, keyword: str) -> tuple[float, ...]:
-    r"""The values of a numeric attribute; empty if it is absent or not numeric.
+    r"""The values of a numeric attribute; empty if it is absent or not numeric, as ``NaN`` is.
 
     Decimal strings are read whatever VR they were written with (GE writes Pixel Spacing as UT, for instance): VRs of
     long text have no multiple values, and unknown VRs are bytes.
@@ -71,6 +73,12 @@ def number(ds: Dataset, keyword: str) -> float | None:
         (4.6, None)
     """
     return next(iter(numbers(ds, keyword)), None)
+
+
+def has_value(ds: Dataset, keyword: str) -> bool:
+    """Whether an attribute is there and not empty, even if its value cannot be parsed."""
+    found = getattr(ds.get_item(Tag(keyword)), "value", None)
+    return bool(found.strip(b" \0") if isinstance(found, bytes) else found is not None and str(found).strip())
 
 
 def text(ds: Dataset, keyword: str) -> str:
@@ -189,7 +197,7 @@ def _floats(found: Any) -> tuple[float, ...]:
     if isinstance(found, str):
         found = found.rstrip(" \0").split("\\")
     try:
-        parts = [found] if isinstance(found, (int, float)) else list(found)
-        return tuple(float(part) for part in parts)
-    except (TypeError, ValueError):
+        parts = tuple(map(float, [found] if isinstance(found, (int, float)) else found))
+    except (TypeError, ValueError, OverflowError):
         return ()
+    return parts if all(map(math.isfinite, parts)) else ()

@@ -9,12 +9,14 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from pydicom.datadict import dictionary_description
 from pydicom.dataset import Dataset
 from pydicom.uid import MediaStorageDirectoryStorage
 
 from mri_denoise.io.case import Skip
 from mri_denoise.io.dicom.dataset import (
     PARSE_ERRORS,
+    has_value,
     image_types,
     instance_uid,
     is_enhanced,
@@ -32,6 +34,8 @@ from mri_denoise.io.dicom.planes import LayoutError, Plane, planes
 from mri_denoise.io.dicom.stored_bits import upper_bits
 from mri_denoise.io.sniff import is_dicom
 
+_SMALLEST = 1e-25  # slope, so that squares of values are numbers in single precision, too
+_ROUNDED_COSINES = 0.1  # by which cosines that were rounded miss a length of 1 or a right angle
 _ITEM_GROUP = 0xFFFE  # items and delimiters, which only sequences and encapsulated pixels hold
 
 
@@ -184,7 +188,7 @@ def ranges(what: str, numbers_: list[int]) -> str:
 def _instance(plane: Plane, index: int, path: Path, forced: str) -> Instance:
     ds = plane.header
     diffusion = diffusion_of(ds)
-    spacing = numbers(ds, "PixelSpacing")
+    spacing, position = numbers(ds, "PixelSpacing"), numbers(ds, "ImagePositionPatient")
     thickness = [n for n in (number(ds, "SliceThickness"), number(ds, "SpacingBetweenSlices")) if n]
     timing = ("InversionTime", "FlipAngle", "RepetitionTime", "TriggerTime", "AcquisitionDateTime", "AcquisitionTime")
     return Instance(
@@ -197,8 +201,8 @@ def _instance(plane: Plane, index: int, path: Path, forced: str) -> Instance:
         shape=plane.shape,
         divider=_divider(ds, diffusion),
         moment=tuple(numbers(ds, keyword) for keyword in ("TemporalPositionIdentifier", "TemporalPositionIndex")),
-        orientation=_finite(numbers(ds, "ImageOrientationPatient"), 6),
-        position=_finite(numbers(ds, "ImagePositionPatient"), 3),
+        orientation=_cosines(numbers(ds, "ImageOrientationPatient")),
+        position=position if len(position) == 3 else None,
         spacing=(spacing[0], spacing[1]) if len(spacing) == 2 and min(spacing) > 0 else None,
         scale=_scale(ds),
         thickness=max(map(abs, thickness)) if thickness else None,
@@ -236,15 +240,29 @@ def _divider(ds: Dataset, diffusion: Diffusion | None) -> tuple[object, ...]:
 
 
 def _scale(ds: Dataset) -> tuple[float, float] | None:
-    """Rescale Slope, of which 0 counts as 1, and Rescale Intercept; None if both are absent."""
+    """Rescale Slope, of which 0 counts as 1, and Rescale Intercept; None if both are absent.
+
+    Raises:
+        ValueError: One is no number, so that the values are unknown, or they are too large or small to compute with.
+    """
     slope, intercept = number(ds, "RescaleSlope"), number(ds, "RescaleIntercept")
+    for keyword, found in (("RescaleSlope", slope), ("RescaleIntercept", intercept)):
+        if found is None and has_value(ds, keyword):
+            raise ValueError(f"{dictionary_description(keyword)} is no number")
+    if not _SMALLEST <= abs(slope or 1.0) <= 1 / _SMALLEST or abs(intercept or 0.0) > 1 / _SMALLEST:
+        raise ValueError(f"Rescale Slope {slope}, Rescale Intercept {intercept}: no values of an image")
     return None if slope is None and intercept is None else (slope or 1.0, intercept or 0.0)
 
 
-def _finite(found: tuple[float, ...], count: int) -> tuple[float, ...] | None:
-    return found if len(found) == count and all(map(math.isfinite, found)) else None
+def _cosines(found: tuple[float, ...]) -> tuple[float, ...] | None:
+    """Direction cosines of a row and a column; None if they are no two directions at a right angle, such as zeros."""
+    if len(found) != 6:
+        return None
+    across = math.hypot(*found[:3]), math.hypot(*found[3:])
+    overlap = sum(a * b for a, b in zip(found[:3], found[3:], strict=True))
+    return found if max(abs(overlap), *(abs(one - 1) for one in across)) < _ROUNDED_COSINES else None
 
 
 def _whole(ds: Dataset, keyword: str) -> int | None:
     found = number(ds, keyword)
-    return None if found is None or not math.isfinite(found) else int(found)
+    return None if found is None else int(found)

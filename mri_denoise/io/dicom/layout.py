@@ -15,6 +15,8 @@ from mri_denoise.io.dicom.dataset import NO_UID
 from mri_denoise.io.dicom.instance import Instance
 from mri_denoise.io.dicom.stack import Stack, evenly_spaced, normal, stack_problem
 
+_LONGEST_NAME = 192  # bytes; file systems allow 255, with the number and what is appended for maps
+
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class StackPlan:
@@ -189,6 +191,7 @@ def _folder(first: Instance, place: Path, taken: set[str]) -> str:
     """Choose a folder name that no other series has: number and description, in characters safe for file systems."""
     number = [] if first.series_number is None else [str(first.series_number)]
     words = re.sub(r"[^\w.+-]+", "_", first.description).strip("._")[:80]
+    words = words.encode(errors="ignore")[:_LONGEST_NAME].decode(errors="ignore")
     words = re.sub(r"\.(nii|nii\.gz)$", r"_\1", words, flags=re.IGNORECASE)  # a folder is no NIfTI file
     base = "_".join([*number, words] if words else [*number, "series"])
     base = base.lstrip("-") or "series"  # programs take such a name for an option

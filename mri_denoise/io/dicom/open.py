@@ -109,7 +109,7 @@ def readable(path: Path) -> bool:
 
 
 def pixels_missing(ds: Dataset, path: Path) -> str | None:
-    """Say why the pixel data cannot be whole, by their length in the file.
+    """Say why the pixel data cannot be whole, or what the header says they are, by their length in the file.
 
     Args:
         ds: the header, from `read_header`.
@@ -135,4 +135,6 @@ def pixels_missing(ds: Dataset, path: Path) -> str | None:
     available = min(length, in_file)
     if available < expected:
         return f"truncated: {available} of {expected} bytes of pixel data"
+    if available >= 2 * expected > 2:  # more than padding: frames or bits that the header does not count
+        return f"{available} bytes of pixel data, where the header says {expected}: damaged header"
     return None

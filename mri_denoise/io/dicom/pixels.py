@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.pixels.utils import pixel_array
 from pydicom.uid import (
@@ -18,9 +19,18 @@ from pydicom.uid import (
 )
 
 from mri_denoise.errors import InputError
-from mri_denoise.io.dicom.dataset import PARSE_ERRORS, error_words, number, text, transfer_syntax
+from mri_denoise.io.dicom.dataset import (
+    PARSE_ERRORS,
+    error_words,
+    instance_uid,
+    number,
+    sop_class,
+    text,
+    transfer_syntax,
+)
 from mri_denoise.io.dicom.decoder import decode_apart
 from mri_denoise.io.dicom.open import parse_file
+from mri_denoise.io.dicom.stored_bits import beyond_stored
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,10 +73,33 @@ def open_image(path: Path) -> Dataset:
             ds = parse_file(path)
     except (*PARSE_ERRORS, OSError) as error:
         raise InputError(f"{path}: cannot be read as DICOM ({error_words(error)})") from error
+    raw = next((one for one in ds.values() if isinstance(one, RawDataElement)), None)
+    if raw is not None and raw.is_implicit_VR != ds.original_encoding[0]:
+        # the file meta information is wrong, which pydicom sees, but believes again when it writes
+        ds.set_original_encoding(raw.is_implicit_VR, raw.is_little_endian, ds.original_character_set)
     if not text(ds.file_meta, "TransferSyntaxUID"):
         implicit, little = ds.original_encoding
         explicit = ExplicitVRLittleEndian if little else ExplicitVRBigEndian
         ds.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else explicit
+    return ds
+
+
+def as_file(ds: Dataset) -> Dataset:
+    """Give a bare data set, as ACR-NEMA and some archives keep it, the preamble and UIDs of a file (PS3.10 7.1).
+
+    Args:
+        ds: from `open_image`; changed in place, where it lacks them.
+
+    Returns:
+        The data set.
+    """
+    ds.preamble = ds.preamble or bytes(128)
+    for keyword, found in (
+        ("MediaStorageSOPClassUID", sop_class(ds)),
+        ("MediaStorageSOPInstanceUID", instance_uid(ds)),
+    ):
+        if not text(ds.file_meta, keyword):
+            setattr(ds.file_meta, keyword, found)
     return ds
 
 
@@ -115,9 +148,8 @@ def decode(ds: Dataset, path: Path, frame: int = 0) -> np.ndarray:
             else:
                 # pydicom's own RLE decoder reports damaged data; that of pylibjpeg is quicker but panics. In
                 # uncompressed data, bits above the stored ones may hold something else, which `replaced` keeps.
-                clean = syntax == RLELossless
-                plugin = "pydicom" if clean else ""
-                pixels = pixel_array(ds, index=frame, raw=True, correct_unused_bits=clean, decoding_plugin=plugin)
+                plugin = "pydicom" if syntax == RLELossless else ""
+                pixels = pixel_array(ds, index=frame, raw=True, correct_unused_bits=False, decoding_plugin=plugin)
     except (*PARSE_ERRORS, OSError) as error:
         why = error_words(error, 160)
         raise InputError(f"{path}: pixel data cannot be decoded ({why}); export the file again") from error
@@ -130,7 +162,13 @@ def decode(ds: Dataset, path: Path, frame: int = 0) -> np.ndarray:
     signed = np.dtype(f"i{layout.allocated // 8}")
     narrow = pixels.astype(signed if pixels.dtype.kind == "i" else f"u{layout.allocated // 8}")
     words: np.ndarray = narrow.view(f"u{layout.allocated // 8}")
-    return words
+    if syntax is None or not syntax.is_encapsulated:
+        return words
+    found, wrong = beyond_stored(words[np.newaxis], layout.stored, signed=layout.signed)
+    if wrong:
+        raise InputError(f"{path}: {found}")
+    # overlays in the pixels are not allowed where these are compressed (PS3.5 8.1.2), so that other bits are junk
+    return stored_values(words, layout).astype(words.dtype) if found else words
 
 
 def _decode_apart(ds: Dataset, path: Path, frame: int, layout: PixelFormat) -> np.ndarray:

@@ -17,8 +17,8 @@ def upper_bits(ds: Dataset, path: Path) -> tuple[str, bool]:
 
     Such bits may hold an old overlay or junk, which is masked, or a header that counts too few bits, so that masking
     wraps the values. The image is smoother with bits that belong to the values, as a value that wraps makes an edge;
-    where it is rougher, they may be either. Only uncompressed pixels are looked at, and only where the header does not
-    give their range (Smallest and Largest Image Pixel Value).
+    where it is rougher, they may be either. Compressed pixels are looked at when they are decoded; others only where
+    the header does not give their range (Smallest and Largest Image Pixel Value).
 
     Args:
         ds: the header, from `mri_denoise.io.dicom.open.read_header`.
@@ -31,24 +31,45 @@ def upper_bits(ds: Dataset, path: Path) -> tuple[str, bool]:
     if allocated not in (16, 32) or not 0 < stored < allocated or _overlay_in_pixels(ds, stored):
         return "", False
     signed = bool(number(ds, "PixelRepresentation"))
-    low, high = (-(1 << stored - 1), (1 << stored) - 1) if signed else (0, (1 << stored) - 1)
+    low, high = _limits(stored, signed)
     range_ = [number(ds, keyword) for keyword in ("SmallestImagePixelValue", "LargestImagePixelValue")]
     if all(edge is not None and low <= edge <= high for edge in range_):
         return "", False  # without a look at the pixels of a whole study
     words = _words(ds, path, allocated)
     if words is None or not words.size:
         return "", False
-    values = words.view(words.dtype.str.replace("u", "i")) if signed else words
+    frames = words.reshape(-1, int(number(ds, "Rows") or 1), int(number(ds, "Columns") or 1))
+    return beyond_stored(frames, stored, signed=signed)
+
+
+def beyond_stored(frames: np.ndarray, stored: int, *, signed: bool) -> tuple[str, bool]:
+    """Say that words of pixel data have bits above those stored, and whether these belong to the values.
+
+    Args:
+        frames: unsigned integers, shape (frames, rows, columns).
+        stored: Bits Stored.
+        signed: whether values are in two's complement.
+
+    Returns:
+        As `upper_bits`.
+    """
+    low, high = _limits(stored, signed)
+    values = frames.view(frames.dtype.str.replace("u", "i")) if signed else frames
     if values.min() >= low and values.max() <= high:
         return "", False
-    frames = values.reshape(-1, int(number(ds, "Rows") or 1), int(number(ds, "Columns") or 1)).astype(np.int64)
-    masked = frames & ((1 << stored) - 1)
+    wide = values.astype(np.int64)
+    masked = wide & ((1 << stored) - 1)
     if signed:
         masked -= (masked >> stored - 1) << stored
     found = f"{values.min()} to {values.max()}, more than the {stored} bits stored of the header can hold"
-    if _roughness(frames) < _roughness(masked):
+    if _roughness(wide) < _roughness(masked):
         return f"values of {found}: export it again", True
     return f"pixels of {found}: the upper bits are taken for an overlay and kept aside", False
+
+
+def _limits(stored: int, signed: bool) -> tuple[int, int]:
+    """Smallest and largest word that has no bits above those stored but for a sign, which need not be extended."""
+    return (-(1 << stored - 1) if signed else 0), (1 << stored) - 1
 
 
 def _overlay_in_pixels(ds: Dataset, stored: int) -> bool:
@@ -60,7 +81,7 @@ def _overlay_in_pixels(ds: Dataset, stored: int) -> bool:
 def _words(ds: Dataset, path: Path, allocated: int) -> np.ndarray | None:
     """The words of uncompressed pixel data, left in the file; None if they cannot be had like that."""
     syntax = transfer_syntax(ds)
-    if syntax is not None and (syntax.is_encapsulated or syntax.is_deflated):
+    if syntax is not None and syntax.is_encapsulated:
         return None
     element = ds.get_item(_PIXEL_DATA, keep_deferred=True)
     pixels = (number(ds, "Rows") or 0) * (number(ds, "Columns") or 0) * (number(ds, "NumberOfFrames") or 1)

@@ -327,6 +327,14 @@ def test_no_name_of_a_series_looks_like_an_option(tmp_path: Path) -> None:
     assert find(tmp_path)[0][0].output == Path("rf")
 
 
+def test_no_name_of_a_series_is_longer_than_file_systems_allow(tmp_path: Path) -> None:
+    new = renew(series(Phantom(slices=1)), SpecificCharacterSet="ISO_IR 192", SeriesDescription="\U00020bb7" * 64)
+    save(new, tmp_path)
+    [case], _ = find(tmp_path)
+    assert case.output.name.startswith("5_\U00020bb7")
+    assert len(f"{case.output}_residual.nii.gz".encode()) < 230
+
+
 def test_files_beside_a_series_have_its_name_alone_however_deep_it_lies(tmp_path: Path) -> None:
     deep = Path(*[str(k) * 60 for k in range(5)])
     new = renew(series(Phantom(slices=1)), SpecificCharacterSet="ISO_IR 192", SeriesDescription="Köpfe")

@@ -11,7 +11,15 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
-from pydicom.uid import ExplicitVRBigEndian, ImplicitVRLittleEndian
+from pydicom.filewriter import write_file_meta_info
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    JPEG2000Lossless,
+    RLELossless,
+)
 
 from mri_denoise.io import discover, read
 from mri_denoise.io.case import Case
@@ -179,6 +187,68 @@ def test_values_that_need_more_bits_than_stored_are_not_wrapped(tmp_path: Path) 
     cases, skips = discover(tmp_path)
     assert not cases and len(skips) == 3
     assert all(skip.damaged and "more than the 12 bits stored" in skip.reason for skip in skips)
+
+
+@pytest.mark.parametrize("syntax", [JPEG2000Lossless, RLELossless, DeflatedExplicitVRLittleEndian])
+def test_nor_are_they_where_pixels_are_compressed(tmp_path: Path, syntax: str) -> None:
+    datasets = smooth(3, 6000)
+    for ds in datasets:
+        ds.BitsStored, ds.HighBit = 13, 12
+        if syntax == DeflatedExplicitVRLittleEndian:
+            ds.file_meta.TransferSyntaxUID = syntax
+        else:
+            ds.compress(syntax, generate_instance_uid=False)
+        ds.BitsStored, ds.HighBit = 12, 11
+    save(datasets, tmp_path / "in")
+    found = cli("denoise", tmp_path / "in", tmp_path / "out", "--sigma", 50, "--device", "cpu", code=1)
+    assert "more than the 12 bits stored" in found.stdout + found.stderr
+    assert not list(tmp_path.glob("out/**/IM*"))
+
+
+def test_junk_above_the_stored_bits_of_compressed_pixels_is_masked(tmp_path: Path) -> None:
+    datasets = smooth(3, 3000)
+    expected = datasets[0].pixel_array
+    for ds in datasets:
+        pixels = ds.pixel_array.copy()
+        pixels[10:14, 3:9] |= 1 << 12
+        set_stored(ds, pixels)
+        ds.BitsStored, ds.HighBit = 13, 12
+        ds.compress(RLELossless, generate_instance_uid=False)
+        ds.BitsStored, ds.HighBit = 12, 11
+    save(datasets, tmp_path)
+    np.testing.assert_array_equal(read(only_case(tmp_path)).array[0, :, :, 0].T, expected)
+
+
+def test_more_pixel_data_than_the_header_counts_are_damage(tmp_path: Path) -> None:
+    datasets = series()
+    for ds in datasets:
+        ds.BitsAllocated, ds.BitsStored, ds.HighBit = 8, 8, 7  # of 16
+    save(datasets, tmp_path)
+    cases, skips = discover(tmp_path)
+    assert not cases and len(skips) == 4
+    assert all(skip.damaged and "240 bytes of pixel data, where the header says 120" in skip.reason for skip in skips)
+
+
+@pytest.mark.parametrize("implicit", [True, False])
+def test_the_wrong_one_of_two_transfer_syntaxes_is_not_believed(tmp_path: Path, implicit: bool) -> None:
+    """The file meta information says explicit VR and the data set is implicit, or the other way round."""
+    paths = save(series(), tmp_path / "in")
+    syntaxes = (ExplicitVRLittleEndian, ImplicitVRLittleEndian)
+    true, said = syntaxes[implicit], syntaxes[not implicit]
+    for path in paths:
+        ds = pydicom.dcmread(path)
+        whole, right, wrong = BytesIO(), BytesIO(), BytesIO()
+        ds.file_meta.TransferSyntaxUID = true
+        write_file_meta_info(right, ds.file_meta)
+        ds.save_as(whole, enforce_file_format=True)
+        ds.file_meta.TransferSyntaxUID = said
+        write_file_meta_info(wrong, ds.file_meta)
+        path.write_bytes(bytes(128) + b"DICM" + wrong.getvalue() + whole.getvalue()[132 + len(right.getvalue()) :])
+    results = halved(only_case(tmp_path / "in"), tmp_path / "out")
+    for path, result in zip(paths, results, strict=True):
+        source, ds = pydicom.dcmread(path), pydicom.dcmread(result)
+        assert ds.PatientName == source.PatientName and ds.StudyDate == source.StudyDate
+        assert ds.ImagePositionPatient == source.ImagePositionPatient
 
 
 def test_a_series_with_one_slice_of_such_values_is_left_as_a_whole(tmp_path: Path) -> None:

@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
+from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
+from pydicom.tag import Tag
 from pydicom.uid import generate_uid
 
 from mri_denoise.io import discover as discover_all
@@ -119,6 +121,15 @@ def test_copies_are_dropped_and_named(tmp_path: Path) -> None:
     assert list(case.sources) == paths
     assert skip.source == tmp_path / "zz copy"
     assert f"copy of {paths[1].name}" in skip.reason
+
+
+def test_copies_whose_number_of_frames_is_none_are_no_bug(tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        (ds,) = series(Phantom(slices=1))
+        ds["NumberOfFrames"] = DataElement(Tag("NumberOfFrames"), "IS", "1\\2", already_converted=True)
+        save([ds], tmp_path / folder)
+    (_,), (skip,) = discover(sorted(tmp_path.glob("*/*")), tmp_path)
+    assert "copy of" in skip.reason
 
 
 def test_identifiers_follow_from_what_was_written(tmp_path: Path) -> None:

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
+from pydicom.tag import Tag
 
 from mri_denoise.io import read
 from mri_denoise.io.case import Case
@@ -75,6 +77,32 @@ def test_a_slice_without_the_scale_of_the_others_is_denoised_by_itself(tmp_path:
     assert sorted(case.details.shape[2] for case in cases) == [1, 4]
 
 
+@pytest.mark.parametrize("keyword", ["EchoTime", "SliceThickness", "RescaleSlope", "PixelSpacing", "DiffusionBValue"])
+@pytest.mark.parametrize("words", ["nan", "inf", "1,5"])
+def test_what_is_no_number_never_passes_for_one(tmp_path: Path, keyword: str, words: str) -> None:
+    """Without it a volume is a volume; but values whose scale is unknown are damage."""
+    datasets = series()
+    for ds in datasets:
+        written = f"{words}\\{words}" if keyword == "PixelSpacing" else words
+        ds[keyword] = DataElement(Tag(keyword), "DS", written, already_converted=True)
+    save(datasets, tmp_path)
+    cases, skips = discover(sorted(tmp_path.iterdir()), tmp_path)
+    if keyword == "RescaleSlope":
+        assert not cases and all(skip.damaged and "Rescale Slope is no number" in skip.reason for skip in skips)
+    elif keyword == "PixelSpacing":
+        assert not cases and all("no pixel spacing" in skip.reason for skip in skips)
+    else:
+        (case,) = cases
+        assert case.details.contiguous and np.isfinite(case.details.affine).all()
+
+
+@pytest.mark.parametrize("slope", ["1e38", "1e-40"])
+def test_a_scale_that_leaves_no_values_is_damage(tmp_path: Path, slope: str) -> None:
+    save(series(RescaleSlope=slope, RescaleIntercept="0"), tmp_path)
+    cases, skips = discover(sorted(tmp_path.iterdir()), tmp_path)
+    assert not cases and all(skip.damaged and "no values of an image" in skip.reason for skip in skips)
+
+
 @pytest.mark.parametrize("orientation", [AXIAL, OBLIQUE])
 def test_mpr_slices_with_rounded_positions_and_their_own_acquisition_numbers_are_one_volume(
     tmp_path: Path, orientation: tuple[float, ...]
@@ -110,12 +138,23 @@ def test_a_missing_slice_is_seen_through_rounding(gap: float, slices: int, data:
     assert not evenly_spaced(stack)
 
 
-def test_images_without_position_are_neither_a_volume_nor_a_time_series(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "missing",
+    [
+        ("ImagePositionPatient", ""),
+        ("ImageOrientationPatient", [0] * 6),
+        ("ImageOrientationPatient", [1, 0, 0, 1, 0, 0]),
+        ("ImageOrientationPatient", [2, 0, 0, 0, 2, 0]),
+    ],
+)
+def test_images_without_position_are_neither_a_volume_nor_a_time_series(
+    tmp_path: Path, missing: tuple[str, object]
+) -> None:
     import nibabel as nib
 
     datasets = series()
     for ds in datasets:
-        ds.ImagePositionPatient = ""
+        setattr(ds, *missing)
     named, _ = as_nifti(cases_of(datasets, tmp_path / "in"))
     assert len(named) == 4
     for case in named:
