@@ -103,7 +103,9 @@ def denoise(
         return cast(Image, each)
     _check_spacing(image, spacing)
     if isinstance(sigma, np.ndarray) and sigma.size == 1:
-        sigma = sigma.item()
+        from mri_denoise.bundles.item import only_number
+
+        sigma = only_number(sigma)
     settings = Settings(
         sigma=DEFAULTS.sigma if isinstance(sigma, np.ndarray) else Sigma.parse(sigma),
         strength=strength,
@@ -149,11 +151,14 @@ def estimate_noise(image: object, *, spacing: Sequence[float] | None = None) -> 
         >>> round(estimate_noise(noisy).level)
         20
     """
+    from mri_denoise.bundles.item import new_tensors_on_cpu
+
     if isinstance(image, list | tuple):
         return [estimate_noise(one, spacing=spacing) for one in image]
     _check_spacing(image, spacing)
     volume = _read(Path(image)) if isinstance(image, str | os.PathLike) else take(image, spacing).volume
-    models = list(find_series_noise(volume.array, slice_axis=slice_axis_of(volume)))
+    with new_tensors_on_cpu():
+        models = list(find_series_noise(volume.array, slice_axis=slice_axis_of(volume)))
     return models[0] if len(models) == 1 else models
 
 

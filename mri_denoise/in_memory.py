@@ -66,7 +66,7 @@ def take(image: object, spacing: Sequence[float] | None) -> Taken:
 def _take_array(image: np.ndarray, spacing: Sequence[float] | None) -> Taken:
     if image.ndim not in (2, 3, 4) or 0 in image.shape:
         raise InputError(f"array of shape {image.shape}: must be (X, Y), (X, Y, Z) or (X, Y, Z, T).")
-    affine, plain = _affine_of(spacing), np.asarray(image)
+    affine, plain = _affine_of(spacing, image.ndim), np.asarray(image)
     stored = _series(plain)
     values = _values(stored)
     white = 255.0 if plain.dtype == np.uint8 and plain.ndim == 2 else None
@@ -98,18 +98,22 @@ def _take_masked(image: np.ma.MaskedArray[Any, Any], spacing: Sequence[float] | 
     return Taken(volume=volume, give_back=give_back)
 
 
-def _affine_of(spacing: Sequence[float] | None) -> np.ndarray:
+def _affine_of(spacing: Sequence[float] | None, dimensions: int) -> np.ndarray:
     """The affine of an array, 4 x 4.
 
     Raises:
-        InputError: if the edges of its voxels are not two or three lengths.
+        InputError: if the edges of its voxels are not two or three lengths, three of a volume.
     """
     try:
+        if isinstance(spacing, str):
+            raise TypeError
         sizes = (1.0, 1.0, 1.0) if spacing is None else tuple(float(edge) for edge in spacing)
     except (TypeError, ValueError):
         sizes = ()
     if len(sizes) not in (2, 3) or not all(0 < edge < np.inf for edge in sizes):
         raise InputError(f"spacing {printable(str(spacing))}: must be two or three lengths in mm, above 0.")
+    if len(sizes) < min(dimensions, 3):  # which axis is the one across slices would be a guess
+        raise InputError(f"spacing {printable(str(spacing))}: a volume needs three lengths in mm, one for each axis.")
     return np.diag([*sizes, *[1.0] * (4 - len(sizes))])
 
 
@@ -178,6 +182,10 @@ def _take_tensor(image: object) -> Taken:
     assert isinstance(image, torch.Tensor)
     if image.ndim not in (3, 4) or 0 in image.shape:
         raise InputError(f"tensor of shape {tuple(image.shape)}: must be (C, X, Y) or (C, X, Y, Z), channel first.")
+    if getattr(image, "is_batch", False):
+        raise InputError(
+            f"MetaTensor of shape {tuple(image.shape)}, a batch: take it apart by monai.data.decollate_batch."
+        )
     if image.layout is not torch.strided or image.is_quantized or image.is_meta:
         raise InputError("tensor that is sparse, quantized or without data: must be dense and hold its numbers.")
     plain = image.detach().as_subclass(torch.Tensor).cpu().resolve_conj().resolve_neg()
@@ -197,7 +205,10 @@ def _take_tensor(image: object) -> Taken:
         result = values.to(image.device)
         if not isinstance(image, MetaTensor):
             return result
-        return MetaTensor(result, meta=dict(image.meta), applied_operations=list(image.applied_operations))
+        image_again = MetaTensor(result, meta=dict(image.meta), applied_operations=list(image.applied_operations))
+        for operation in image.pending_operations:  # of lazy transforms: still to be done
+            image_again.push_pending_operation(operation)
+        return image_again
 
     return Taken(volume=volume, give_back=give_back)
 

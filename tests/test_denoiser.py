@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from monai.bundle import ConfigParser
+from monai.data import set_track_meta
 from PIL import Image
 
 from mri_denoise.benchmarks.baselines import Slicing
@@ -157,6 +158,46 @@ def test_the_input_is_left_alone_and_keeps_its_odd_values(model: Denoiser, noisy
     assert not np.may_share_memory(result.array, array)
     np.testing.assert_array_equal(np.isfinite(result.array), np.isfinite(array))
     assert np.array_equal(result.array, array, equal_nan=True) == (strength == 0)
+
+
+def test_another_programs_defaults_of_torch_change_nothing(rician: Bundle, noisy: np.ndarray) -> None:
+    volume = Volume(array=noisy[None, :, :, 8:20], affine=AFFINE)
+    wanted = Denoiser(rician, device="cpu")(volume, quality="fast")
+    usual = torch.get_default_dtype()
+    try:
+        torch.set_default_device("meta")  # as cuda, in that arrays cannot be made of it
+        torch.set_default_dtype(torch.bfloat16)
+        found = Denoiser(rician, device="cpu")(volume, quality="fast")
+        assert torch.empty(1).device.type == "meta"
+    finally:
+        torch.set_default_dtype(usual)
+        torch.set_default_device(None)
+    np.testing.assert_array_equal(found.array, wanted.array)
+
+
+def test_without_metadata_there_is_one_line(model: Denoiser, noisy: np.ndarray) -> None:
+    set_track_meta(False)
+    try:
+        with pytest.raises(InputError, match=r"call monai.data.set_track_meta\(True\) before"):
+            model(Volume(array=noisy[None], affine=AFFINE))
+    finally:
+        set_track_meta(True)
+
+
+@pytest.mark.parametrize(
+    ("volume", "words"),
+    [
+        (np.zeros((1, 9, 9, 9), "f4"), "image of type ndarray: a denoiser takes a Volume"),
+        (Volume(array=np.zeros((9, 9, 9), "f4"), affine=np.eye(4)), r"volume of shape \(9, 9, 9\): must be"),
+        (Volume(array=np.zeros((1, 9, 0, 9), "f4"), affine=np.eye(4)), r"volume of shape \(1, 9, 0, 9\): must be"),
+        (Volume(array=np.zeros((1, 9, 9, 9), "c8"), affine=np.eye(4)), "volume of type complex64: must be"),
+        (Volume(array=torch.zeros(1, 9, 9, 9), affine=np.eye(4)), "volume of Tensor: must be"),
+        (Volume(array=np.zeros((1, 9, 9, 9), "f4"), affine=None), r"affine of shape \(\): must be 4 x 4"),
+    ],
+)
+def test_what_is_no_volume_is_one_line(model: Denoiser, volume: Any, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        model(volume)
 
 
 def test_a_bundle_that_does_not_name_its_steps_is_told_what_it_lacks(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 import torch
-from monai.data import MetaTensor
+from monai.data import MetaTensor, list_data_collate
 from monai.transforms import Flip
 from PIL import Image
 from pydicom.data import get_testdata_file
@@ -25,6 +25,7 @@ from mri_denoise.denoiser import Denoiser
 from mri_denoise.errors import InputError
 from mri_denoise.images import denoise, estimate_noise
 from mri_denoise.loaded import load
+from mri_denoise.noise import cells
 from mri_denoise.noise.model import NoiseModel, find_noise
 from mri_denoise.volume import Volume
 
@@ -159,6 +160,18 @@ def test_a_metatensor_keeps_what_was_done_to_it_and_needs_no_affine(wanted: np.n
     assert not result.affine.any()
 
 
+def test_what_lazy_transforms_have_put_off_is_still_to_be_done() -> None:
+    image = Flip(1, lazy=True)(MetaTensor(torch.from_numpy(noisy(dtype="float32"))[None]))
+    result = denoise(image, sigma=SIGMA)
+    assert result.pending_operations == image.pending_operations and len(result.pending_operations) == 1
+
+
+def test_a_batch_is_no_image() -> None:
+    batch = list_data_collate([{"image": MetaTensor(torch.zeros(1, 9, 9))}] * 2)["image"]
+    with pytest.raises(InputError, match="a batch: take it apart by monai.data.decollate_batch"):
+        denoise(batch)
+
+
 @pytest.mark.parametrize("dtype", [">i2", "float64", "uint8"])
 def test_masked_arrays_keep_their_mask_and_what_is_under_it(dtype: str) -> None:
     array = (noisy() // 2).astype(dtype)
@@ -228,6 +241,8 @@ def test_a_path_is_denoised_to_a_path(tmp_path: Path, wanted: np.ndarray) -> Non
         (np.zeros((9, 9, 9)), {"spacing": 4}, "spacing 4: must be two or three lengths"),
         (np.zeros((9, 9, 9)), {"spacing": (1, None, 1)}, "spacing .*: must be two or three lengths"),
         (np.zeros((9, 9, 9)), {"spacing": np.eye(3)}, "spacing .*: must be two or three lengths"),
+        (np.zeros((9, 9, 9)), {"spacing": "114"}, "spacing 114: must be two or three lengths"),
+        (np.zeros((9, 9, 9)), {"spacing": (4, 4)}, "spacing .*: a volume needs three lengths"),
         (np.zeros((9, 9, 9)), {"strength": "0.5"}, "strength of type str: must be a number"),
         (np.zeros((9, 9, 9)), {"strength": np.full((2, 2), 0.5)}, "strength of type ndarray: must be a number"),
         (
@@ -240,6 +255,8 @@ def test_a_path_is_denoised_to_a_path(tmp_path: Path, wanted: np.ndarray) -> Non
         (np.zeros((9, 9, 9)), {"sigma": -np.ones((9, 9, 9))}, "a noise map must be finite and not negative"),
         (np.zeros((9, 9, 9)), {"sigma": np.full((9, 9, 9), 1e300)}, "a noise map must be finite and not negative"),
         (np.zeros((9, 9, 9)), {"sigma": np.ones((9, 9, 9), bool)}, "a noise map must hold real numbers"),
+        (np.zeros((9, 9, 9)), {"sigma": np.ma.masked_less(np.ones((9, 9, 9)), 2)}, "at each voxel, none masked"),
+        (np.zeros((9, 9, 9)), {"sigma": np.ma.masked}, "sigma nan: must be a number from 0 on"),
         (np.zeros((9, 9, 9)), {"sigma": np.array(-2.0)}, "sigma -2.0: must be a number from 0 on"),
         ("nowhere.nii", {"output": "x.nii", "sigma": np.ones((9, 9, 9))}, "save the map and give its path"),
         ("nowhere.nii", {"output": "x.nii", "spacing": (1, 1, 4)}, "spacing: is for NumPy arrays"),
@@ -344,6 +361,17 @@ def test_noise_is_that_of_the_model_whatever_the_kind(tmp_path: Path) -> None:
     for found in [*(estimate_noise(kind) for kind in kinds), estimate_noise(noisy(), spacing=(1, 1, 4))]:
         assert isinstance(found, NoiseModel) and found.level == wanted.level == pytest.approx(SIGMA, rel=0.2)
         np.testing.assert_array_equal(found.correlation, wanted.correlation)
+
+
+def test_noise_does_not_depend_on_where_a_program_has_its_tensors() -> None:
+    wanted = estimate_noise(noisy()).level
+    cells._network.cache_clear()  # as in a new process
+    try:
+        torch.set_default_device("meta")
+        assert estimate_noise(noisy()).level == wanted
+    finally:
+        torch.set_default_device(None)
+        cells._network.cache_clear()
 
 
 def test_noise_of_a_series_and_of_a_list_is_a_list() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from os import PathLike
 from typing import Any
 
@@ -45,16 +46,28 @@ def split_level(sigma: Level, shape: tuple[int, ...]) -> tuple[Sigma, torch.Tens
     if not isinstance(sigma, np.ndarray):
         return Sigma.parse(sigma), None
     if sigma.size == 1:
-        return Sigma.parse(sigma.item()), None
+        return Sigma.parse(only_number(sigma)), None
     if sigma.shape not in (shape, shape[1:]):
         raise InputError(f"sigma of shape {sigma.shape}: must be one number, or a map of the shape {shape[1:]}.")
     if sigma.dtype.kind not in "iuf":
         raise InputError(f"sigma of type {sigma.dtype}: a noise map must hold real numbers.")
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", under="ignore"):
         values = np.array(sigma, dtype=np.float32, order="C")
+    if np.ma.is_masked(sigma):  # whatever is there, nobody gave it
+        raise InputError("sigma: a noise map must have a level at each voxel, none masked; fill them in.")
     if not np.isfinite(values).all() or (values < 0).any():
         raise InputError("sigma: a noise map must be finite and not negative; correct it.")
     return Sigma(), torch.from_numpy(values.reshape(-1, *shape[1:]))
+
+
+def only_number(sigma: np.ndarray) -> Any:
+    """The number of an array that holds one; NaN, which no level is, if it is masked."""
+    return np.nan if np.ma.is_masked(sigma) else sigma.item()
+
+
+def new_tensors_on_cpu() -> AbstractContextManager[Any]:
+    """Make tensors on the CPU in the block, wherever the program around it has its own made; we say what moves."""
+    return nullcontext() if torch.get_default_device().type == "cpu" else torch.device("cpu")
 
 
 def found_in(item: Mapping[Any, Any], results: torch.Tensor, inputs: torch.Tensor) -> dict[str, Any]:
@@ -121,9 +134,13 @@ def item_of(volume: Volume) -> Item:
         (:func:`~mri_denoise.inference.limits.without_missing`; a writer puts them back); ``slice_axis``,
         ``contiguous``, ``picture`` and, where the file defines one, ``white_level``; and ``missing``, boolean of the
         image's shape, where something was replaced.
+
+    Raises:
+        InputError: if it is no volume, or of another shape.
     """
     from monai.data import MetaTensor
 
+    check_volume(volume)
     array = np.asarray(volume.array, dtype=np.float32)
     with np.errstate(invalid="ignore"):  # infinity less infinity
         finite = np.isfinite(array.sum(dtype=np.float64))
@@ -142,3 +159,25 @@ def item_of(volume: Volume) -> Item:
     if volume.white_level is not None:
         item["white_level"] = volume.white_level
     return item
+
+
+def check_volume(volume: Volume) -> None:
+    """Refuse what another program took for a volume.
+
+    Args:
+        volume: what was given.
+
+    Raises:
+        InputError: if it is none, or of another shape.
+    """
+    if not isinstance(volume, Volume):
+        kind = type(volume).__name__
+        raise InputError(f"image of type {kind}: a denoiser takes a Volume; mri_denoise.denoise takes other images.")
+    array = volume.array
+    if not isinstance(array, np.ndarray) or array.dtype.kind not in "biuf":
+        kind = f"type {array.dtype}" if isinstance(array, np.ndarray) else type(array).__name__
+        raise InputError(f"volume of {kind}: must be a NumPy array of real numbers.")
+    if array.ndim != 4 or 0 in array.shape:
+        raise InputError(f"volume of shape {array.shape}: must be (T, X, Y, Z).")
+    if np.shape(volume.affine) != (4, 4):
+        raise InputError(f"affine of shape {np.shape(volume.affine)}: must be 4 x 4.")

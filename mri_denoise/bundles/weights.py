@@ -84,6 +84,8 @@ def load_weights(network: torch.nn.Module, path: Path | str) -> torch.nn.Module:
         tensors = dict(state.get("model", state))
         if not all(bool(torch.isfinite(tensor).all()) for tensor in tensors.values()):
             raise ValueError("NaN or infinity among them")
+        if torch.get_default_dtype() != torch.float32:  # the program's around it, in which the network was made
+            network.float()
         network.load_state_dict(tensors)
     except Exception as error:
         raise WeightsError(f"{path}: these weights do not fit the network ({_first_line(error)}).") from error

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from monai.bundle import ConfigParser
 from monai.config import KeysCollection
 from monai.data import MetaTensor, list_data_collate
 from monai.transforms import MapTransform
@@ -33,7 +34,7 @@ from mri_denoise.pipeline.source import read_chunks
 from mri_denoise.settings import Extra
 from mri_denoise.volume import Volume
 
-_OWN = "own_case"  # of an item that brings its own image
+_OWN = "own_path"  # of an item that brings its own image; a text, which goes into a batch and out of it
 
 
 def find_cases(folder: str | Path) -> list[Case]:
@@ -58,13 +59,22 @@ def find_bundle_root() -> str:
     """The root of the bundle whose config ``python -m monai.bundle`` was given, so that it runs from any folder.
 
     Returns:
-        the folder above the ``configs`` of ``--config_file``; ``"."`` for other programs.
+        the folder above the ``configs`` of ``--config_file``, also where ``--args_file`` names it; ``"."`` for other
+        programs.
     """
-    words = [part for word in sys.argv[1:] for part in word.split("=", 1)]
-    named = [value for option, value in zip(words, words[1:], strict=False) if option.lstrip("-") == "config_file"]
-    first = re.sub(r"[\[\]'\"]", "", named[0]).split(",")[0].strip() if named else ""
+    named: Any = _option("config_file")
+    if not named and Path(listed := _option("args_file")).is_file():
+        named = ConfigParser.load_config_file(listed).get("config_file", "")
+    first = re.sub(r"[\[\]'\"]", "", str(named)).split(",")[0].strip()
     root = Path(first).parent.parent
     return str(root) if first and (root / "configs").is_dir() else "."
+
+
+def _option(name: str) -> str:
+    """An option of the command line, as MONAI's takes it (``--config_file F``, ``--config-file=F``); empty without."""
+    words = [part for word in sys.argv[1:] for part in word.split("=", 1)]
+    pairs = zip(words, words[1:], strict=False)
+    return next((value for option, value in pairs if option.lstrip("-").replace("-", "_") == name), "")
 
 
 def chunk_items(cases: Sequence[Case]) -> list[dict[str, Any]]:
@@ -74,7 +84,7 @@ def chunk_items(cases: Sequence[Case]) -> list[dict[str, Any]]:
         cases: what :func:`mri_denoise.io.discover` found.
 
     Returns:
-        for each chunk ``{"case": number, "volumes": Chunk(start, stop, total)}``, in order and those of one case after
+        for each chunk ``{"case": number, "volumes": (start, stop, total)}``, in order and those of one case after
         one another, as :class:`LoadVolumed` and :class:`SaveVolumed` take them.
 
     Raises:
@@ -82,7 +92,7 @@ def chunk_items(cases: Sequence[Case]) -> list[dict[str, Any]]:
     """
     if not cases:
         raise InputError("no image to denoise; name the folder of the images by --dataset_dir.")
-    return [{"case": number, "volumes": chunk} for number, case in enumerate(cases) for chunk in chunks_of(case)]
+    return [{"case": number, "volumes": tuple(chunk)} for number, case in enumerate(cases) for chunk in chunks_of(case)]
 
 
 class LoadVolumed(MapTransform):
@@ -175,9 +185,9 @@ class SaveVolumed(MapTransform):
         """Write; the item, of a series in chunks the last one, gets the record under ``record``."""
         d = dict(data)
         chunk = _chunk_of(d)
-        case = self.cases[int(d["case"])] if "case" in d else d.get(_OWN)
-        if case is None:
+        if "case" not in d and _OWN not in d:
             return d
+        case = self.cases[int(d["case"])] if "case" in d else _only_case(d[_OWN])
         if chunk.first or self._writer is None:
             if self._writer is not None:
                 self._writer.abandon()
@@ -219,18 +229,23 @@ class SaveVolumed(MapTransform):
 
 
 def _own_volume(item: dict[Hashable, Any], image: Any) -> Volume:
-    """The image that an item brings; its case goes to the item if it is a file."""
+    """The image that an item brings; its path goes to the item if it is a file."""
     if isinstance(image, str | Path):
-        cases, _ = discover(Path(image))
-        if len(cases) != 1:
-            raise InputError(f"{image}: holds {len(cases)} images; name one.")
-        item[_OWN] = cases[0]
-        return read(cases[0])
+        item[_OWN] = str(image)
+        return read(_only_case(image))
     affine = image.affine if isinstance(image, MetaTensor) else np.eye(4)
     array = np.asarray(image, dtype=np.float32)
     if array.ndim not in (3, 4):
         raise InputError(f"an array must have the shape (X, Y, Z) or (T, X, Y, Z), got {array.shape}.")
     return Volume(array=array[None] if array.ndim == 3 else array, affine=np.asarray(affine, dtype=np.float64))
+
+
+def _only_case(path: str | Path) -> Case:
+    """The one case of a file or a folder that an item names."""
+    cases, _ = discover(Path(path))
+    if len(cases) != 1:
+        raise InputError(f"{path}: holds {len(cases)} images; name one.")
+    return cases[0]
 
 
 def _chunk_of(item: Mapping[Hashable, Any]) -> Chunk:

@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 import torch
 from monai.config import KeysCollection
+from monai.config.type_definitions import NdarrayOrTensor
 from monai.data import MetaTensor
 from monai.transforms import InvertibleTransform, MapTransform
 
 from mri_denoise.inference.parts import solid_parts
 from mri_denoise.sampling import sample_step
+from mri_denoise.transforms.arrays import as_array, as_tensor
 
 SAMPLE = 4_000_000  # voxels from which percentiles are taken
 _SLAB = 2**20  # voxels
@@ -64,7 +66,7 @@ class ScaleIntensityRobust(InvertibleTransform):
 
     def __call__(
         self,
-        img: torch.Tensor,
+        img: NdarrayOrTensor,
         white_level: float | None = None,
         zero: Sequence[float] | None = None,
         fill: Sequence[float] | None = None,
@@ -83,7 +85,7 @@ class ScaleIntensityRobust(InvertibleTransform):
         Returns:
             float32, shape (C, ...).
         """
-        plain = img.as_tensor() if isinstance(img, MetaTensor) else torch.as_tensor(img)
+        plain = as_tensor(img)
         if white_level is not None:
             ranges = [(0.0, float(white_level))] * plain.shape[0]
         else:
@@ -143,11 +145,11 @@ def _mirrored(values: np.ndarray, zero: float, upper: float) -> tuple[float, flo
 def _solid(channel: torch.Tensor, fill: float) -> np.ndarray:
     """The voxels outside of a mask and of blank planes, whose value (padding) says nothing of the image's range."""
     if not math.isnan(fill):
-        return channel[channel != fill].numpy()
+        return as_array(channel[channel != fill])
     parts = list(solid_parts(channel)) if channel.ndim == 3 else []
     if len(parts) == 1 and channel[parts[0]].shape == channel.shape:
-        return channel.numpy()
-    return np.concatenate([channel[part].numpy().ravel() for part in parts]) if parts else channel.numpy()
+        return as_array(channel)
+    return np.concatenate([as_array(channel[part]).ravel() for part in parts]) if parts else as_array(channel)
 
 
 def _slabs(channel: torch.Tensor) -> Sequence[torch.Tensor]:
@@ -155,7 +157,7 @@ def _slabs(channel: torch.Tensor) -> Sequence[torch.Tensor]:
     return channel.split(max(_SLAB * len(channel) // max(channel.numel(), 1), 1)) if channel.ndim else (channel,)
 
 
-def _like(data: torch.Tensor, img: torch.Tensor) -> MetaTensor:
+def _like(data: torch.Tensor, img: NdarrayOrTensor) -> MetaTensor:
     """``data`` with the metadata and the history of ``img``."""
     if not isinstance(img, MetaTensor):
         return MetaTensor(data)
@@ -203,7 +205,9 @@ class ScaleIntensityRobustd(MapTransform, InvertibleTransform):
             if number == 0 and "sigma" in d:
                 sigma = torch.as_tensor(d["sigma"], dtype=torch.float32)
                 ranges = d[key].applied_operations[-1]["extra_info"]["ranges"]
-                widths = torch.tensor([abs(width) for _, width in ranges]).reshape(-1, *[1] * (sigma.ndim - 1))
+                widths = torch.tensor([abs(width) for _, width in ranges], dtype=torch.float32).reshape(
+                    -1, *[1] * (sigma.ndim - 1)
+                )
                 d["scaled_sigma"] = sigma / widths
         return d
 

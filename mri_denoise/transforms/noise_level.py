@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from monai.config import KeysCollection
+from monai.config.type_definitions import NdarrayOrTensor
 from monai.data import MetaTensor
 from monai.transforms import MapTransform
 
@@ -20,6 +21,7 @@ from mri_denoise.noise.cautions import find_cautions
 from mri_denoise.noise.series import counted_from_zero, find_series_noise
 from mri_denoise.noise.zero_level import ZeroLevel, find_zero
 from mri_denoise.settings import Sigma
+from mri_denoise.transforms.arrays import as_array
 from mri_denoise.volume import in_one_space, turned_to
 
 
@@ -54,7 +56,7 @@ class EstimateNoised(MapTransform):
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Find the noise, or take the level that was given."""
         image = data[self.keys[0]]
-        volumes, slice_axis = np.asarray(image), int(data.get("slice_axis", 2))
+        volumes, slice_axis = as_array(image), int(data.get("slice_axis", 2))
         affine = image.affine if isinstance(image, MetaTensor) and not data.get("picture") else None
         if data.get("white_level") is not None:  # a picture, whose black is 0
             zeros = [ZeroLevel()] * len(volumes)
@@ -89,9 +91,9 @@ class EstimateNoised(MapTransform):
             **noise,
             "cautions": torch.tensor([int(flags) for flags in cautions]),
             "zero": torch.tensor([zero.value for zero in zeros], dtype=torch.float64),
-            "sign": torch.tensor([float(zero.sign) for zero in zeros]),
-            "fill": torch.tensor([math.nan if zero.fill is None else zero.fill for zero in zeros]),
-            "ceiling": torch.tensor([zero.ceiling for zero in zeros]),
+            "sign": torch.tensor([zero.sign for zero in zeros], dtype=torch.float32),
+            "fill": torch.tensor([math.nan if zero.fill is None else zero.fill for zero in zeros], dtype=torch.float32),
+            "ceiling": torch.tensor([zero.ceiling for zero in zeros], dtype=torch.float32),
         }
 
     def _given(
@@ -105,11 +107,11 @@ class EstimateNoised(MapTransform):
         return None
 
 
-def _masked(image: torch.Tensor, zeros: Sequence[ZeroLevel]) -> torch.Tensor:
+def _masked(image: NdarrayOrTensor, zeros: Sequence[ZeroLevel]) -> NdarrayOrTensor:
     """The image with the zero of each volume where it is no measurement; the argument itself if all of it is one."""
     if all(math.isinf(zero.ceiling) for zero in zeros):
         return image
-    masked = image.clone()
+    masked = image.clone() if isinstance(image, torch.Tensor) else image.copy()
     for volume, zero in zip(masked, zeros, strict=True):
         volume[volume > zero.ceiling] = zero.value
     return masked
@@ -119,7 +121,7 @@ def _rician(sigma: torch.Tensor, volumes: np.ndarray, slice_axis: int) -> dict[H
     """What goes beside the image if the level is known: Rice's floor, and the correlation of neighbours."""
     from mri_denoise.noise.correlation import noise_correlation
 
-    one = torch.ones(len(volumes))
+    one = torch.ones(len(volumes), dtype=torch.float32)  # whatever the program's own default is
     correlation = torch.from_numpy(noise_correlation(volumes, slice_axis))
     return {"sigma": sigma, "floor": one, "coils": one, "correlation": correlation}
 
@@ -132,9 +134,9 @@ def _find(
     return {
         "sigma": _stack([model.sigma for model in models], volumes.shape[1:]),
         "floor": _stack([model.floor_ratio for model in models], volumes.shape[1:]),
-        "coils": torch.tensor([model.coils for model in models]),
-        "sigma_variation": torch.tensor([model.variation for model in models]),
-        "confidence": torch.tensor([model.confidence.level for model in models]),
+        "coils": torch.tensor([model.coils for model in models], dtype=torch.float32),
+        "sigma_variation": torch.tensor([model.variation for model in models], dtype=torch.float32),
+        "confidence": torch.tensor([model.confidence.level for model in models], dtype=torch.float32),
         "correlation": torch.from_numpy(np.mean([model.correlation for model in models], axis=0)),
     }
 

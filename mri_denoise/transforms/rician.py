@@ -12,6 +12,7 @@ from monai.transforms import MapTransform, Randomizable, RandomizableTransform, 
 from monai.utils import convert_to_dst_type, convert_to_tensor
 
 from mri_denoise.noise.simulate import add_rician, smooth_field
+from mri_denoise.transforms.arrays import as_array
 from mri_denoise.transforms.draws import (
     Chance,
     Level,
@@ -51,8 +52,8 @@ class RicianNoise(Transform):
         Returns:
             float32, the same shape and container.
         """
-        level = self.sigma if g_factor is None else self.sigma * np.asarray(g_factor, dtype=np.float32)
-        clean = np.asarray(img, dtype=np.float32)
+        level = self.sigma if g_factor is None else self.sigma * as_array(g_factor, np.float32)
+        clean = as_array(img, np.float32)
         noisy = add_rician(clean, level, np.random.default_rng(self.seed), self.coils, self.coverage)
         if self.masked:
             noisy[clean <= NEARLY_ZERO] = 0

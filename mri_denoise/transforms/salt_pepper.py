@@ -13,6 +13,7 @@ from monai.transforms import MapTransform, Randomizable, RandomizableTransform, 
 from monai.utils import convert_to_dst_type
 
 from mri_denoise.noise.simulate import add_salt_pepper
+from mri_denoise.transforms.arrays import as_array
 from mri_denoise.transforms.draws import Level, draw_from_choices
 
 LARGE_CHANGE = 0.25  # of the range: only the removal of an impulse changes a pixel so much
@@ -39,7 +40,7 @@ class SaltPepperNoise(Transform):
     def __call__(self, img: NdarrayOrTensor) -> NdarrayOrTensor:
         """Add noise: shape (C, ...) in and out."""
         rng = np.random.default_rng(self.seed)
-        noisy = add_salt_pepper(np.asarray(img), self.density, rng, self.salt_fraction, self.low, self.high)
+        noisy = add_salt_pepper(as_array(img), self.density, rng, self.salt_fraction, self.low, self.high)
         return convert_to_dst_type(noisy, img)[0]
 
 

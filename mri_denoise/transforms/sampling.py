@@ -10,10 +10,12 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from monai.config import KeysCollection
+from monai.config.type_definitions import NdarrayOrTensor
 from monai.data import MetaTensor
 from monai.transforms import MapTransform, Randomizable
 from scipy.ndimage import gaussian_filter1d
 
+from mri_denoise.transforms.arrays import as_array
 from mri_denoise.transforms.contrast import apply_table, contrast_table, tissue_table
 from mri_denoise.transforms.draws import Chance, draw_by_chance
 from mri_denoise.volume import find_slice_axis, has_thick_slices, voxel_sizes
@@ -57,7 +59,7 @@ class RandReferenceSlabd(MapTransform, Randomizable):
     range.
 
     Args:
-        keys: volumes of shape (1, X, Y, Z), MetaTensor for voxel sizes.
+        keys: volumes of shape (1, X, Y, Z), MetaTensor for voxel sizes; without them voxels are cubes.
         size: pixels on each side.
         num_slices: odd number of neighbouring slices.
         blur: the Gaussian's standard deviation, in units of the smallest voxel edge of the result.
@@ -86,14 +88,15 @@ class RandReferenceSlabd(MapTransform, Randomizable):
         self.blur, self.zoom, self.thickness = blur, zoom, thickness
         self.contrast_prob, self.tissue_prob = contrast_prob, tissue_prob
 
-    def choose(self, data: MetaTensor) -> Slab:
+    def choose(self, data: NdarrayOrTensor) -> Slab:
         """Choose axis, centre, intensities, smoothing and resampling of one slab.
 
         Args:
             data: volume of shape (1, X, Y, Z).
         """
-        thick = has_thick_slices(data.affine)
-        axis = find_slice_axis(data.affine) if thick else int(self.R.randint(3))
+        affine = _affine_of(data)
+        thick = has_thick_slices(affine)
+        axis = find_slice_axis(affine) if thick else int(self.R.randint(3))
         blur = draw_by_chance(self.blur, 0.0, self.R)
         zoom = draw_by_chance(self.zoom, 1.0, self.R)
         thickness = 1.0 if thick else draw_by_chance(self.thickness, 1.0, self.R)
@@ -110,7 +113,7 @@ class RandReferenceSlabd(MapTransform, Randomizable):
                 break
         return Slab(axis=axis, centre=(x, y, z), blur=blur, zoom=zoom, thickness=thickness, table=table)
 
-    def cut(self, data: MetaTensor, slab: Slab) -> torch.Tensor:
+    def cut(self, data: NdarrayOrTensor, slab: Slab) -> torch.Tensor:
         """Cut a slab.
 
         Args:
@@ -120,16 +123,17 @@ class RandReferenceSlabd(MapTransform, Randomizable):
         Returns:
             float32, shape (``num_slices``, ``size``, ``size``).
         """
-        thick = has_thick_slices(data.affine)
+        affine = _affine_of(data)
+        thick = has_thick_slices(affine)
         zooms = [slab.zoom if not thick or a != slab.axis else 1.0 for a in range(3)]
         zooms[slab.axis] *= slab.thickness
-        sizes = voxel_sizes(data.affine) * zooms
+        sizes = voxel_sizes(affine) * zooms
         sigmas = [slab.blur * sizes.min() / s for s in sizes]
         wanted = [self.num_slices if a == slab.axis else self.size for a in range(3)]
         margins = [int(np.ceil(TRUNCATE * s)) if s > 0.2 else 0 for s in sigmas]
         outer = [w + 2 * m for w, m in zip(wanted, margins, strict=True)]
         inner = [max(round(o * z), 1) for o, z in zip(outer, zooms, strict=True)]
-        block = _crop(np.asarray(data)[0], slab.centre, inner)
+        block = np.asarray(_crop(as_array(data)[0], slab.centre, inner), dtype=np.float32)
         if slab.table is not None:
             block = apply_table(block, slab.table)
         if inner != outer:
@@ -148,6 +152,11 @@ class RandReferenceSlabd(MapTransform, Randomizable):
         for key in self.key_iterator(d):
             d[key] = self.cut(d[key], slab)
         return d
+
+
+def _affine_of(image: NdarrayOrTensor) -> np.ndarray:
+    """The affine of a MetaTensor; of anything else, that of cubes of 1 mm."""
+    return np.asarray(image.affine, dtype=np.float64) if isinstance(image, MetaTensor) else np.eye(4)
 
 
 def _crop(volume: np.ndarray, centre: Sequence[int], shape: Sequence[int]) -> np.ndarray:

@@ -10,6 +10,7 @@ import torch
 from monai.config import KeysCollection
 from monai.transforms import MapTransform, RandomizableTransform
 
+from mri_denoise.transforms.arrays import as_array
 from mri_denoise.transforms.draws import Level, checked_range, draw_from_range
 
 
@@ -71,7 +72,7 @@ class RandScannerNoised(MapTransform, RandomizableTransform):
         self.randomize()
         d = dict(data)
         for index, key in enumerate(self.key_iterator(d)):
-            clean = np.asarray(d[key], dtype=np.float32)
+            clean = as_array(d[key], np.float32)
             if clean.ndim != 3:
                 raise ValueError(f"{key}: a slab of slices, shape (C, H, W), not {clean.shape}")
             image, truth, sigma = self._scan(clean) if self._do_transform else (clean, clean, np.zeros_like(clean))

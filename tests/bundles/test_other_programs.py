@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -17,6 +18,7 @@ from monai.bundle import ConfigParser
 
 from mri_denoise.denoiser import Denoiser
 from mri_denoise.io import discover, read
+from mri_denoise.transforms.files import find_bundle_root
 from tests.commands import ROOT, make_bundle
 
 AFFINE = np.diag([2.0, 2.0, 5.0, 1.0])
@@ -83,6 +85,38 @@ def test_monai_loads_the_network_with_its_weights(bundle: Path) -> None:
     state = network.state_dict() if isinstance(network, torch.nn.Module) else network
     wanted = torch.load(bundle / "models" / "model.pt", weights_only=True)
     assert state.keys() == wanted.keys() and all(torch.equal(state[name], wanted[name]) for name in wanted)
+
+
+def test_a_workflow_takes_the_paths_of_a_program(bundle: Path, image: Path, tmp_path: Path) -> None:
+    workflow = monai.bundle.ConfigWorkflow(
+        str(bundle / "configs" / "inference.yaml"),
+        workflow_type="infer",
+        logging_file=False,
+        bundle_root=str(bundle),
+        dataset_dir=str(tmp_path / "none"),
+        output_dir=str(tmp_path / "out"),
+        device="cpu",
+        quality="fast",
+    )
+    workflow.dataset_data = [{"image": str(image)}]
+    workflow.initialize()
+    workflow.run()
+    workflow.finalize()
+    wanted = Denoiser.load(str(bundle), device="cpu")(read(discover(image)[0][0]), quality="fast").array[0]
+    np.testing.assert_array_equal(nib.load(tmp_path / "out" / "a.nii").get_fdata(dtype=np.float32), wanted)
+
+
+@pytest.mark.parametrize("words", [["--config-file", "{}"], ["--config_file={}"], ["--args_file", "args.json"]])
+def test_the_root_is_found_however_the_config_is_named(
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str]
+) -> None:
+    config = str(bundle / "configs" / "inference.yaml")
+    (tmp_path / "args.json").write_text(json.dumps({"config_file": [config, config]}), encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["monai", "run", *(word.format(config) for word in words)])
+    assert find_bundle_root() == str(bundle)
+    monkeypatch.setattr(sys, "argv", ["monai", "run", "--args_file", "none.json"])
+    assert find_bundle_root() == "."
 
 
 def test_a_bundle_runs_from_any_folder(bundle: Path, image: Path, tmp_path: Path) -> None:
