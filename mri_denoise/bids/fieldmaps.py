@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import filecmp
 import shutil
-from collections.abc import Iterable, Sequence
-from pathlib import Path, PurePosixPath
-from typing import Any
+from collections.abc import Iterable
+from pathlib import Path
 
 from mri_denoise.bids.dataset import Dataset
 from mri_denoise.bids.files import as_json, write_if_new
 from mri_denoise.bids.inheritance import Inheritance
+from mri_denoise.bids.intended import pointing
 from mri_denoise.bids.layout import Layout
 from mri_denoise.bids.names import parse
 from mri_denoise.bids.scan import Scan
@@ -19,7 +19,6 @@ from mri_denoise.io.absent import why_absent
 from mri_denoise.io.files import reading, write_beside
 
 _CORRECTED = ("func", "dwi", "perf")
-_URI = "bids::"
 
 
 def carry_fieldmaps(dataset: Dataset, output: Path, layout: Layout, scans: Iterable[Scan]) -> list[tuple[str, str]]:
@@ -50,7 +49,7 @@ def carry_fieldmaps(dataset: Dataset, output: Path, layout: Layout, scans: Itera
                 metadata = inheritance.metadata(fieldmap)
                 if metadata:
                     target = output / folder / f"{name.stem}.json"
-                    write_if_new(target, as_json(_pointing(metadata, fieldmap, output, layout)))
+                    write_if_new(target, as_json(pointing(metadata, fieldmap, output, layout)))
             except InputError as error:
                 failed.append((fieldmap.label, str(error)))
     return failed
@@ -69,34 +68,3 @@ def _copy(source: Path, target: Path) -> None:
             return
     with write_beside(target, [source]) as partial:
         shutil.copyfile(source, partial)
-
-
-def _pointing(metadata: dict[str, Any], fieldmap: Scan, output: Path, layout: Layout) -> dict[str, Any]:
-    """Metadata whose ``IntendedFor`` names results."""
-    intended = metadata.get("IntendedFor")
-    if intended is None:
-        return metadata
-    targets: Sequence[Any] = [intended] if isinstance(intended, str) else intended
-    renamed = [new for target in targets if (new := _renamed(str(target), fieldmap, output, layout)) is not None]
-    rest = {key: value for key, value in metadata.items() if key != "IntendedFor"}
-    return {**rest, "IntendedFor": renamed} if renamed else rest
-
-
-def _renamed(target: str, fieldmap: Scan, output: Path, layout: Layout) -> str | None:
-    """The result of an image that a field map is for, written as its source was; None if there is none.
-
-    Args:
-        target: a BIDS URI (``bids::sub-01/func/...``), or a path from the folder of the participant.
-        fieldmap: that names it.
-        output: the folder of the results.
-        layout: of the results.
-    """
-    uri = target.startswith(_URI)
-    path = PurePosixPath(target.removeprefix(_URI) if uri else f"{fieldmap.folder.parts[0]}/{target}")
-    name = parse(path.name)
-    if name is None:
-        return None
-    result = layout.image(Scan(path=Path(path), folder=Path(path.parent), name=name), "denoised")
-    if not (output / result).is_file():
-        return None
-    return f"{_URI}{result.as_posix()}" if uri else result.relative_to(result.parts[0]).as_posix()

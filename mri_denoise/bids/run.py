@@ -11,6 +11,7 @@ from mri_denoise.bids.dataset import Dataset
 from mri_denoise.bids.description import describe
 from mri_denoise.bids.files import as_json, write_if_new
 from mri_denoise.bids.inheritance import Companion, Inheritance
+from mri_denoise.bids.intended import FIELD, pointing
 from mri_denoise.bids.layout import LOGS, Image, Layout
 from mri_denoise.bids.memory import megabytes
 from mri_denoise.bids.scan import Scan
@@ -175,7 +176,19 @@ def denoise_scans(
             parallel=parallel,
             logs=job.output / LOGS,
         )
-    return [*failed, *done]
+    return [*failed, *_point_again(job, usable, done)]
+
+
+def _point_again(job: Job, plans: Sequence[Plan], done: Sequence[Outcome]) -> list[Outcome]:
+    """The outcomes, once images that are for others (`IntendedFor`) name the results that came after theirs, too."""
+    pointing_on = [plan for plan in plans if FIELD in plan.metadata and read_record(plan.case, job.output)]
+    errors = {plan.case.label: error for plan in pointing_on if (error := _complete(job, plan).error)}
+    return [
+        replace(outcome, record=None, error=errors[outcome.case.label])
+        if outcome.record is not None and outcome.case.label in errors
+        else outcome
+        for outcome in done
+    ]
 
 
 def _complete(job: Job, plan: Plan) -> Outcome:
@@ -186,9 +199,10 @@ def _complete(job: Job, plan: Plan) -> Outcome:
             raise OutputError(f"{record_path(plan.case, job.output)}: cannot be read back; run again")
         for companion in plan.companions:
             write_if_new(job.output / job.layout.companion(plan.scan, companion.name), companion.content())
+        metadata = pointing(plan.metadata, plan.scan, job.output, job.layout)
         for what in IMAGES:
             if (job.output / job.layout.image(plan.scan, what)).is_file():
-                content = sidecar(what, plan.scan, plan.metadata, record, skull_stripped=job.skull_stripped)
+                content = sidecar(what, plan.scan, metadata, record, skull_stripped=job.skull_stripped)
                 write_if_new(job.output / job.layout.sidecar(plan.scan, what), as_json(content))
     except InputError as error:
         return Outcome(case=plan.case, error=str(error))

@@ -24,5 +24,5 @@ class Scan:
 
     @property
     def label(self) -> str:
-        """How messages name it: its path in the data set."""
-        return (self.folder / str(self.name)).as_posix()
+        """How messages and records name it: its path in the data set, its entities in the order that the file has."""
+        return (self.folder / self.path.name).as_posix()

@@ -168,7 +168,8 @@ def find_cases(
 
     Args:
         source: a file or a folder.
-        output: folder of the results; those of an earlier run are not taken for input.
+        output: folder of the results; those of an earlier run are not taken for input. Where the input lies in it,
+            nothing tells them apart by their place.
         force: as for :func:`mri_denoise.io.discover`.
         own_results: as for :func:`mri_denoise.io.discover`.
     """
@@ -178,10 +179,12 @@ def find_cases(
         stop(f"{source}: no such file or folder.", WRONG_USAGE)
     with one_line_errors(), busy("looking for images"):
         cases, skips = discover(source, force=force, own_results=own_results)
-    if output is not None and source.is_dir():
+    if output is not None and source.is_dir() and not _lies_in(source, os.path.realpath(output)):
         inside = os.path.realpath(output)
         cases = [c for c in cases if not any(_lies_in(p, inside) for p in c.sources)]
         skips = [s for s in skips if not _lies_in(s.source, inside)]
+        if not cases and not skips:
+            stop(f"{source}: all its images lie in the output folder {output}; choose another output.", SOME_FAILED)
     say_skips(skips)
     return cases, skips
 

@@ -123,7 +123,7 @@ def denoise(
     cases, folder = common.place(cases, source, output)
     with common.one_line_errors(common.WRONG_USAGE):  # all have their names: they may depend on each other
         part.check(len(cases), "images")
-    cases = part.of(cases)
+    several, cases = len(cases) > 1, part.of(cases)
     _say_notes(cases)
     bundle = find_model(model, settings, trust=trust)
     with common.one_line_errors(common.WRONG_USAGE), common.busy("looking at earlier results"):
@@ -149,7 +149,7 @@ def denoise(
         interrupted = watched.interrupted
     if report and not interrupted:
         before = [record_path(case, folder) for case in todo.done]
-        failed += write_pages(before, folder, group=len(cases) > 1)
+        failed += write_pages(before, folder, group=several)
     _report(done, todo.done, skips, failed, as_json)
     if interrupted:
         raise typer.Exit(interrupted)

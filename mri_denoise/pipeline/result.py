@@ -146,26 +146,36 @@ class ResultWriter:
         )
         beside = record_path(self._case, self._output.folder)
         overwrite = self._output.overwrite
-        refuse_inputs([*results, *companions, *copied, beside], self._inputs())
+        made = [*results, *companions, *copied]
+        if page is not None:
+            self._write_page(files, done, page)
+            made.append(page)
+        refuse_inputs([*made, beside], self._inputs())
         if overwrite:
             with writing(beside):
                 beside.unlink(missing_ok=True)  # it must not speak of a result that it was not written for
         try:
-            files.publish([*results, *companions, *copied], self._inputs(), overwrite=overwrite)
+            files.publish(made, self._inputs(), overwrite=overwrite)
         except TakenError:
             if (other := record.same_result(done, beside)) is None:
                 raise
             self.abandon()
             return other
-        if page is not None:
-            from mri_denoise.report.scan_page import write_scan_page
-
-            write_scan_page(done, beside.parent, files.place(page))
-            files.publish([page], overwrite=overwrite)
         record.write_record(done.as_dict(), files.place(beside))
         files.publish([beside], overwrite=overwrite)
         files.seal()
         return done
+
+    def _write_page(self, files: Staging, done: RunRecord, page: Path) -> None:
+        """The page, made of the files that are not published yet.
+
+        It takes seconds: another run that meets a result without its record meanwhile takes it for somebody's.
+        """
+        from mri_denoise.report.scan_page import write_scan_page
+
+        staged = {path: files.place(Path(path)) for path in [*done.outputs, *done.companions]}
+        folder = record_path(self._case, self._output.folder).parent
+        write_scan_page(done, folder, files.place(page), staged=staged)
 
     def _copy_sidecars(self, files: Staging, pairs: Mapping[Path, Path]) -> list[Path]:
         """Those that are not there yet."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ import yaml
 from mri_denoise import __version__
 from mri_denoise.bundles.registry import Bundle
 from mri_denoise.bundles.weights import sha256
+from mri_denoise.io.absent import why_absent
 from mri_denoise.io.case import Case
 from mri_denoise.pipeline.effective import effective
 from mri_denoise.pipeline.files import find_conflicts, planned_files, record_path, sweep_results
@@ -51,7 +53,8 @@ class Resumption:
         from_run = [extra for extra in self._settings.extras if extra != "report"]  # pages are made from records, too
         planned = planned_files(case, folder, from_run)
         if missing := [path for path in planned if not path.exists()]:
-            return f"lacks {missing[0].name}"
+            absent = why_absent(missing[0])  # as git-annex leaves a result whose content was dropped
+            return f"{missing[0].name}: {absent}" if absent else f"lacks {missing[0].name}"
         try:
             if empty := [path for path in planned if path.stat().st_size == 0]:  # as a crash of the system leaves it
                 return f"{empty[0].name} is empty"
@@ -114,7 +117,8 @@ def find_todo(cases: Sequence[Case], folder: Path, bundle: Bundle, settings: Set
     refused: list[tuple[Case, str]] = []
     before: Resumption | None = None
     for number, case in enumerate(cases):
-        there = next((path for path in planned_files(case, folder, settings.extras) if path.exists()), None)
+        planned = planned_files(case, folder, settings.extras)
+        there = next((path for path in planned if os.path.lexists(path)), None)  # a broken link is not replaced, too
         if number in conflicts:
             refused.append((case, f"{conflicts[number]}."))
         elif settings.overwrite or there is None:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -32,13 +33,16 @@ _SHOWN_FILES = 3
 _RANGE = ("low", "high", "white", "noiseLow", "noiseHigh")
 
 
-def write_scan_page(record: RunRecord, folder: Path, destination: Path) -> Summary:
+def write_scan_page(
+    record: RunRecord, folder: Path, destination: Path, *, staged: Mapping[str, Path] = MappingProxyType({})
+) -> Summary:
     """Write the page of a scan that was denoised.
 
     Args:
         record: of the run; its files are read again.
         folder: where the record lies.
         destination: the HTML file.
+        staged: where files are until they have the names that the record gives them.
 
     Returns:
         the numbers that a group page compares.
@@ -52,7 +56,7 @@ def write_scan_page(record: RunRecord, folder: Path, destination: Path) -> Summa
         >>> write_scan_page(record, Path("out"), Path("out/sub-01_T1w_report.html")).verdict  # doctest: +SKIP
         'What was removed looks like noise.'
     """
-    scan = load_scan(record, folder)
+    scan = load_scan(record, folder, staged)
     tissue = find_tissue(scan.counted(scan.after), scan.sigma, picture=scan.picture)
     found = _measure(scan, tissue)
     checks = check_residual(found, picture=scan.picture)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 
 import nibabel as nib
 import numpy as np
@@ -40,7 +41,7 @@ class _Image:
     volumes: int
 
 
-def load_scan(record: RunRecord, folder: Path) -> Scan:
+def load_scan(record: RunRecord, folder: Path, staged: Mapping[str, Path] = MappingProxyType({})) -> Scan:
     """Read the images that a record names.
 
     Paths of a record are as they were given on the command line. Results are looked for beside the record first, so
@@ -49,12 +50,17 @@ def load_scan(record: RunRecord, folder: Path) -> Scan:
     Args:
         record: of the run.
         folder: where the record lies.
+        staged: where files are until they have the names that the record gives them.
 
     Raises:
         InputError: if a file is missing, has changed since, or does not fit the others.
     """
-    after = _open([_find(path, folder) for path in record.outputs], record.case)
-    before, rebuilt = _before(record, folder, after)
+
+    def find(path: str) -> Path:
+        return staged[path] if path in staged else _find(path, folder)
+
+    after = _open([find(path) for path in record.outputs], record.case)
+    before, rebuilt = _before(record, folder, after, find)
     resized = after.picture and bool(record.settings.get("picture_size")) and before.array.shape != after.array.shape
     if resized:
         before = replace(before, array=_resize(before.array, after.array.shape))
@@ -62,7 +68,7 @@ def load_scan(record: RunRecord, folder: Path) -> Scan:
         shapes = " and ".join("x".join(map(str, image.array.shape)) for image in (before, after))
         raise InputError(f"{record.case}: input and result differ in size ({shapes} voxels); no report of it")
     levels = next(filter(_NOISE_MAP.search, record.companions), None)
-    noise = None if levels is None else _open_map(_find(levels, folder), record.case, after)
+    noise = None if levels is None else _open_map(find(levels), record.case, after)
     if noise is not None and noise.array.shape != after.array.shape:
         noise = None
     return Scan(
@@ -95,7 +101,7 @@ def _later(before: _Image, after: _Image, noise: _Image | None, zero: float) -> 
     }
 
 
-def _before(record: RunRecord, folder: Path, after: _Image) -> tuple[_Image, bool]:
+def _before(record: RunRecord, folder: Path, after: _Image, find: Callable[[str], Path]) -> tuple[_Image, bool]:
     """The input; where it is gone, the result plus the residual, if that was written."""
     try:
         return _open(_find_inputs(record.inputs, folder), record.case), False
@@ -103,7 +109,7 @@ def _before(record: RunRecord, folder: Path, after: _Image) -> tuple[_Image, boo
         residual = next(filter(_RESIDUAL.search, record.companions), None)
         if residual is None:
             raise
-        removed = _open_map(_find(residual, folder), record.case, after)
+        removed = _open_map(find(residual), record.case, after)
         if removed.array.shape != after.array.shape:
             raise
     later = {number: array + removed.later[number] for number, array in after.later.items() if number in removed.later}
@@ -140,7 +146,9 @@ def _find_inputs(files: Sequence[FileHash], folder: Path) -> list[Path]:
         changed = next(path for path, file in zip(given, files, strict=True) if sha256(path) != file.sha256)
         raise InputError(f"{changed}: has changed since it was denoised; denoise it again")
     gone = next((path for path in given if not path.is_file()), folder)
-    raise InputError(f"{gone}: the input is gone; put it back, or denoise it again with --residual")
+    # a path that was given relative to another folder leads nowhere from here
+    where = "" if gone.is_absolute() else "run from the folder where it was denoised, "
+    raise InputError(f"{gone}: the input is gone; {where}put it back, or denoise it again with --residual")
 
 
 def _open(paths: Sequence[Path], label: str) -> _Image:

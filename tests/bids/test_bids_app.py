@@ -378,6 +378,38 @@ def test_the_raw_layout_is_valid_and_brings_field_maps(tmp_path: Path) -> None:
     assert files(output) == before, "a pointer is no image"
 
 
+@pytest.mark.parametrize("layout", ["derivative", "raw"])
+def test_a_calibration_scan_names_the_result_that_it_is_for(tmp_path: Path, layout: str) -> None:
+    root, output = tmp_path / "raw", tmp_path / "out"
+    put_json(root / "dataset_description.json", {"Name": "one", "BIDSVersion": "1.10.0"})
+    perf = root / "sub-01" / "perf"
+    asl = put_image(perf / "sub-01_run-2_asl.nii.gz", 2)
+    put_json(perf / "sub-01_run-2_asl.json", {**ASL, "M0Type": "Separate"})
+    (perf / "sub-01_run-2_aslcontext.tsv").write_text("volume_type\ncontrol\nlabel\n")
+    put_image(perf / "sub-01_run-1_m0scan.nii.gz")  # before the series that it is for
+    facts = {"RepetitionTimePreparation": 4.0, "EchoTime": 0.01, "FlipAngle": 90}
+    intended = ["perf/sub-01_run-2_asl.nii.gz", f"bids::{asl.relative_to(root).as_posix()}"]
+    put_json(perf / "sub-01_run-1_m0scan.json", {**facts, "IntendedFor": intended})
+    run(root, "--output-layout", layout, output=output)
+    assert bids_errors(output) == []
+    (denoised,) = (output / "sub-01" / "perf").glob("*_asl.nii.gz")
+    (described,) = (output / "sub-01" / "perf").glob("*_m0scan.json")
+    assert read_json(described)["IntendedFor"] == [f"perf/{denoised.name}", f"bids::sub-01/perf/{denoised.name}"]
+    before = files(output)
+    run(root, "--output-layout", layout, output=output)
+    assert files(output) == before
+
+
+def test_the_source_is_named_as_it_is_called(tmp_path: Path) -> None:
+    """A name whose entities are in another order than BIDS has them leads to its file."""
+    root = tmp_path / "raw"
+    put_json(root / "dataset_description.json", {"Name": "one", "BIDSVersion": "1.10.0"})
+    source = put_image(root / "sub-01" / "anat" / "sub-01_run-1_acq-fast_T1w.nii.gz").relative_to(root).as_posix()
+    assert run(root)["selected"] == [source]
+    described = root / OUTPUT / "sub-01" / "anat" / "sub-01_acq-fast_run-1_desc-denoised_T1w.json"
+    assert read_json(described)["Sources"] == [f"bids:raw:{source}"]
+
+
 def test_plain_denoise_of_a_data_set_does_this_layout(one: Path, tmp_path: Path) -> None:
     put_image(one / "derivatives" / "other" / "sub-01_T1w.nii.gz")
     report = json.loads(cli("denoise", one, one / OUTPUT, *FAST, "--json").stdout)

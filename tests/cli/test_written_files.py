@@ -55,6 +55,45 @@ def test_a_second_run_goes_on_where_the_first_ended(tmp_path: Path, source: Path
     assert report["done_before"] == ["a.nii", "b.nii"] and report["done"] == report["failed"] == []
 
 
+def test_the_output_may_be_the_folder_above_the_input(tmp_path: Path, source: Path, bundle: Path) -> None:
+    save(source.with_name("in") / "b.nii", 1)  # whose result lies where another input might
+    options = ("--model", bundle, "--sigma", 50, "--json")
+    report = json.loads(cli("denoise", source.parent, tmp_path, *options).stdout)
+    assert [record["case"] for record in report["done"]] == ["a.nii", "in/b.nii"]
+    assert (tmp_path / "a.nii").is_file() and (tmp_path / "in" / "b.nii").is_file()
+    again = json.loads(cli("denoise", source.parent, tmp_path, *options).stdout)
+    assert again["done_before"] == ["a.nii", "in/b.nii"] and again["done"] == again["failed"] == []
+
+
+def test_an_output_that_holds_all_inputs_is_said(tmp_path: Path, source: Path, bundle: Path) -> None:
+    found = cli("denoise", tmp_path, source.parent, "--model", bundle, code=1)
+    assert "all its images lie in the output folder" in found.stderr and contents(source.parent).keys() == {"a.nii"}
+
+
+def test_a_result_whose_content_was_dropped_is_said_before_anything_is_computed(
+    tmp_path: Path, source: Path, bundle: Path
+) -> None:
+    options = ("--model", bundle, "--sigma", 50)
+    output = tmp_path / "out"
+    cli("denoise", source.parent, output, *options)
+    whole = contents(output)
+    for name in whole:
+        (output / name).unlink()
+        (output / name).symlink_to(f"../.git/annex/objects/{name}")
+    found = cli("denoise", source.parent, output, *options, code=1)
+    assert "exists (a.nii: its content is not here" in found.stderr and "0 denoised" in found.stdout
+    cli("denoise", source.parent, output, *options, "--overwrite")
+    assert (output / "a.nii").read_bytes() == whole["a.nii"]
+
+
+def test_each_computer_of_several_writes_the_page_of_all(tmp_path: Path, source: Path, bundle: Path) -> None:
+    save(source.with_name("b.nii"), 1)
+    for share in ("1/2", "2/2"):
+        cli("denoise", source.parent, tmp_path / "out", "--model", bundle, "--report", "--share", share)
+    page = (tmp_path / "out" / "mri-denoise-report.html").read_text()
+    assert "a_report.html" in page and "b_report.html" in page
+
+
 @pytest.mark.parametrize(
     ("change", "says"),
     [

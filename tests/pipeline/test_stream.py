@@ -8,6 +8,7 @@ import json
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -20,6 +21,8 @@ from mri_denoise.io import discover
 from mri_denoise.pipeline.batch import denoise_cases
 from mri_denoise.pipeline.outcome import Listener, Outcome
 from mri_denoise.pipeline.stream import denoise_case, denoise_stream
+from mri_denoise.report.folder import report_record
+from mri_denoise.report.scan_page import write_scan_page
 from mri_denoise.runtime import ToldToEnd, ends_when
 from mri_denoise.settings import Settings
 from mri_denoise.volume import Volume
@@ -179,3 +182,24 @@ def test_a_series_that_fails_in_its_middle_leaves_nothing_and_the_rest_goes_on(
     assert [outcome.case.label for outcome in outcomes if outcome.error] == ["d.nii.gz"]
     names = {path.name.partition(".")[0] for path in (tmp_path / "out").iterdir()}
     assert names == {"a", "c", "e"}
+
+
+def test_nothing_has_its_name_while_the_page_is_made(
+    tmp_path: Path, bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another run that meets a result without its record takes it for somebody's file, and a page takes seconds."""
+    seen: list[list[str]] = []
+
+    def spy(*arguments: Any, **options: Any) -> object:
+        seen.append([path.name for path in (tmp_path / "out").iterdir() if not path.name.startswith(".")])
+        return write_scan_page(*arguments, **options)
+
+    monkeypatch.setattr("mri_denoise.report.scan_page.write_scan_page", spy)
+    (case,) = discover(save(tmp_path / "a.nii.gz", 0))[0]
+    extras = ("residual", "noise-map", "report")
+    for settings in (Settings(extras=extras, device="cpu"), Settings(extras=extras, device="cpu", overwrite=True)):
+        denoise_case(Denoiser(bundle), case, tmp_path / "out", settings)
+    names = ["a.mri-denoise.json", "a.nii.gz", "a_noise.nii.gz", "a_report.html", "a_residual.nii.gz"]
+    assert [sorted(found) for found in seen] == [[], names]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == names
+    assert not report_record(tmp_path / "out" / names[0]).made, "the page is that of the record"

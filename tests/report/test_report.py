@@ -144,6 +144,19 @@ def test_what_is_wrong_is_said_in_one_line_and_the_rest_goes_on(tmp_path: Path) 
     assert (out / "mri-denoise-report.html").read_text() == "mine too"
 
 
+def test_a_relative_path_from_another_folder_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An input that was named from where the user was is not gone, it is not found from elsewhere."""
+    (tmp_path / "study").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "study")
+    write_scan(Path())
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    found = cli("report", "../study/out", code=1)
+    assert "run from the folder where it was denoised" in found.stderr
+    monkeypatch.chdir(tmp_path / "study")
+    assert "1 reported" in cli("report", "out").stdout
+
+
 def test_noisy_copies_in_the_folder_are_no_results(tmp_path: Path) -> None:
     write_scan(tmp_path, "scan")
     cli("simulate", tmp_path / "raw" / "scan.nii.gz", tmp_path / "out" / "noisy.nii.gz")

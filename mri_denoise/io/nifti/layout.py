@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Iterator
 from contextlib import suppress
@@ -105,6 +106,39 @@ def layout_of(sources: tuple[Path, ...]) -> Layout:
     )
     _check_size(layout)
     return layout
+
+
+def nifti_header(path: Path) -> nib.Nifti1Header | None:
+    """Read the header of a NIfTI file, or of a pair, for new files in its grid.
+
+    Args:
+        path: the file, or the header of a pair; its content tells what it is, whatever its name.
+
+    Returns:
+        It as that of a single file whose place of the voxels is not set, with its extensions, unless they cannot be
+        read. None if the file is none of NIfTI's.
+
+    Raises:
+        InputError: The file cannot be read.
+    """
+    with reading(path), open_bytes(path) as stream:
+        head = stream.read(540)
+        found = _header(head)
+        if not isinstance(found, nib.Nifti1Header):
+            return None
+        end = _offset(found) if found.is_single else None
+        after = (head + (stream.read() if end is None else stream.read(max(end - len(head), 0))))[
+            found.sizeof_hdr : end
+        ]
+    kind = nib.Nifti2Header if isinstance(found, nib.Nifti2Header) else nib.Nifti1Header
+    header: nib.Nifti1Header = kind(found.binaryblock, endianness=found.endianness, check=False)
+    header["magic"], header["vox_offset"] = header.single_magic, 0
+    if after[:1] not in (b"", b"\0"):
+        swapped = header.endianness != nib.volumeutils.native_code
+        # what is damaged, or only looks like extensions, raises many kinds of errors in nibabel and in its parsers
+        with suppress(Exception):
+            header.extensions = header.exts_klass.from_fileobj(io.BytesIO(after[4:]), len(after) - 4, swapped)
+    return header
 
 
 def matrix_of(header_path: Path) -> Path | None:

@@ -12,6 +12,7 @@ import numpy as np
 from mri_denoise.errors import OutputError
 from mri_denoise.io.case import Case
 from mri_denoise.io.files import write_beside
+from mri_denoise.io.nifti.layout import nifti_header
 from mri_denoise.io.packed import packing
 from mri_denoise.io.stepped import SteppedWriter
 
@@ -36,7 +37,7 @@ def _map_steps(
         while (array := (yield)) is not None:
             if dtype is None:
                 shape = array.shape[1:] if count == 1 else (*array.shape[1:], count)
-                header = _nifti(np.broadcast_to(np.float32(0), shape), affine, code, case.sources[0]).header
+                header = _header(shape, affine, code, case.sources[0])
                 header.set_slope_inter(1, 0)
                 header.write_to(out)
                 out.write(bytes(header.get_data_offset() - out.tell()))
@@ -46,20 +47,15 @@ def _map_steps(
     return [path]
 
 
-def _nifti(data: np.ndarray, affine: np.ndarray, code: int, source: Path) -> nib.Nifti1Image:
-    """An image with the axes, space, units and times of a NIfTI source, or with the affine for another source."""
-    try:
-        image = nib.load(source)
-    except (OSError, nib.filebasedimages.ImageFileError):  # DICOM
-        image = None
-    if not isinstance(image, nib.Nifti1Pair):
-        made = nib.Nifti1Image(data, affine)
-        made.set_sform(affine, code)
-        return made
-    if math.prod(image.shape) == data.size:  # two dimensions, or more than four, as the source has them
-        data = np.broadcast_to(np.float32(0), image.shape)
-    kind = nib.Nifti2Image if isinstance(image, nib.Nifti2Pair | nib.Nifti2Image) else nib.Nifti1Image
-    header = image.header.copy()
+def _header(shape: tuple[int, ...], affine: np.ndarray, code: int, source: Path) -> nib.Nifti1Header:
+    """A header with the axes, space, units and times of a NIfTI source, or with the affine for another source."""
+    header = nifti_header(source)
+    if header is None:
+        header = nib.Nifti1Image(np.broadcast_to(np.float32(0), shape), affine).header
+        header.set_sform(affine, code)
+        return header
+    if math.prod(header.get_data_shape()) != math.prod(shape):  # two dimensions, or more than four, stay as they are
+        header.set_data_shape(shape)
     header.set_data_dtype(np.float32)
     header["cal_min"] = header["cal_max"] = 0  # display range of the source's values
-    return kind(data, None, header)
+    return header

@@ -333,6 +333,41 @@ def test_a_map_has_the_axes_of_its_image(tmp_path: Path, shape: tuple[int, ...])
     np.testing.assert_array_equal(written.get_fdata(), data)
 
 
+@pytest.mark.parametrize("size", [99_999, 7, -16], ids=["beyond the file", "too short", "negative"])
+def test_a_map_of_an_image_with_a_damaged_extension(tmp_path: Path, size: int) -> None:
+    """The image keeps it byte for byte; a map does without, and nibabel opens it."""
+    whole = nifti_bytes(rich_header(1, "<", "i2", SHAPE), stored_numbers("i2", SHAPE))
+    source = put(tmp_path / "in.nii", whole[:352] + size.to_bytes(4, "little", signed=True) + whole[356:])
+    volume = read(case_of(source))
+    assert write(case_of(source), volume.array, tmp_path / "out.nii")[0].read_bytes() == source.read_bytes()
+    (put_map,) = write_map(source, tmp_path / "map.nii.gz")
+    written = nib.load(put_map)
+    assert not written.header.extensions
+    np.testing.assert_array_equal(written.get_fdata(), volume.array[0])
+
+
+@pytest.mark.parametrize("name", ["packed.nii", "plain.nii.gz", "none"])
+def test_a_map_of_a_file_whose_name_tells_another_format(tmp_path: Path, name: str) -> None:
+    data = nifti_bytes(rich_header(1, ">", "i2", SHAPE), stored_numbers("i2", SHAPE))
+    put(tmp_path / "in.nii", data)
+    source = tmp_path / name
+    source.write_bytes(gzip.compress(data) if name == "packed.nii" else data)
+    (expected,), (found,) = (
+        write_map(path, tmp_path / f"map_{path.name}.nii") for path in (tmp_path / "in.nii", source)
+    )
+    assert found.read_bytes() == expected.read_bytes()
+    (extension,) = nib.load(found).header.extensions
+    assert "kept as it is" in str(extension.get_content())
+
+
+def write_map(source: Path, destination: Path) -> list[Path]:
+    """Write the values of an image as if they were a map of it."""
+    volume = read(case_of(source))
+    writer = open_map(case_of(source), destination, affine=volume.affine, count=len(volume.array))
+    writer.put(volume.array)
+    return writer.finish()
+
+
 def test_compression_follows_the_name_and_repeats(tmp_path: Path) -> None:
     source = put(tmp_path / "in.nii", nifti_bytes(rich_header(1, "<", "i2", SHAPE), stored_numbers("i2", SHAPE)))
     array = read(case_of(source)).array
