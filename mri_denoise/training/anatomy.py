@@ -1,9 +1,9 @@
 """Objects for simulated scanners: slices of training volumes with other resolution and contrast, and phantoms.
 
 Real anatomy has fine texture, which must not be taken for noise. Volumes as they come have it, but also noise of their
-own; the denoised references have no noise, but little texture. So volumes as they come are cut in k-space to a coarser
-matrix, where their noise is weaker, and are used only if the simulated noise is much stronger still; references are
-sharpened in half of the cases.
+own; the denoised references have less of it, but little texture. So about half are cut in k-space to a coarser matrix,
+where their noise is weaker, and they are used only if the simulated noise is much stronger than what is left. Half of
+the references are sharpened, if that leaves them clean enough.
 """
 
 from __future__ import annotations
@@ -17,9 +17,13 @@ from mri_denoise.noise.zero_filling import undo_zero_filling
 from mri_denoise.simulation import head_phantom
 from mri_denoise.training.sources import Anatomy, Source, draw_source, noise_left
 
-_PHANTOMS, _ORIGINALS, _SHARPENED, _CROPPED = 0.08, 0.5, 0.5, 0.2  # fractions of the objects
+_PHANTOMS, _CROPPED = 0.08, 0.2  # fractions of the objects
+_ORIGINALS, _SHARPENED, _CUT = 0.35, 0.5, 0.55  # of volumes: as they come, sharpened, cut to larger voxels
+_COARSER = (1.0, 2.6)  # times as large are those
+CLEAN = 2.5  # times the noise that is left in an object is the least simulated noise
+_SHARPEST = 2.0  # times as strong makes sharpening that noise, about
+_TRIES = 12  # to find a volume that is clean enough
 _AS_THEY_COME = 0.35  # fraction of plain objects that are no references
-_STRONGER = 3.0  # times the noise of a volume as it comes is the least simulated noise
 SLICES = {1: 0.05, 6: 0.15, 10: 0.4, 14: 0.4}  # how many an object has, with their probabilities
 _SPOTS = 12  # small structures that are added to an object, in the mean
 _SMALLEST = 64  # voxels along an axis of slices that were made coarser
@@ -58,7 +62,7 @@ def random_anatomy(
     """
     if rng.random() < _PHANTOMS or not families:
         return random_phantom(rng)
-    return finished(_random_slices(families, level, rng, counts), rng)
+    return finished(clean_slices(families, level, rng, counts)[0], rng)
 
 
 def random_phantom(rng: np.random.Generator) -> Anatomy:
@@ -68,22 +72,39 @@ def random_phantom(rng: np.random.Generator) -> Anatomy:
     return Anatomy(array=head_phantom((rows, columns, int(rng.integers(10, 24)))), voxel=edges)
 
 
-def _random_slices(
+def clean_slices(
     families: list[list[Source]], level: float, rng: np.random.Generator, counts: Mapping[int, float]
-) -> Anatomy:
-    """Some slices of a training volume, as it comes or denoised, of random resolution."""
-    source = draw_source(families, rng)
-    factor = float(rng.uniform(1.5, 2.6))
-    original = source.reference is None or (
-        rng.random() < _ORIGINALS and level > _STRONGER * noise_left(source, original=True) / factor
-    )
-    found = thin_slices(source.load(original=original), rng, counts)
-    if not original:
-        factor = float(rng.uniform(1, 2.2)) if rng.random() < 0.4 else 1.0
-    found = coarser(found, factor)
-    if not original and rng.random() < _SHARPENED:
-        found = replace(found, array=sharpened(found.array, rng))
-    return found
+) -> tuple[Anatomy, float]:
+    """Draw slices of a training volume, as it comes or denoised, whose own noise is much weaker than what they get.
+
+    Noise that is left in the object counts as anatomy: a network that sees it finds real noise of that kind up to
+    five times too low. A larger voxel, cut in k-space, weakens it; sharpening makes it stronger.
+
+    Args:
+        families: of :func:`~mri_denoise.training.sources.find_sources`, at least one.
+        level: of the noise that they will get, relative to the maximum.
+        rng: of all choices.
+        counts: how many slices there are, with their probabilities.
+
+    Returns:
+        the slices, and how much noise is left in them, relative to their bright voxels; a phantom without noise if no
+        volume is clean enough.
+
+    Raises:
+        InputError: if a volume cannot be read.
+    """
+    for _ in range(_TRIES):
+        source = draw_source(families, rng)
+        original = source.reference is None or rng.random() < _ORIGINALS
+        found = thin_slices(source.load(original=original), rng, counts)
+        coarse = coarser(found, float(rng.uniform(*_COARSER)) if rng.random() < _CUT else 1.0)
+        left = noise_left(source, original=original) * coarse.array.shape[0] / found.array.shape[0]
+        if level < CLEAN * left:
+            continue
+        if not original and level > CLEAN * _SHARPEST * left and rng.random() < _SHARPENED:
+            return replace(coarse, array=sharpened(coarse.array, rng)), _SHARPEST * left
+        return coarse, left
+    return random_phantom(rng), 0.0
 
 
 def finished(found: Anatomy, rng: np.random.Generator) -> Anatomy:

@@ -16,23 +16,11 @@ import torch
 from monai.transforms import Affine, CenterSpatialCrop
 from scipy import ndimage, signal, special
 
-from mri_denoise.training.anatomy import (
-    SLICES,
-    coarser,
-    finished,
-    random_phantom,
-    sharpened,
-    thin_slices,
-)
-from mri_denoise.training.sources import Anatomy, Source, draw_source, noise_left
+from mri_denoise.training.anatomy import CLEAN, SLICES, clean_slices, finished, random_phantom
+from mri_denoise.training.sources import Anatomy, Source
 
 _EVEN, _PHANTOMS = 0.15, 0.15  # fractions of the objects
 _RECOLOURED, _JOINED, _TURNED, _FINER = 0.5, 0.25, 0.4, 0.2  # fractions of those that are made of volumes
-_ORIGINALS, _SHARPENED, _CUT = 0.35, 0.5, 0.55  # likewise: as they come, sharpened, cut to larger voxels
-_COARSER = (1.0, 2.6)  # times as large are those
-_CLEAN = 2.5  # times the noise that is left in an object is the least simulated noise
-_SHARPEST = 2.0  # times as strong makes sharpening that noise, about
-_TRIES = 12  # to find a volume that is clean enough
 _RISING = 0.6  # fraction of the curves of contrast
 _KNOTS = 6  # of a curve of contrast, evenly spread from 0 to the maximum
 _STEEPEST = 2.5  # slope of a curve of contrast, before its maximum is made 1: steep ones make hard edges of soft ones
@@ -62,10 +50,10 @@ def varied_anatomy(
         return Anatomy(array=even(rng, number), voxel=(1.0, 1.0, float(rng.uniform(1, 5))))
     if kind < _EVEN + _PHANTOMS or not families:
         return random_phantom(rng)
-    found = clean_slices(families, level, rng, counts)
+    found = _slices(families, level, rng, counts)
     array = found.array
     if rng.random() < _JOINED:
-        array = joined(array, clean_slices(families, level, rng, counts).array, rng)
+        array = joined(array, _slices(families, level, rng, counts).array, rng)
     if rng.random() < _TURNED:
         array = turned(array, rng)
     if rng.random() < _FINER:
@@ -73,41 +61,14 @@ def varied_anatomy(
     return finished(replace(found, array=array), rng)
 
 
-def clean_slices(
+def _slices(
     families: list[list[Source]], level: float, rng: np.random.Generator, counts: Mapping[int, float]
 ) -> Anatomy:
-    """Draw slices of a training volume whose own noise is much weaker than what they will get, of random contrast.
-
-    Noise that is left in the object counts as anatomy: a network that sees it finds real noise of that kind up to
-    five times too low. A larger voxel, cut in k-space, weakens it; steep contrasts and sharpening make it stronger.
-
-    Args:
-        families: of :func:`~mri_denoise.training.sources.find_sources`, at least one.
-        level: of the noise that they will get, relative to the maximum.
-        rng: of all choices.
-        counts: how many slices there are, with their probabilities.
-
-    Returns:
-        the slices; a phantom if no volume is clean enough.
-
-    Raises:
-        InputError: if a volume cannot be read.
-    """
-    for _ in range(_TRIES):
-        source = draw_source(families, rng)
-        original = source.reference is None or rng.random() < _ORIGINALS
-        found = thin_slices(source.load(original=original), rng, counts)
-        coarse = coarser(found, float(rng.uniform(*_COARSER)) if rng.random() < _CUT else 1.0)
-        left = noise_left(source, original=original) * coarse.array.shape[0] / found.array.shape[0]
-        if level < _CLEAN * left:
-            continue
-        array = coarse.array
-        if not original and level > _CLEAN * _SHARPEST * left and rng.random() < _SHARPENED:
-            array, left = sharpened(array, rng), _SHARPEST * left
-        if level > _CLEAN * _STEEPEST * left and rng.random() < _RECOLOURED:
-            array = recoloured(array, rng)
-        return replace(coarse, array=array)
-    return random_phantom(rng)
+    """Clean slices, of another contrast in half of the cases, if a steep one leaves them clean."""
+    found, left = clean_slices(families, level, rng, counts)
+    if level > CLEAN * _STEEPEST * left and rng.random() < _RECOLOURED:
+        return replace(found, array=recoloured(found.array, rng))
+    return found
 
 
 def recoloured(array: np.ndarray, rng: np.random.Generator) -> np.ndarray:
