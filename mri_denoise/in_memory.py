@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from mri_denoise.errors import InputError, printable
-from mri_denoise.io.scaling import to_stored, to_values
+from mri_denoise.io.scaling import to_stored, to_values, vanishes
 from mri_denoise.volume import Volume, spans_space
 
 if TYPE_CHECKING:
@@ -229,6 +229,8 @@ def _values(stored: np.ndarray) -> np.ndarray:
             values[part] = to_values(stored[part], 1, 0)
     except OverflowError as error:
         raise InputError(f"image of type {stored.dtype}: {error}; rescale it.") from None
+    if vanishes(stored, values):
+        raise InputError(f"image of type {stored.dtype}: values below the range of float32; rescale it.")
     return values
 
 

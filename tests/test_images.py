@@ -134,6 +134,15 @@ def test_what_float32_cannot_hold_is_refused(kind: str, factor: float) -> None:
             call(make(noisy(dtype="float64") * factor))
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_too_small_for_float32_does_not_become_0(kind: str) -> None:
+    make, _ = KINDS[kind]
+    with np.errstate(all="raise"):  # as a program around it may have it
+        tiny = make(noisy(dtype="float64") * 1e-60)
+    with pytest.raises(InputError, match="values below the range of float32; rescale it"), np.errstate(under="raise"):
+        denoise(tiny)
+
+
 def test_a_series_of_simpleitk_stays_one() -> None:
     one = sitk.GetImageFromArray(noisy().T)
     one.SetSpacing((1.1, 1, 3.5))

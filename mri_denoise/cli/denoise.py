@@ -18,7 +18,7 @@ from mri_denoise.cli.json_output import json_option, print_json
 from mri_denoise.cli.pages import write_pages
 from mri_denoise.cli.watch import watch
 from mri_denoise.io.case import Case, Skip
-from mri_denoise.pipeline.files import record_path
+from mri_denoise.pipeline.files import left_out, record_path
 from mri_denoise.settings import DEFAULTS
 
 if TYPE_CHECKING:  # the command line answers faster without
@@ -124,7 +124,7 @@ def denoise(
     with common.one_line_errors(common.WRONG_USAGE):  # all have their names: they may depend on each other
         part.check(len(cases), "images")
     several, cases = len(cases) > 1, part.of(cases)
-    _say_notes(cases)
+    _say_notes(cases, folder)
     bundle = find_model(model, settings, trust=trust)
     with common.one_line_errors(common.WRONG_USAGE), common.busy("looking at earlier results"):
         todo = find_todo(cases, folder, bundle, settings)
@@ -171,8 +171,10 @@ def _as_nifti(cases: list[Case], skips: list[Skip]) -> tuple[list[Case], list[Sk
     return named, [*skips, *left]
 
 
-def _say_notes(cases: list[Case]) -> None:
-    """Say once for each series what is unusual about it."""
+def _say_notes(cases: list[Case], folder: Path) -> None:
+    """Say once for each series what is unusual about it, and what belongs to an image and cannot be copied."""
+    for line in (line for case in cases for line in left_out(case, folder)):
+        common.messages.print(f"note {line}")
     said = dict.fromkeys((case.output.as_posix(), note) for case in cases for note in case.notes)
     for output, note in said:
         common.messages.print(f"note {output}: {note}")

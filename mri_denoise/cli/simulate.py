@@ -56,7 +56,9 @@ def simulate(
     seed: Annotated[int, typer.Option(min=0, help="Seed of the noise, and of the scanner.")] = 0,
     coils: Annotated[
         int | None,
-        typer.Option(min=1, help="Channels for nc-chi (default: 4), coils of the scanner.", show_default=False),
+        typer.Option(
+            min=1, max=1024, help="Channels for nc-chi (default: 4), coils of the scanner.", show_default=False
+        ),
     ] = None,
     acceleration: Annotated[int | None, typer.Option(min=1, max=4, help="Parallel imaging of the scanner.")] = None,
     method: Annotated[Method | None, typer.Option(help="Method of parallel imaging.")] = None,

@@ -110,10 +110,10 @@ def _mask(mask: str, volume: np.ndarray, truth: Volume) -> np.ndarray | None:
     if mask == "auto":
         return metrics.head_mask(volume)
     array, place = read_array(Path(mask))
-    array = array[..., 0] if array.ndim == 4 else array
+    array = array[..., 0] if array.ndim == 4 and array.shape[3] == 1 else array
     if array.shape != volume.shape:
         raise InputError(f"{mask}: the mask has the shape {array.shape}, the image {volume.shape}.")
     if not truth.picture and not in_one_space(place, truth.affine, volume.shape):
         raise InputError(f"{mask}: the mask lies in another space than the image; resample it to the image's grid.")
-    inside: np.ndarray = array != 0
+    inside: np.ndarray = np.isfinite(array) & (array != 0)  # SPM has NaN outside
     return inside

@@ -25,7 +25,7 @@ def to_values(stored: np.ndarray, slope: float, inter: float) -> np.ndarray:
     """
     if slope == 1 and inter == 0 and stored.dtype.newbyteorder("=") == np.float32:
         return stored.astype(np.float32)
-    with np.errstate(over="ignore", invalid="ignore"):
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         exact = stored.astype(np.float64)
         exact *= slope
         exact += inter
@@ -38,6 +38,16 @@ def to_values(stored: np.ndarray, slope: float, inter: float) -> np.ndarray:
     if beyond.any():
         raise OverflowError("values beyond the range of float32")
     return values
+
+
+def vanishes(stored: np.ndarray, values: np.ndarray) -> bool:
+    """Tell whether an image has become 0 because all its numbers are too small for float32.
+
+    Args:
+        stored: floats of the file, of any shape.
+        values: of :func:`to_values`.
+    """
+    return stored.dtype.kind == "f" and not values.any() and bool(np.any(np.nan_to_num(stored)))
 
 
 def to_stored(array: np.ndarray, source: np.ndarray, slope: float, inter: float) -> np.ndarray:

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from mri_denoise.io.absent import why_absent
 from mri_denoise.io.case import Case
 from mri_denoise.io.files import IS_INPUT
 from mri_denoise.io.leftovers import sweep
@@ -61,12 +62,31 @@ def sidecars(case: Case, folder: Path) -> dict[Path, Path]:
     Returns:
         where the copy of each goes; without those that have another file there, which is kept.
     """
+    pairs = _sidecar_pairs(case, folder)
+    readable = {here: there for here, there in pairs.items() if here.is_file() and os.access(here, os.R_OK)}
+    return {here: there for here, there in readable.items() if not os.path.lexists(there) or _copied(here, there)}
+
+
+def left_out(case: Case, folder: Path) -> list[str]:
+    """Say which files that belong to an image cannot be copied, as their content is not here.
+
+    Args:
+        case: what is denoised.
+        folder: what ``Case.output`` is relative to.
+
+    Returns:
+        one line for each, with its path.
+    """
+    said = ((path, why_absent(path)) for path in _sidecar_pairs(case, folder))
+    return [f"{path}: not copied: {why}" for path, why in said if why]
+
+
+def _sidecar_pairs(case: Case, folder: Path) -> dict[Path, Path]:
+    """What belongs to an image by its name, whether it is there or not, and where it goes."""
     if case.kind != "nifti" or case.companions is not None or case.stem is not None:
         return {}
     beside = replace(case, output=Path(case.sources[0].name))
-    pairs = {beside.companion(case.sources[0].parent, "", end): case.companion(folder, "", end) for end in _SIDECARS}
-    readable = {here: there for here, there in pairs.items() if here.is_file() and os.access(here, os.R_OK)}
-    return {here: there for here, there in readable.items() if not os.path.lexists(there) or _copied(here, there)}
+    return {beside.companion(case.sources[0].parent, "", end): case.companion(folder, "", end) for end in _SIDECARS}
 
 
 def _copied(source: Path, copy: Path) -> bool:

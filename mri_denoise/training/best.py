@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ class BestWeights:
     def __call__(self, engine: Engine) -> None:
         """Save the weights if the validation is better than all before."""
         score = float(engine.state.metrics[getattr(engine.state, "key_metric_name")])  # noqa: B009 (MONAI adds it)
-        if self.best is not None and not score > self.best:
+        if self.best is not None and not (score > self.best or math.isnan(self.best)):
             return
         self.best = score
         if self.write:

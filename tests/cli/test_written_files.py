@@ -240,6 +240,10 @@ def test_what_belongs_to_an_image_goes_with_its_result(tmp_path: Path, source: P
     assert contents(tmp_path / "out")["a.bvec"] == b"corrected"
     said = json.loads(contents(tmp_path / "out")["a.mri-denoise.json"])["companions"]
     assert [Path(path).name for path in said] == ["a.json", "a.bval"]
+    source.with_name("a.bvec").unlink()
+    source.with_name("a.bvec").symlink_to("nowhere")
+    assert "a.bvec: not copied: broken link" in cli("denoise", source, tmp_path / "other.nii", *options).stderr
+    source.with_name("a.bvec").unlink()
     before = contents(source.parent)
     cli("denoise", source, source.with_name("a.nii.gz"), *options)  # shares them with its source
     assert before.items() <= contents(source.parent).items() and len(contents(source.parent)) == len(before) + 2

@@ -21,7 +21,7 @@ from mri_denoise.io.files import reading, write_beside
 from mri_denoise.io.nifti.layout import Layout, layout_of, matrix_of
 from mri_denoise.io.nifti.voxels import VoxelStream, open_voxels
 from mri_denoise.io.packed import open_bytes, packing
-from mri_denoise.io.scaling import to_stored, to_values
+from mri_denoise.io.scaling import to_stored, to_values, vanishes
 from mri_denoise.io.sniff import asks_for_another_format, pair_of
 from mri_denoise.io.stepped import SteppedWriter
 from mri_denoise.volume import Volume
@@ -150,9 +150,12 @@ def _files(sources: tuple[Path, ...]) -> tuple[Path, ...]:
 
 def _values(stored: np.ndarray, layout: Layout) -> np.ndarray:
     try:
-        return to_values(stored, layout.slope, layout.inter)
+        values = to_values(stored, layout.slope, layout.inter)
     except OverflowError as error:
         raise InputError(f"{layout.data_path}: {error}; rescale the image") from error
+    if layout.inter == 0 and vanishes(stored, values):
+        raise InputError(f"{layout.data_path}: values below the range of float32; rescale the image")
+    return values
 
 
 def _copied(layout: Layout) -> list[Path]:
