@@ -24,12 +24,15 @@ def open_reader(case: Case) -> VolumeReader:
 
     Raises:
         InputError: A file cannot be opened, or is not an image of its format.
+        TypeError: It is no case, as the path of a file is none.
 
     Examples:
         >>> with open_reader(case) as reader:  # doctest: +SKIP
         ...     for chunk in plan_chunks(reader.count, reader.volume_voxels, whole=reader.whole):
         ...         volume = reader.take(chunk.stop - chunk.start)
     """
+    if not isinstance(case, Case):
+        raise TypeError(f"read takes a Case, as discover(Path(...))[0] lists them, no {type(case).__name__}.")
     return format_of(case).open_reader(case)
 
 
