@@ -194,7 +194,8 @@ def real_values(stored: np.ndarray, layout: PixelFormat) -> np.ndarray:
 def replaced(words: np.ndarray, layout: PixelFormat, array: np.ndarray) -> np.ndarray:
     """Put new real-world values into the words of pixel data.
 
-    A word is copied where the value is the one that was read or is not finite, and where the source marks padding.
+    A word is copied where the value is the one that was read or is not finite, and where the source marks padding,
+    unless it marks the whole slice.
     Elsewhere it is ``round((value - intercept) / slope)``, clipped to the stored bits. Bits above those are kept if the
     source uses them for something else (an overlay, junk); otherwise they extend the sign.
 
@@ -209,7 +210,9 @@ def replaced(words: np.ndarray, layout: PixelFormat, array: np.ndarray) -> np.nd
     stored = stored_values(words, layout)
     keep = (array == real_values(stored, layout)) | ~np.isfinite(array)
     if layout.padding is not None:
-        keep |= (stored >= layout.padding[0]) & (stored <= layout.padding[1])
+        outside = (stored >= layout.padding[0]) & (stored <= layout.padding[1])
+        if not outside.all():  # else the range is that of the image (a wrong limit), or the slice is blank
+            keep |= outside
     scaled = (np.where(np.isfinite(array), array, 0.0).astype(np.float64) - layout.intercept) / layout.slope
     new = np.clip(np.rint(scaled), *layout.limits).astype(np.int64)
     canonical = np.array_equal(stored.astype(words.dtype), words)

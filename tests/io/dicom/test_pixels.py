@@ -91,6 +91,12 @@ def test_padding_stays_as_stored() -> None:
     assert stored_values(replaced(words, form, array), form).tolist() == [[-32768, -32000, 9, 9]]
 
 
+def test_a_range_of_padding_that_holds_the_whole_slice_is_none() -> None:
+    form = layout(12, signed=False, padding=(0, 4095))  # else nothing of the result would be written
+    words = np.array([[0, 40, 1067]], np.uint16)
+    assert stored_values(replaced(words, form, np.array([[0, 44, 1060]], np.float32)), form).tolist() == [[0, 44, 1060]]
+
+
 @pytest.mark.parametrize(("signed", "value", "expected"), [(0, 0, 0), (1, 63536, -2000), (1, -2000, -2000)])
 def test_padding_value_with_the_vr_of_the_wrong_sign(signed: int, value: int, expected: int) -> None:
     ds = Dataset()
