@@ -249,9 +249,9 @@ def test_a_level_without_tissue_is_a_guess(clean: np.ndarray) -> None:
 
 @pytest.mark.parametrize("blank", [0, 3])
 def test_the_volumes_of_a_series_have_one_source(blank: int) -> None:
-    """Tissue a fifth noisier than air: alone, some volumes have the level of the one and some of the other."""
+    """Tissue noisier than air by a seventh: alone, some volumes have the level of the one and some of the other."""
     clean = 1000 * head_phantom((96, 96, 10))
-    sigma = np.where(clean > 100, 24.0, 20.0)
+    sigma = np.where(clean > 100, 23.0, 20.0)
     volumes = [add_rician(clean, sigma, np.random.default_rng(seed)) for seed in range(8)]
     assert len({find_noise(volume, slice_axis=2).source for volume in volumes}) == 2
     series = np.stack([*volumes, *[np.zeros_like(clean)] * blank])
