@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
+from scipy import ndimage
 
 from mri_denoise.errors import InputError
 from mri_denoise.evaluation import metrics
@@ -18,6 +20,7 @@ from mri_denoise.io import Case, read
 from mri_denoise.volume import Volume
 
 _FOREGROUND = 0.15  # of the 99.5th percentile of the mean
+_WINDOW = 7  # voxels along each axis, in which the noise over time is measured
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,6 +138,47 @@ def noise_of_repeats(series: np.ndarray, mask: np.ndarray) -> NoiseOfRepeats | N
     spread = np.sqrt(np.mean([np.var(d[mask]) for d in differences]) / 2)
     lags = np.mean([lag_one(d, mask) for d in differences], axis=0)
     return NoiseOfRepeats(sigma=float(spread), correlation=(float(lags[0]), float(lags[1]), float(lags[2])))
+
+
+def noise_over_time(series: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Measure the noise at each voxel by the differences of successive volumes in a window around it.
+
+    What drifts from volume to volume over more than the window is taken out. Where something moved, or its contrast
+    changed, that counts as noise.
+
+    Args:
+        series: two volumes or more, shape (T, X, Y, Z).
+        mask: boolean, shape (X, Y, Z).
+
+    Returns:
+        standard deviation of one volume, in the unit of the series, float64 (X, Y, Z); NaN outside of the mask, and
+        where the window holds less than half of the object.
+    """
+    inside = ndimage.uniform_filter(mask.astype(np.float64), _WINDOW)
+    power = np.zeros(mask.shape)
+    for before, after in pairwise(series.astype(np.float64)):
+        change = np.where(mask, after - before, 0)
+        mean, square = (ndimage.uniform_filter(values, _WINDOW) for values in (change, change**2))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            power += square / inside - (mean / inside) ** 2
+    return np.where(mask & (inside > 0.5), np.sqrt(np.maximum(power, 0) / (2 * (len(series) - 1))), np.nan)
+
+
+def compare_levels(sigma: np.ndarray, true: np.ndarray) -> tuple[float, float, float]:
+    """Compare the level that was found in one volume with that of the repeats.
+
+    Args:
+        sigma: the level, a number or a map.
+        true: of :func:`noise_over_time`.
+
+    Returns:
+        median, 5th and 95th percentile of their quotient over the object; NaN if nothing was measured.
+    """
+    measured = np.isfinite(true) & (true > 0)
+    if not measured.any():
+        return np.nan, np.nan, np.nan
+    low, median, high = np.percentile((np.broadcast_to(sigma, true.shape)[measured] / true[measured]), [5, 50, 95])
+    return float(median), float(low), float(high)
 
 
 def score_repeats(

@@ -9,7 +9,15 @@ import numpy as np
 import pytest
 from scipy import ndimage, stats
 
-from mri_denoise.benchmarks.repeats.scores import lag_one, load_repeats, noise_of_repeats, object_mask, score_repeats
+from mri_denoise.benchmarks.repeats.scores import (
+    compare_levels,
+    lag_one,
+    load_repeats,
+    noise_of_repeats,
+    noise_over_time,
+    object_mask,
+    score_repeats,
+)
 from mri_denoise.errors import InputError
 from mri_denoise.evaluation.metrics import psnr
 from mri_denoise.io import discover
@@ -56,6 +64,18 @@ def test_noise_from_differences() -> None:
     assert noise is not None and noise.sigma == pytest.approx(SIGMA, rel=0.02)
     assert np.abs(noise.correlation).max() < 0.02
     assert noise_of_repeats(series(1), object_mask(series(1))) is None
+
+
+def test_noise_over_time_is_that_of_each_place_without_drift() -> None:
+    uneven = SIGMA * (1 + np.linspace(0, 1, SHAPE[0]))[:, None, None] * np.ones(SHAPE)
+    rng = np.random.default_rng(2)
+    noisy = np.stack([(1 + 0.1 * t) * truth() + rng.normal(0, uneven) for t in range(6)])
+    found = noise_over_time(noisy, truth() > 0)
+    assert np.isfinite(found).any() and np.isnan(found[truth() == 0]).all()
+    median, low, high = compare_levels(uneven, found)
+    assert median == pytest.approx(1, abs=0.02) and 0.85 < low < high < 1.15
+    assert compare_levels(np.array(SIGMA), found)[0] == pytest.approx(1 / 1.5, abs=0.03)
+    assert np.isnan(compare_levels(uneven, np.full(SHAPE, np.nan))).all()
 
 
 def test_a_perfect_denoiser_scores_as_it_must() -> None:
