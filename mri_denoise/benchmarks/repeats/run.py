@@ -130,7 +130,7 @@ def _markdown(
     parts = [
         f"# Real noise: {', '.join(case.label for case in cases)}",
         "PSNR over the object, against the mean of the other noisy volumes and against their signal without Rician "
-        "bias. The others are noisy too, so no PSNR here can grow beyond what their mean allows. Sigma is compared with "
+        "bias. The others are noisy too, so no PSNR here can grow beyond what their mean allows. Sigma is compared to "
         "the noise over time (differences of successive volumes in a window around each voxel): median, 5th and 95th "
         "percentile of the quotient.",
         markdown_table(header, lines),
