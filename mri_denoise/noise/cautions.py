@@ -13,8 +13,7 @@ from mri_denoise.noise.zero_level import ZeroLevel
 from mri_denoise.sampling import sample_step
 
 _STRONG = 0.15  # of the image's range; the benchmarks end at noise of 15 % of the maximum
-_WEAK = 0.004  # likewise; scans that were denoised before have 0.1 to 0.6 %
-_MATTERS = 0.01  # likewise, above which it matters that a level is uncertain
+_WEAK = 0.004  # likewise; scans that were denoised before have 0.1 to 0.6 %. Below, uncertainty is no matter
 _SHARED = 0.15  # correlation with the next voxel
 _UNEVEN = 1.25  # 95th by 5th percentile of sigma
 _SAMPLE = 500_000  # voxels
@@ -136,7 +135,7 @@ def find_cautions(
         found |= Caution.SHARED
     if variation > _UNEVEN:
         found |= Caution.UNEVEN
-    if confidence < UNSURE and high > low and level > _MATTERS * (high - low):
+    if confidence < UNSURE and high > low and level >= _WEAK * (high - low):
         found |= Caution.UNSURE
     if zero.ceiling < np.inf:
         found |= Caution.OUTLYING

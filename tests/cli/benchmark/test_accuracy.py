@@ -15,7 +15,6 @@ import torch
 from PIL import Image
 
 from mri_denoise.networks import HMADNet
-from mri_denoise.noise.level import estimate_sigma
 from mri_denoise.noise.simulate import add_rician
 from mri_denoise.simulation import phantom_affine
 from mri_denoise.training.train import export_weights
@@ -134,12 +133,15 @@ def test_repeats_from_end_to_end(tmp_path: Path, phantom: np.ndarray, bundle: Pa
     record = json.loads(cli("benchmark", "repeats", path, *options, "--json").stdout)
     assert [v["volume"] for v in record["volumes"]] == [0, 1, 2] and record["settings"]["sigma"] == "auto"
     assert record["noise_of_repeats"]["sigma"] == pytest.approx(40, rel=0.1)
-    estimates = [estimate_sigma(series[..., t], slice_axis=2).sigma for t in range(3)]
-    assert [v["sigma"] for v in record["volumes"]] == pytest.approx(estimates)
+    found = [v["sigma"] for v in json.loads(cli("noise", path, "--json").stdout)["volumes"]]
+    assert [v["sigma"] for v in record["volumes"]] == pytest.approx(found)
+    for volume in record["volumes"]:
+        assert volume["level_ratio"][0] == pytest.approx(volume["sigma"] / 40, rel=0.1)
     rows = list(csv.DictReader((output / "repeats.csv").open()))
     assert float(rows[2]["psnr_noisy"]) == pytest.approx(record["volumes"][2]["psnr_noisy"])
     text = (output / "repeats.md").read_text()
-    assert f"| 2 | {float(rows[2]['sigma']):.4g} | {float(rows[2]['psnr_noisy']):.2f} dB |" in text
+    assert f"| 2 | {float(rows[2]['sigma']):.4g} | {float(rows[2]['level_ratio']):.2f} (" in text
+    assert f"| {float(rows[2]['psnr_noisy']):.2f} dB |" in text
     with Image.open(output / "repeats.png") as image:
         assert image.width > image.height / 2 > 100
     two = json.loads(cli("benchmark", "repeats", path, *options, "--volumes", "1-2", "--json").stdout)
@@ -147,4 +149,4 @@ def test_repeats_from_end_to_end(tmp_path: Path, phantom: np.ndarray, bundle: Pa
     assert "--volumes 2: must be" in cli("benchmark", "repeats", path, *options, "--volumes", "2", code=2).stderr
     single = save(series[..., 0], tmp_path / "single.nii.gz")
     printed = cli("benchmark", "repeats", single, *options, "--sigma", 40).stdout
-    assert "| 0 | " in printed and " | - | - | - | - | " in printed
+    assert "| 0 | " in printed and " | - | - | - | - | - | " in printed
