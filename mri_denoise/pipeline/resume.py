@@ -118,7 +118,7 @@ def find_todo(cases: Sequence[Case], folder: Path, bundle: Bundle, settings: Set
     before: Resumption | None = None
     for number, case in enumerate(cases):
         planned = planned_files(case, folder, settings.extras)
-        there = next((path for path in planned if os.path.lexists(path)), None)  # a broken link is not replaced, too
+        there = next((path for path in planned if os.path.lexists(path)), None)  # a broken link is not replaced either
         if number in conflicts:
             refused.append((case, f"{conflicts[number]}."))
         elif settings.overwrite or there is None:
