@@ -7,21 +7,19 @@ through the same steps between reading and writing, so both give the same bits.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
 import torch
 
-from mri_denoise._monai import import_monai
-from mri_denoise.bundles.item import Level, check_volume, found_in, item_of, new_tensors_on_cpu, split_level
+from mri_denoise.bundles.item import Level, check_volume, found_in, item_of, split_level
 from mri_denoise.bundles.parsed import Item, ParsedBundle
 from mri_denoise.bundles.registry import Bundle, Model, find_bundle
 from mri_denoise.bundles.trust import require_trust
 from mri_denoise.bundles.weights import sha256
-from mri_denoise.errors import InputError
+from mri_denoise.host import usual_torch
 from mri_denoise.inference.flips import TURNED, average, axes_to_flip, mirror, mirror_images
 from mri_denoise.runtime import choose_device, end_if_told
 from mri_denoise.settings import DEFAULTS, Quality, Settings
@@ -82,22 +80,6 @@ class Denoised:
     device: str
 
 
-@contextmanager
-def _usual_torch() -> Iterator[None]:
-    """Let PyTorch and MONAI do as they usually do in the block, whatever the program around it told them.
-
-    Raises:
-        InputError: if MONAI is told to keep no metadata: steps hand on by them how to scale back.
-    """
-    import_monai()
-    from monai.data import get_track_meta
-
-    if not get_track_meta():
-        raise InputError("MONAI keeps no metadata at the moment; call monai.data.set_track_meta(True) before.")
-    with new_tensors_on_cpu():
-        yield
-
-
 class Denoiser:
     """A bundle as a function from a volume to a volume.
 
@@ -139,7 +121,7 @@ class Denoiser:
         self.bundle, self.device = bundle, choose_device(device)
         self.uses_sigma = "sigma" in bundle.options
         self.config_sha256 = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
-        with _usual_torch():
+        with usual_torch():
             self._parsed = ParsedBundle(bundle, files, device=self.device, precision=precision, progress=progress)
         self.model = Model(name=bundle.name, version=bundle.version, weights_sha256=sha256(self._parsed.weights))
 
@@ -215,7 +197,7 @@ class Denoiser:
             array[odd] = volume.array[odd]
         return replace(result, array=array)
 
-    @_usual_torch()
+    @usual_torch()
     def measure(
         self,
         volume: Volume,
@@ -248,7 +230,7 @@ class Denoiser:
             item = step(item)
         return Measured(item=item, settings=settings, volume=volume)
 
-    @_usual_torch()
+    @usual_torch()
     def finish(self, measured: Measured, *, with_raw: bool = False) -> Denoised:
         """Do the other steps, the network among them.
 

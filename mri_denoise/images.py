@@ -151,7 +151,7 @@ def estimate_noise(image: object, *, spacing: Sequence[float] | None = None) -> 
         >>> round(estimate_noise(noisy).level)
         20
     """
-    from mri_denoise.bundles.item import new_tensors_on_cpu
+    from mri_denoise.host import new_tensors_on_cpu
 
     if isinstance(image, list | tuple):
         return [estimate_noise(one, spacing=spacing) for one in image]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
 from os import PathLike
 from typing import Any
 
@@ -63,11 +62,6 @@ def split_level(sigma: Level, shape: tuple[int, ...]) -> tuple[Sigma, torch.Tens
 def only_number(sigma: np.ndarray) -> Any:
     """The number of an array that holds one; NaN, which no level is, if it is masked."""
     return np.nan if np.ma.is_masked(sigma) else sigma.item()
-
-
-def new_tensors_on_cpu() -> AbstractContextManager[Any]:
-    """Make tensors on the CPU in the block, wherever the program around it has its own made; we say what moves."""
-    return nullcontext() if torch.get_default_device().type == "cpu" else torch.device("cpu")
 
 
 def found_in(item: Mapping[Any, Any], results: torch.Tensor, inputs: torch.Tensor) -> dict[str, Any]:

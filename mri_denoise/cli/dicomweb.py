@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -105,18 +104,15 @@ def push(
 def _files(folder: Path) -> list[Path]:
     """The file named, or those below a folder, sorted; hidden ones are not whole yet, or not meant for others.
 
-    Links to folders are followed, each folder once.
+    Broken links and folders that cannot be opened are among them: they fail, and say so.
     """
+    from mri_denoise.io.walk import walk
+
     if folder.is_file():
         return [folder]
-    files: list[Path] = []
-    seen: set[str] = set()
-    for place, subfolders, names in os.walk(folder, followlinks=True):
-        real = os.path.realpath(place)
-        subfolders[:] = sorted(name for name in subfolders if not name.startswith(".") and real not in seen)
-        files += [Path(place, name) for name in names if not name.startswith(".") and real not in seen]
-        seen.add(real)
-    return sorted(path for path in files if path.is_file() or not path.exists())  # broken links fail, and say so
+    closed: list[Path] = []
+    files = walk(folder, lambda error: closed.append(Path(error.filename)))
+    return sorted([path for path in files if path.is_file() or not path.exists()] + closed)
 
 
 @contextmanager

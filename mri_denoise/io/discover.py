@@ -6,7 +6,6 @@ No pixel is read.
 from __future__ import annotations
 
 import dataclasses
-import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +22,7 @@ from mri_denoise.io.image_type import by_json_beside
 from mri_denoise.io.nifti.intent import no_image
 from mri_denoise.io.own_results import OwnResults
 from mri_denoise.io.sniff import pair_of
+from mri_denoise.io.walk import walk
 
 _BIDS_MARK = "dataset_description.json"
 _BIDS_NOT_RAW = ("derivatives", "sourcedata")
@@ -78,22 +78,13 @@ def discover(path: Path, *, force: bool = False, own_results: bool = True) -> tu
 def _walk(root: Path) -> Iterator[Path | Skip]:
     """Yield the files under a folder in sorted order, and a Skip for each folder that cannot be opened."""
     failures: list[Skip] = []
-    seen: set[str] = set()
 
     def failed(error: OSError) -> None:
         failures.append(
             Skip(source=Path(error.filename), reason=f"folder cannot be opened ({error.strerror})", damaged=True)
         )
 
-    for folder, subfolders, files in os.walk(root, onerror=failed, followlinks=True):
-        real = os.path.realpath(folder)
-        left_out = _BIDS_NOT_RAW if _BIDS_MARK in files else ()
-        subfolders[:] = sorted(name for name in subfolders if not name.startswith(".") and name not in left_out)
-        if real in seen:
-            subfolders.clear()
-            continue
-        seen.add(real)
-        yield from (Path(folder, name) for name in sorted(files) if not name.startswith("."))
+    yield from walk(root, failed, lambda files: _BIDS_NOT_RAW if _BIDS_MARK in files else ())
     yield from failures
 
 

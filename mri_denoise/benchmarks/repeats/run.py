@@ -16,10 +16,8 @@ from mri_denoise.benchmarks.progress import SILENT, Progress
 from mri_denoise.benchmarks.repeats.scores import (
     NoiseOfRepeats,
     RepeatScore,
-    compare_levels,
     load_repeats,
     noise_of_repeats,
-    noise_over_time,
     object_mask,
     score_repeats,
 )
@@ -69,20 +67,18 @@ def run_repeats(
     models = list(find_series_noise(series.array, slice_axis=slice_axis_of(series)))
     denoised = _denoise(series, model, quality, sigma, progress)
     seconds = (time.perf_counter() - start) / len(denoised)
-    scores = score_repeats(series.array, denoised, [found.level for found in models], mask, span[0] if span else 0)
+    scores = score_repeats(series.array, denoised, [found.sigma for found in models], mask, span[0] if span else 0)
     noise = noise_of_repeats(series.array, mask)
-    true = noise_over_time(series.array, mask) if noise else np.full(mask.shape, np.nan)
-    levels = [compare_levels(found.sigma, true) for found in models]
     comparison(series.array[0], denoised[0], output / "repeats.png", affine=series.affine)
-    write_csv([_row(score, ratio) for score, ratio in zip(scores, levels, strict=True)], output / "repeats.csv")
-    write_text(_markdown(cases, scores, levels, noise), output / "repeats.md")
+    write_csv([_row(score) for score in scores], output / "repeats.csv")
+    write_text(_markdown(cases, scores, noise), output / "repeats.md")
     done: dict[str, object] = record.run() | {
         "model": {"name": model.bundle.name, "weights_sha256": model.model.weights_sha256},
         "settings": {"quality": quality, "sigma": "auto" if sigma is None else sigma, "volumes": span},
         "inputs": [{"path": str(path), "sha256": sha256(path)} for case in cases for path in case.sources],
         "seconds_per_volume": seconds,
         "noise_of_repeats": None if noise is None else asdict(noise),
-        "volumes": [asdict(score) | {"level_ratio": ratio} for score, ratio in zip(scores, levels, strict=True)],
+        "volumes": [asdict(score) for score in scores],
     }
     record.write_record(done, output / "record.json")
     return done
@@ -102,30 +98,28 @@ def _denoise(series: Volume, model: Denoiser, quality: Quality, sigma: float | N
     return denoised
 
 
-def _row(score: RepeatScore, ratio: Sequence[float]) -> dict[str, object]:
+def _row(score: RepeatScore) -> dict[str, object]:
     """The row of ``repeats.csv``."""
-    values = asdict(score) | dict(zip(("level_ratio", "level_ratio_low", "level_ratio_high"), ratio, strict=True))
+    values = asdict(score)
+    ratios = values.pop("level_ratio") or (None, None, None)
+    values |= dict(zip(("level_ratio", "level_ratio_low", "level_ratio_high"), ratios, strict=True))
     lags = values.pop("residual_correlation")
     return values | dict(zip(("residual_lag_x", "residual_lag_y", "residual_lag_z"), lags, strict=True))
 
 
-def _markdown(
-    cases: Sequence[Case],
-    scores: Sequence[RepeatScore],
-    levels: Sequence[tuple[float, float, float]],
-    noise: NoiseOfRepeats | None,
-) -> str:
+def _markdown(cases: Sequence[Case], scores: Sequence[RepeatScore], noise: NoiseOfRepeats | None) -> str:
     header = [
         "volume", "sigma", "sigma / noise over time", "mean of others: noisy", "denoised",
         "signal of others: noisy", "denoised",
         "residual / sigma", "residual lag 1 (x, y, z)",
     ]  # fmt: skip
     lines = []
-    for s, (median, low, high) in zip(scores, levels, strict=True):
+    for s in scores:
         psnr = (s.psnr_noisy, s.psnr_denoised, s.psnr_signal_noisy, s.psnr_signal_denoised)
         cells = ["-" if value is None else f"{value:.2f} dB" for value in psnr]
         removed = (f"{s.residual_ratio:.2f}", _lags(s.residual_correlation))
-        ratio = "-" if np.isnan(median) else f"{median:.2f} ({low:.2f} to {high:.2f})"
+        ratios = s.level_ratio or (np.nan,) * 3
+        ratio = "-" if np.isnan(ratios).any() else "{:.2f} ({:.2f} to {:.2f})".format(*ratios)
         lines.append([str(s.volume), f"{s.sigma:.4g}", ratio, *cells, *removed])
     parts = [
         f"# Real noise: {', '.join(case.label for case in cases)}",

@@ -17,6 +17,7 @@ from mri_denoise.errors import InputError
 from mri_denoise.evaluation import metrics
 from mri_denoise.evaluation.compare import check_grids
 from mri_denoise.io import Case, read
+from mri_denoise.median_level import median_level
 from mri_denoise.volume import Volume
 
 _FOREGROUND = 0.15  # of the 99.5th percentile of the mean
@@ -36,6 +37,8 @@ class RepeatScore:
         psnr_signal_noisy: dB against the signal of the others, ``sqrt(mean(x^2) - 2 sigma^2)``, which has no Rician
             bias.
         psnr_signal_denoised: the same for the denoised volume.
+        level_ratio: median, 5th and 95th percentile of the level at each voxel, divided by the noise over time
+            (:func:`noise_over_time`); None for a single volume.
         residual_ratio: standard deviation of the residual (noisy minus denoised) divided by sigma: about 1 where the
             signal is well above the noise. More means that anatomy was removed, less that noise was left.
         residual_correlation: of the residual with its next neighbour along each axis; 0 for white noise.
@@ -47,6 +50,7 @@ class RepeatScore:
     psnr_denoised: float | None
     psnr_signal_noisy: float | None
     psnr_signal_denoised: float | None
+    level_ratio: tuple[float, float, float] | None
     residual_ratio: float
     residual_correlation: tuple[float, float, float]
 
@@ -164,7 +168,7 @@ def noise_over_time(series: np.ndarray, mask: np.ndarray) -> np.ndarray:
     return np.where(mask & (inside > 0.5), np.sqrt(np.maximum(power, 0) / (2 * (len(series) - 1))), np.nan)
 
 
-def compare_levels(sigma: np.ndarray, true: np.ndarray) -> tuple[float, float, float]:
+def compare_levels(sigma: np.ndarray | float, true: np.ndarray) -> tuple[float, float, float]:
     """Compare the level that was found in one volume with that of the repeats.
 
     Args:
@@ -182,14 +186,14 @@ def compare_levels(sigma: np.ndarray, true: np.ndarray) -> tuple[float, float, f
 
 
 def score_repeats(
-    noisy: np.ndarray, denoised: np.ndarray, sigmas: Sequence[float], mask: np.ndarray, first: int = 0
+    noisy: np.ndarray, denoised: np.ndarray, sigmas: Sequence[np.ndarray | float], mask: np.ndarray, first: int = 0
 ) -> list[RepeatScore]:
     """Score each volume against the mean of the others.
 
     Args:
         noisy: shape (T, X, Y, Z).
         denoised: same shape; each volume was denoised by itself.
-        sigmas: noise level of each volume, in the unit of the image.
+        sigmas: noise level of each volume, in the unit of the image: a number, or a map.
         mask: the object, boolean, shape (X, Y, Z).
         first: number of the first volume.
 
@@ -197,24 +201,27 @@ def score_repeats(
         one score a volume.
     """
     peak = float(noisy.mean(axis=0).max())
+    levels = [median_level(sigma) for sigma in sigmas]
+    over_time = noise_over_time(noisy, mask) if len(noisy) > 1 else None
     scores = []
     for t, (before, after) in enumerate(zip(noisy, denoised, strict=True)):
         others = [i for i in range(len(noisy)) if i != t]
         psnr: tuple[float | None, ...] = (None, None, None, None)
         if others:
-            power = np.mean([np.square(noisy[i]) - 2 * sigmas[i] ** 2 for i in others], axis=0)
+            power = np.mean([np.square(noisy[i]) - 2 * levels[i] ** 2 for i in others], axis=0)
             truths = (noisy[others].mean(axis=0), np.sqrt(np.maximum(power, 0)))
             psnr = tuple(metrics.psnr(truth, image, mask, peak) for truth in truths for image in (before, after))
         residual = before.astype(np.float64) - after
-        ratio = float(residual[mask].std()) / sigmas[t] if sigmas[t] > 0 else float("nan")
+        ratio = float(residual[mask].std()) / levels[t] if levels[t] > 0 else float("nan")
         scores.append(
             RepeatScore(
                 volume=first + t,
-                sigma=sigmas[t],
+                sigma=levels[t],
                 psnr_noisy=psnr[0],
                 psnr_denoised=psnr[1],
                 psnr_signal_noisy=psnr[2],
                 psnr_signal_denoised=psnr[3],
+                level_ratio=None if over_time is None else compare_levels(sigmas[t], over_time),
                 residual_ratio=ratio,
                 residual_correlation=lag_one(residual, mask),
             )

@@ -11,7 +11,6 @@ import torch
 
 from mri_denoise import record
 from mri_denoise.benchmarks.progress import SILENT, Progress
-from mri_denoise.benchmarks.safety.residual import correlation
 from mri_denoise.benchmarks.scans.pictures import draw
 from mri_denoise.benchmarks.scans.scores import Removed, explained, find_regions, score
 from mri_denoise.bundles.weights import sha256
@@ -105,8 +104,7 @@ def _measure(name: str, volume: Volume, denoiser: Denoiser) -> tuple[ScanScore, 
     again = denoiser(simulated, sigma=model.sigma).array[0]
     turned = [np.moveaxis(array, axis, 2) for array in (noisy, denoised, sigma, simulated.array[0], again)]
     regions = find_regions(turned[0], turned[1], turned[2])
-    result = find_regions(turned[3], turned[4], turned[2])
-    lost = ((turned[1] - turned[4]) / turned[2])[result.tissue]
+    lost = score((turned[1] - turned[4]) / turned[2], find_regions(turned[3], turned[4], turned[2])).edges
     removed, from_simulated = (turned[0] - turned[1]) / turned[2], (turned[3] - turned[4]) / turned[2]
     floor = np.moveaxis(np.broadcast_to(explained(denoised, model), noisy.shape), axis, 2)
     by_floor = score(floor, regions)
@@ -121,7 +119,7 @@ def _measure(name: str, volume: Volume, denoiser: Denoiser) -> tuple[ScanScore, 
         simulated=score(from_simulated, regions),
         rim=by_floor.rim,
         air=by_floor.air,
-        lost=correlation(lost, result.laplacian[result.tissue]) if lost.size else np.nan,
+        lost=lost,
         psnr=10 * float(np.log10(top**2 / max(error, 1e-30))),
     )
     shown = (turned[0] / top, turned[1] / top, removed, from_simulated)
