@@ -80,7 +80,10 @@ def test_z_scores_in_a_mask_hold_no_magnitudes(sigma: float) -> None:
     # weak noise in the few cells of a small masked head is found a third too low, and the level called uncertain
     plain = find_noise(np.where(inside, image, 0).astype(np.float32), slice_axis=2)
     assert found.level * spread == pytest.approx(plain.level, rel=0.12)
-    assert found.level * spread == pytest.approx(sigma, rel=0.12) or found.confidence.level < UNSURE
+    if sigma == 20:
+        assert 0.6 * sigma < found.level * spread < sigma and found.confidence.level < UNSURE
+    else:
+        assert found.level * spread == pytest.approx(sigma, rel=0.12) and found.variation == 1
     assert found.zero.value < score.min()
 
 
